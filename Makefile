@@ -1,0 +1,55 @@
+# Each target makes .venv where it is missing, installs what it needs with the exact
+# pins of constraints.txt, and runs. A stamp file per group of extras remembers what
+# is installed, so a second run starts at once.
+
+# The first of these that is Python 3.11 or later and can make a virtual environment.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
+	2>/dev/null && echo $$python && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs clean
+
+help:
+	@echo "make demo   train on generated captchas, read held-out ones, save the model"
+	@echo "            (on your own images: make demo ARGS=path/to/folder-zip-or-csv)"
+	@echo "make test   run the tests and the examples in the docstrings"
+	@echo "            (some of them: make test ARGS='tests/test_fetch.py -x')"
+	@echo "make lint   check style and formatting"
+	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make clean  remove .venv and everything that was built"
+	@echo "PYTHON=...  the Python (3.11 or later) that .venv is made with"
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later, with its venv module, was" \
+		"not found: install it or name it as in 'make test PYTHON=python3.12'."; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# The project itself is installed in place, so editing it needs no new install.
+$(VENV)/.with-%: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing skcaptcha and its '$*' extra into $(VENV) (once; minutes)"
+	@$(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.with-plot
+	@$(RUN) examples/quickstart.py $(ARGS)
+
+test: $(VENV)/.with-test
+	@$(RUN) -m pytest $(ARGS)
+
+lint: $(VENV)/.with-test
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+docs: $(VENV)/.with-docs
+	@$(RUN) -m sphinx -W -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) build dist docs/_build docs/generated skcaptcha.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
