@@ -1,0 +1,440 @@
+"""Items of ``X`` (paths, encoded bytes, PIL images, arrays) as uint8 arrays."""
+
+import io
+import numbers
+import os
+import re
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from skcaptcha.exceptions import ImageReadError
+
+__all__ = ["has_color", "read_image", "read_images", "to_grayscale", "to_rgb"]
+
+# Named, so that what is read doesn't depend on which plugins Pillow finds, and
+# no file can start an outside program (Pillow hands EPS to Ghostscript).
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+FORMS = (
+    "a path (str or os.PathLike), encoded bytes, a PIL image, or a numeric array of "
+    "shape (H, W) or (H, W, 1 to 4)"
+)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
+# A PIL image may stand twice in X, and Pillow's lazy loading isn't thread-safe.
+_PIL_LOCK = threading.Lock()
+
+
+def read_image(item, *, background="white", name="image"):
+    """Read one image into a new uint8 array.
+
+    Of an animation the first frame is read; a photo is turned as its EXIF
+    orientation says; 16-bit grey is scaled from 0..65535 to 0..255.
+
+    Parameters
+    ----------
+    item : str, os.PathLike, bytes, bytearray, memoryview, PIL image or array-like
+        A path to, or the encoded bytes of, a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM
+        file; an image opened with Pillow; or an array, or anything with
+        ``__array__`` such as a tensor on the CPU, of shape (H, W), (H, W, 1),
+        (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha. Arrays
+        are bool (False is black, True is white); integers in 0..255 (uint16 with
+        larger values is scaled from 0..65535); or floats, all in 0..1 (then times
+        255, rounded) or else all in 0..255 (rounded).
+    background : str or tuple of 3 int, default="white"
+        What shows through transparent pixels: a colour name or ``#rrggbb`` as
+        Pillow knows them, or (red, green, blue) in 0..255.
+    name : str, default="image"
+        What error messages call the item.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W) or (H, W, 3)
+        Grey where red, green and blue are equal in every pixel, however the image
+        was stored, else RGB. C-contiguous, and never a view of `item`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path doesn't exist.
+    ImageReadError
+        If the item is there but is no readable image: truncated, empty, of more
+        pixels than ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, or
+        an array of a shape or with values not listed above.
+    TypeError
+        If the item is of another type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.images import read_image
+    >>> read_image(np.array([[0.0, 0.2, 1.0]]))
+    array([[  0,  51, 255]], dtype=uint8)
+    >>> half_black = np.array([[[0, 0, 0, 51]]], dtype=np.uint8)  # RGB and alpha
+    >>> read_image(half_black)
+    array([[204]], dtype=uint8)
+    >>> read_image(half_black, background=(255, 0, 0))
+    array([[[204,   0,   0]]], dtype=uint8)
+    """
+    return _read(item, _parse_background(background), name)
+
+
+def read_images(items, *, background="white", n_jobs=None, name="X", first=0):
+    """Read a list of images, decoding them in threads.
+
+    Parameters
+    ----------
+    items : sequence
+        Images in any of the forms that :func:`read_image` takes, mixed at will.
+    background : str or tuple of 3 int, default="white"
+        What shows through transparent pixels, as for :func:`read_image`.
+    n_jobs : int, default=None
+        The number of threads: None is one for each core, 8 at most; 1 reads in the
+        calling thread; negative numbers count from all cores down as in joblib, so
+        that -1 is all of them. The result is the same for any number.
+    name : str, default="X"
+        What error messages call the sequence.
+    first : int, default=0
+        The position that error messages give to the first item, for a caller who
+        hands over a long sequence piece by piece.
+
+    Returns
+    -------
+    list of ndarray of uint8, each of shape (H, W) or (H, W, 3)
+        The images in the order of `items`.
+
+    Raises
+    ------
+    FileNotFoundError, ImageReadError, TypeError
+        As :func:`read_image`, for the first item that cannot be read: ``X[i]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.images import read_images
+    >>> images = read_images([np.zeros((2, 5)), np.ones((3, 4, 3))])
+    >>> [image.shape for image in images]
+    [(2, 5), (3, 4)]
+    """
+    single = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
+    if isinstance(items, single) or not hasattr(items, "__len__"):
+        raise TypeError(
+            f"{name}={_describe(items)} is not a sequence of images; "
+            f"put a single image into a list: [image]."
+        )
+    color = _parse_background(background)
+    if n_jobs is None:
+        n_threads = min(8, joblib.cpu_count())
+    elif isinstance(n_jobs, numbers.Integral) and n_jobs != 0:
+        n_threads = joblib.effective_n_jobs(int(n_jobs))
+    else:
+        raise ValueError(
+            f"n_jobs={n_jobs!r} must be None or an int other than 0; "
+            "-1 uses all cores, 1 only the calling thread."
+        )
+
+    def read(numbered):
+        position, item = numbered
+        return _read(item, color, f"{name}[{position}]")
+
+    if n_threads == 1 or len(items) < 2:
+        return [read(numbered) for numbered in enumerate(items, first)]
+    with ThreadPoolExecutor(n_threads) as pool:
+        # map yields in the order of the items, so the first bad one raises.
+        return list(pool.map(read, enumerate(items, first)))
+
+
+def to_grayscale(image):
+    """Turn an image grey.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W) or (H, W, 3)
+        A grey or RGB image.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        The luma, 0.299 red + 0.587 green + 0.114 blue, rounded as Pillow does; a
+        grey image comes back as it is, not copied.
+
+    Raises
+    ------
+    ValueError
+        If `image` is of another shape or dtype.
+
+    References
+    ----------
+    Recommendation ITU-R BT.601-7, section 2.5.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.images import to_grayscale
+    >>> to_grayscale(np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8))
+    array([[ 76, 150]], dtype=uint8)
+    """
+    _check_pixels(image)
+    if image.ndim == 2:
+        return image
+    return np.array(Image.fromarray(image).convert("L"))  # (H, W, 3) -> (H, W)
+
+
+def to_rgb(image):
+    """Give an image three channels.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W) or (H, W, 3)
+        A grey or RGB image.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        Grey three times over; an RGB image comes back as it is, not copied.
+
+    Raises
+    ------
+    ValueError
+        If `image` is of another shape or dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.images import to_rgb
+    >>> to_rgb(np.array([[7, 9]], dtype=np.uint8)).tolist()
+    [[[7, 7, 7], [9, 9, 9]]]
+    """
+    _check_pixels(image)
+    if image.ndim == 3:
+        return image
+    return np.repeat(image[:, :, np.newaxis], 3, axis=2)  # (H, W) -> (H, W, 3)
+
+
+def has_color(images):
+    """Say whether a set of images has colour worth keeping.
+
+    A pixel is coloured when its largest channel exceeds its smallest by more than
+    16 levels: the tints that JPEG leaves in grey images stay below that. An image
+    is coloured when at least 0.1 % of its pixels, and at least one, are; the set
+    when at least 1 % of its images, and at least one, are.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of uint8, each of shape (H, W) or (H, W, 3)
+        The images, as :func:`read_images` returns them.
+
+    Returns
+    -------
+    bool
+        True if the set has colour; False for an empty one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.images import has_color
+    >>> grey = np.full((2, 2), 90, dtype=np.uint8)
+    >>> red = np.full((2, 2, 3), [255, 0, 0], dtype=np.uint8)
+    >>> has_color([grey, grey]), has_color([grey, red])
+    (False, True)
+    """
+    n_colored = 0
+    for image in images:
+        if image.ndim == 3:
+            spread = image.max(axis=2) - image.min(axis=2)  # (H, W, 3) -> (H, W)
+            n_colored += np.count_nonzero(spread > 16) >= max(1, spread.size / 1000)
+    return bool(n_colored >= max(1, len(images) / 100))
+
+
+def _check_pixels(image):
+    shape = np.shape(image)
+    if getattr(image, "dtype", None) != np.uint8 or not (
+        len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+    ):
+        raise ValueError(
+            f"image={_describe(image)} must be a uint8 array of shape (H, W) or "
+            "(H, W, 3); read_image makes one."
+        )
+
+
+def _parse_background(background):
+    try:
+        if isinstance(background, str):
+            color = ImageColor.getrgb(background)
+        else:
+            color = tuple(int(level) for level in background)
+            if color != tuple(background) or not all(0 <= c <= 255 for c in color):
+                raise ValueError("levels are whole numbers in 0..255")
+        if len(color) != 3:
+            raise ValueError("three channels are needed")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"background={background!r} is not a colour ({error}); give a name such "
+            "as 'white', '#rrggbb', or (red, green, blue) in 0..255."
+        ) from error
+    return color
+
+
+def _read(item, background, name):
+    where = f"{name}={_describe(item)}"
+    if isinstance(item, (str, os.PathLike)):
+        with _open_file(item, where) as stream:
+            pixels = _decode(stream, where)
+    elif isinstance(item, (bytes, bytearray, memoryview)):
+        pixels = _decode(io.BytesIO(bytes(item)), where)
+    elif isinstance(item, Image.Image):
+        pixels = _decode(item, where)
+    elif hasattr(item, "__array__") and not isinstance(item, np.generic):
+        try:
+            pixels = np.asarray(item)
+        except Exception as error:  # each array library raises what it likes
+            raise ImageReadError(f"{where} gives no array: {error}") from error
+    else:
+        raise TypeError(f"{where} is no image: {FORMS} is needed.")
+
+    shape = pixels.shape
+    if len(shape) == 2:
+        pixels = pixels[:, :, np.newaxis]  # (H, W) -> (H, W, 1)
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
+        raise ImageReadError(
+            f"{where} has shape {shape}; (H, W) or (H, W, 1 to 4) with at least one "
+            "pixel is needed, channels last."
+        )
+    pixels = _to_uint8(pixels, where)
+    if pixels.shape[2] in (2, 4):
+        pixels = _composite(pixels, background)  # -> (H, W, 3)
+    if (pixels == pixels[:, :, :1]).all():
+        pixels = pixels[:, :, 0]  # (H, W, 1 or 3) -> (H, W)
+    return np.array(pixels, order="C")  # a copy even where nothing had to change
+
+
+def _describe(item):
+    """Name a value in an error message, shortly."""
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return f"<{memoryview(item).nbytes} bytes>"
+    if isinstance(item, Image.Image):
+        return f"<PIL image, mode {item.mode}, {item.width}x{item.height}>"
+    if hasattr(item, "shape") and hasattr(item, "dtype") and np.ndim(item) > 0:
+        return f"<array, shape {tuple(item.shape)}, {item.dtype}>"
+    text = repr(os.fspath(item) if isinstance(item, os.PathLike) else item)
+    return text if len(text) <= 300 else f"{text[:200]}...{text[-80:]}"
+
+
+def _open_file(path, where):
+    if isinstance(path, str) and _URL.match(path):
+        raise ImageReadError(
+            f"{where} is a URL, and URLs are not opened: download it first and give "
+            "the path of the file or its bytes."
+        )
+    try:
+        mode = os.stat(path).st_mode
+        # Opening a pipe would wait for ever.
+        if stat.S_ISREG(mode):
+            return open(path, "rb")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(
+            f"{where} does not exist; check the spelling, and that a relative path "
+            f"starts in the current folder, {os.getcwd()!r}."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise ImageReadError(f"{where} cannot be opened: {reason}.") from error
+    if stat.S_ISDIR(mode):
+        raise ImageReadError(
+            f"{where} is a folder; give the paths of the images in it, which "
+            "skcaptcha.datasets.load_image_folder lists."
+        )
+    raise ImageReadError(f"{where} is not a regular file; give an image file.")
+
+
+def _decode(source, where):
+    """Turn a PIL image or an open file into an array, and any error into ours."""
+    try:
+        if isinstance(source, Image.Image):
+            with _PIL_LOCK:
+                return _decode_pil(source)
+        with Image.open(source, formats=FORMATS) as image:  # reads the header only
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise Image.DecompressionBombError(f"{image.width}x{image.height}")
+            return _decode_pil(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageReadError(
+            f"{where} claims too many pixels ({error}); raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+        ) from error
+    except UnidentifiedImageError as error:
+        if source.seek(0, os.SEEK_END) == 0:
+            raise ImageReadError(f"{where} is empty, zero bytes long.") from error
+        raise ImageReadError(
+            f"{where} is not an image in a format read here ({', '.join(FORMATS)}); "
+            "convert it, or open it yourself and give the PIL image."
+        ) from error
+    except Exception as error:  # on broken files Pillow's codecs raise nearly anything
+        raise ImageReadError(
+            f"{where} is truncated or broken: {error}; replace or drop it."
+        ) from error
+
+
+def _decode_pil(image):
+    image.load()
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # a broken tag, of whatever kind, leaves the pixels good
+        image = image.copy()
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        pixels = _scale_16_bit(values)
+        clear = image.info.get("transparency")
+        if clear is None:
+            return pixels
+        alpha = np.where(values == clear, 0, 255).astype(np.uint8)
+        return np.stack([pixels, alpha], axis=2)  # (H, W) -> (H, W, 2)
+    if image.mode in ("I", "F"):
+        values = np.asarray(image)
+        if image.mode == "I" and ((values >= 0) & (values <= 65535)).all():
+            return values.astype(np.uint16)  # Pillow has no better mode to say so
+        return values
+    if image.mode == "La":
+        image = image.convert("LA")  # Pillow's only way out of that mode
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def _to_uint8(pixels, where):
+    kind = pixels.dtype.kind
+    if kind not in "buif":
+        raise TypeError(f"{where} has dtype {pixels.dtype}: {FORMS} is needed.")
+    if pixels.dtype == np.uint8:
+        return pixels
+    if kind == "b":
+        return np.where(pixels, 255, 0).astype(np.uint8)
+    if kind == "f" and not np.isfinite(pixels).all():
+        bad = pixels[~np.isfinite(pixels)][0]
+        raise ImageReadError(f"{where} holds {bad}; replace or drop it.")
+    low, high = pixels.min(), pixels.max()
+    if low >= 0 and high <= 255:
+        if kind == "f":
+            pixels = np.rint(pixels.astype(np.float64) * (255 if high <= 1 else 1))
+        return pixels.astype(np.uint8)
+    if kind == "u" and pixels.itemsize == 2:
+        return _scale_16_bit(pixels)
+    raise ImageReadError(
+        f"{where} has values from {low} to {high}; floats in 0..1, numbers in 0..255 "
+        "or uint16 are needed: rescale it."
+    )
+
+
+def _scale_16_bit(values):
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 257*255
+
+
+def _composite(pixels, background):
+    color = pixels[:, :, :-1].astype(np.uint32)  # (H, W, 1 or 3)
+    alpha = pixels[:, :, -1:].astype(np.uint32)  # (H, W, 1)
+    mix = color * alpha + np.array(background, np.uint32) * (255 - alpha)  # (H, W, 3)
+    return ((mix + 127) // 255).astype(np.uint8)

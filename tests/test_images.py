@@ -1,0 +1,616 @@
+import gc
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skcaptcha.exceptions import ImageReadError
+from skcaptcha.images import has_color, read_image, read_images, to_grayscale, to_rgb
+
+GREY = np.array([[0, 100, 255], [7, 200, 31]], np.uint8)
+RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
+
+
+def encode(image, format="PNG", **options):
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def png(width, height, depth, color_type, rows, *chunks):
+    """Write a PNG by hand, for what Pillow can't write."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = [("IHDR", header), *chunks, ("IDAT", pixels), ("IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(k.encode(), d) for k, d in parts)
+
+
+def check(image, expected):
+    assert isinstance(image, np.ndarray)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous and image.flags.owndata and image.flags.writeable
+    np.testing.assert_array_equal(image, np.asarray(expected, np.uint8), strict=True)
+
+
+# ---- forms ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+def test_every_form_of_one_image_reads_alike(tmp_path, pixels):
+    data = encode(pixels)
+    path = tmp_path / "image.png"
+    path.write_bytes(data)
+    with Image.open(path) as lazy:
+        forms = [
+            path,
+            str(path),
+            np.str_(path),
+            data,
+            bytearray(data),
+            memoryview(data),
+            memoryview(bytes(b for byte in data for b in (byte, 0)))[::2],
+            lazy,
+            Image.fromarray(pixels),
+            pixels,
+            np.asfortranarray(pixels),
+            torch.from_numpy(pixels),
+            torch.from_numpy(pixels).to(torch.int64),
+            pixels.astype(np.float32),
+            pixels / 255,
+            torch.from_numpy((pixels / 255).astype(np.float32)).requires_grad_(False),
+        ]
+        for form in forms:
+            check(read_image(form), pixels)
+
+
+def test_channel_axis_of_length_one_is_dropped():
+    check(read_image(GREY[:, :, None]), GREY)
+
+
+def test_rgb_with_equal_channels_is_grey():
+    grey_as_rgb = to_rgb(GREY)
+    check(read_image(grey_as_rgb), GREY)
+    check(read_image(encode(grey_as_rgb)), GREY)
+    almost = grey_as_rgb.copy()
+    almost[1, 2, 0] += 1
+    check(read_image(almost), almost)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.array([[False, True]]), [[0, 255]]),
+        (np.array([[0, 255]], np.int64), [[0, 255]]),
+        (np.array([[0, 1]], np.int16), [[0, 1]]),
+        (np.array([[0, 255]], np.uint16), [[0, 255]]),
+        (np.array([[0, 256, 257, 32896, 65535]], np.uint16), [[0, 1, 1, 128, 255]]),
+        (np.array([[0, 257, 65535]], ">u2"), [[0, 1, 255]]),
+        (np.array([[0.0, 0.5, 1.0]], np.float16), [[0, 128, 255]]),
+        (np.array([[0.0, 0.2, 1.0]]), [[0, 51, 255]]),
+        (np.array([[0.4, 1.6, 255.0]]), [[0, 2, 255]]),
+    ],
+)
+def test_values_of_arrays(pixels, expected):
+    check(read_image(pixels), expected)
+
+
+def test_input_is_unchanged_and_never_shared():
+    pixels = GREY.copy()
+    pixels.flags.writeable = False
+    image = read_image(pixels)
+    image[:] = 0
+    np.testing.assert_array_equal(pixels, GREY)
+
+    palette = Image.fromarray(RGB).convert("P")
+    palette.info["transparency"] = 0
+    before = (palette.mode, palette.tobytes(), palette.getpalette(), dict(palette.info))
+    read_image(palette)
+    after = (palette.mode, palette.tobytes(), palette.getpalette(), dict(palette.info))
+    assert before == after
+
+    data = bytearray(encode(GREY))
+    kept = bytes(data)
+    read_image(data)
+    assert data == kept
+    data.append(0)  # no view of it is left behind
+
+
+# ---- modes and formats ----------------------------------------------------------
+
+
+def pil(mode, *pixels):
+    image = Image.new(mode, (len(pixels), 1))
+    for x, pixel in enumerate(pixels):
+        image.putpixel((x, 0), pixel)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (pil("1", 0, 255), [[0, 255]]),
+        (pil("L", 3, 250), [[3, 250]]),
+        (pil("LA", (0, 51), (9, 255)), [[204, 9]]),
+        (pil("RGB", (1, 2, 3)), [[[1, 2, 3]]]),
+        (pil("RGBX", (1, 2, 3, 0)), [[[1, 2, 3]]]),
+        (pil("RGBA", (255, 0, 0, 51)), [[[255, 204, 204]]]),
+        (pil("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), [[255, 0]]),
+        (pil("CMYK", (0, 255, 255, 0)), [[[255, 0, 0]]]),
+        (pil("YCbCr", (77, 128, 128)), [[77]]),
+        (pil("YCbCr", (76, 85, 255)), [[[254, 0, 0]]]),
+        (pil("HSV", (0, 255, 200)), [[[200, 0, 0]]]),
+        (pil("I", 0, 32896, 65535), [[0, 128, 255]]),
+        (pil("I", 0, 8), [[0, 8]]),
+        (pil("F", 0.0, 0.2, 1.0), [[0, 51, 255]]),
+        (pil("F", 0.0, 99.6), [[0, 100]]),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_modes(image, expected):
+    check(read_image(image), expected)
+
+
+def test_lab():
+    # a* = b* = 0, which Pillow holds as 128, is neutral; L* = 255 is white, 0 black.
+    image = pil("LAB", (255, 128, 128), (0, 128, 128))
+    for item in (image, encode(image, "TIFF")):
+        levels = to_rgb(read_image(item)).astype(int)
+        assert abs(levels - [[[255] * 3, [0] * 3]]).max() <= 1
+    red, green, blue = read_image(pil("LAB", (136, 208, 195)))[0, 0]  # pure sRGB red
+    assert red > 240 and green < 20 and blue < 20
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
+def test_16_bit_is_scaled_in_every_byte_order(mode):
+    native = "<u2" if struct.pack("=H", 1)[0] else ">u2"
+    order = {"I;16B": ">u2", "I;16N": native}.get(mode, "<u2")
+    values = np.array([[0, 257, 32896, 65535]], order)
+    image = Image.frombytes(mode, (4, 1), values.tobytes())
+    check(read_image(image), [[0, 1, 128, 255]])
+
+
+def test_premultiplied_modes():
+    # Half-transparent 100 is stored as 50: 100 * 128/255 + 255 * 127/255 = 177.2
+    la = Image.frombytes("La", (2, 1), bytes([50, 128, 200, 255]))
+    image = read_image(la)
+    assert image.shape == (1, 2)
+    assert abs(int(image[0, 0]) - 177) <= 1 and image[0, 1] == 200
+    rgba = pil("RGBA", (200, 0, 0, 128), (0, 0, 9, 255))
+    image = read_image(rgba.convert("RGBa")).astype(int)
+    assert abs(image - [[[227, 127, 127], [0, 0, 9]]]).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+def test_lossless_formats(format, pixels):
+    options = {"lossless": True} if format == "WEBP" else {}
+    check(read_image(encode(pixels, format, **options)), pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg(mode):
+    flat = Image.new("RGB", (16, 8), (160, 160, 160)).convert(mode)
+    image = read_image(encode(flat, "JPEG", quality=95))
+    assert image.shape == (8, 16)
+    assert abs(image.astype(int) - 160).max() <= 2
+
+
+def test_files_of_16_bits_floats_and_one_bit():
+    values = np.array([[0, 257, 65535]], np.uint16)
+    for format in ("PNG", "TIFF"):
+        check(read_image(encode(values, format)), [[0, 1, 255]])
+    # A file says that its white is 65535, so a dark one stays dark.
+    check(read_image(encode(np.array([[0, 200]], np.uint16))), [[0, 1]])
+    check(read_image(encode(np.array([[0, 0.2]], np.float32), "TIFF")), [[0, 51]])
+    check(read_image(encode(pil("1", 255, 0))), [[255, 0]])
+
+
+def test_transparent_grey_value_of_a_16_bit_png():
+    rows = [b"\x00\x00\x12\x34\x12\x35"]
+    data = png(3, 1, 16, 0, rows, ("tRNS", b"\x12\x34"))
+    check(read_image(data), [[0, 255, 18]])
+
+
+def test_palette_with_and_without_transparency():
+    image = pil("P", 0, 1, 2)
+    image.putpalette([10, 10, 10, 200, 0, 0, 0, 0, 200])
+    colors = [[10, 10, 10], [200, 0, 0], [0, 0, 200]]
+    for format in ("PNG", "GIF"):
+        check(read_image(encode(image, format)), [colors])
+        clear_first = [[[255, 255, 255], *colors[1:]]]
+        check(read_image(encode(image, format, transparency=0)), clear_first)
+    per_entry = encode(image, "PNG", transparency=bytes([255, 51, 0]))
+    check(
+        read_image(per_entry),
+        [[[10, 10, 10], [244, 204, 204], [255, 255, 255]]],
+    )
+    with_alpha = image.copy()
+    with_alpha.putpalette([0, 0, 0, 51, 9, 9, 9, 255, 1, 1, 1, 0], "RGBA")
+    check(read_image(with_alpha), [[204, 9, 255]])
+    pa = Image.merge("PA", [image, Image.new("L", image.size, 0)])
+    check(read_image(pa), [[255, 255, 255]])
+
+
+def test_transparent_color_of_a_png():
+    data = encode(RGB, transparency=(0, 255, 0))
+    expected = RGB.copy()
+    expected[0, 1] = 255
+    check(read_image(data), expected)
+    check(read_image(encode(GREY[:1], transparency=0)), [[255, 100, 255]])
+
+
+@pytest.mark.parametrize(
+    ("background", "expected"),
+    [
+        ("white", [[[255, 204, 204], [255, 255, 255]]]),
+        ("black", [[[51, 0, 0], [0, 0, 0]]]),
+        ("#0000ff", [[[51, 0, 204], [0, 0, 255]]]),
+        ((10, 20, 30), [[[59, 16, 24], [10, 20, 30]]]),
+        (np.array([10, 20, 30]), [[[59, 16, 24], [10, 20, 30]]]),
+    ],
+)
+def test_alpha_is_composited_on_the_background(background, expected):
+    # 51 is a fifth of 255: a fifth of red and four fifths of the background.
+    pixels = np.array([[[255, 0, 0, 51], [77, 88, 99, 0]]], np.uint8)
+    for item in (pixels, Image.fromarray(pixels), encode(pixels), pixels / 255):
+        check(read_image(item, background=background), expected)
+        check(read_images([item], background=background)[0], expected)
+
+
+def test_grey_and_alpha_on_a_colored_background_is_colored():
+    pixels = np.array([[[0, 51], [9, 255]]], np.uint8)
+    check(read_image(pixels), [[204, 9]])
+    check(read_image(pixels, background="red"), [[[204, 0, 0], [9, 9, 9]]])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_exif_orientation(orientation, format):
+    upright = np.array([[10, 20, 30], [40, 50, 60]], np.uint8)
+    as_stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if format == "WEBP" else {}
+    stored = np.ascontiguousarray(as_stored)
+    check(read_image(encode(stored, format, exif=exif, **options)), upright)
+
+
+def test_exif_orientation_of_a_jpeg_photo():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right to see it upright
+    stored = np.zeros((8, 16), np.uint8)
+    stored[:, 8:] = 255
+    image = read_image(encode(stored, "JPEG", exif=exif))
+    assert image.shape == (16, 8)
+    assert image[:8].max() < 5 and image[8:].min() > 250
+
+
+def test_broken_exif_leaves_the_pixels():
+    check(read_image(encode(GREY, exif=b"Exif\0\0garbage!")), GREY)
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF"])
+def test_first_frame_of_an_animation(format):
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    data = encode(frames[0], format, save_all=True, append_images=frames[1:])
+    check(read_image(data), GREY)
+
+
+# ---- errors ----------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path):
+    path = tmp_path / "gone.png"
+    with pytest.raises(FileNotFoundError, match=r"X\[1\]='.*gone\.png' does not exist"):
+        read_images([GREY, path])
+    with pytest.raises(FileNotFoundError, match="check the spelling"):
+        read_image("")
+    file = tmp_path / "file.png"
+    file.write_bytes(encode(GREY))
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_image(file / "inner.png")
+
+
+def test_what_is_no_regular_file(tmp_path):
+    with pytest.raises(ImageReadError, match="is a folder.*load_image_folder"):
+        read_image(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        with pytest.raises(ImageReadError, match="is not a regular file"):
+            read_image(tmp_path / "pipe.png")
+        with pytest.raises(ImageReadError, match="is not a regular file"):
+            read_image(os.devnull)
+
+
+def test_unreadable_file(tmp_path, monkeypatch):
+    path = tmp_path / "locked.png"
+    path.write_bytes(encode(GREY))
+
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(ImageReadError, match=r"locked\.png' cannot be opened: Permiss"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", Path("a\0b.png"), "x" * 5000])
+def test_impossible_paths(path):
+    with pytest.raises(ImageReadError, match="cannot be opened") as caught:
+        read_image(path)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.png", "data:image/png;base64,"])
+def test_urls_are_not_opened(url):
+    with pytest.raises(ImageReadError, match="is a URL.*download it first"):
+        read_image(url)
+
+
+def test_no_bytes(tmp_path):
+    with pytest.raises(ImageReadError, match="image=<0 bytes> is empty"):
+        read_image(b"")
+    path = tmp_path / "empty.png"
+    path.touch()
+    with pytest.raises(ImageReadError, match=r"empty\.png' is empty, zero bytes"):
+        read_image(path)
+
+
+def test_no_image(tmp_path):
+    with pytest.raises(ImageReadError, match="<9 bytes> is not an image in a format"):
+        read_image(b"some text")
+    path = tmp_path / "text.png"
+    path.write_text("some text")
+    with pytest.raises(ImageReadError, match=r"text\.png' is not an image.*PNG, JPEG"):
+        read_image(path)
+    # Pillow knows EPS, but reading it would start Ghostscript.
+    with pytest.raises(ImageReadError, match="is not an image in a format"):
+        read_image(encode(RGB, "EPS"))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+def test_truncated_and_damaged_files_give_one_kind_of_error(format):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    data = encode(noise, format)
+    with pytest.raises(ImageReadError, match="<.* bytes> is truncated or broken"):
+        read_image(data[: len(data) * 3 // 4])
+    for _ in range(100):
+        damaged = np.frombuffer(data, np.uint8).copy()
+        where = rng.integers(0, min(len(data), 120), 3)
+        damaged[where] = rng.integers(0, 256, 3)
+        try:
+            image = read_image(damaged.tobytes())
+        except ImageReadError:
+            continue
+        assert image.dtype == np.uint8  # the damage left an image
+
+
+@pytest.mark.parametrize("side", [10_000, 15_000])  # Pillow warns; Pillow refuses
+@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
+def test_decompression_bomb_is_refused_by_its_header(side, monkeypatch):
+    data = png(side, side, 1, 0, [])
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail())
+    if side == 10_000:
+        with pytest.warns(Image.DecompressionBombWarning):
+            with pytest.raises(ImageReadError, match="claims too many pixels"):
+                read_image(data)
+    else:
+        with pytest.raises(ImageReadError, match="claims too many pixels"):
+            read_image(data)
+
+
+def test_decompression_bomb_warning_turned_error_is_ours():
+    with pytest.raises(ImageReadError, match="claims too many pixels.*MAX_IMAGE_PIX"):
+        read_image(png(10_000, 10_000, 1, 0, []))
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (np.zeros((0, 5)), r"shape \(0, 5\); .* at least one pixel"),
+        (np.zeros((5, 0, 3), np.uint8), r"shape \(5, 0, 3\)"),
+        (Image.new("L", (0, 5)), r"PIL image, mode L, 0x5> has shape \(5, 0\)"),
+        (np.zeros(5), r"shape \(5,\)"),
+        (np.zeros((3, 50, 200), np.uint8), r"shape \(3, 50, 200\).*channels last"),
+        (np.zeros((2, 2, 5), np.uint8), r"shape \(2, 2, 5\)"),
+        (np.array([[0.0, np.nan]]), "holds nan"),
+        (np.array([[0.0, -np.inf]]), "holds -inf"),
+        (np.array([[-0.5, 0.5]]), r"values from -0\.5 to 0\.5"),
+        (np.array([[0.0, 255.5]]), r"values from 0\.0 to 255\.5"),
+        (np.array([[-1, 3]]), "values from -1 to 3"),
+        (np.array([[0, 300]]), "values from 0 to 300"),
+        (pil("I", 0, 70000), "values from 0 to 70000"),
+        (pil("F", 0.0, -1.0), r"values from -1\.0 to 0\.0"),
+        (torch.zeros((2, 2), requires_grad=True), "gives no array: .*grad"),
+    ],
+)
+def test_arrays_that_are_no_images(item, message):
+    with pytest.raises(ImageReadError, match=r"X\[1\]=<.*" + message):
+        read_images([GREY, item])
+
+
+@pytest.mark.parametrize(
+    "item",
+    [None, 3, 2.5, np.float64(2.5), {"a": 1}, [[0, 1]], object()],
+    ids=lambda item: type(item).__name__,
+)
+def test_wrong_types(item):
+    with pytest.raises(TypeError, match=r"^X\[0\]=.* is no image: a path .*bytes.*PIL"):
+        read_images([item])
+
+
+@pytest.mark.parametrize("dtype", [complex, object, "U3"])
+def test_wrong_dtypes(dtype):
+    with pytest.raises(TypeError, match="has dtype .* numeric array"):
+        read_image(np.zeros((2, 2), dtype))
+
+
+@pytest.mark.parametrize(
+    "background",
+    [
+        "no such colour",
+        "#ffffff80",
+        (1, 2),
+        (1, 2, 300),
+        (0.5, 0, 0),
+        None,
+        7,
+        "9" * 200,
+    ],
+)
+def test_bad_background(background):
+    with pytest.raises(ValueError, match="^background=.* is not a colour"):
+        read_image(GREY, background=background)
+    with pytest.raises(ValueError, match="^background="):
+        read_images([], background=background)
+
+
+# ---- lists -----------------------------------------------------------------------
+
+
+def many():
+    rng = np.random.default_rng(0)
+    shapes = rng.integers(1, 40, (30, 2))
+    return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, 7, -1, -2, np.int64(3)])
+def test_threads_keep_the_order(n_jobs):
+    images = many()
+    result = read_images([encode(image) for image in images], n_jobs=n_jobs)
+    assert len(result) == len(images)
+    for image, expected in zip(result, images, strict=True):
+        check(image, expected if (np.ptp(expected, axis=2) > 0).any() else image)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 4])
+def test_first_bad_item_by_position_is_named(n_jobs):
+    items = [encode(image) for image in many()]
+    items[11] = b"bad"
+    items[23] = None
+    with pytest.raises(ImageReadError, match=r"^train\[11\]=<3 bytes>"):
+        read_images(items, n_jobs=n_jobs, name="train")
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
+def test_bad_n_jobs(n_jobs):
+    with pytest.raises(ValueError, match="n_jobs=.* must be None or an int"):
+        read_images([GREY], n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize("items", ["a.png", Path("a.png"), b"x", None, 3])
+def test_a_single_item_is_no_sequence(items):
+    with pytest.raises(TypeError, match="X=.* is not a sequence of images"):
+        read_images(items)
+
+
+def test_sequences():
+    assert read_images([]) == []
+    for items in ((GREY, GREY), np.stack([GREY, GREY])):
+        for image in read_images(items):
+            check(image, GREY)
+
+
+def test_one_lazy_image_many_times(tmp_path):
+    path = tmp_path / "image.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)
+    path.write_bytes(encode(pixels))
+    with Image.open(path) as lazy:
+        images = read_images([lazy] * 16, n_jobs=8)
+    for image in images:
+        check(image, pixels)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "GIF"])
+def test_files_are_closed(tmp_path, format):
+    # An open file would end in a ResourceWarning, which is an error here.
+    good, bad, text = (tmp_path / name for name in ("good", "bad", "text"))
+    options = {"compression": "tiff_lzw"} if format == "TIFF" else {}
+    good.write_bytes(encode(RGB, format, save_all=True, **options))
+    bad.write_bytes(good.read_bytes()[:40])
+    text.write_text("text")
+    for _ in range(2):
+        read_image(good)
+        for path in (bad, text):
+            with pytest.raises(ImageReadError):
+                read_image(path)
+        gc.collect()
+
+
+# ---- grey and colour -------------------------------------------------------------
+
+
+def test_grey_is_the_luma_of_pillow():
+    colors = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    pillow = np.asarray(Image.fromarray(colors).convert("L"))
+    np.testing.assert_array_equal(to_grayscale(colors), pillow)
+    np.testing.assert_array_equal(to_grayscale(RGB), [[76, 150], [29, 18]])
+    np.testing.assert_array_equal(to_grayscale(to_rgb(GREY)), GREY)
+    np.testing.assert_array_equal(to_grayscale(GREY), GREY)
+
+
+def test_to_rgb():
+    np.testing.assert_array_equal(to_rgb(RGB), RGB)
+    assert to_rgb(GREY).shape == (2, 3, 3)
+    assert (to_rgb(GREY) == GREY[:, :, None]).all()
+
+
+@pytest.mark.parametrize("image", [np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2)), 3])
+def test_conversions_want_what_read_image_returns(image):
+    for function in (to_grayscale, to_rgb):
+        with pytest.raises(ValueError, match="image=.* must be a uint8 array of shape"):
+            function(image)
+
+
+def tinted(n_pixels, spread, shape=(50, 100)):
+    image = np.full((*shape, 3), 100, np.uint8)
+    image.reshape(-1, 3)[:n_pixels, 0] += spread
+    return image
+
+
+def test_has_color_thresholds():
+    assert not has_color([])
+    assert not has_color([GREY])
+    assert not has_color([tinted(5000, 16)])  # 16 levels are noise
+    assert has_color([tinted(5000, 17)])
+    assert not has_color([tinted(4, 17)])  # 4 of 5000 pixels
+    assert has_color([tinted(5, 17)])
+    assert has_color([tinted(1, 17, shape=(2, 2))])
+    assert not has_color([tinted(5, 17)] + [GREY] * 100)  # 1 of 101 images is under 1 %
+    assert not has_color([tinted(0, 17, shape=(2, 2))])
+
+
+def test_has_color_counts_images():
+    assert has_color([tinted(5, 17)] + [GREY] * 99)
+    assert not has_color([tinted(5, 17)] + [GREY] * 100)
+    assert has_color([tinted(5, 17)] * 2 + [GREY] * 100)
+
+
+@pytest.mark.parametrize("quality", [5, 50, 95])
+def test_grey_stored_in_a_color_jpeg_has_no_color(quality):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 90), dtype=np.uint8)
+    jpeg = encode(to_rgb(noise), "JPEG", quality=quality)
+    assert not has_color(read_images([jpeg]))
