@@ -1,0 +1,152 @@
+"""The symbols that a recogniser can read, and text to indices and back."""
+
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+import regex
+
+__all__ = ["BLANK", "Vocabulary"]
+
+BLANK = 0
+"""Index of the CTC blank among the network's classes; symbols start at 1."""
+
+
+class Vocabulary:
+    r"""Immutable, ordered set of symbols with the indices 1 to ``len(vocabulary)``.
+
+    A symbol is what a reader calls one character: an extended grapheme cluster
+    [1]_ after NFC normalisation. A letter with a combining accent, an emoji made of
+    several code points or a flag is one symbol.
+
+    Parameters
+    ----------
+    characters : str or iterable of str
+        The symbols, in the order of their indices: one text, split into its symbols,
+        or one symbol an item. Duplicates are refused.
+
+    Raises
+    ------
+    ValueError
+        If there is no symbol, one occurs twice, or an item is not exactly one symbol.
+
+    References
+    ----------
+    .. [1] Unicode Standard Annex #29, "Unicode Text Segmentation".
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary("abc")
+    >>> vocabulary.encode("cab")
+    array([3, 1, 2])
+    >>> vocabulary.decode([3, 1, 2])
+    'cab'
+    >>> len(Vocabulary.from_texts(["zoo", "ox\u0301"]))  # z, o, x with its accent
+    3
+    """
+
+    def __init__(self, characters):
+        items = self.split(characters) if isinstance(characters, str) else characters
+        if not isinstance(items, Iterable):
+            raise TypeError(f"characters={items!r}; pass a str or an iterable of str.")
+        self._indices = {}
+        for position, item in enumerate(items):
+            symbols = self.split(item, f"characters[{position}]")
+            if len(symbols) != 1:
+                raise ValueError(
+                    f"characters[{position}]={item!r} is {len(symbols)} symbols; each "
+                    "item must be exactly one character. Pass one str to have it split."
+                )
+            if symbols[0] in self._indices:
+                raise ValueError(
+                    f"characters[{position}]={item!r} occurs twice in `characters`; "
+                    "name each symbol once."
+                )
+            self._indices[symbols[0]] = BLANK + 1 + position
+        if not self._indices:
+            raise ValueError("`characters` is empty; name at least one symbol.")
+        self._characters = tuple(self._indices)
+
+    @classmethod
+    def from_texts(cls, texts):
+        """Vocabulary of every symbol in `texts`, sorted by code point."""
+        split = (cls.split(text, f"texts[{i}]") for i, text in enumerate(texts))
+        return cls(sorted({symbol for symbols in split for symbol in symbols}))
+
+    @staticmethod
+    def split(text, name="text"):
+        """List of the symbols of `text`, NFC normalised; `name` is for errors."""
+        if not isinstance(text, str):
+            raise TypeError(f"{name}={text!r} is {type(text).__name__}; pass a str.")
+        return regex.findall(r"\X", unicodedata.normalize("NFC", text))
+
+    @property
+    def characters(self):
+        """The symbols in the order of their indices, as a tuple of str."""
+        return self._characters
+
+    @property
+    def n_classes(self):
+        """Number of classes of the network: the symbols and the blank."""
+        return len(self) + 1
+
+    def encode(self, text, name="text"):
+        """Return the indices of the symbols of `text`, an int64 array ``(L,)``.
+
+        A symbol that is not in the vocabulary is a ValueError, in which `name` says
+        where the text stands, such as ``"y[12]"``.
+        """
+        symbols = self.split(text, name)
+        unknown = next((s for s in symbols if s not in self._indices), None)
+        if unknown is not None:
+            raise ValueError(
+                f"{name}={text!r} contains {unknown!r}, which is not in the vocabulary "
+                f"{self._summary()}; add it to `vocabulary` or drop the sample."
+            )
+        return np.array([self._indices[s] for s in symbols], dtype=np.int64)
+
+    def decode(self, indices):
+        """Return the text of symbol `indices`, which hold no blank.
+
+        What `encode` made of a text comes back as that text in NFC.
+        """
+        indices = np.asarray(indices, dtype=np.int64)  # (L,)
+        wrong = indices[(indices <= BLANK) | (indices > len(self))]
+        if wrong.size:
+            raise ValueError(
+                f"`indices` holds {wrong[0]}; symbols have indices 1 to {len(self)}."
+            )
+        return "".join(self._characters[i - 1] for i in indices)
+
+    def indices(self, characters):
+        """Return the indices of some symbols, given as `Vocabulary` takes them."""
+        return np.concatenate(
+            [self.encode(c, name="characters") for c in Vocabulary(characters)._indices]
+        )
+
+    def __len__(self):
+        """Return the number of symbols, without the blank."""
+        return len(self._characters)
+
+    def __contains__(self, symbol):
+        """Tell whether `symbol`, NFC normalised, is one of the symbols."""
+        text = unicodedata.normalize("NFC", symbol) if isinstance(symbol, str) else None
+        return text in self._indices
+
+    def __eq__(self, other):
+        """Equal symbols in equal order."""
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self._characters == other._characters
+
+    def __hash__(self):
+        """Hash of the symbols in their order."""
+        return hash(self._characters)
+
+    def __repr__(self):
+        """Show the symbols, the first 40 of a long list."""
+        return f"Vocabulary({self._summary()})"
+
+    def _summary(self, limit=40):
+        text = "".join(self._characters[:limit])
+        return repr(text + "…" if len(self) > limit else text)
