@@ -1,0 +1,12 @@
+"""Captchas drawn to order, read from folders and tables, or downloaded."""
+
+from skcaptcha.datasets._fetch import fetch_captcha_images_v2
+from skcaptcha.datasets._folder import load_image_folder, load_labels_csv
+from skcaptcha.datasets._synthetic import make_captchas
+
+__all__ = [
+    "fetch_captcha_images_v2",
+    "load_image_folder",
+    "load_labels_csv",
+    "make_captchas",
+]

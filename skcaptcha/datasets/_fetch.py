@@ -1,0 +1,219 @@
+"""The captcha set of the Keras example, downloaded once and verified."""
+
+import hashlib
+import http.client
+import io
+import os
+import time
+import urllib.error
+import urllib.request
+import uuid
+import zipfile
+from numbers import Integral, Real
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.datasets import get_data_home
+from sklearn.utils import Bunch
+
+__all__ = ["fetch_captcha_images_v2"]
+
+
+class _Archive(NamedTuple):
+    filename: str
+    url: str
+    blob_id: str  # of git: the SHA-1 of b"blob <size>\0" and the content
+
+
+ARCHIVE = _Archive(
+    filename="captcha_images_v2.zip",
+    url=(
+        "https://raw.githubusercontent.com/AakashKumarNain/CaptchaCracker/master/"
+        "captcha_images_v2.zip"
+    ),
+    blob_id="e8fb4fa40806d4f0c9dde720d40e786352ec3843",
+)
+
+LARGEST_DOWNLOAD = 32 * 2**20  # bytes, several times what the archive has
+TIMEOUT = 30  # seconds without a byte
+
+DESCRIPTION = """\
+captcha_images_v2: 1,040 captchas of five characters
+
+Grey PNG images, 200 pixels wide and 50 high, each with five characters out of
+2345678bcdefgmnpwxy, blurred and crossed by a line. The set has no split into
+training and test images. It is the one that the Keras example "OCR model for
+reading Captchas" trains on, and goes back to Rodrigo Wilhelmy and Horacio Rosas,
+"captcha dataset", 2013.
+"""
+
+
+def fetch_captcha_images_v2(
+    *,
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+):
+    """Load the captcha set of the Keras example, downloading it the first time.
+
+    The archive is kept in `data_home` and verified each time it is read. One put
+    there by hand does as well.
+
+    =================   ===========================
+    Images              1,040 grey PNGs
+    Size                50 high, 200 wide
+    Characters          5 out of 2345678bcdefgmnpwxy
+    =================   ===========================
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder of the archive. ``None`` is scikit-learn's: the one that the
+        environment variable ``SCIKIT_LEARN_DATA`` names, or ``scikit_learn_data`` in
+        the home folder.
+    download_if_missing : bool, default=True
+        If False, raise an OSError where the archive is not in `data_home`, instead of
+        downloading it.
+    return_X_y : bool, default=False
+        If True, return ``(data, target)`` instead of a Bunch.
+    n_retries : int, default=3
+        How often to try again after a failed connection.
+    delay : float, default=1.0
+        Seconds between tries.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        data : list of bytes of length 1040
+            The images as PNG files, in order of their names: an `X` that the
+            recogniser takes as it is.
+        target : ndarray of str of shape (1040,)
+            Their texts.
+        filenames : ndarray of str of shape (1040,)
+            Their names in the archive.
+        DESCR : str
+            A description of the set.
+
+    (data, target) : tuple if ``return_X_y=True``
+        `data` and `target` as above.
+
+    Raises
+    ------
+    OSError
+        If the archive cannot be downloaded, or is not the one expected. Nothing is
+        then written, and nothing that was there is deleted.
+    ValueError
+        If `n_retries` or `delay` is out of range.
+
+    See Also
+    --------
+    sklearn.datasets.get_data_home : Where the archive is kept by default.
+
+    Examples
+    --------
+    >>> from skcaptcha.datasets import fetch_captcha_images_v2
+    >>> X, y = fetch_captcha_images_v2(return_X_y=True)  # doctest: +SKIP
+    >>> len(X), y[0]  # doctest: +SKIP
+    (1040, '226md')
+    """
+    if not isinstance(n_retries, Integral) or n_retries < 0:
+        raise ValueError(f"n_retries={n_retries!r} must be an int of at least 0")
+    if not isinstance(delay, Real) or not 0 <= delay < np.inf:
+        raise ValueError(f"delay={delay!r} must be a number of seconds, at least 0")
+    path = Path(get_data_home(data_home)) / ARCHIVE.filename
+    if path.exists():
+        content = path.read_bytes()
+        if _blob_id(content) != ARCHIVE.blob_id:
+            raise OSError(
+                f"{str(path)!r} is damaged or another archive: its git blob id is "
+                f"{_blob_id(content)}, not {ARCHIVE.blob_id}. Move it away and call "
+                f"again to download it, or put there the file at {ARCHIVE.url}"
+            )
+    elif download_if_missing:
+        content = _download(path, n_retries, delay)
+        _write_whole(path, content)
+    else:
+        raise OSError(
+            f"{str(path)!r} is missing and download_if_missing=False. Allow the "
+            f"download, or put there the file at {ARCHIVE.url}"
+        )
+
+    data, target, filenames = [], [], []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in sorted(archive.namelist()):
+            member = PurePosixPath(name)
+            # macOS adds a hidden "._" companion to each file it packs.
+            if member.suffix == ".png" and not member.name.startswith("._"):
+                data.append(archive.read(name))
+                target.append(member.stem)
+                filenames.append(name)
+    if return_X_y:
+        return data, np.array(target)
+    return Bunch(
+        data=data,
+        target=np.array(target),
+        filenames=np.array(filenames),
+        DESCR=DESCRIPTION,
+    )
+
+
+def _blob_id(content):
+    header = b"blob %d\0" % len(content)
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def _download(path, n_retries, delay):
+    """Return the verified content of the archive; `path` is for the messages."""
+    for tries_left in range(n_retries, -1, -1):
+        try:
+            content = _read_url()
+            break
+        except (OSError, http.client.HTTPException) as error:
+            # An answer such as 404 will be the same the next time.
+            final = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            if tries_left == 0 or final:
+                raise OSError(
+                    f"{ARCHIVE.filename} could not be downloaded from {ARCHIVE.url} "
+                    f"({error}). Check the connection and call again, or fetch that "
+                    f"file in another way and put it at {str(path)!r}"
+                ) from error
+        time.sleep(delay)
+    if len(content) > LARGEST_DOWNLOAD:
+        raise OSError(
+            f"The file at {ARCHIVE.url} is not the one expected: it has more than "
+            f"{LARGEST_DOWNLOAD} bytes. It was not kept"
+        )
+    if _blob_id(content) != ARCHIVE.blob_id:
+        raise OSError(
+            f"The file at {ARCHIVE.url} is not the one expected: its git blob id is "
+            f"{_blob_id(content)}, not {ARCHIVE.blob_id}. It was altered, there or on "
+            "the way, and was not kept"
+        )
+    return content
+
+
+def _read_url():
+    with urllib.request.urlopen(ARCHIVE.url, timeout=TIMEOUT) as response:
+        content = response.read(LARGEST_DOWNLOAD + 1)
+        announced = response.headers.get("Content-Length")
+    # A read of limited size says nothing where the connection broke off.
+    if announced and len(content) < min(int(announced), LARGEST_DOWNLOAD):
+        raise OSError(f"it broke off after {len(content)} of {announced} bytes")
+    return content
+
+
+def _write_whole(path, content):
+    """Write all of a file or none: an interrupted call leaves nothing behind."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # still there only if that failed

@@ -1,0 +1,440 @@
+"""Labelled images from a folder, a zip file, or a table of file names."""
+
+import csv
+import io
+import os
+import posixpath
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+__all__ = ["load_image_folder", "load_labels_csv"]
+
+IMAGE_SUFFIXES = tuple(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+# A zip is read into memory, so what it may hold is bounded.
+MAX_ENTRY_BYTES = 64 * 2**20
+MAX_TOTAL_BYTES = 2 * 2**30
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # NotImplementedError is one of them
+    ValueError,
+)
+
+
+def load_image_folder(path, *, label=None, pattern="*"):
+    r"""List the images below a folder, or in a zip file, with their labels.
+
+    Sub-folders are searched too. Files whose suffix is not of an image (.bmp, .gif,
+    .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp, in any case) are passed over, and so
+    is what starts with a dot and macOS's ``__MACOSX``.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A folder, or a zip file. Nothing is unpacked to disk: a zip's images are read
+        into memory, 64 MiB each and 2 GiB together at most.
+    label : str, re.Pattern or callable, default=None
+        How a label is found from the name of the file:
+
+        - None: it is the stem, the name without the suffix: ``226md.png``.
+        - A regular expression, searched for in the stem (:func:`re.search`, so
+          anchor it with ``^`` and ``$`` where that matters). The label is its only
+          group or its group named ``text``: ``r"(.+)-\d+"`` reads ``226md`` from
+          ``226md-0.png``, and ``r"^([^_]+)_"`` from ``226md_0417.png``.
+        - A callable, given the path relative to `path` as a
+          :class:`pathlib.PurePosixPath`, that returns the label:
+          ``lambda file: file.parent.name`` reads it from ``226md/0417.png``.
+    pattern : str, default="*"
+        Which images to take: a shell pattern for the end of the relative path, case
+        ignored, as :meth:`pathlib.PurePath.match` has it. ``"*.png"`` takes every
+        PNG, ``"train/*"`` the images right in a folder named ``train``.
+
+    Returns
+    -------
+    paths : list of str or list of bytes
+        The paths of the images in alphabetical order; for a zip file the encoded
+        images themselves, in the same order. Either serves as ``X``.
+    texts : list of str
+        Their labels.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `path` doesn't exist.
+    TypeError
+        If `label` is of another type or returns no str.
+    ValueError
+        If there's no image, a label can't be found or is empty, or the zip file is
+        corrupt, encrypted or too large.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcaptcha.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ["7xd2-0.png", "004b-0.png", "004b-1.png"]:
+    ...         Image.new("L", (60, 20)).save(Path(folder, name))
+    ...     paths, texts = load_image_folder(folder, label=r"(.+)-\d+")
+    >>> [Path(path).name for path in paths]
+    ['004b-0.png', '004b-1.png', '7xd2-0.png']
+    >>> texts
+    ['004b', '004b', '7xd2']
+    """
+    find_label = _label_finder(label)
+    if not isinstance(pattern, str) or not pattern:
+        raise ValueError(f"pattern={pattern!r} must be a str such as '*' or 'train/*'.")
+    path = _existing_path(path, "path")
+    if os.path.isdir(path):
+        files = _select(_walk(path), pattern, path)
+        return [str(Path(path, file)) for file in files], find_label(files)
+    with _open_zip(path) as archive:
+        entries = _zip_entries(archive)
+        files = _select(entries, pattern, path)
+        texts = find_label(files)
+        return _read_entries(archive, [entries[file] for file in files], path), texts
+
+
+def load_labels_csv(
+    path,
+    *,
+    image_dir=None,
+    filename_column="filename",
+    text_column="text",
+    delimiter=",",
+    encoding="utf-8-sig",
+):
+    r"""Read file names and labels from a CSV file with a header.
+
+    Labels are read as text, so ``0042`` keeps its zeros.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A CSV file, or a ``.zip`` file that holds one CSV file beside the images.
+        A zip's images are read into memory, 64 MiB each and 2 GiB together at most.
+    image_dir : str or os.PathLike, default=None
+        The folder that the file names are relative to; for a zip file, a folder in
+        it. None is the folder of the CSV file.
+    filename_column : str, default="filename"
+        The column of the file names.
+    text_column : str, default="text"
+        The column of the labels.
+    delimiter : str, default=","
+        The character between two fields.
+    encoding : str, default="utf-8-sig"
+        The encoding of the CSV file; the default is UTF-8 with or without the mark
+        that spreadsheets put first.
+
+    Returns
+    -------
+    paths : list of str or list of bytes
+        The paths of the images in the order of the rows; for a zip file the encoded
+        images themselves. Either serves as ``X``.
+    texts : list of str
+        Their labels.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `path`, `image_dir` or an image that a row names doesn't exist.
+    ValueError
+        If the table is broken: a column is missing or twice there, a row has another
+        number of fields than the header, a field is empty, there are no rows, or the
+        encoding is another. Rows are counted as a spreadsheet does, the header being
+        row 1.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcaptcha.datasets import load_labels_csv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (60, 20)).save(Path(folder, "a.png"))
+    ...     table = Path(folder, "labels.csv")
+    ...     _ = table.write_text("filename,text\na.png,0042\n")
+    ...     paths, texts = load_labels_csv(table)
+    >>> texts
+    ['0042']
+    """
+    path = _existing_path(path, "path")
+    columns = (filename_column, text_column)
+    if not path.lower().endswith(".zip"):
+        if not os.path.isfile(path):
+            raise ValueError(
+                f"path={path!r} is no file; give the CSV file, or use "
+                "load_image_folder for a folder of images named by their labels."
+            )
+        rows = _parse_csv(Path(path).read_bytes(), path, columns, delimiter, encoding)
+        if image_dir is None:
+            image_dir = os.path.dirname(path) or os.curdir
+        else:
+            image_dir = _existing_path(image_dir, "image_dir")
+        paths = [os.path.join(image_dir, name) for _, name, _ in rows]
+        _check_images_exist(rows, [os.path.isfile(p) for p in paths], path, image_dir)
+        return paths, [text for _, _, text in rows]
+
+    with _open_zip(path) as archive:
+        entries = _zip_entries(archive)
+        tables = [file for file in entries if file.suffix.lower() == ".csv"]
+        if len(tables) != 1:
+            found = ", ".join(map(str, tables[:5])) or "none"
+            raise ValueError(
+                f"path={path!r} must hold one CSV file but holds {len(tables)} "
+                f"({found}); unpack it and give the CSV file."
+            )
+        (data,) = _read_entries(archive, [entries[tables[0]]], path)
+        where = f"{path}/{tables[0]}"
+        rows = _parse_csv(data, where, columns, delimiter, encoding)
+        folder = str(tables[0].parent)
+        if image_dir is not None:
+            folder = _as_str(image_dir, "image_dir")
+        files = [
+            PurePosixPath(posixpath.normpath(posixpath.join(folder, name)))
+            for _, name, _ in rows
+        ]
+        _check_images_exist(rows, [file in entries for file in files], where, folder)
+        images = _read_entries(archive, [entries[file] for file in files], path)
+        return images, [text for _, _, text in rows]
+
+
+def _as_str(path, name):
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name}={path!r} must be a path (str or os.PathLike).")
+    return os.fsdecode(path)
+
+
+def _existing_path(path, name):
+    path = _as_str(path, name)
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"{name}={path!r} does not exist; check the spelling, and that a relative "
+            f"path starts in the current folder, {os.getcwd()!r}."
+        )
+    return path
+
+
+def _walk(folder):
+    """Find the files below a folder, as paths relative to it."""
+
+    def fail(error):
+        raise error  # os.walk would leave out a folder that it cannot list
+
+    for root, _, names in os.walk(folder, onerror=fail):
+        relative = PurePosixPath(Path(root).relative_to(folder).as_posix())
+        for name in names:
+            # A pipe or a dangling link is no image, whatever its name.
+            if os.path.isfile(os.path.join(root, name)):
+                yield relative / name
+
+
+def _is_hidden(file):
+    return any(part.startswith(".") or part == "__MACOSX" for part in file.parts)
+
+
+def _select(files, pattern, path):
+    """Keep the images that match, in the order of their paths."""
+    images = [
+        file
+        for file in files
+        if file.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(file)
+    ]
+    chosen = sorted(
+        (f for f in images if PurePosixPath(str(f).lower()).match(pattern.lower())),
+        key=str,
+    )
+    if not chosen:
+        reason = f"{len(images)} images, none of which matches pattern={pattern!r}"
+        if not images:
+            reason = f"no image: no file ending in {', '.join(IMAGE_SUFFIXES)}"
+        raise ValueError(f"path={path!r} holds {reason}; check both.")
+    return chosen
+
+
+def _label_finder(label):
+    """Turn the parameter `label` into a function from files to their labels."""
+    if callable(label):
+        find = label
+    elif label is None:
+        find = _stem
+    elif isinstance(label, (str, re.Pattern)):
+        find = _group_finder(label)
+    else:
+        raise TypeError(
+            f"label={label!r} must be None, a regular expression or a callable."
+        )
+
+    def find_all(files):
+        texts = [find(file) for file in files]
+        for file, text in zip(files, texts, strict=True):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"label returned {text!r} for '{file}'; it must return a str."
+                )
+        bad = [file for file, text in zip(files, texts, strict=True) if not text]
+        if bad:
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise ValueError(
+                f"No label was found for '{bad[0]}'{more} with label={label!r}; "
+                "change `label`, or leave such files out by `pattern`."
+            )
+        return [str(text) for text in texts]
+
+    return find_all
+
+
+def _stem(file):
+    return file.stem
+
+
+def _group_finder(expression):
+    try:
+        regex = re.compile(expression)
+        group = "text" if "text" in regex.groupindex else 1
+        if not isinstance(regex.pattern, str) or (group == 1 and regex.groups != 1):
+            raise ValueError("it needs one group, or a group named 'text'")
+    except (re.error, ValueError) as error:
+        raise ValueError(
+            rf"label={expression!r} cannot be used: {error}; r'(.+)-\d+' is an example."
+        ) from error
+
+    def find(file):
+        match = regex.search(file.stem)
+        return (match and match[group]) or ""
+
+    return find
+
+
+@contextmanager
+def _zip_errors(path):
+    try:
+        yield
+    except _ZIP_ERRORS as error:
+        raise ValueError(
+            f"path={path!r} cannot be read as a zip file: {error}; an intact zip "
+            "file, or a folder, is needed."
+        ) from error
+
+
+@contextmanager
+def _open_zip(path):
+    # Asked first, as opening a pipe would wait for ever.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"path={path!r} is neither a folder nor a zip file.")
+    with _zip_errors(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        yield archive
+
+
+def _zip_entries(archive):
+    """Map the path of each visible file in the archive to its entry."""
+    entries = {}
+    for info in archive.infolist():
+        name = info.filename
+        if not info.flag_bits & 0x800:  # no word that the name is UTF-8
+            try:
+                name = name.encode("cp437").decode()  # macOS writes it all the same
+            except UnicodeError:
+                pass  # what zipfile took it for
+        file = PurePosixPath(name.replace("\\", "/"))  # some Windows programs' slash
+        if not info.is_dir() and not _is_hidden(file):
+            entries[file] = info
+    return entries
+
+
+def _read_entries(archive, infos, path):
+    """Read entries within the bounds; one that is named twice is read once."""
+    unique = {info.filename: info for info in infos}
+    for name, info in unique.items():
+        if info.flag_bits & 0x1:
+            raise ValueError(
+                f"path={path!r} has an encrypted entry {name!r}; unpack it and give "
+                "the folder."
+            )
+        # The other methods can inflate a few bytes without any bound.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(
+                f"path={path!r} has the entry {name!r} compressed by method "
+                f"{info.compress_type}; pack it anew with deflate or unpack it."
+            )
+        if info.file_size > MAX_ENTRY_BYTES:
+            raise ValueError(
+                f"path={path!r} has an entry {name!r} of {info.file_size} bytes; "
+                f"{MAX_ENTRY_BYTES} at most are read."
+            )
+    total = sum(info.file_size for info in unique.values())
+    if total > MAX_TOTAL_BYTES:
+        raise ValueError(
+            f"path={path!r} holds {total} bytes of images; {MAX_TOTAL_BYTES} at most "
+            "are read: unpack it and give the folder."
+        )
+    contents = {}
+    for name, info in unique.items():
+        with _zip_errors(path), archive.open(info) as stream:
+            # No more than it claims, as the claims were checked.
+            contents[name] = stream.read(info.file_size)
+            if len(contents[name]) != info.file_size or stream.read(1):
+                raise zipfile.BadZipFile(f"the size of {name!r} is wrong")
+    return [contents[info.filename] for info in infos]
+
+
+def _parse_csv(data, path, columns, delimiter, encoding):
+    """Split a table into (row number, file name, text) with the header as row 1."""
+    try:
+        lines = io.StringIO(data.decode(encoding), newline="")
+        table = list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except (UnicodeError, LookupError) as error:
+        raise ValueError(
+            f"path={path!r} cannot be read with encoding={encoding!r}: {error}."
+        ) from error
+    except (csv.Error, TypeError) as error:  # TypeError: a bad delimiter
+        raise ValueError(
+            f"path={path!r} is no CSV file with delimiter={delimiter!r}: {error}."
+        ) from error
+    header = table[0] if table else []
+    for column in columns:
+        if header.count(column) != 1:
+            raise ValueError(
+                f"path={path!r} has {header.count(column)} columns named {column!r}; "
+                f"its header is {header} with delimiter={delimiter!r}: name the "
+                "columns by `filename_column` and `text_column`."
+            )
+    rows = []
+    for number, fields in enumerate(table[1:], start=2):
+        if not fields:
+            continue  # a blank line
+        if len(fields) != len(header):
+            raise ValueError(
+                f"row {number} of {path!r} has {len(fields)} fields where the header "
+                f"has {len(header)}; put fields that hold {delimiter!r} in quotes."
+            )
+        values = [fields[header.index(column)] for column in columns]
+        for column, value in zip(columns, values, strict=True):
+            if not value:
+                raise ValueError(
+                    f"row {number} of {path!r} has no {column!r}; fill or drop it."
+                )
+        rows.append((number, *values))
+    if not rows:
+        raise ValueError(f"path={path!r} has a header but no rows.")
+    return rows
+
+
+def _check_images_exist(rows, exist, path, image_dir):
+    for (number, name, _), found in zip(rows, exist, strict=True):
+        if not found:
+            raise FileNotFoundError(
+                f"row {number} of {path!r} names {name!r}, which is not in "
+                f"image_dir={image_dir!r}; correct the row or `image_dir`."
+            )

@@ -1,0 +1,421 @@
+"""Captchas drawn to order, for trying things out and for testing."""
+
+import os
+import unicodedata
+from numbers import Integral, Real
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, features
+from scipy.ndimage import map_coordinates
+from sklearn.utils import check_random_state
+
+__all__ = ["make_captchas"]
+
+# Digits and small letters less 0, o, 1, i, j, l, 9, g and q, which pass for one another
+# once tilted and bent, and less s and z, which pass for 5 and 2.
+LEGIBLE = "2345678abcdefhkmnprtuvwxy"
+
+SMALLEST_FONT = 7  # pixels an em; below that letters run into blots
+
+
+def make_captchas(
+    n_samples=100,
+    *,
+    vocabulary=LEGIBLE,
+    length=5,
+    size=(50, 150),
+    color=False,
+    fonts=None,
+    rotation=15,
+    warp=0.04,
+    overlap=0.15,
+    size_jitter=0.15,
+    lines=2,
+    dots=30,
+    gradient=0.3,
+    noise=6,
+    random_state=None,
+):
+    """Draw images of random text, and return them with their texts.
+
+    Each image has its own paper, ink, font and layout. Characters stand from left to
+    right, wholly inside the image. The later parameters say how hard the images are to
+    read; each is off at 0, so all of them at 0 give plain print.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of images.
+    vocabulary : str, default="2345678abcdefhkmnprtuvwxy"
+        The characters to draw from, each as likely as the next. The default leaves
+        out those that are easily taken for another, such as 0 and o.
+    length : int or tuple (int, int), default=5
+        Number of characters of a text; or the smallest and the largest number, which
+        are then all equally likely.
+    size : tuple (height, width), default=(50, 150)
+        Size of the images in pixels. Text that would not fit is set in a smaller
+        font. With ``None`` as the width, each image is as wide as its text needs.
+    color : bool, default=False
+        Whether to draw in colour, with an ink for each character, or in grey.
+    fonts : path, FreeTypeFont or list of these, default=None
+        TrueType or OpenType fonts, of which each image uses one. ``None`` is the font
+        that ships with Pillow.
+    rotation : float, default=15
+        Largest tilt of a character, in degrees either way; at most 180.
+    warp : float, default=0.04
+        Height of the waves that bend the text, as a share of the image height; at
+        most 0.25.
+    overlap : float, default=0.15
+        Largest share of a character that its neighbour may cover; at most 0.75.
+        At 0 a gap is left between any two.
+    size_jitter : float, default=0.15
+        Largest share by which a character is bigger or smaller, and set higher or
+        lower, than it should be; at most 0.5.
+    lines : int, default=2
+        Number of curves drawn across the text, in ink.
+    dots : int, default=30
+        Number of specks of ink.
+    gradient : float, default=0.3
+        Share of the contrast between paper and ink that shading takes away where it
+        is darkest; at most 1.
+    noise : float, default=6
+        Standard deviation of the noise added to each pixel, in grey levels of 255;
+        at most 255.
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same images and texts at every call. The first images of
+        a long call are those of a short one. ``None`` draws afresh each time, and
+        leaves NumPy's global generator alone.
+
+    Returns
+    -------
+    images : list of ndarray of uint8
+        `n_samples` images of shape (height, width), or (height, width, 3) in colour.
+    texts : list of str
+        What they say.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, a font cannot be read or has no glyph for a
+        character, or `size` has no room for the text.
+    ImportError
+        If Pillow was built without FreeType.
+
+    Examples
+    --------
+    >>> from skcaptcha.datasets import make_captchas
+    >>> images, texts = make_captchas(3, length=(4, 6), random_state=0)
+    >>> images[0].shape, images[0].dtype
+    ((50, 150), dtype('uint8'))
+    >>> [4 <= len(text) <= 6 for text in texts]
+    [True, True, True]
+    """
+    _check_number("n_samples", n_samples, Integral, 1)
+    for name, value, kind, highest in [
+        ("rotation", rotation, Real, 180),
+        ("warp", warp, Real, 0.25),
+        ("overlap", overlap, Real, 0.75),
+        ("size_jitter", size_jitter, Real, 0.5),
+        ("lines", lines, Integral, None),
+        ("dots", dots, Integral, None),
+        ("gradient", gradient, Real, 1),
+        ("noise", noise, Real, 255),
+    ]:
+        _check_number(name, value, kind, 0, highest)
+    if not isinstance(color, (bool, np.bool_)):
+        raise ValueError(f"color={color!r} must be True or False")
+    vocabulary = _check_vocabulary(vocabulary)
+    shortest, longest = _check_length(length)
+    height, width = _check_size(size)
+    typecases = [_Typecase(font) for font in _check_fonts(fonts)]
+    for typecase in typecases:
+        typecase.check_glyphs(vocabulary)
+
+    if random_state is None:
+        entropy = np.random.SeedSequence().entropy
+    else:
+        words = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
+        entropy = words.tolist()
+
+    images, texts = [], []
+    for index in range(n_samples):
+        # A stream for each image, so that it does not depend on how many there are.
+        seed = np.random.SeedSequence(entropy, spawn_key=(index,))
+        rng = np.random.default_rng(seed)
+        n_characters = rng.integers(shortest, longest, endpoint=True)
+        text = "".join(
+            vocabulary[k] for k in rng.integers(len(vocabulary), size=n_characters)
+        )
+        typecase = typecases[rng.integers(len(typecases))]
+        amplitude = warp * height
+        margin = int(np.ceil(amplitude)) + 2
+        glyphs, image_width = _set_text(
+            text, typecase, rng, height, width, margin, rotation, overlap, size_jitter
+        )
+        paper = _make_paper((height, image_width), gradient, color, rng)
+        canvas = Image.fromarray(paper)
+        inks = _mix_inks(len(text) + lines + dots, color, rng)
+        for mask, left, top in glyphs:
+            canvas.paste(inks.pop(), (left, top), mask)
+        _draw_lines(canvas, [inks.pop() for _ in range(lines)], rng)
+        _draw_dots(canvas, inks, rng)
+        pixels = _warp(np.asarray(canvas), amplitude, rng)  # (H, W) or (H, W, 3)
+        images.append(_add_noise(pixels, noise, rng))
+        texts.append(text)
+    return images, texts
+
+
+class _Typecase:
+    """One font at every size, and the glyphs already rendered in it."""
+
+    def __init__(self, font):
+        self._font = font
+        self._sizes = {}
+        self._glyphs = {}
+
+    def check_glyphs(self, vocabulary):
+        missing = self.glyph("\uffff", 40)[0]  # no character: what stands for none
+        for character in vocabulary:
+            mask = self.glyph(character, 40)[0]
+            if mask.getbbox() is None or (
+                mask.size == missing.size and mask.tobytes() == missing.tobytes()
+            ):
+                raise ValueError(
+                    f"vocabulary: the font {' '.join(self._font.getname())} has "
+                    f"nothing to draw for {character!r}; drop it or name, in `fonts`, "
+                    "a font that has it"
+                )
+
+    def glyph(self, character, pixels):
+        """Return the mask of the ink, and how far below the baseline its centre is."""
+        key = character, pixels
+        if key not in self._glyphs:
+            if pixels not in self._sizes:
+                self._sizes[pixels] = self._font.font_variant(size=pixels)
+            font = self._sizes[pixels]
+            left, top, right, bottom = font.getbbox(character, anchor="ls")
+            mask = Image.new("L", (right - left + 2, bottom - top + 2))
+            pen = 1 - left, 1 - top
+            ImageDraw.Draw(mask).text(pen, character, 255, font, anchor="ls")
+            box = mask.getbbox() or (1, 1, 2, 2)
+            # A pixel of nothing all round keeps the edges soft when it is rotated.
+            mask = mask.crop((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1))
+            self._glyphs[key] = mask, (box[1] + box[3]) / 2 - pen[1]
+        return self._glyphs[key]
+
+
+def _set_text(
+    text, typecase, rng, height, width, margin, rotation, overlap, size_jitter
+):
+    """Choose where each glyph goes, and how large; return them and the width."""
+    n = len(text)
+    angles = rng.uniform(-rotation, rotation, n)
+    scales = 1 + rng.uniform(-size_jitter, size_jitter, n)
+    lifts = rng.uniform(-size_jitter, size_jitter, n) / 2  # ems
+    gaps = rng.uniform(0.02, 0.15, n - 1)  # ems
+    covers = rng.uniform(0, overlap, n - 1)  # of the narrower neighbour
+    em = height * rng.uniform(0.7, 0.85)
+    while em >= SMALLEST_FONT:
+        masks, middles = [], []
+        for character, angle, scale in zip(text, angles, scales, strict=True):
+            mask, middle = typecase.glyph(character, max(1, round(em * scale)))
+            if angle:
+                mask = mask.rotate(angle, Image.Resampling.BILINEAR, expand=True)
+            masks.append(mask.crop(mask.getbbox()))
+            middles.append(middle)
+        widths, heights = np.array([mask.size for mask in masks]).T
+        covered = covers * np.minimum(widths[:-1], widths[1:])
+        steps = np.round(gaps * em - covered)
+        if overlap == 0:
+            steps = np.maximum(steps, 2)
+        lefts = np.concatenate([[0], np.cumsum(widths[:-1] + steps)]).astype(int)
+        tops = np.round(middles + lifts * em - heights / 2).astype(int)
+        tops -= tops.min()
+        text_width, text_height = lefts[-1] + widths[-1], (tops + heights).max()
+        if width is None:
+            room = text_width + int(rng.uniform(0.2, 0.8) * em), height - 2 * margin
+        else:
+            room = width - 2 * margin, height - 2 * margin
+        fit = min(room[0] / text_width, room[1] / text_height)
+        if fit >= 1:
+            lefts += margin + rng.integers(room[0] - text_width, endpoint=True)
+            tops += margin + rng.integers(room[1] - text_height, endpoint=True)
+            glyphs = zip(masks, lefts.tolist(), tops.tolist(), strict=True)
+            return list(glyphs), room[0] + 2 * margin
+        em *= 0.98 * fit
+    raise ValueError(
+        f"size={(height, width)} has no room to draw {text!r} legibly; give a larger "
+        "`size` (height, width), a smaller `length` or less `warp`"
+    )
+
+
+def _make_paper(shape, gradient, color, rng):
+    """Return light paper that darkens in a random direction."""
+    light = rng.uniform(195, 255, 3 if color else 1)
+    dark = rng.uniform(60, 120, light.size)  # by channel, so that the tint turns
+    angle = rng.uniform(0, 2 * np.pi)
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    ramp = np.sin(angle) * rows / shape[0] + np.cos(angle) * columns / shape[1]
+    ramp -= ramp.min()  # (H, W)
+    ramp *= gradient / max(ramp.max(), 1e-9)
+    paper = (light - ramp[..., None] * (light - dark)).astype(
+        np.uint8
+    )  # (H, W, 1 or 3)
+    return paper if color else paper[..., 0]
+
+
+def _mix_inks(n_inks, color, rng):
+    """Return one dark grey for all, or vivid colours that are as dark."""
+    if not color:
+        return [int(rng.integers(0, 80))] * n_inks
+    levels = rng.uniform(0, 1, (n_inks, 3))
+    levels -= levels.min(axis=1, keepdims=True)
+    luma = levels @ [0.299, 0.587, 0.114] + 1e-3
+    scale = np.minimum(
+        rng.uniform(40, 200, n_inks) / (levels.max(axis=1) + 1e-3),
+        rng.uniform(40, 95, n_inks) / luma,
+    )
+    return [tuple(ink) for ink in (levels * scale[:, None]).astype(int).tolist()]
+
+
+def _draw_lines(canvas, inks, rng):
+    width, height = canvas.size
+    share = np.linspace(0, 1, 24)[:, None]  # (24, 1)
+    for ink in inks:
+        ends = rng.uniform([0, 0.1], [0.15, 0.9]), rng.uniform([0.85, 0.1], [1, 0.9])
+        bends = (
+            rng.uniform([0.2, -0.2], [0.5, 1.2]),
+            rng.uniform([0.5, -0.2], [0.8, 1.2]),
+        )
+        path = (  # a cubic Bezier curve
+            (1 - share) ** 3 * ends[0]
+            + 3 * (1 - share) ** 2 * share * bends[0]
+            + 3 * (1 - share) * share**2 * bends[1]
+            + share**3 * ends[1]
+        )
+        # Pillow's lines have hard edges: draw at twice the size and halve.
+        mask = Image.new("L", (2 * width, 2 * height))
+        ImageDraw.Draw(mask).line(
+            (path * mask.size).ravel().tolist(),
+            fill=255,
+            width=max(2, round(height * rng.uniform(0.03, 0.07))),
+            joint="curve",
+        )
+        canvas.paste(ink, (0, 0), mask.reduce(2))
+
+
+def _draw_dots(canvas, inks, rng):
+    draw = ImageDraw.Draw(canvas)
+    places = rng.uniform(0, canvas.size, (len(inks), 2))
+    radii = rng.uniform(0.006, 0.025, len(inks)) * canvas.size[1]
+    for ink, (x, y), r in zip(inks, places.tolist(), radii.tolist(), strict=True):
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=ink)
+
+
+def _warp(pixels, amplitude, rng):
+    """Bend along one wave across and one down, of at most that many pixels each."""
+    if amplitude == 0:
+        return pixels
+    height, width = pixels.shape[:2]
+    crests = rng.uniform(0.5, 1, 2) * amplitude
+    phases = rng.uniform(0, 2 * np.pi, 2)
+    periods = rng.uniform(0.8, 2, 2) * height
+    rows, columns = np.mgrid[:height, :width].astype(float)
+    places = [
+        rows + crests[0] * np.sin(2 * np.pi * columns / periods[0] + phases[0]),
+        columns + crests[1] * np.sin(2 * np.pi * rows / periods[1] + phases[1]),
+    ]
+    if pixels.ndim == 2:
+        return map_coordinates(pixels, places, order=1, mode="nearest")
+    planes = np.moveaxis(pixels, 2, 0)
+    return np.stack(
+        [map_coordinates(p, places, order=1, mode="nearest") for p in planes], axis=2
+    )
+
+
+def _add_noise(pixels, noise, rng):
+    if noise == 0:
+        return np.array(pixels)
+    grain = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(noise)
+    return np.clip(pixels + grain, 0, 255).astype(np.uint8)
+
+
+def _check_number(name, value, kind, lowest, highest=None):
+    good = isinstance(value, kind) and not isinstance(value, bool) and value >= lowest
+    if not good or (highest is not None and value > highest):
+        what = "an int" if kind is Integral else "a number"
+        span = f"from {lowest} to {highest}" if highest else f"of at least {lowest}"
+        raise ValueError(f"{name}={value!r} must be {what} {span}")
+
+
+def _check_vocabulary(vocabulary):
+    if not isinstance(vocabulary, str) or not vocabulary:
+        raise ValueError(f"vocabulary={vocabulary!r} must be a non-empty str")
+    vocabulary = unicodedata.normalize("NFC", vocabulary)
+    for index, character in enumerate(vocabulary):
+        if character in vocabulary[:index]:
+            raise ValueError(f"vocabulary={vocabulary!r} has {character!r} twice")
+    return vocabulary
+
+
+def _check_length(length):
+    span = (length, length) if isinstance(length, Integral) else length
+    if (
+        not isinstance(span, (tuple, list))
+        or len(span) != 2
+        or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in span)
+        or not 1 <= span[0] <= span[1]
+    ):
+        raise ValueError(
+            f"length={length!r} must be an int of at least 1, or a pair of such ints, "
+            "the smaller first"
+        )
+    return span
+
+
+def _check_size(size):
+    if (
+        not isinstance(size, (tuple, list))
+        or len(size) != 2
+        or not all(isinstance(n, Integral) and n >= 1 for n in size if n is not None)
+        or size[0] is None
+    ):
+        raise ValueError(
+            f"size={size!r} must be (height, width) in pixels, two positive ints; the "
+            "width may be None"
+        )
+    return size
+
+
+def _check_fonts(fonts):
+    if not features.check("freetype2"):
+        raise ImportError(
+            "make_captchas draws with FreeType, and this Pillow was built without it; "
+            "reinstall it with `pip install --force-reinstall pillow`"
+        )
+    if fonts is None:
+        return [ImageFont.load_default(size=40)]
+    if isinstance(fonts, (str, os.PathLike, ImageFont.FreeTypeFont)):
+        fonts = [fonts]
+    if not isinstance(fonts, (tuple, list)) or not fonts:
+        raise ValueError(
+            f"fonts={fonts!r} must be None, the path of a TrueType font, a "
+            "FreeTypeFont or a non-empty list of these"
+        )
+    loaded = []
+    for index, font in enumerate(fonts):
+        if isinstance(font, (str, os.PathLike)):
+            try:
+                font = ImageFont.truetype(font, layout_engine=ImageFont.Layout.BASIC)
+            except OSError as error:
+                raise ValueError(
+                    f"fonts[{index}]={os.fspath(font)!r} cannot be read as a TrueType "
+                    f"or OpenType font ({error}); give the path of a .ttf or .otf file"
+                ) from error
+        elif not isinstance(font, ImageFont.FreeTypeFont):
+            raise ValueError(
+                f"fonts[{index}]={font!r} must be the path of a TrueType font or a "
+                "FreeTypeFont"
+            )
+        loaded.append(font)
+    return loaded

@@ -1,0 +1,472 @@
+import io
+import os
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skcaptcha.datasets import _folder, load_image_folder, load_labels_csv
+from skcaptcha.images import read_images
+
+
+def image_bytes(level, suffix=".png"):
+    stream = io.BytesIO()
+    image = Image.new("L", (6, 4), level)
+    image.save(stream, Image.registered_extensions()[suffix.lower()])
+    return stream.getvalue()
+
+
+def write_folder(folder, names):
+    """Write images that differ, in an order of names that isn't sorted."""
+    for level, name in enumerate(sorted(names, reverse=True)):
+        file = Path(folder, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(image_bytes(level, file.suffix))
+    return folder
+
+
+def zip_folder(folder, path, prefix="", compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted(Path(folder).rglob("*"), reverse=True):
+            archive.write(file, prefix + file.relative_to(folder).as_posix())
+    return path
+
+
+def write_zip(path, entries, **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return path
+
+
+NAMES = ["b.png", "B1.PNG", "0042.jpg", "a b.jpeg", "x/é.webp", "x/y/y.z.gif", "q.bmp"]
+LABELS = ["0042", "B1", "a b", "b", "q", "y.z", "é"]
+
+
+# ---- folders and zip files -----------------------------------------------------
+
+
+def test_stems_are_labels_in_sorted_order(tmp_path):
+    folder = write_folder(tmp_path / "images", NAMES)
+    paths, texts = load_image_folder(folder)
+    assert texts == LABELS
+    assert paths == sorted(str(folder / name) for name in NAMES)
+    assert all(type(item) is str for item in paths + texts)
+    assert load_image_folder(str(folder)) == (paths, texts)
+
+
+@pytest.mark.parametrize("prefix", ["", "images/"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zip_gives_what_the_folder_gives(tmp_path, prefix, method):
+    folder = write_folder(tmp_path / "images", NAMES)
+    archive = zip_folder(folder, tmp_path / "images.zip", prefix, method)
+    paths, texts = load_image_folder(folder)
+    contents, zip_texts = load_image_folder(archive)
+    assert zip_texts == texts
+    assert contents == [Path(path).read_bytes() for path in paths]
+    pairs = zip(read_images(paths), read_images(contents), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+    assert sorted(os.listdir(tmp_path)) == ["images", "images.zip"]  # nothing unpacked
+
+
+def test_what_is_no_image_is_passed_over(tmp_path):
+    names = ["a.png", ".hidden.png", ".cache/b.png", "__MACOSX/._a.png", "d/e.png"]
+    folder = write_folder(tmp_path / "images", names)
+    for name in ("notes.txt", ".DS_Store", "Thumbs.db", "no_suffix"):
+        (folder / name).write_text("text")
+    (folder / "folder.png").mkdir()
+    archive = zip_folder(folder, tmp_path / "images.zip", "images/")
+    (folder / "dangling.png").symlink_to(tmp_path / "gone.png")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.png")
+    assert load_image_folder(folder)[1] == ["a", "e"]
+    assert load_image_folder(archive)[1] == ["a", "e"]
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "expected"),
+    [
+        (r"(.+)-\d+", ["7xd2-0.png", "a-b-12.png"], ["7xd2", "a-b"]),
+        (r"^([^_]+)_", ["0042_7.png", "ab_c_d.png"], ["0042", "ab"]),
+        (r"_(\w+)$", ["1_ab.png", "2_cd.png"], ["ab", "cd"]),
+        (r"(?P<text>.+)\.(\d+)", ["ab.1.png", "cd.22.png"], ["ab", "cd"]),
+        (r"^(?:x|y)(..)", ["xab.png", "ycd.png"], ["ab", "cd"]),
+        (re.compile("([A-Z]+)", re.IGNORECASE), ["1ab.png", "2CD.png"], ["ab", "CD"]),
+        (lambda file: file.parent.name, ["ab/0.png", "cd/0.png"], ["ab", "cd"]),
+        (lambda file: file.name, ["ab.png", "cd.png"], ["ab.png", "cd.png"]),
+        (lambda file: np.str_(file.stem), ["ab.png"], ["ab"]),
+    ],
+)
+def test_labels(tmp_path, label, names, expected):
+    folder = write_folder(tmp_path / "images", names)
+    archive = zip_folder(folder, tmp_path / "images.zip")
+    for path in (folder, archive):
+        texts = load_image_folder(path, label=label)[1]
+        assert texts == expected
+        assert all(type(text) is str for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["a", "b", "c", "d"]),
+        ("train/*", ["c", "d"]),
+        ("TRAIN/*.PNG", ["d"]),
+        ("*.jpg", ["a", "c"]),
+        ("set/*/b.png", ["b"]),
+    ],
+)
+def test_pattern(tmp_path, pattern, expected):
+    names = ["set/test/a.jpg", "set/test/b.png", "set/train/c.jpg", "set/train/d.PNG"]
+    folder = write_folder(tmp_path / "images", names)
+    archive = zip_folder(folder, tmp_path / "images.zip")
+    assert load_image_folder(folder, pattern=pattern)[1] == expected
+    assert load_image_folder(archive, pattern=pattern)[1] == expected
+
+
+def test_names_in_zip_files_of_other_systems(tmp_path):
+    # macOS writes UTF-8 without the flag that says so; some Windows programs "\".
+    path = write_zip(
+        tmp_path / "a.zip",
+        {"AB/é.png": image_bytes(0), "AB/c.png": image_bytes(1)},
+    )
+    data = bytearray(path.read_bytes().replace(b"AB/c", b"AB\\c"))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        where = data.index(signature) + offset
+        flags = struct.unpack_from("<H", data, where)[0]
+        assert flags & 0x800
+        struct.pack_into("<H", data, where, flags & ~0x800)
+    path.write_bytes(data)
+    assert load_image_folder(path)[1] == ["c", "é"]
+
+
+def test_folder_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"path='.*gone' does not exist; check"):
+        load_image_folder(tmp_path / "gone")
+    with pytest.raises(TypeError, match="path=None must be a path"):
+        load_image_folder(None)
+    with pytest.raises(
+        ValueError, match=r"holds no image: no file ending in \.bmp, .*g"
+    ):
+        load_image_folder(tmp_path)
+    write_folder(tmp_path, ["a.png"])
+    with pytest.raises(
+        ValueError, match=r"a\.png' cannot be read as a zip file.*folder"
+    ):
+        load_image_folder(tmp_path / "a.png")
+    with pytest.raises(
+        ValueError, match=r"1 images, none of which matches.*'train/\*'"
+    ):
+        load_image_folder(tmp_path, pattern="train/*")
+    for pattern in ("", None, ("*.png",)):
+        with pytest.raises(ValueError, match="pattern=.* must be a str such as"):
+            load_image_folder(tmp_path, pattern=pattern)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="is neither a folder nor a zip file"):
+            load_image_folder(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("label", "error", "message"),
+    [
+        (r"(.+)-\d+", ValueError, r"for 'b\.png' \(and 1 more\) with label='\(\.\+\)-"),
+        (r"a-0(x)?", ValueError, r"for 'a-0\.png' \(and 2 more\)"),
+        (r"^([^b]*)", ValueError, r"for 'b\.png' with label="),
+        (lambda file: "", ValueError, r"for 'a-0\.png' \(and 2 more\)"),
+        (lambda file: None, TypeError, r"returned None for 'a-0\.png'; it must return"),
+        (lambda file: 3, TypeError, "label returned 3"),
+        ("(", ValueError, r"label='\(' cannot be used: .*(unterminated|missing)"),
+        (".+", ValueError, "needs one group, or a group named 'text'"),
+        ("(.)(.)", ValueError, "needs one group, or a group named 'text'"),
+        (re.compile(b"(.)"), ValueError, "cannot be used"),
+        (3, TypeError, "label=3 must be None, a regular expression or a callable"),
+    ],
+)
+def test_label_errors(tmp_path, label, error, message):
+    folder = write_folder(tmp_path, ["a-0.png", "b.png", "c.png"])
+    with pytest.raises(error, match=message):
+        load_image_folder(folder, label=label)
+
+
+# ---- hostile zip files ---------------------------------------------------------
+
+
+def with_sizes(path, name, size):
+    """Change the size that the headers of an entry claim."""
+    data = bytearray(path.read_bytes())
+    for signature, offset, name_offset in (
+        (b"PK\x03\x04", 22, 30),
+        (b"PK\x01\x02", 24, 46),
+    ):
+        start = data.index(name) - name_offset
+        if data[start : start + 4] != signature:
+            start = data.rindex(name) - name_offset
+        assert data[start : start + 4] == signature
+        struct.pack_into("<I", data, start + offset, size)
+    path.write_bytes(data)
+
+
+def test_corrupt_zip(tmp_path):
+    text = tmp_path / "text.zip"
+    text.write_text("no zip file at all")
+    with pytest.raises(ValueError, match=r"text\.zip' cannot be read as a zip file"):
+        load_image_folder(text)
+    path = write_zip(tmp_path / "a.zip", {"a.png": image_bytes(0)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cannot be read as a zip file"):
+        load_image_folder(path)
+    (tmp_path / "empty.zip").touch()
+    with pytest.raises(ValueError, match="cannot be read as a zip file"):
+        load_image_folder(tmp_path / "empty.zip")
+
+
+def test_damaged_zips_give_one_kind_of_error(tmp_path):
+    path = write_zip(
+        tmp_path / "a.zip",
+        {"a.png": image_bytes(0), "é.png": image_bytes(1)},
+        compression=zipfile.ZIP_DEFLATED,
+    )
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    n_errors = 0
+    for _ in range(300):
+        damaged = whole.copy()
+        where = rng.integers(0, len(damaged), 3)
+        damaged[where] = rng.integers(0, 256, 3)
+        path.write_bytes(damaged.tobytes())
+        try:
+            contents, texts = load_image_folder(path)
+        except ValueError as error:
+            assert str(error).startswith("path=")
+            n_errors += 1
+        else:
+            assert len(contents) == len(texts)
+    assert n_errors > 100
+
+
+def test_zip_bomb_that_says_so(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a.png": image_bytes(0)})
+    with_sizes(path, b"a.png", 2**31)
+    with pytest.raises(
+        ValueError, match="'a.png' of 2147483648 bytes; 67108864 at most"
+    ):
+        load_image_folder(path)
+
+
+def test_zip_bomb_of_many_entries(tmp_path, monkeypatch):
+    entries = {f"{i}.png": image_bytes(i) for i in range(5)}
+    path = write_zip(tmp_path / "a.zip", entries)
+    total = sum(map(len, entries.values()))
+    monkeypatch.setattr(_folder, "MAX_TOTAL_BYTES", total)
+    assert len(load_image_folder(path)[0]) == 5
+    monkeypatch.setattr(_folder, "MAX_TOTAL_BYTES", total - 1)
+    with pytest.raises(
+        ValueError, match=f"holds {total} bytes of images; {total - 1} at"
+    ):
+        load_image_folder(path)
+    assert len(load_image_folder(path, pattern="[0-3].png")[0]) == 4  # only these count
+
+
+@pytest.mark.parametrize("claim", [10, 2**20])
+def test_zip_entry_that_lies_about_its_size(tmp_path, claim):
+    path = write_zip(
+        tmp_path / "a.zip", {"a.png": bytes(2**16)}, compression=zipfile.ZIP_DEFLATED
+    )
+    with_sizes(path, b"a.png", claim)
+    with pytest.raises(ValueError, match="cannot be read as a zip file"):
+        load_image_folder(path)
+
+
+def test_encrypted_zip(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a.png": image_bytes(0)})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="encrypted entry 'a.png'; unpack it"):
+        load_image_folder(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_unbounded_compression_is_refused(tmp_path, method):
+    path = write_zip(tmp_path / "a.zip", {"a.png": bytes(99)}, compression=method)
+    with pytest.raises(ValueError, match="'a.png' compressed by method 1[24]; pack it"):
+        load_image_folder(path)
+
+
+def test_entries_outside_the_folder_are_passed_over(tmp_path):
+    entries = {"../up.png": image_bytes(0), "in.png": image_bytes(1)}
+    path = write_zip(tmp_path / "a.zip", entries)
+    assert load_image_folder(path) == ([entries["in.png"]], ["in"])
+
+
+# ---- tables --------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Give a function that writes a table beside a folder of three images."""
+    write_folder(tmp_path / "set" / "images", ["a.png", "b.png", "c,d.png"])
+
+    def write(text, encoding="utf-8"):
+        path = tmp_path / "set" / "labels.csv"
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+GOOD = "filename,text\nimages/b.png,0042\nimages/a.png,nan\n"
+
+
+def test_labels_are_text_in_the_order_of_the_rows(table):
+    path = table(GOOD)
+    paths, texts = load_labels_csv(path)
+    assert texts == ["0042", "nan"]
+    assert paths == [str(path.parent / "images" / name) for name in ("b.png", "a.png")]
+    assert len(read_images(paths)) == 2
+
+
+@pytest.mark.parametrize("prefix", ["", "set/"])
+def test_table_in_a_zip(table, tmp_path, prefix):
+    path = table(GOOD)
+    archive = zip_folder(path.parent, tmp_path / "set.ZIP", prefix)
+    paths, texts = load_labels_csv(path)
+    contents, zip_texts = load_labels_csv(archive)
+    assert zip_texts == texts
+    assert contents == [Path(item).read_bytes() for item in paths]
+
+
+def test_image_dir(table, tmp_path):
+    path = table("filename,text\nb.png,12\n./a.png,34\n")
+    archive = zip_folder(path.parent, tmp_path / "set.zip", "set/")
+    folder = path.parent / "images"
+    paths, texts = load_labels_csv(path, image_dir=folder)
+    assert texts == ["12", "34"]
+    assert [Path(item) for item in paths] == [folder / "b.png", folder / "a.png"]
+    contents, _ = load_labels_csv(archive, image_dir="set/images")
+    assert contents == [Path(item).read_bytes() for item in paths]
+    with pytest.raises(
+        FileNotFoundError, match=r"row 2 .* 'b\.png', which is not in im"
+    ):
+        load_labels_csv(path)
+    with pytest.raises(FileNotFoundError, match="row 2 .*image_dir='elsewhere'"):
+        load_labels_csv(archive, image_dir="elsewhere")
+    with pytest.raises(FileNotFoundError, match="image_dir='.*gone' does not exist"):
+        load_labels_csv(path, image_dir=tmp_path / "gone")
+    for item in (path, archive):
+        with pytest.raises(TypeError, match="image_dir=3 must be a path"):
+            load_labels_csv(item, image_dir=3)
+
+
+def test_path_without_a_folder(table, monkeypatch):
+    monkeypatch.chdir(table(GOOD).parent)
+    paths, _ = load_labels_csv("labels.csv")
+    assert all(os.path.isfile(path) for path in paths)
+
+
+def test_columns_delimiter_quotes_and_blank_lines(table):
+    path = table(
+        'id;truth;file\r\n1;"x;""y";images/a.png\r\n\r\n2;z;"images/c,d.png"\r\n'
+    )
+    options = {"filename_column": "file", "text_column": "truth", "delimiter": ";"}
+    paths, texts = load_labels_csv(path, **options)
+    assert texts == ['x;"y', "z"]
+    assert [Path(item).name for item in paths] == ["a.png", "c,d.png"]
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ("utf-8", {}),
+        ("utf-8-sig", {}),
+        ("latin-1", {"encoding": "latin-1"}),
+        ("utf-16", {"encoding": "utf-16"}),
+    ],
+)
+def test_encodings(table, written, given):
+    path = table("filename,text\nimages/a.png,é\n", written)
+    assert load_labels_csv(path, **given)[1] == ["é"]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, r"0 columns named 'filename'; its header is \[\]"),
+        (
+            "file,text\n",
+            {},
+            r"0 columns named 'filename'; its header is \['file', 'tex",
+        ),
+        ("filename;text\n", {}, "0 columns named 'filename'; .*with delimiter=','"),
+        ("filename,text,text\n", {}, "has 2 columns named 'text'"),
+        (GOOD, {"text_column": "label"}, "0 columns named 'label'.*`text_column`"),
+        ("filename,text\n", {}, "has a header but no rows"),
+        ("filename,text\n\n\n", {}, "has a header but no rows"),
+        (
+            GOOD + "images/a.png\n",
+            {},
+            "row 4 of .* has 1 fields where the header has 2",
+        ),
+        (GOOD + "images/a.png,1,2\n", {}, "row 4 of .* has 3 fields"),
+        (GOOD + "\nimages/a.png,\n", {}, "row 5 of .* has no 'text'; fill or drop it"),
+        (GOOD + ",12\n", {}, "row 4 of .* has no 'filename'"),
+        (GOOD + 'images/a.png,"12\n', {}, "is no CSV file with delimiter=','"),
+        (GOOD, {"delimiter": ", "}, "is no CSV file with delimiter=', '"),
+        (GOOD, {"delimiter": None}, "is no CSV file with delimiter=None"),
+        (GOOD, {"encoding": "utf-32"}, "cannot be read with encoding='utf-32'"),
+        (GOOD, {"encoding": "none"}, "with encoding='none': unknown encoding"),
+    ],
+)
+def test_table_errors(table, tmp_path, text, options, message):
+    path = table(text)
+    archive = zip_folder(path.parent, tmp_path / "set.zip")
+    for item in (path, archive):
+        with pytest.raises(ValueError, match=message):
+            load_labels_csv(item, **options)
+
+
+def test_bytes_that_are_no_utf8(table):
+    path = table("filename,text\nimages/a.png,é\n", "latin-1")
+    with pytest.raises(ValueError, match="cannot be read with encoding='utf-8-sig'"):
+        load_labels_csv(path)
+
+
+def test_missing_image_is_named_by_its_row(table, tmp_path):
+    path = table(GOOD + "\nimages/gone.png,12\n")
+    archive = zip_folder(path.parent, tmp_path / "set.zip")
+    for item in (path, archive):
+        with pytest.raises(
+            FileNotFoundError, match=r"row 5 of '.*labels\.csv' names 'im"
+        ):
+            load_labels_csv(item)
+
+
+def test_table_path_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"path='.*gone\.csv' does not exist"):
+        load_labels_csv(tmp_path / "gone.csv")
+    with pytest.raises(ValueError, match="is no file; .*load_image_folder"):
+        load_labels_csv(tmp_path)
+    with pytest.raises(TypeError, match="path=None must be a path"):
+        load_labels_csv(None)
+    path = write_zip(tmp_path / "none.zip", {"a.png": b""})
+    with pytest.raises(
+        ValueError, match=r"must hold one CSV file but holds 0 \(none\)"
+    ):
+        load_labels_csv(path)
+    path = write_zip(tmp_path / "two.zip", {"a.csv": b"", "b/c.CSV": b""})
+    with pytest.raises(ValueError, match=r"holds 2 \(a\.csv, b/c\.CSV\)"):
+        load_labels_csv(path)
+
+
+def test_a_row_twice_is_an_image_twice(table, tmp_path):
+    path = table(GOOD + "images/b.png,0042\n")
+    archive = zip_folder(path.parent, tmp_path / "set.zip")
+    contents, texts = load_labels_csv(archive)
+    assert texts == ["0042", "nan", "0042"]
+    assert contents[0] == contents[2] != contents[1]
