@@ -1,0 +1,258 @@
+"""The convolutional recurrent network (CRNN) that reads one line of text."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+__all__ = ["CRNN", "N_TIME_POOLS", "TIME_STRIDE", "build_network"]
+
+N_TIME_POOLS = 2
+"""How many of the convolution blocks halve the width."""
+
+TIME_STRIDE = 2**N_TIME_POOLS
+"""Columns of the input that make one time step of the output."""
+
+
+class MaskedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that leaves padding out of its statistics.
+
+    Beyond ``BatchNorm2d`` it takes a mask of shape (N, 1, 1, W), one where a column
+    belongs to the image and zero where it is padding. The output is zero in padding,
+    just as the zero padding of a convolution sees the edge of an unpadded image.
+    """
+
+    def forward(self, x, mask=None):
+        """Normalise `x` of shape (N, C, H, W)."""
+        if mask is None:
+            return super().forward(x)
+        if self.training:
+            count = mask.sum() * x.shape[2]
+            masked = x.float() * mask  # the sums need float32 also under autocast
+            mean = masked.sum(dim=(0, 2, 3)) / count  # (C,)
+            square = (masked * masked).sum(dim=(0, 2, 3)) / count
+            variance = (square - mean * mean).clamp(min=0)
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
+        else:
+            mean, variance = self.running_mean, self.running_var
+        scale = (self.weight * torch.rsqrt(variance + self.eps))[None, :, None, None]
+        shift = self.bias[None, :, None, None] - mean[None, :, None, None] * scale
+        return torch.addcmul(shift * mask, x.to(scale.dtype), scale * mask)
+
+
+class ConvBlock(nn.Module):
+    """Convolution 3x3, max pooling, batch normalisation, ReLU.
+
+    Pooling comes first because normalising the smaller map is cheaper.
+    """
+
+    def __init__(self, in_channels, out_channels, pool):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm = MaskedBatchNorm2d(out_channels)
+        self.pool = pool
+
+    def forward(self, x, mask):
+        """Return the new map (N, C, H, W) and its mask."""
+        x = functional.max_pool2d(self.conv(x), self.pool)
+        if mask is not None:
+            mask = mask[..., :: self.pool[1]]
+        return torch.relu(self.norm(x, mask)), mask
+
+
+class CRNN(nn.Module):
+    """Convolutions, bidirectional LSTMs and a CTC head over the columns [1]_.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of output classes, the CTC blank included.
+    in_channels : int
+        1 for grey images, 3 for colour.
+    image_height : int
+        Height of the input in pixels.
+    conv_channels : sequence of int
+        Output channels of each convolution block. The first two blocks halve the
+        width; each block halves the height as long as there is any.
+    lstm_units : int
+        Units of each direction of each LSTM.
+    lstm_layers : int
+        Number of bidirectional LSTMs, 0 for none.
+    dropout : float
+        Share of the features that are dropped before each LSTM and the head.
+
+    References
+    ----------
+    .. [1] B. Shi, X. Bai, C. Yao, "An End-to-End Trainable Neural Network for
+       Image-based Sequence Recognition and Its Application to Scene Text
+       Recognition", TPAMI 39(11), 2017.
+    """
+
+    def __init__(
+        self,
+        n_classes,
+        *,
+        in_channels,
+        image_height,
+        conv_channels,
+        lstm_units,
+        lstm_layers,
+        dropout,
+    ):
+        super().__init__()
+        self.dropout = dropout
+        blocks, height, channels = [], image_height, in_channels
+        for position, out_channels in enumerate(conv_channels):
+            pool = (2 if height > 1 else 1, 2 if position < N_TIME_POOLS else 1)
+            blocks.append(ConvBlock(channels, out_channels, pool))
+            height, channels = height // pool[0], out_channels
+        self.blocks = nn.ModuleList(blocks)
+        n_features = channels * height
+        self.auxiliary = nn.Linear(n_features, n_classes)
+        self.lstms = nn.ModuleList()
+        for _ in range(lstm_layers):
+            self.lstms.append(nn.LSTM(n_features, lstm_units, bidirectional=True))
+            n_features = 2 * lstm_units
+        self.head = nn.Linear(n_features, n_classes)
+
+    def reset_parameters(self, generator=None):
+        """Draw the weights: He for convolutions, Xavier and orthogonal for the rest.
+
+        PyTorch's own defaults leave CTC training on its all-blank plateau.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(
+                    module.weight, nonlinearity="relu", generator=generator
+                )
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight, generator=generator)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LSTM):
+                for name, parameter in module.named_parameters():
+                    if name.startswith("weight_ih"):
+                        nn.init.xavier_uniform_(parameter, generator=generator)
+                    elif name.startswith("weight_hh"):
+                        for gate in parameter.detach().chunk(4):
+                            nn.init.orthogonal_(gate, generator=generator)
+                    else:
+                        nn.init.zeros_(parameter)
+                        if name.startswith("bias_ih"):  # remember at first
+                            forget = parameter.detach().chunk(4)[1]
+                            nn.init.ones_(forget)
+
+    def forward(self, images, widths=None, *, auxiliary=False, generator=None):
+        """Read a batch of images.
+
+        Parameters
+        ----------
+        images : tensor of shape (N, C, H, W), uint8 or float
+            Pixels from 0 to 255, padded on the right to the widest.
+        widths : tensor of shape (N,), optional
+            The images' own widths, multiples of ``TIME_STRIDE``; None if all are W.
+        auxiliary : bool, default=False
+            Also return what the convolutions alone make of it.
+        generator : torch.Generator, optional
+            Source of the dropout while training, on the device of `images`.
+
+        Returns
+        -------
+        log_probs : tensor of shape (T, N, K)
+            Log-probabilities of the classes in each time step.
+        lengths : tensor of shape (N,), on the CPU
+            Time steps that belong to each image.
+        auxiliary_log_probs : tensor of shape (T, N, K)
+            Only if `auxiliary` is set.
+        """
+        mask = None
+        if widths is not None:
+            columns = torch.arange(images.shape[3], device=images.device)
+            mask = (columns < widths.to(images.device)[:, None]).float()
+            mask = mask[:, None, None, :]  # (N, 1, 1, W)
+        x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            x, mask = block(x, mask)
+        x = x.flatten(1, 2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C * H')
+        x = self._drop(x, generator)
+        if widths is None:
+            lengths = torch.full((x.shape[1],), x.shape[0])
+        else:
+            lengths = widths.cpu() // TIME_STRIDE
+        features = x
+        for lstm in self.lstms:
+            if widths is None:
+                y, _ = lstm(x)
+            else:
+                packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+                y, _ = pad_packed_sequence(lstm(packed)[0], total_length=x.shape[0])
+            x = self._drop(y, generator)  # (T, N, 2 * units)
+        log_probs = self.head(x).float().log_softmax(-1)  # (T, N, K)
+        if auxiliary:
+            return (
+                log_probs,
+                lengths,
+                self.auxiliary(features).float().log_softmax(-1),
+            )
+        return log_probs, lengths
+
+    def _drop(self, x, generator):
+        # nn.Dropout would draw from the global generator.
+        if not self.training or self.dropout == 0:
+            return x
+        kept = torch.rand(x.shape, generator=generator, device=x.device) >= self.dropout
+        return x * kept.to(x.dtype) / (1 - self.dropout)
+
+
+def standardize(images, mask=None):
+    """Give each image of a batch zero mean and unit variance, padding left out.
+
+    Parameters
+    ----------
+    images : tensor of shape (N, C, H, W)
+        Pixels from 0 to 255.
+    mask : tensor of shape (N, 1, 1, W), optional
+        Zero in padding.
+
+    Returns
+    -------
+    tensor of shape (N, C, H, W), float
+        Zero in padding. One grey level is added to the standard deviation, so that an
+        empty image stays empty instead of turning its rounding into noise.
+    """
+    x = images.float()
+    if mask is None:
+        variance, mean = torch.var_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
+        return (x - mean) / (variance.sqrt() + 1)
+    count = mask.sum(dim=3, keepdim=True) * x.shape[1] * x.shape[2]  # (N, 1, 1, 1)
+    mean = (x * mask).sum(dim=(1, 2, 3), keepdim=True) / count
+    x = (x - mean) * mask
+    variance = (x * x).sum(dim=(1, 2, 3), keepdim=True) / count
+    return x / (variance.sqrt() + 1)
+
+
+def build_network(shape, generator=None):
+    """Make a `CRNN` without touching PyTorch's global generator.
+
+    Parameters
+    ----------
+    shape : dict
+        The parameters of `CRNN`.
+    generator : torch.Generator, optional
+        Draws the initial weights; without it they are left for the caller to load.
+
+    Returns
+    -------
+    CRNN
+        On the CPU.
+    """
+    with torch.device("meta"):
+        network = CRNN(**shape)
+    network = network.to_empty(device="cpu")
+    if generator is not None:
+        network.reset_parameters(generator)
+    return network.to(memory_format=torch.channels_last)

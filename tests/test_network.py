@@ -1,0 +1,164 @@
+"""The network: shapes, and independence of padding and of global state."""
+
+import numpy as np
+import pytest
+import torch
+
+from skcaptcha._training import pad_images
+from skcaptcha.network import CRNN, TIME_STRIDE, build_network, standardize
+
+SHAPE = {
+    "n_classes": 5,
+    "in_channels": 1,
+    "image_height": 16,
+    "conv_channels": (4, 8, 8),
+    "lstm_units": 6,
+    "lstm_layers": 1,
+    "dropout": 0.0,
+}
+
+
+def make(**changes):
+    return build_network({**SHAPE, **changes}, torch.Generator().manual_seed(0))
+
+
+def random_images(widths, height=16, channels=1, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (height, w, channels), dtype=np.uint8) for w in widths]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"in_channels": 3},
+        {"image_height": 50},
+        {"image_height": 9},
+        {"lstm_layers": 0},
+        {"lstm_layers": 2},
+        {"conv_channels": (4, 4)},
+        {"conv_channels": (4, 4, 4, 4, 4, 4, 4)},
+    ],
+)
+def test_output_is_log_probabilities_for_each_time_step(changes):
+    shape = {**SHAPE, **changes}
+    network = make(**changes).eval()
+    images = random_images([24, 24], shape["image_height"], shape["in_channels"])
+    log_probs, lengths = network(*pad_images(images, "cpu"))
+    assert log_probs.shape == (24 // TIME_STRIDE, 2, 5)
+    assert lengths.tolist() == [6, 6]
+    np.testing.assert_allclose(log_probs.exp().sum(-1).detach(), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lstm_layers", [0, 1, 2])
+def test_an_image_reads_the_same_alone_and_padded_in_a_batch(lstm_layers):
+    network = make(lstm_layers=lstm_layers).eval()
+    images = random_images([16, 40, 64])
+    together, lengths = network(*pad_images(images, "cpu"))
+    for i, image in enumerate(images):
+        alone, _ = network(*pad_images([image], "cpu"))
+        np.testing.assert_allclose(
+            together[: lengths[i], i].detach(), alone[:, 0].detach(), atol=1e-5
+        )
+
+
+def test_batch_norm_statistics_leave_padding_out():
+    # The same two images, once as a batch and once side by side with padding between.
+    images = random_images([16, 64])
+    network = make().train()
+    network(*pad_images(images, "cpu"))
+    first = network.blocks[0]
+    x = [standardize(pad_images([image], "cpu")[0]) for image in images]
+    pooled = [torch.nn.functional.max_pool2d(first.conv(v), 2) for v in x]
+    values = torch.cat([v.permute(1, 0, 2, 3).flatten(1) for v in pooled], dim=1)
+    np.testing.assert_allclose(
+        first.norm.running_mean, 0.1 * values.mean(dim=1).detach(), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        first.norm.running_var,
+        0.9 + 0.1 * values.var(dim=1, correction=0).detach(),
+        rtol=1e-4,
+    )
+
+
+def test_masked_and_plain_batch_norm_agree_without_padding():
+    images, _ = pad_images(random_images([32, 32]), "cpu")
+    results = []
+    for widths in (None, torch.tensor([32, 32])):
+        network = make().train()
+        results.append(network(images, widths)[0].detach())
+    np.testing.assert_allclose(*results, atol=1e-4)
+
+
+def test_standardize_known_values():
+    image = torch.tensor([[0.0, 10.0, 99.0]])[None, None]  # the last one is padding
+    mask = torch.tensor([1.0, 1.0, 0.0])[None, None, None]
+    # mean 5, standard deviation 5, one grey level added
+    expected = torch.tensor([[-5 / 6, 5 / 6, 0.0]])[None, None]
+    np.testing.assert_allclose(standardize(image, mask), expected, rtol=1e-6)
+    plain = standardize(image[..., :2])
+    np.testing.assert_allclose(plain, expected[..., :2], rtol=1e-6)
+
+
+def test_standardize_keeps_an_empty_image_empty():
+    image = torch.full((1, 3, 4, 8), 200, dtype=torch.uint8)
+    assert standardize(image).abs().max() == 0
+
+
+def test_contrast_and_brightness_hardly_change_what_is_read():
+    network = make().eval()
+    (image,) = random_images([40])
+    dark = (image // 2).astype(np.uint8)
+    a, _ = network(*pad_images([image], "cpu"))
+    b, _ = network(*pad_images([dark], "cpu"))
+    np.testing.assert_allclose(a.exp().detach(), b.exp().detach(), atol=0.03)
+
+
+def test_building_leaves_the_global_generator_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    make(lstm_layers=2, dropout=0.5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_building_is_reproducible_and_follows_the_generator():
+    a, b = make().state_dict(), make().state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    c = build_network(SHAPE, torch.Generator().manual_seed(1)).state_dict()
+    assert not torch.equal(a["head.weight"], c["head.weight"])
+
+
+def test_forget_gates_begin_open():
+    lstm = make().lstms[0]
+    assert (lstm.bias_ih_l0[6:12] + lstm.bias_hh_l0[6:12]).tolist() == [1.0] * 6
+    assert lstm.bias_ih_l0[:6].abs().max() == 0
+
+
+def test_dropout_draws_from_the_generator_and_only_while_training():
+    network = make(dropout=0.5)
+    batch, widths = pad_images(random_images([32, 32]), "cpu")
+
+    def run(seed):
+        return network(batch, widths, generator=torch.Generator().manual_seed(seed))[0]
+
+    network.train()
+    assert torch.equal(run(0), run(0))
+    assert not torch.equal(run(0), run(1))
+    network.eval()
+    assert torch.equal(run(0), run(1))
+
+
+def test_auxiliary_output_comes_from_the_convolutions_alone():
+    network = make().eval()
+    batch, widths = pad_images(random_images([32, 32]), "cpu")
+    _, _, auxiliary = network(batch, widths, auxiliary=True)
+    assert auxiliary.shape == (8, 2, 5)
+    with torch.no_grad():
+        network.lstms[0].weight_hh_l0.zero_()
+    assert torch.equal(auxiliary, network(batch, widths, auxiliary=True)[2])
+
+
+def test_crnn_is_an_ordinary_module():
+    network = CRNN(**SHAPE)
+    network.load_state_dict(make().state_dict())
+    assert sum(p.numel() for p in network.parameters()) > 1000
