@@ -1,0 +1,181 @@
+"""Checks of what the user hands over, before anything is computed from it."""
+
+import math
+import numbers
+import warnings
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from skcaptcha.exceptions import LabelConversionWarning
+
+__all__ = [
+    "check_images",
+    "check_same_length",
+    "check_shape",
+    "check_texts",
+    "is_table",
+]
+
+
+def is_table(X):
+    """Tell whether `X` is meant as rows of numbers, one flattened image a row.
+
+    So are two-dimensional arrays and data frames, sparse matrices, lists of lists,
+    and a one-dimensional array of numbers, which is a table with a dimension missing.
+    Whether the numbers are sound is for scikit-learn's ``validate_data`` to say.
+    """
+    if isinstance(X, (list, tuple)):
+        return len(X) > 0 and isinstance(X[0], (list, tuple))
+    if not hasattr(X, "shape") and hasattr(X, "__array__"):
+        X = np.asarray(X)
+    n_dimensions = len(getattr(X, "shape", (0, 0, 0)))
+    if n_dimensions == 1:
+        return np.asarray(X).dtype.kind in "biufc"
+    return n_dimensions in (0, 2)
+
+
+def check_images(X):
+    """Return the items of `X` as a list, not yet read.
+
+    Parameters
+    ----------
+    X : sequence of images, or array of shape (n_samples, H, W[, C])
+        Images in any form that `skcaptcha.images.read_image` takes.
+
+    Returns
+    -------
+    list
+        One item an image.
+
+    Raises
+    ------
+    TypeError
+        If `X` is a single image or text, or no sequence.
+    ValueError
+        If `X` is empty.
+    """
+    if isinstance(X, (str, bytes, bytearray)) or hasattr(X, "__fspath__"):
+        raise TypeError(
+            f"X={str(X)[:60]!r} is a single item; pass a list of images, such as [X]. "
+            "skcaptcha.datasets.load_image_folder lists the images of a folder."
+        )
+    try:
+        items = list(X)
+    except TypeError as error:
+        raise TypeError(
+            f"X is {type(X).__name__}; pass a list, tuple, array or pandas Series of "
+            "paths, bytes, PIL images or arrays, or a 2-D array of flattened images."
+        ) from error
+    if not items:
+        raise ValueError("X is empty; at least one image is required.")
+    return items
+
+
+def check_texts(y):
+    """Return the labels as a list of str.
+
+    Parameters
+    ----------
+    y : sequence of str or int of shape (n_samples,)
+        The labels. Integers are read as their decimal text.
+
+    Returns
+    -------
+    list of str
+        The labels, not yet normalised.
+
+    Raises
+    ------
+    TypeError
+        If `y` or one of its items has another type.
+    ValueError
+        If a label is empty, None or not a number, or `y` is missing.
+
+    Warns
+    -----
+    LabelConversionWarning
+        If labels are integers, because their leading zeros are lost.
+    """
+    if y is None:
+        raise ValueError(
+            "requires y to be passed, but the target y is None: pass the text of each "
+            "image as y."
+        )
+    if isinstance(y, str):
+        raise TypeError(
+            f"y={y!r} is a single text; pass a sequence, one text a sample."
+        )
+    if not isinstance(y, (list, tuple)):
+        y = column_or_1d(np.asarray(y), warn=True)
+    texts, converted = [], None
+    for position, label in enumerate(y):
+        if isinstance(label, numbers.Integral) and not isinstance(
+            label, (bool, np.bool_)
+        ):
+            converted = position if converted is None else converted
+            label = str(int(label))
+        elif not isinstance(label, str):
+            missing = label is None or (isinstance(label, float) and math.isnan(label))
+            kind = ValueError if missing else TypeError
+            raise kind(
+                f"y[{position}]={label!r} is {'missing' if missing else 'no text'} "
+                f"({type(label).__name__}); each label must be a str. Drop the sample "
+                "or write the text that its image shows."
+            )
+        if not label:
+            raise ValueError(
+                f"y[{position}]='' is empty; each label needs at least one character. "
+                "Drop the sample or write the text that its image shows."
+            )
+        texts.append(str(label))
+    if converted is not None:
+        warnings.warn(
+            f"y holds integers (y[{converted}]={y[converted]!r}), which are read as "
+            "their decimal text: leading zeros are lost. Read the labels as strings.",
+            LabelConversionWarning,
+            stacklevel=3,
+        )
+    return texts
+
+
+def check_same_length(X, y):
+    """Raise a ValueError unless there are as many images in `X` as labels in `y`."""
+    if len(X) != len(y):
+        raise ValueError(
+            f"X has {len(X)} images and y has {len(y)} labels; pass one label an image."
+        )
+
+
+def check_shape(image_shape, n_features):
+    """Return the shape of the image that a row of `n_features` numbers makes.
+
+    Parameters
+    ----------
+    image_shape : tuple of int or None
+        (H, W) or (H, W, C). None stands for the two factors of `n_features` that are
+        nearest to each other, the larger one as the width.
+    n_features : int
+        Length of a row.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    ValueError
+        If the shape does not hold `n_features` numbers.
+    """
+    if image_shape is None:
+        height = next(
+            h for h in range(math.isqrt(n_features), 0, -1) if n_features % h == 0
+        )
+        return (height, n_features // height)
+    if math.prod(image_shape) != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} holds {math.prod(image_shape)} numbers, but "
+            f"a row of X has {n_features}; set `image_shape` to the (height, width) or "
+            "(height, width, channels) of the images that were flattened."
+        )
+    return tuple(int(size) for size in image_shape)

@@ -1,0 +1,759 @@
+"""The estimator."""
+
+import math
+import warnings
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skcaptcha._training import (
+    Samples,
+    TrainingSettings,
+    fit_network,
+    run_network,
+    symbol_entropy,
+)
+from skcaptcha._validation import (
+    check_images,
+    check_same_length,
+    check_shape,
+    check_texts,
+    is_table,
+)
+from skcaptcha.decoding import (
+    beam_search,
+    best_path,
+    check_length,
+    greedy_decode,
+    restrict,
+    sequence_log_probability,
+)
+from skcaptcha.images import has_color, read_images, to_grayscale, to_rgb
+from skcaptcha.metrics import exact_match_score
+from skcaptcha.network import TIME_STRIDE, build_network
+from skcaptcha.preprocessing import resize_to_height
+from skcaptcha.vocabulary import BLANK, Vocabulary
+
+# The network sees at least this many columns of an image, however narrow it is.
+_LEAST_WIDTH = 4 * TIME_STRIDE
+# Time steps that the median label gets a character, and the widest an image may be
+# stretched to give them.
+_STEPS_PER_CHARACTER = 3
+_WIDEST_STRETCH = 4
+# Images that predict holds decoded at a time.
+_CHUNK = 512
+
+
+class CaptchaRecognizer(BaseEstimator):
+    """Reader of short text images, trained on labelled examples.
+
+    A convolutional recurrent network [1]_ is trained by connectionist temporal
+    classification (CTC) [2]_. It learns from the labels alone which characters there
+    are; nothing has to be said about where they stand. Images may differ in size and
+    texts in length.
+
+    Parameters
+    ----------
+    vocabulary : str or sequence of str, default=None
+        The characters that can be read. None learns them from the labels.
+    image_height : int or "auto", default="auto"
+        Height in pixels to which images are resized, their aspect ratio kept. "auto"
+        follows the median height of the training images, between 32 and 48.
+    image_shape : tuple of int, default=None
+        (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
+        the two factors of the number of features that are nearest to each other, the
+        larger one as the width. Other forms of `X` have no use for it.
+    color_mode : {"auto", "grayscale", "rgb"}, default="auto"
+        What the network sees. "auto" is "rgb" if training images have colour.
+    background : str or tuple of int, default="white"
+        Colour on which transparent images are composited: a name or hexadecimal
+        code that Pillow knows, or three values from 0 to 255.
+    conv_channels : tuple of int, default=(32, 64, 128, 128, 128)
+        Output channels of each convolution block, at least two.
+    lstm_units : int, default=128
+        Units of each direction of each LSTM.
+    lstm_layers : int, default=1
+        Number of bidirectional LSTMs. 0 leaves the reading to the convolutions.
+    dropout : float, default=0.3
+        Share of the features that are dropped while training, in [0, 1).
+    augmentation : float, default=1.0
+        Strength of the random rotation, shear, scale and shift of training images; 0
+        turns it off, 1 is at most 6 degrees of rotation.
+    batch_size : int or "auto", default="auto"
+        Images in each update. "auto" is 8, and 16 from 2000 training images on.
+    learning_rate_init : float, default=0.003
+        Learning rate of AdamW before it is lowered.
+    weight_decay : float, default=0.01
+        Decoupled weight decay, spared to biases and normalisation.
+    max_iter : int or "auto", default="auto"
+        Largest number of epochs. "auto" is 20, or as many as 2500 updates take.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out `validation_fraction` of the samples, keep the weights
+        that read most of them, and lower the learning rate when that number no longer
+        grows. Without it the training loss decides, and the last weights are kept.
+        "auto" holds out from 1000 samples on.
+    validation_fraction : float, default=0.1
+        Share of the samples to hold out, in (0, 1). Only used with early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which the learning rate is
+        lowered to zero, which ends the fit.
+    tol : float, default=1e-4
+        Improvement of the exact match on the held-out samples, or of the loss where
+        none are held out, that counts.
+    decoder : {"greedy", "beam"}, default="greedy"
+        How texts are found: the best path, or a prefix beam search, which is slower
+        and sums over the paths of a text.
+    beam_width : int, default=10
+        Texts that the beam search follows. Only used with ``decoder="beam"``.
+    device : str, default="auto"
+        Where to train and predict, such as "cpu", "cuda" or "cuda:1". "auto" is CUDA
+        when there is any. A recogniser that is loaded where its device does not exist
+        predicts on the CPU.
+    n_jobs : int, default=None
+        Threads that decode images. None is up to 8, -1 is one for each core.
+    random_state : int, RandomState instance or None, default=None
+        Determines the weights at the start, the held-out samples, the order of the
+        samples, dropout and augmentation. Pass an int for the same result in each fit
+        on the same machine. The global generators are never touched.
+    verbose : bool or int, default=False
+        Whether to show a progress bar on standard error.
+
+    Attributes
+    ----------
+    vocabulary_ : Vocabulary
+        The characters that can be read.
+    network_ : torch.nn.Module
+        The trained network.
+    image_height_ : int
+        Height in pixels to which images are resized.
+    width_stretch_ : float
+        Factor by which images are widened so that each character gets enough time
+        steps; 1 leaves the aspect ratio as it is.
+    color_mode_ : {"grayscale", "rgb"}
+        What the network sees.
+    loss_curve_ : list of float
+        Mean loss a character of each epoch.
+    validation_scores_ : list of float or None
+        Exact match on the held-out samples after each epoch; None if none were held
+        out.
+    best_validation_score_ : float or None
+        The best of `validation_scores_`.
+    n_iter_ : int
+        Number of epochs.
+    converged_ : bool
+        Whether the network learned to read at all, rather than stay on the plateau
+        where it reads nothing.
+    n_restarts_ : int
+        How often training started again because it stayed on that plateau.
+    n_features_in_ : int
+        Number of features of a 2-D `X`. Only defined for such.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features of a data frame. Only defined for such.
+    feature_range_ : tuple of float
+        Smallest and largest number of a 2-D `X`, black and white. Only defined for
+        such.
+
+    See Also
+    --------
+    skcaptcha.datasets.load_image_folder : Paths and labels of a folder of images.
+    skcaptcha.metrics.recognition_report : What was read right and what was not.
+
+    Notes
+    -----
+    Training starts from an even spread of each label over its image and only then
+    goes over to CTC, which else tends to stay where every time step is blank. It
+    watches for that all the same, and starts again from other weights where it must.
+
+    An image reads the same in whatever company: batches are padded, the padding is
+    masked throughout.
+
+    References
+    ----------
+    .. [1] B. Shi, X. Bai, C. Yao, "An End-to-End Trainable Neural Network for
+       Image-based Sequence Recognition and Its Application to Scene Text
+       Recognition", TPAMI 39(11), 2017.
+    .. [2] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
+       Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
+       Networks", ICML 2006.
+
+    Examples
+    --------
+    >>> from skcaptcha import CaptchaRecognizer
+    >>> from skcaptcha.datasets import make_captchas
+    >>> images, texts = make_captchas(
+    ...     64, vocabulary="01", length=2, size=(16, 40), rotation=0, random_state=0
+    ... )
+    >>> recognizer = CaptchaRecognizer(max_iter=30, random_state=0)
+    >>> recognizer.fit(images[:48], texts[:48])
+    CaptchaRecognizer(max_iter=30, random_state=0)
+    >>> recognizer.predict(images[48:]).shape
+    (16,)
+    """
+
+    _parameter_constraints = {
+        "vocabulary": [str, "array-like", Vocabulary, None],
+        "image_height": [
+            Interval(Integral, 8, 512, closed="both"),
+            StrOptions({"auto"}),
+        ],
+        "image_shape": [tuple, list, None],
+        "color_mode": [StrOptions({"auto", "grayscale", "rgb"})],
+        "background": [str, tuple, list],
+        "conv_channels": ["array-like"],
+        "lstm_units": [Interval(Integral, 1, None, closed="left")],
+        "lstm_layers": [Interval(Integral, 0, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "augmentation": [Interval(Real, 0, 5, closed="both")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "decoder": [StrOptions({"greedy", "beam"})],
+        "beam_width": [Interval(Integral, 1, None, closed="left")],
+        "device": [str, torch.device],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        vocabulary=None,
+        image_height="auto",
+        image_shape=None,
+        color_mode="auto",
+        background="white",
+        conv_channels=(32, 64, 128, 128, 128),
+        lstm_units=128,
+        lstm_layers=1,
+        dropout=0.3,
+        augmentation=1.0,
+        batch_size="auto",
+        learning_rate_init=3e-3,
+        weight_decay=1e-2,
+        max_iter="auto",
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        decoder="greedy",
+        beam_width=10,
+        device="auto",
+        n_jobs=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.vocabulary = vocabulary
+        self.image_height = image_height
+        self.image_shape = image_shape
+        self.color_mode = color_mode
+        self.background = background
+        self.conv_channels = conv_channels
+        self.lstm_units = lstm_units
+        self.lstm_layers = lstm_layers
+        self.dropout = dropout
+        self.augmentation = augmentation
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.decoder = decoder
+        self.beam_width = beam_width
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Learn to read from labelled images.
+
+        Parameters
+        ----------
+        X : sequence of images of length n_samples, or array of shape \
+                (n_samples, n_features)
+            Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
+            also mixed and of differing sizes; or one flattened image a row.
+        y : sequence of str of length n_samples
+            The text that each image shows. Integers are read as their decimal text,
+            with a warning.
+
+        Returns
+        -------
+        CaptchaRecognizer
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, an image or a label cannot be used; the message names it.
+            The estimator is then left as it was.
+        FileNotFoundError
+            If the file of an image does not exist.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the network has not learned to read.
+        """
+        before = dict(vars(self))
+        try:
+            return self._fit(X, y)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def predict(self, X, *, length=None, vocabulary=None):
+        """Read images.
+
+        Parameters
+        ----------
+        X : sequence of images of length n_samples, or array of shape \
+                (n_samples, n_features)
+            Images in any form that `fit` takes.
+        length : int, tuple of int or dict, default=None
+            Number of characters that each text has: a number, an inclusive range
+            (min, max), or a mapping from each allowed number to its weight, by which
+            texts are ranked.
+        vocabulary : str or sequence of str, default=None
+            Characters to which the texts are restricted, part of `vocabulary_`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype object
+            The texts, each a str.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        ValueError
+            If an image cannot be read, or no text of an allowed length fits into it.
+        """
+        items = self._check_items(X)
+        texts = np.empty(len(items), dtype=object)
+        for position, symbols, _ in self._read(items, length, vocabulary):
+            texts[position] = self.vocabulary_.decode(symbols)
+        return texts
+
+    def predict_confidence(self, X, *, length=None, vocabulary=None):
+        """Return how probable the texts are that `predict` returns.
+
+        Parameters
+        ----------
+        X, length, vocabulary
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The probability of each text under CTC, summed over its alignments. With
+            `length` or `vocabulary` it is still that of the unrestricted network.
+        """
+        items = self._check_items(X)
+        confidence = np.empty(len(items))
+        for position, symbols, frames in self._read(items, length, vocabulary):
+            confidence[position] = sequence_log_probability(
+                frames[:, None], [len(frames)], [symbols], blank=BLANK
+            )[0]
+        return np.exp(confidence)
+
+    def predict_topk(self, X, k=5, *, length=None, vocabulary=None):
+        """Return the most probable texts of each image.
+
+        Parameters
+        ----------
+        X, length, vocabulary
+            As for `predict`.
+        k : int, default=5
+            Number of texts.
+
+        Returns
+        -------
+        list of list of (str, float)
+            For each image up to `k` texts with their probabilities, best first, found
+            by a beam search of width `beam_width`, or `k` if that is larger.
+        """
+        if not isinstance(k, Integral) or k < 1:
+            raise ValueError(f"k={k!r}; pass an int of at least 1.")
+        items = self._check_items(X)
+        search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
+        texts = [None] * len(items)
+        for position, found, _ in self._read(items, length, vocabulary, search):
+            texts[position] = [
+                (self.vocabulary_.decode(symbols), math.exp(log_probability))
+                for symbols, log_probability in found
+            ]
+        return texts
+
+    def frame_log_proba(self, X):
+        """Return what the network says of each time step.
+
+        Parameters
+        ----------
+        X : sequence of images of length n_samples, or array of shape \
+                (n_samples, n_features)
+            Images in any form that `fit` takes.
+
+        Returns
+        -------
+        list of ndarray of shape (T, K)
+            Log-probabilities for each image: class 0 is the blank, class i the
+            character ``vocabulary_.characters[i - 1]``. T goes with the width.
+        """
+        items = self._check_items(X)
+        frames = [None] * len(items)
+        for position, log_probs in self._frames(items):
+            frames[position] = log_probs
+        return frames
+
+    def score(self, X, y):
+        """Return the exact match: the share of images whose whole text is right.
+
+        Parameters
+        ----------
+        X : sequence of images of length n_samples, or array of shape \
+                (n_samples, n_features)
+            Images in any form that `fit` takes.
+        y : sequence of str of length n_samples
+            The text that each image shows.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+        """
+        check_is_fitted(self)
+        return exact_match_score(check_texts(y), self.predict(X))
+
+    def __sklearn_is_fitted__(self):
+        """Tell scikit-learn whether `fit` has been called."""
+        return hasattr(self, "network_")
+
+    def __sklearn_tags__(self):
+        """Tell scikit-learn what the estimator takes."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    def __getstate__(self):
+        """Return a state in which the weights are plain NumPy arrays."""
+        state = super().__getstate__().copy()
+        if "network_" in state:
+            weights = state.pop("network_").state_dict()
+            state["_weights"] = {
+                name: tensor.cpu().numpy() for name, tensor in weights.items()
+            }
+        return state
+
+    def __setstate__(self, state):
+        """Build the network anew from a state, on the device if there is one."""
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            network = build_network(self._network_shape)
+            network.auxiliary = None
+            network.load_state_dict(
+                {name: torch.from_numpy(np.array(w)) for name, w in weights.items()}
+            )
+            try:
+                device = _check_device(self.device)
+            except ValueError:
+                device = torch.device("cpu")
+            self.network_ = network.to(device).eval()
+
+    def _fit(self, X, y):
+        device = _check_device(self.device)
+        conv_channels = _check_ints("conv_channels", self.conv_channels, (2, 12))
+        texts = check_texts(y)
+        items = self._check_items(X, reset=True)
+        check_same_length(items, texts)
+        if len(texts) < 2:
+            raise ValueError(
+                "n_samples=1 is too few to train on; pass at least 2 images."
+            )
+        vocabulary = _make_vocabulary(self.vocabulary, texts)
+        targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
+        images = read_images(items, background=self.background, n_jobs=self.n_jobs)
+
+        self.vocabulary_ = vocabulary
+        self.color_mode_ = self.color_mode
+        if self.color_mode == "auto":
+            self.color_mode_ = "rgb" if has_color(images) else "grayscale"
+        self.image_height_ = self.image_height
+        if self.image_height == "auto":
+            self.image_height_ = _choose_height(images)
+        self.width_stretch_ = _choose_stretch(
+            images, targets, texts, self.image_height_
+        )
+        samples = Samples([self._prepare(image) for image in images], targets)
+
+        rng = check_random_state(self.random_state)
+        training, validation = self._split(samples, rng)
+        self._network_shape = {
+            "n_classes": vocabulary.n_classes,
+            "in_channels": 3 if self.color_mode_ == "rgb" else 1,
+            "image_height": self.image_height_,
+            "conv_channels": conv_channels,
+            "lstm_units": self.lstm_units,
+            "lstm_layers": self.lstm_layers,
+            "dropout": self.dropout,
+        }
+        result = fit_network(
+            self._network_shape,
+            training,
+            validation,
+            self._make_settings(len(training), device),
+            torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max))),
+        )
+        result.network.auxiliary = None  # it has done its part
+        self.network_ = result.network
+        self.loss_curve_ = result.loss_curve
+        self.validation_scores_ = result.validation_scores
+        self.best_validation_score_ = result.best_validation_score
+        self.n_iter_ = result.n_iter
+        self.n_restarts_ = result.n_restarts
+        self.converged_ = result.converged
+        self._warn(result, len(samples), symbol_entropy(targets))
+        return self
+
+    def _check_items(self, X, *, reset=False):
+        """Return the items of `X`, checked and not yet decoded."""
+        if not reset:
+            check_is_fitted(self)
+        if not is_table(X):
+            return check_images(X)
+        X = validate_data(self, X, reset=reset, dtype="numeric")
+        image_shape = self.image_shape
+        if image_shape is not None:
+            image_shape = _check_ints("image_shape", image_shape, (2, 3))
+        shape = check_shape(image_shape, X.shape[1])
+        if reset:
+            self.feature_range_ = (float(X.min()), float(X.max()))
+        elif not hasattr(self, "feature_range_"):
+            raise ValueError(
+                f"X is a 2-D array of shape {X.shape}, one flattened image a row, but "
+                "fit was given images; pass images, such as a list of 2-D arrays."
+            )
+        low, high = self.feature_range_
+        scaled = (X.astype(np.float64) - low) / ((high - low) or 1.0)
+        pixels = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
+        return list(pixels.reshape(-1, *shape))
+
+    def _prepare(self, image):
+        """Bring an image to the height, width and channels that the network reads."""
+        image = to_rgb(image) if self.color_mode_ == "rgb" else to_grayscale(image)
+        image = resize_to_height(
+            image,
+            self.image_height_,
+            stretch=self.width_stretch_,
+            multiple=TIME_STRIDE,
+            min_width=_LEAST_WIDTH,
+        )
+        return image if image.ndim == 3 else image[:, :, None]  # (H, W, C)
+
+    def _split(self, samples, rng):
+        n = len(samples)
+        hold_out = n >= 1000 if self.early_stopping == "auto" else self.early_stopping
+        if not hold_out:
+            return samples, None
+        n_held_out = max(1, round(self.validation_fraction * n))
+        if n - n_held_out < 2:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} of {n} samples "
+                f"leaves {n - n_held_out} to train on; pass more samples, a smaller "
+                "`validation_fraction` or early_stopping=False."
+            )
+        order = rng.permutation(n)
+
+        def pick(positions):
+            return Samples(
+                [samples.images[i] for i in positions],
+                [samples.targets[i] for i in positions],
+            )
+
+        return pick(order[n_held_out:]), pick(order[:n_held_out])
+
+    def _make_settings(self, n_samples, device):
+        batch_size, max_iter = self.batch_size, self.max_iter
+        if batch_size == "auto":
+            batch_size = 8 if n_samples < 2000 else 16
+        if max_iter == "auto":
+            max_iter = max(20, math.ceil(2500 / math.ceil(n_samples / batch_size)))
+        return TrainingSettings(
+            batch_size=batch_size,
+            learning_rate_init=self.learning_rate_init,
+            weight_decay=self.weight_decay,
+            max_iter=max_iter,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            augmentation=self.augmentation,
+            device=device,
+            verbose=bool(self.verbose),
+        )
+
+    def _warn(self, result, n_samples, entropy):
+        if result.interrupted:
+            warnings.warn(
+                f"Training was interrupted in epoch {result.n_iter + 1}; the best "
+                "weights so far are kept.",
+                stacklevel=5,
+            )
+        elif not result.converged:
+            warnings.warn(
+                f"The network has not learned to read in {result.n_iter} epochs: "
+                f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
+                f"is {result.loss_curve[-1]:.2f} a character, where guessing by "
+                f"frequency gives {entropy:.2f}. Check that each label belongs to its "
+                f"image; then try more labelled images (now {n_samples}), a larger "
+                "`max_iter`, a larger `image_height` if the characters are small, or "
+                "another `learning_rate_init`.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _frames(self, items):
+        """Yield position and log-probabilities (T, K) of each item, in any order."""
+        for first in range(0, len(items), _CHUNK):
+            images = read_images(
+                items[first : first + _CHUNK],
+                background=self.background,
+                n_jobs=self.n_jobs,
+                first=first,
+            )
+            images = [self._prepare(image) for image in images]
+            for positions, log_probs, lengths in run_network(self.network_, images):
+                for column, position in enumerate(positions):
+                    yield first + position, log_probs[: lengths[column], column]
+
+    def _make_search(self, length):
+        """Return the function that reads one item as `decoder` and `length` ask."""
+        if self.decoder == "beam":
+            return lambda log_probs, **kwargs: beam_search(
+                log_probs, beam_width=self.beam_width, **kwargs
+            )[0][0]
+        return _read_greedily if length is None else best_path
+
+    def _read(self, items, length, vocabulary, search=None):
+        """Yield position, what `search` finds and log-probabilities of each item."""
+        length = check_length(length)
+        allowed = None
+        if vocabulary is not None:
+            allowed = self.vocabulary_.indices(vocabulary)
+        if search is None:
+            search = self._make_search(length)
+        for position, frames in self._frames(items):
+            masked = frames
+            if allowed is not None:
+                masked = restrict(frames, allowed, blank=BLANK)
+            try:
+                yield position, search(masked, length=length, blank=BLANK), frames
+            except ValueError as error:
+                raise ValueError(f"X[{position}]: {error}") from error
+
+
+def _make_vocabulary(vocabulary, texts):
+    if vocabulary is None:
+        return Vocabulary.from_texts(texts)
+    if isinstance(vocabulary, Vocabulary):
+        return vocabulary
+    try:
+        return Vocabulary(vocabulary)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"vocabulary={vocabulary!r}: {error}") from error
+
+
+def _check_device(device):
+    """Return the torch.device that `device` names, or say why it cannot be had."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    allowed = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is unknown; {allowed}.") from error
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r} is not supported; {allowed}.")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} is not there: this machine has "
+            f"{torch.cuda.device_count()} CUDA devices that PyTorch can use; use "
+            "device='auto' or 'cpu'."
+        )
+    return found
+
+
+def _check_ints(name, value, n_allowed):
+    """Return `value` as a tuple of positive int, of an allowed length."""
+    least, most = n_allowed
+    values = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
+    if not least <= len(values) <= most or not all(
+        isinstance(v, Integral) and v >= 1 for v in values
+    ):
+        raise ValueError(
+            f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
+        )
+    return tuple(int(v) for v in values)
+
+
+def _choose_height(images):
+    """Six tenths of the median height, between 32 and 64: strokes stay, steps are few.
+
+    Characters seldom fill an image; 32 rows are enough for 50 of the original.
+    """
+    median = float(np.median([image.shape[0] for image in images]))
+    return int(min(max(round(0.6 * median / 8) * 8, 32), 64))
+
+
+def _choose_stretch(images, targets, texts, height):
+    """Return by how much images must be widened to have enough time steps.
+
+    A label needs a step for each character and one between equal neighbours; most
+    labels should have more than that.
+    """
+    steps = np.array(
+        [image.shape[1] * height / image.shape[0] / TIME_STRIDE for image in images]
+    )
+    steps = np.maximum(steps, _LEAST_WIDTH / TIME_STRIDE)
+    needed = np.array([len(t) + np.count_nonzero(t[1:] == t[:-1]) for t in targets])
+    stretch = (needed + 0.5) / steps  # rounding the width may cost half a step
+    misfits = np.flatnonzero(stretch > _WIDEST_STRETCH)
+    if misfits.size:
+        i = misfits[0]
+        raise ValueError(
+            f"y[{i}]={texts[i]!r} needs {needed[i]} time steps, more than the "
+            f"{int(_WIDEST_STRETCH * steps[i])} that X[{i}] yields, an image of shape "
+            f"{images[i].shape[:2]}, even widened {_WIDEST_STRETCH} times. Samples "
+            f"like this: {misfits.size}. Correct the label, drop the sample or set a "
+            "larger `image_height`."
+        )
+    lengths = np.array([len(t) for t in targets])
+    comfort = float(np.median(_STEPS_PER_CHARACTER * lengths / steps))
+    return float(max(1.0, stretch.max(), min(comfort, _WIDEST_STRETCH)))
+
+
+def _read_greedily(log_probs, *, length, blank):
+    return greedy_decode(log_probs[:, None], [len(log_probs)], blank=blank)[0]

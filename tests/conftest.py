@@ -1,0 +1,73 @@
+"""Data and fitted estimators that several tests share."""
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.datasets import make_captchas
+
+# One thread is enough for tiny networks, and sums come out the same in each fit.
+torch.set_num_threads(1)
+
+TINY = {
+    "conv_channels": (8, 16, 32),
+    "lstm_units": 16,
+    "image_height": 16,
+    "dropout": 0.0,
+    "random_state": 0,
+}
+"""Parameters of a network that trains within seconds."""
+
+
+@pytest.fixture(scope="session")
+def captchas():
+    """200 easy images of two or three digits, 16x48, and their texts."""
+    return make_captchas(
+        200,
+        vocabulary="0123",
+        length=(2, 3),
+        size=(16, 48),
+        rotation=0,
+        warp=0,
+        overlap=0,
+        lines=0,
+        dots=0,
+        random_state=0,
+    )
+
+
+@pytest.fixture(scope="session")
+def fitted(captchas):
+    """Recogniser that has learned to read `captchas`; not to be changed."""
+    images, texts = captchas
+    return CaptchaRecognizer(max_iter=25, **TINY).fit(images[:160], texts[:160])
+
+
+@pytest.fixture
+def quick(captchas):
+    """Function that fits a recogniser of some parameters for a moment."""
+
+    def fit(X=None, y=None, **params):
+        images, texts = captchas
+        X = images[:16] if X is None else X
+        y = texts[:16] if y is None else y
+        recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1, **params})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The network has not learned to read")
+            return recognizer.fit(X, y)
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Folder of the real data sets; tests that need it skip where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SKCAPTCHA_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; set SKCAPTCHA_DATA to its folder")
+    return folder

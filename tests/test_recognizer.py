@@ -1,0 +1,514 @@
+"""The estimator as its users meet it."""
+
+import io
+import itertools
+import math
+import pickle
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from skcaptcha import CaptchaRecognizer, _training
+from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
+from skcaptcha.metrics import SCORERS
+from skcaptcha.network import TIME_STRIDE
+
+
+def to_png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def png_folder(captchas, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("captchas")
+    for i, image in enumerate(captchas[0]):
+        Image.fromarray(image).save(folder / f"{i}.png")
+    return folder
+
+
+# Learning
+
+
+def test_learns_to_read_held_out_images(fitted, captchas):
+    images, texts = captchas
+    assert fitted.score(images[160:], texts[160:]) >= 0.9
+    assert fitted.converged_
+    read = fitted.predict(images[160:])
+    assert read.shape == (40,)
+    assert {type(text) for text in read} == {str}
+
+
+def test_fitted_attributes(fitted, captchas):
+    assert fitted.vocabulary_.characters == ("0", "1", "2", "3")
+    assert fitted.n_iter_ == len(fitted.loss_curve_) <= 25
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
+    assert fitted.validation_scores_ is None
+    assert fitted.best_validation_score_ is None
+    assert (fitted.image_height_, fitted.color_mode_) == (16, "grayscale")
+    assert not hasattr(fitted, "n_features_in_")
+    assert fitted.network_.auxiliary is None
+
+
+def test_early_stopping_holds_out_and_keeps_the_best(captchas):
+    images, texts = captchas
+    params = {"max_iter": 25, "early_stopping": True, "validation_fraction": 0.2}
+    recognizer = clone(CaptchaRecognizer(**params)).set_params(
+        conv_channels=(8, 16, 32), lstm_units=16, image_height=16, random_state=0
+    )
+    recognizer.fit(images, texts)
+    assert len(recognizer.validation_scores_) == recognizer.n_iter_
+    assert recognizer.best_validation_score_ == max(recognizer.validation_scores_)
+    # 40 of the 200 were held out, and the kept weights are those that did best there.
+    right = recognizer.score(images, texts) * 200
+    assert right >= recognizer.best_validation_score_ * 40
+
+
+def test_same_random_state_same_weights(quick):
+    a, b, c = (quick(random_state=seed, max_iter=2) for seed in (0, 0, 1))
+    for name, weights in a.network_.state_dict().items():
+        assert torch.equal(weights, b.network_.state_dict()[name])
+    assert a.loss_curve_ == b.loss_curve_ != c.loss_curve_
+
+
+def test_fit_and_predict_leave_global_generators_alone(quick, captchas):
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    quick().predict(captchas[0][:4])
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)
+
+
+def test_fit_leaves_its_input_alone(quick, captchas):
+    images = [image.copy() for image in captchas[0][:16]]
+    for image in images:
+        image.flags.writeable = False
+    texts = list(captchas[1][:16])
+    quick(images, texts)
+    assert texts == captchas[1][:16]
+    assert all(np.array_equal(a, b) for a, b in zip(images, captchas[0], strict=False))
+
+
+def test_a_network_that_learns_nothing_warns(captchas):
+    images, texts = captchas
+    recognizer = CaptchaRecognizer(max_iter=2, image_height=16, conv_channels=(4, 4))
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"not learned to read in 2 epochs: \d+% of its time steps are blank, and "
+        r"its loss is [\d.]+ a character, where guessing .*`max_iter`",
+    ):
+        recognizer.fit(images[:8], texts[:8])
+    assert not recognizer.converged_
+    assert recognizer.predict(images[:2]).shape == (2,)
+
+
+def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
+    images, texts = captchas
+    update, calls = _training.Trainer.update, itertools.count()
+
+    def interrupted(*args):
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return update(*args)
+
+    monkeypatch.setattr(_training.Trainer, "update", interrupted)
+    recognizer = CaptchaRecognizer(
+        max_iter=50, image_height=16, conv_channels=(4, 4), batch_size=8
+    )
+    with pytest.warns(UserWarning, match="interrupted in epoch 3; the best weights"):
+        recognizer.fit(images[:16], texts[:16])
+    assert recognizer.n_iter_ == 2
+    assert recognizer.predict(images[:2]).shape == (2,)
+
+
+def test_progress_bar_shows_loss_and_validation_score(quick, capsys):
+    quick(verbose=1, early_stopping=True)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "loss=" in shown.err
+    assert "validation exact match=" in shown.err
+    quick()
+    assert capsys.readouterr().err == ""
+
+
+# What goes in
+
+
+def test_every_form_of_an_image_reads_the_same(fitted, captchas, png_folder):
+    images = captchas[0][:6]
+    names = [png_folder / f"{i}.png" for i in range(6)]
+    expected = fitted.predict(images)
+    confidence = fitted.predict_confidence(images)
+    forms = {
+        "paths": names,
+        "str": [str(name) for name in names],
+        "array of str": np.array([str(name) for name in names]),
+        "series": pd.Series([str(name) for name in names], index=range(9, 3, -1)),
+        "bytes": [to_png(image) for image in images],
+        "object array": np.array([to_png(image) for image in images], dtype=object),
+        "PIL": tuple(Image.fromarray(image) for image in images),
+        "stack": np.stack(images),
+        "colour stack": np.stack([np.dstack([image] * 3) for image in images]),
+        "floats": [image / 255 for image in images],
+        "mixed": [images[0], names[1], to_png(images[2]), *images[3:]],
+    }
+    for form, X in forms.items():
+        assert list(fitted.predict(X)) == list(expected), form
+        np.testing.assert_allclose(
+            fitted.predict_confidence(X), confidence, atol=1e-4, err_msg=form
+        )
+
+
+def test_prediction_does_not_depend_on_the_company(fitted, captchas):
+    rng = np.random.default_rng(0)
+    images = [
+        np.pad(image, ((0, 0), (0, int(rng.integers(0, 60)))), constant_values=255)
+        for image in captchas[0][:30]
+    ]
+    together, confidence = fitted.predict(images), fitted.predict_confidence(images)
+    order = rng.permutation(30)
+    assert list(fitted.predict([images[i] for i in order])) == list(together[order])
+    for i in (0, 7, 29):
+        assert fitted.predict([images[i]])[0] == together[i]
+        alone = fitted.predict_confidence([images[i]])[0]
+        assert alone == pytest.approx(confidence[i], abs=1e-4)
+
+
+def test_images_of_differing_size_train_together(quick):
+    rng = np.random.default_rng(0)
+    shapes = [(10, 30), (50, 200), (16, 5), (1, 1), (7, 300), (100, 20)] * 2
+    images = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    recognizer = quick(images, ["ab", "b"] * 6)
+    assert len(recognizer.predict(images)) == 12
+
+
+def test_one_image_of_another_size_is_no_special_case(quick, captchas):
+    images = [*captchas[0][:7], np.zeros((33, 71), dtype=np.uint8)]
+    assert len(quick(images, captchas[1][:8]).predict(images)) == 8
+
+
+def test_colour_is_used_where_there_is_some(quick, captchas):
+    grey = captchas[0][:16]
+    colour = [np.dstack([image, 255 - image, image]) for image in grey]
+    assert quick(grey).color_mode_ == "grayscale"
+    recognizer = quick(colour)
+    assert recognizer.color_mode_ == "rgb"
+    assert recognizer.network_.blocks[0].conv.in_channels == 3
+    assert len(recognizer.predict(grey)) == 16  # grey ones still read
+    assert quick(colour, color_mode="grayscale").color_mode_ == "grayscale"
+    assert quick(grey, color_mode="rgb").color_mode_ == "rgb"
+
+
+def test_transparency_shows_the_background(quick, captchas):
+    clear = [np.dstack([np.zeros_like(i)] * 3 + [255 - i]) for i in captchas[0][:16]]
+    on_white = quick(clear)
+    np.testing.assert_allclose(
+        on_white.predict_confidence(clear),
+        on_white.predict_confidence(captchas[0][:16]),
+        atol=0.02,
+    )
+    on_red = quick(clear, background="red")
+    assert on_red.color_mode_ == "rgb"
+
+
+def test_rows_of_numbers_are_flattened_images(quick):
+    X, y = load_digits(return_X_y=True)
+    with pytest.warns(LabelConversionWarning):
+        recognizer = quick(X[:40], y[:40])
+    assert recognizer.n_features_in_ == 64
+    assert recognizer.feature_range_ == (0, 16)
+    assert recognizer.vocabulary_.characters == tuple("0123456789")
+    as_images = [np.rint(row.reshape(8, 8) * 255 / 16).astype(np.uint8) for row in X[:9]]
+    assert list(recognizer.predict(X[:9])) == list(recognizer.predict(as_images))
+    with pytest.raises(ValueError, match="X has 63 features, but CaptchaRecognizer is"):
+        recognizer.predict(X[:9, 1:])
+
+
+def test_rows_have_the_shape_that_the_user_names(quick, captchas):
+    rows = np.stack(captchas[0][:16]).reshape(16, -1)
+    a = quick(rows, image_shape=(16, 48), random_state=3)
+    b = quick(random_state=3)
+    # Their range is stretched to 0 to 255, which standardisation makes up for.
+    assert a.loss_curve_ == pytest.approx(b.loss_curve_, rel=0.05)
+    with pytest.raises(ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers"):
+        quick(rows, image_shape=(5, 5))
+
+
+def test_a_table_for_a_recogniser_of_images_is_refused(fitted):
+    with pytest.raises(ValueError, match="X is a 2-D array of shape .* fit was given im"):
+        fitted.predict(np.zeros((3, 16)))
+
+
+def test_narrow_images_are_widened_for_long_labels(quick):
+    images = [np.full((16, 16), 255, dtype=np.uint8)] * 4
+    recognizer = quick(images, ["aabbcc", "abc", "abc", "abc"])
+    # 6 characters and 3 repeats do not fit into the 4 time steps of 16 columns.
+    assert recognizer.width_stretch_ > 2
+    steps = len(recognizer.frame_log_proba(images[:1])[0])
+    assert steps >= 9
+    with pytest.raises(
+        ValueError, match=r"y\[1\]='a{30}' needs 59 time steps, more than the 16 that X"
+    ):
+        quick(images, ["ab", "a" * 30, "ab", "ab"])
+
+
+# What comes out
+
+
+def test_confidence_is_the_ctc_probability_of_the_text(fitted, captchas):
+    images = captchas[0][:20]
+    frames = fitted.frame_log_proba(images)
+    texts = fitted.predict(images)
+    for image_frames, text, confidence in zip(
+        frames, texts, fitted.predict_confidence(images), strict=True
+    ):
+        loss = torch.nn.functional.ctc_loss(
+            torch.from_numpy(image_frames)[:, None].double(),
+            torch.from_numpy(fitted.vocabulary_.encode(text))[None],
+            torch.tensor([len(image_frames)]),
+            torch.tensor([len(text)]),
+            reduction="sum",
+        )
+        assert confidence == pytest.approx(math.exp(-loss), abs=1e-6)
+
+
+def test_frames_are_normalised_and_follow_the_width(fitted, captchas):
+    image = captchas[0][0]
+    wide = np.pad(image, ((0, 0), (0, 48)), constant_values=255)
+    short, long = fitted.frame_log_proba([image, wide])
+    assert (len(short), len(long)) == (48 // TIME_STRIDE, 96 // TIME_STRIDE)
+    np.testing.assert_allclose(np.exp(short).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_topk_is_ranked_and_begins_with_the_beam_result(fitted, captchas):
+    images = captchas[0][:10]
+    beam = clone(fitted).set_params(decoder="beam")
+    beam.__setstate__({**fitted.__getstate__(), "decoder": "beam"})
+    ranked = fitted.predict_topk(images, k=3)
+    for row, text in zip(ranked, beam.predict(images), strict=True):
+        probabilities = [p for _, p in row]
+        assert row[0][0] == text
+        assert len(row) == 3
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) <= 1 + 1e-9
+    with pytest.raises(ValueError, match="k=0; pass an int of at least 1"):
+        fitted.predict_topk(images, k=0)
+
+
+@pytest.mark.parametrize("decoder", ["greedy", "beam"])
+def test_constraints_are_obeyed(fitted, captchas, decoder):
+    recognizer = pickle.loads(pickle.dumps(fitted)).set_params(decoder=decoder)
+    images = captchas[0][:30]
+    for length, allowed in [(3, {3}), ((1, 2), {1, 2}), ({4: 0.5, 1: 0.5}, {1, 4})]:
+        texts = recognizer.predict(images, length=length)
+        assert {len(text) for text in texts} <= allowed
+    texts = recognizer.predict(images, vocabulary="13")
+    assert set("".join(texts)) <= set("13")
+    texts = recognizer.predict(images, vocabulary="13", length=2)
+    assert all(len(text) == 2 and set(text) <= set("13") for text in texts)
+    confidence = recognizer.predict_confidence(images, vocabulary="13", length=2)
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+
+
+def test_a_constraint_that_nothing_meets_names_what_is_wrong(fitted, captchas):
+    images = captchas[0][:2]
+    with pytest.raises(ValueError, match=r"X\[\d\]: No text of length=\(99, 99\)"):
+        fitted.predict(images, length=99)
+    with pytest.raises(ValueError, match="'z'.*not in the vocabulary"):
+        fitted.predict(images, vocabulary="1z")
+    with pytest.raises(ValueError, match="length"):
+        fitted.predict(images, length=0.5)
+
+
+def test_doubled_letters_survive(fitted, captchas):
+    doubled = [i for i, text in enumerate(captchas[1]) if text[0] == text[1]]
+    read = fitted.predict([captchas[0][i] for i in doubled])
+    assert len(doubled) > 20
+    assert np.mean(read == [captchas[1][i] for i in doubled]) > 0.9
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"image_height": 4}, "'image_height' parameter of CaptchaRecognizer must be"),
+        ({"color_mode": "blue"}, "'color_mode' parameter .* Got 'blue'"),
+        ({"dropout": 1.0}, "'dropout' parameter"),
+        ({"batch_size": 0}, "'batch_size' parameter"),
+        ({"max_iter": 0}, "'max_iter' parameter"),
+        ({"learning_rate_init": 0.0}, "'learning_rate_init' parameter"),
+        ({"validation_fraction": 1.0}, "'validation_fraction' parameter"),
+        ({"augmentation": -1}, "'augmentation' parameter"),
+        ({"decoder": "best"}, "'decoder' parameter"),
+        ({"beam_width": 0}, "'beam_width' parameter"),
+        ({"random_state": "x"}, "'random_state' parameter"),
+        ({"conv_channels": (8,)}, r"conv_channels=\(8,\); pass from 2 to 12 integers"),
+        ({"conv_channels": (8, 0)}, r"conv_channels=\(8, 0\); pass"),
+        ({"device": "gpu"}, "device='gpu' is unknown; use 'auto', 'cpu', 'cuda'"),
+        ({"device": "meta"}, "device='meta' is not supported; use"),
+        ({"background": "wite"}, "wite"),
+        ({"n_jobs": 0}, "n_jobs=0"),
+        ({"vocabulary": ""}, "vocabulary='': `characters` is empty"),
+        ({"vocabulary": ["0", "0"]}, "vocabulary=.* occurs twice"),
+        (
+            {"vocabulary": "012"},
+            r"y\[\d+\]='\d*3\d*' contains '3', which is not in the vocabulary '012'",
+        ),
+        ({"early_stopping": True, "validation_fraction": 0.99}, "leaves 0 to train on"),
+    ],
+)
+def test_bad_parameters_are_named_before_training(params, match, captchas, monkeypatch):
+    monkeypatch.setattr("skcaptcha.recognizer.fit_network", None)  # must not be reached
+    recognizer = CaptchaRecognizer(**params)
+    before = dict(vars(recognizer))
+    with pytest.raises(ValueError, match=match):
+        recognizer.fit(*(values[:20] for values in captchas))
+    assert vars(recognizer) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none(captchas):
+    with pytest.raises(ValueError, match="device='cuda' is not there: this machine has"):
+        CaptchaRecognizer(device="cuda").fit(*(values[:8] for values in captchas))
+
+
+def test_bad_samples_are_named_before_training(captchas, tmp_path, monkeypatch):
+    monkeypatch.setattr("skcaptcha.recognizer.fit_network", None)  # must not be reached
+    images, texts = list(captchas[0][:4]), list(captchas[1][:4])
+    png = to_png(images[0])
+    (tmp_path / "cut.png").write_bytes(png[: len(png) // 2])
+    cases = [
+        ([*images[:3], tmp_path / "no.png"], texts, FileNotFoundError, r"X\[3\].*no.png"),
+        ([*images[:3], tmp_path / "cut.png"], texts, ImageReadError, r"X\[3\].*cut.png"),
+        ([*images[:3], b"no image"], texts, ImageReadError, r"X\[3\]=<8 bytes>"),
+        ([*images[:3], None], texts, TypeError, r"X\[3\]=None"),
+        ([], [], ValueError, "X is empty"),
+        (images, texts[:3], ValueError, "X has 4 images and y has 3 labels"),
+        (images, ["1", "", "2", "3"], ValueError, r"y\[1\]='' is empty"),
+        (images, ["1", "1", None, "3"], ValueError, r"y\[2\]=None is missing"),
+        (images, [1.0, 2.0, 3.0, 4.0], TypeError, r"y\[0\]=1.0 is no text"),
+        (images, None, ValueError, "requires y to be passed, but the target y is None"),
+        (images[:1], texts[:1], ValueError, "n_samples=1 is too few"),
+        (images[0], texts, ValueError, "X has 16 images and y has 4 labels"),
+        ("a.png", texts, TypeError, "X='a.png' is a single item"),
+        (np.array([[1.0, np.nan]] * 4), texts, ValueError, "Input X contains NaN"),
+    ]
+    recognizer = CaptchaRecognizer()
+    before = dict(vars(recognizer))
+    for X, y, error, match in cases:
+        with pytest.raises(error, match=match):
+            recognizer.fit(X, y)
+        assert vars(recognizer) == before
+
+
+def test_a_failed_fit_leaves_the_earlier_one(quick, captchas):
+    recognizer = quick()
+    before = dict(vars(recognizer))
+    with pytest.raises(ImageReadError):
+        recognizer.fit([b"x", b"y"], ["12", "4"])
+    assert vars(recognizer) == before
+    assert len(recognizer.predict(captchas[0][:3])) == 3
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
+)
+def test_unfitted_estimators_say_so(method, captchas):
+    with pytest.raises(NotFittedError, match="CaptchaRecognizer instance is not fitted"):
+        getattr(CaptchaRecognizer(), method)(captchas[0])
+    with pytest.raises(NotFittedError):
+        CaptchaRecognizer().score(*captchas)
+
+
+def test_bad_images_at_predict_are_named_with_their_position(fitted, captchas):
+    many = [captchas[0][0]] * 600
+    many[555] = b"broken"
+    with pytest.raises(ImageReadError, match=r"X\[555\]"):
+        fitted.predict(many)
+    with pytest.raises(ValueError, match="X is empty"):
+        fitted.predict([])
+
+
+# With scikit-learn
+
+
+def test_grid_search_and_cross_validation(captchas, png_folder):
+    paths = [str(png_folder / f"{i}.png") for i in range(18)]
+    texts = captchas[1][:18]
+    base = CaptchaRecognizer(
+        conv_channels=(4, 4), image_height=16, lstm_units=4, max_iter=1, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search = GridSearchCV(base, {"lstm_layers": [0, 1]}, cv=3).fit(paths, texts)
+        scores = cross_validate(base, paths, texts, cv=3, scoring=SCORERS)
+    assert len(search.predict(paths)) == 18
+    assert {f"test_{name}" for name in SCORERS} <= set(scores)
+
+
+def test_clone_and_repr():
+    recognizer = CaptchaRecognizer(max_iter=3, vocabulary="abc")
+    assert clone(recognizer).get_params() == recognizer.get_params()
+    assert repr(recognizer) == "CaptchaRecognizer(max_iter=3, vocabulary='abc')"
+
+
+# Persistence
+
+
+def test_pickle_gives_the_same_answers_bit_for_bit(fitted, captchas):
+    images = captchas[0][:20]
+    copy = pickle.loads(pickle.dumps(fitted))
+    assert list(copy.predict(images)) == list(fitted.predict(images))
+    assert np.array_equal(
+        copy.predict_confidence(images), fitted.predict_confidence(images)
+    )
+    assert pickle.loads(pickle.dumps(CaptchaRecognizer())).max_iter == "auto"
+
+
+def test_what_is_pickled_is_plain_numpy(fitted):
+    state = fitted.__getstate__()
+    assert {type(w) for w in state["_weights"].values()} == {np.ndarray}
+    assert not any(
+        isinstance(value, (torch.Tensor, torch.nn.Module)) for value in state.values()
+    )
+    assert b"torch" not in pickle.dumps(fitted)
+
+
+def test_a_dump_predicts_in_another_process(fitted, captchas, tmp_path, png_folder):
+    joblib.dump(fitted, tmp_path / "model.joblib", compress=3)
+    code = (
+        "import joblib, sys; import torch; torch.set_num_threads(1); "
+        "model = joblib.load(sys.argv[1]); "
+        "print(*model.predict(sys.argv[2:]), *model.predict_confidence(sys.argv[2:]))"
+    )
+    paths = [str(png_folder / f"{i}.png") for i in range(3)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model.joblib"), *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = done.stdout.split()
+    assert words[:3] == list(fitted.predict(paths))
+    assert [float(w) for w in words[3:]] == list(fitted.predict_confidence(paths))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_model_of_a_cuda_machine_predicts_without_one(fitted, captchas):
+    state = {**fitted.__getstate__(), "device": "cuda:0"}
+    moved = CaptchaRecognizer.__new__(CaptchaRecognizer)
+    moved.__setstate__(state)
+    assert list(moved.predict(captchas[0][:5])) == list(fitted.predict(captchas[0][:5]))

@@ -1,0 +1,135 @@
+"""Checks of X and y."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from PIL import Image
+
+from skcaptcha._validation import (
+    check_images,
+    check_same_length,
+    check_shape,
+    check_texts,
+    is_table,
+)
+from skcaptcha.exceptions import LabelConversionWarning
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.zeros((3, 4)),
+        np.zeros(3),
+        [[0, 1], [2, 3]],
+        pd.DataFrame({"a": [1, 2]}),
+        scipy.sparse.csr_array(np.eye(3)),
+        np.array([[1, 2], [3, 4]], dtype=object),
+        torch.zeros(3, 4),
+    ],
+)
+def test_tables(X):
+    assert is_table(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [],
+        ["a.png"],
+        [b"png"],
+        [np.zeros((3, 4))],
+        np.zeros((2, 3, 4)),
+        np.zeros((2, 3, 4, 3)),
+        np.array(["a.png"]),
+        np.array([b"png"], dtype=object),
+        pd.Series(["a.png"]),
+        pd.Series(["a.png"], dtype=object),
+        torch.zeros(2, 3, 4),
+    ],
+)
+def test_no_tables(X):
+    assert not is_table(X)
+
+
+def test_images_become_a_list_in_any_container():
+    paths = ["a.png", "b.png"]
+    for X in (paths, tuple(paths), np.array(paths), pd.Series(paths, index=[7, 3])):
+        assert check_images(X) == paths
+    assert len(check_images(np.zeros((2, 3, 4)))) == 2
+
+
+def test_a_single_image_is_refused():
+    with pytest.raises(TypeError, match=r"X='a.png' is a single item; pass a list"):
+        check_images("a.png")
+    with pytest.raises(TypeError, match="is a single item"):
+        check_images(b"\x89PNG")
+    with pytest.raises(TypeError, match="X is Image; pass a list"):
+        check_images(Image.new("L", (3, 3)))
+
+
+def test_what_is_no_sequence_is_refused():
+    with pytest.raises(TypeError, match="X is int; pass a list"):
+        check_images(3)
+    with pytest.raises(TypeError, match="X is NoneType"):
+        check_images(None)
+
+
+def test_empty_images_are_refused():
+    for X in ([], np.zeros((0, 3, 4)), pd.Series([], dtype=object)):
+        with pytest.raises(ValueError, match="X is empty; at least one image"):
+            check_images(X)
+
+
+def test_texts_in_any_container():
+    for y in (["a", "bc"], ("a", "bc"), np.array(["a", "bc"]), pd.Series(["a", "bc"])):
+        texts = check_texts(y)
+        assert texts == ["a", "bc"]
+        assert {type(text) for text in texts} == {str}
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "match"),
+    [
+        (["a", ""], ValueError, r"y\[1\]='' is empty"),
+        (["a", None], ValueError, r"y\[1\]=None is missing"),
+        (["a", float("nan")], ValueError, r"y\[1\]=nan is missing"),
+        (np.array([1.5, 2.0]), TypeError, r"y\[0\]=.*1\.5.* is no text \(float64\)"),
+        (["a", 2.0], TypeError, r"y\[1\]=2.0 is no text \(float\)"),
+        (["a", b"b"], TypeError, r"y\[1\]=b'b' is no text \(bytes\)"),
+        (["a", True], TypeError, r"y\[1\]=True is no text \(bool\)"),
+        ("abc", TypeError, "y='abc' is a single text"),
+        (None, ValueError, "requires y to be passed, but the target y is None"),
+        (3, ValueError, "y should be a 1d array"),
+        (pd.Series(["a", None]), ValueError, r"y\[1\]=.* is missing"),
+    ],
+)
+def test_bad_labels_are_named(y, error, match):
+    with pytest.raises(error, match=match):
+        check_texts(y)
+
+
+def test_integer_labels_warn_that_leading_zeros_are_lost():
+    with pytest.warns(LabelConversionWarning, match=r"y\[1\]=7.*leading zeros are lost"):
+        assert check_texts(["0042", 7]) == ["0042", "7"]
+    with pytest.warns(LabelConversionWarning):
+        assert check_texts(np.array([12, 7])) == ["12", "7"]
+
+
+def test_unequal_lengths():
+    with pytest.raises(ValueError, match="X has 2 images and y has 1 labels"):
+        check_same_length([1, 2], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("n_features", "shape"), [(64, (8, 8)), (1, (1, 1)), (7, (1, 7)), (12, (3, 4))]
+)
+def test_default_shape_is_the_most_nearly_square(n_features, shape):
+    assert check_shape(None, n_features) == shape
+
+
+def test_a_shape_that_does_not_hold_a_row_is_refused():
+    assert check_shape((2, 2, 3), 12) == (2, 2, 3)
+    with pytest.raises(ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers, but a"):
+        check_shape((5, 5), 24)
