@@ -30,16 +30,19 @@ __all__ = [
 
 # The uniform alignment has taught enough when it predicts the symbols better than
 # their frequencies alone by this share of their entropy.
-_ALIGNED = 0.07
+_ALIGNED = 0.1
 # The loss, as a share of the symbols' entropy, under which the plateau is left.
 _LEFT_PLATEAU = 0.6
 # CTC loss a symbol under which more steps at the full rate bring nothing.
 _LEARNED = 0.05
 # Share of the updates at the full rate that the annealing is long, and its least.
 _ANNEALING, _LEAST_ANNEALING = 0.8, 400
+# Updates over which the learning rate rises at first.
 _WARM_UP = 60
+# Updates that the uniform alignment takes at the most.
 _LONGEST_ALIGNMENT = 2000
-_PATIENCE_ON_PLATEAU = 500
+# Updates on the plateau without the loss falling by a hundredth before a new start.
+_PATIENCE = 500
 _GRADIENT_CLIP = 5.0
 
 
@@ -274,7 +277,7 @@ class Schedule:
     def __init__(self, entropy, n_updates, updates_per_epoch):
         self.entropy = max(entropy, 0.5)
         self.n_updates = n_updates
-        self.patience = max(_PATIENCE_ON_PLATEAU, updates_per_epoch)
+        self.patience = max(_PATIENCE, updates_per_epoch)
         self.update = 0
         self.n_restarts = 0
         self._begin()
@@ -309,17 +312,21 @@ class Schedule:
         """Take in the loss of an update; return True to start from new weights."""
         self.update += 1
         self.loss = loss if self.loss is None else 0.95 * self.loss + 0.05 * loss
-        age = self.update - self.stage_begun
         if self.stage == "alignment":
+            age = self.update - self.stage_begun
             aligned = 1 - _ALIGNED * (1 + self.n_restarts)
             taught = age >= _WARM_UP and self.loss < aligned * self.entropy
             if taught or age >= min(_LONGEST_ALIGNMENT, 0.3 * self.n_updates):
                 self._enter("ctc")
                 self.loss = None
+                self.least_loss, self.progressed = math.inf, self.update
         elif self.stage == "ctc":
             self.left_plateau |= self.loss < _LEFT_PLATEAU * self.entropy
             left = self.n_updates - self.update
-            if not self.left_plateau and age >= self.patience and left > age:
+            if self.loss < 0.99 * self.least_loss:
+                self.least_loss, self.progressed = self.loss, self.update
+            stalled = self.update - self.progressed >= self.patience
+            if stalled and not self.left_plateau and left > self.patience:
                 self.n_restarts += 1
                 self.patience *= 2
                 self._begin()

@@ -5,12 +5,12 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-__all__ = ["CRNN", "N_TIME_POOLS", "TIME_STRIDE", "build_network"]
+__all__ = ["CRNN", "TIME_STRIDE", "build_network"]
 
-N_TIME_POOLS = 2
-"""How many of the convolution blocks halve the width."""
+# How many of the convolution blocks halve the width.
+_N_TIME_POOLS = 2
 
-TIME_STRIDE = 2**N_TIME_POOLS
+TIME_STRIDE = 2**_N_TIME_POOLS
 """Columns of the input that make one time step of the output."""
 
 
@@ -64,7 +64,10 @@ class ConvBlock(nn.Module):
 
 
 class CRNN(nn.Module):
-    """Convolutions, bidirectional LSTMs and a CTC head over the columns [1]_.
+    """Convolutions, bidirectional LSTMs and a CTC head over the columns.
+
+    After Shi et al. [1]_, with batch normalisation in every block and its padding
+    masked.
 
     Parameters
     ----------
@@ -106,7 +109,7 @@ class CRNN(nn.Module):
         self.dropout = dropout
         blocks, height, channels = [], image_height, in_channels
         for position, out_channels in enumerate(conv_channels):
-            pool = (2 if height > 1 else 1, 2 if position < N_TIME_POOLS else 1)
+            pool = (2 if height > 1 else 1, 2 if position < _N_TIME_POOLS else 1)
             blocks.append(ConvBlock(channels, out_channels, pool))
             height, channels = height // pool[0], out_channels
         self.blocks = nn.ModuleList(blocks)

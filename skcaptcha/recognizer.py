@@ -41,6 +41,8 @@ from skcaptcha.network import TIME_STRIDE, build_network
 from skcaptcha.preprocessing import resize_to_height
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
+__all__ = ["CaptchaRecognizer"]
+
 # The network sees at least this many columns of an image, however narrow it is.
 _LEAST_WIDTH = 4 * TIME_STRIDE
 # Time steps that the median label gets a character, and the widest an image may be
@@ -75,7 +77,7 @@ class CaptchaRecognizer(BaseEstimator):
     background : str or tuple of int, default="white"
         Colour on which transparent images are composited: a name or hexadecimal
         code that Pillow knows, or three values from 0 to 255.
-    conv_channels : tuple of int, default=(32, 64, 128, 128, 128)
+    conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
         Output channels of each convolution block, at least two.
     lstm_units : int, default=128
         Units of each direction of each LSTM.
@@ -154,7 +156,7 @@ class CaptchaRecognizer(BaseEstimator):
         How often training started again because it stayed on that plateau.
     n_features_in_ : int
         Number of features of a 2-D `X`. Only defined for such.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features of a data frame. Only defined for such.
     feature_range_ : tuple of float
         Smallest and largest number of a 2-D `X`, black and white. Only defined for
@@ -238,7 +240,7 @@ class CaptchaRecognizer(BaseEstimator):
         image_shape=None,
         color_mode="auto",
         background="white",
-        conv_channels=(32, 64, 128, 128, 128),
+        conv_channels=(24, 48, 96, 128, 128),
         lstm_units=128,
         lstm_layers=1,
         dropout=0.3,

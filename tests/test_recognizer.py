@@ -229,7 +229,9 @@ def test_rows_of_numbers_are_flattened_images(quick):
     assert recognizer.n_features_in_ == 64
     assert recognizer.feature_range_ == (0, 16)
     assert recognizer.vocabulary_.characters == tuple("0123456789")
-    as_images = [np.rint(row.reshape(8, 8) * 255 / 16).astype(np.uint8) for row in X[:9]]
+    as_images = [
+        np.rint(row.reshape(8, 8) * 255 / 16).astype(np.uint8) for row in X[:9]
+    ]
     assert list(recognizer.predict(X[:9])) == list(recognizer.predict(as_images))
     with pytest.raises(ValueError, match="X has 63 features, but CaptchaRecognizer is"):
         recognizer.predict(X[:9, 1:])
@@ -246,7 +248,9 @@ def test_rows_have_the_shape_that_the_user_names(quick, captchas):
 
 
 def test_a_table_for_a_recogniser_of_images_is_refused(fitted):
-    with pytest.raises(ValueError, match="X is a 2-D array of shape .* fit was given im"):
+    with pytest.raises(
+        ValueError, match="X is a 2-D array of shape .* fit was given im"
+    ):
         fitted.predict(np.zeros((3, 16)))
 
 
@@ -381,7 +385,9 @@ def test_bad_parameters_are_named_before_training(params, match, captchas, monke
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_where_there_is_none(captchas):
-    with pytest.raises(ValueError, match="device='cuda' is not there: this machine has"):
+    with pytest.raises(
+        ValueError, match="device='cuda' is not there: this machine has"
+    ):
         CaptchaRecognizer(device="cuda").fit(*(values[:8] for values in captchas))
 
 
@@ -391,8 +397,18 @@ def test_bad_samples_are_named_before_training(captchas, tmp_path, monkeypatch):
     png = to_png(images[0])
     (tmp_path / "cut.png").write_bytes(png[: len(png) // 2])
     cases = [
-        ([*images[:3], tmp_path / "no.png"], texts, FileNotFoundError, r"X\[3\].*no.png"),
-        ([*images[:3], tmp_path / "cut.png"], texts, ImageReadError, r"X\[3\].*cut.png"),
+        (
+            [*images[:3], tmp_path / "no.png"],
+            texts,
+            FileNotFoundError,
+            r"X\[3\].*no.png",
+        ),
+        (
+            [*images[:3], tmp_path / "cut.png"],
+            texts,
+            ImageReadError,
+            r"X\[3\].*cut.png",
+        ),
         ([*images[:3], b"no image"], texts, ImageReadError, r"X\[3\]=<8 bytes>"),
         ([*images[:3], None], texts, TypeError, r"X\[3\]=None"),
         ([], [], ValueError, "X is empty"),
@@ -427,7 +443,9 @@ def test_a_failed_fit_leaves_the_earlier_one(quick, captchas):
     "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
 )
 def test_unfitted_estimators_say_so(method, captchas):
-    with pytest.raises(NotFittedError, match="CaptchaRecognizer instance is not fitted"):
+    with pytest.raises(
+        NotFittedError, match="CaptchaRecognizer instance is not fitted"
+    ):
         getattr(CaptchaRecognizer(), method)(captchas[0])
     with pytest.raises(NotFittedError):
         CaptchaRecognizer().score(*captchas)

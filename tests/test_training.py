@@ -198,6 +198,14 @@ def test_a_fit_on_the_plateau_starts_again_at_half_the_rate():
     assert schedule.learning_rate == 0.5
 
 
+def test_a_loss_that_still_falls_is_given_time():
+    schedule = Schedule(entropy=3.0, n_updates=9000, updates_per_epoch=100)
+    run(schedule, 2.0, 60)
+    for update in range(2000):
+        assert not schedule.step(3.3 - 0.0005 * update)
+    assert schedule.n_restarts == 0
+
+
 def test_alignment_that_teaches_nothing_ends_all_the_same():
     schedule = Schedule(entropy=3.0, n_updates=1000, updates_per_epoch=100)
     run(schedule, 3.0, 301)
@@ -269,14 +277,16 @@ def test_interrupt_keeps_the_best_weights(monkeypatch):
         return 1.0 - 0.1 * len(calls), 0.5
 
     monkeypatch.setattr(_training, "evaluate", fake)
-    result = fit_network(SHAPE, samples(), samples(4), settings(max_iter=9), generator())
+    result = fit_network(
+        SHAPE, samples(), samples(4), settings(max_iter=9), generator()
+    )
     assert result.interrupted
     assert torch.equal(result.network.head.weight, calls[0])
     assert not result.network.training
 
 
 def test_restart_draws_new_weights_within_max_iter(monkeypatch):
-    monkeypatch.setattr(_training, "_PATIENCE_ON_PLATEAU", 5)
+    monkeypatch.setattr(_training, "_PATIENCE", 5)
     monkeypatch.setattr(_training, "_LEFT_PLATEAU", 0.0)  # never left
     result = fit_network(SHAPE, samples(), None, settings(max_iter=60), generator())
     assert result.n_restarts >= 1
