@@ -28,7 +28,9 @@ def test_same_seed_same_images_other_seed_others(batch):
 
 
 def test_each_image_is_distorted_in_its_own_way():
-    twice = torch.randint(0, 256, (1, 1, 16, 40), generator=generator()).repeat(2, 1, 1, 1)
+    twice = torch.randint(0, 256, (1, 1, 16, 40), generator=generator()).repeat(
+        2, 1, 1, 1
+    )
     out = random_affine(twice, generator=generator())
     assert not torch.equal(out[0], out[1])
 

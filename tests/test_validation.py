@@ -111,7 +111,9 @@ def test_bad_labels_are_named(y, error, match):
 
 
 def test_integer_labels_warn_that_leading_zeros_are_lost():
-    with pytest.warns(LabelConversionWarning, match=r"y\[1\]=7.*leading zeros are lost"):
+    with pytest.warns(
+        LabelConversionWarning, match=r"y\[1\]=7.*leading zeros are lost"
+    ):
         assert check_texts(["0042", 7]) == ["0042", "7"]
     with pytest.warns(LabelConversionWarning):
         assert check_texts(np.array([12, 7])) == ["12", "7"]
@@ -131,5 +133,7 @@ def test_default_shape_is_the_most_nearly_square(n_features, shape):
 
 def test_a_shape_that_does_not_hold_a_row_is_refused():
     assert check_shape((2, 2, 3), 12) == (2, 2, 3)
-    with pytest.raises(ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers, but a"):
+    with pytest.raises(
+        ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers, but a"
+    ):
         check_shape((5, 5), 24)

@@ -1,0 +1,214 @@
+"""Imports point one way, and whatever is imported is declared."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "skcaptcha"
+
+# A module imports only from the layers above its own, never from a neighbour. A new
+# module has to be given its place here first. A sub-package counts as one module.
+LAYERS = [
+    {"exceptions"},
+    {"_validation"},
+    {  # leaves
+        "augmentation",
+        "decoding",
+        "images",
+        "metrics",
+        "network",
+        "preprocessing",
+        "vocabulary",
+    },
+    {"_training"},
+    {"recognizer"},
+    {"__init__"},
+    {"datasets", "export", "plotting"},  # edges
+    {"cli"},
+]
+
+# What is called otherwise in an import than in an installation.
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+# Optional or slow to load: imported inside the function that needs it.
+NEVER_AT_THE_TOP = {"cv2", "dask", "matplotlib", "onnx"}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_file(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def name_room(path):
+    """Name of the module or sub-package of skcaptcha that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def list_nodes(node, *, inside_functions):
+    yield node
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    if inside_functions or not isinstance(node, functions):
+        for child in ast.iter_child_nodes(node):
+            yield from list_nodes(child, inside_functions=inside_functions)
+
+
+def list_imports(source, *, inside_functions=True):
+    """List of (line, dotted name) of all that a source imports."""
+    found = []
+    for node in list_nodes(ast.parse(source), inside_functions=inside_functions):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found += [(node.lineno, f"{module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def find_layer(room):
+    for depth, rooms in enumerate(LAYERS):
+        if room in rooms:
+            return depth
+    raise AssertionError(
+        f"skcaptcha/{room} has no place in LAYERS of tests/test_architecture.py; "
+        "decide which layer it belongs to"
+    )
+
+
+def find_wrong_imports(source, room, rooms):
+    """Say what a module named `room`, one of `rooms`, must not import."""
+    depth = find_layer(room)
+    wrong = []
+    for line, name in list_imports(source):
+        if name.startswith("."):
+            wrong.append(f"line {line}: write {name!r} as an absolute import")
+            continue
+        top, _, rest = name.partition(".")
+        if top != "skcaptcha":
+            continue
+        target = rest.split(".")[0]
+        if target not in rooms:
+            target = "__init__"  # a name that skcaptcha itself offers
+        if target != room and find_layer(target) >= depth:
+            wrong.append(f"line {line}: {room} must not import {target}")
+    return wrong
+
+
+def list_external(source, **options):
+    """Set of the distributions that a source imports from."""
+    tops = {name.split(".")[0] for _, name in list_imports(source, **options)}
+    tops -= {"skcaptcha", ""} | sys.stdlib_module_names
+    return {DISTRIBUTIONS.get(top, top) for top in tops}
+
+
+def read_requirements():
+    """Names in `dependencies`, and in the extras that the package may import."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    def names(requirements):
+        return {re.match(r"[\w.-]+", text)[0].lower() for text in requirements}
+
+    extras = {k: names(v) for k, v in project["optional-dependencies"].items()}
+    return names(project["dependencies"]), extras
+
+
+def test_every_module_has_its_layer():
+    rooms = [room for layer in LAYERS for room in layer]
+    assert len(rooms) == len(set(rooms))
+    for path in FILES:
+        find_layer(name_room(path))
+    with pytest.raises(AssertionError, match="skcaptcha/utils has no place in LAYERS"):
+        find_layer("utils")
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_file)
+def test_imports_point_one_way(path):
+    rooms = {name_room(path) for path in FILES}
+    assert find_wrong_imports(path.read_text("utf-8"), name_room(path), rooms) == []
+
+
+@pytest.mark.parametrize(
+    "room, source, wrong",
+    [
+        ("metrics", "from skcaptcha.exceptions import ImageReadError", None),
+        ("metrics", "from skcaptcha.images import read_image", "import images"),
+        ("metrics", "import skcaptcha.images", "import images"),
+        ("metrics", "from skcaptcha import images", "import images"),
+        ("metrics", "from skcaptcha import __version__", "import __init__"),
+        ("metrics", "def f():\n    import skcaptcha.images", "import images"),
+        ("metrics", "from .exceptions import ImageReadError", "absolute import"),
+        ("_validation", "import skcaptcha.metrics", "import metrics"),
+        ("recognizer", "import skcaptcha.metrics", None),
+        ("recognizer", "import skcaptcha.datasets", "import datasets"),
+        ("__init__", "import skcaptcha.recognizer", None),
+        ("__init__", "import skcaptcha.datasets", "import datasets"),
+        ("datasets", "from skcaptcha.datasets._fetch import x", None),
+        ("datasets", "import skcaptcha.plotting", "import plotting"),
+        ("cli", "import skcaptcha.datasets, skcaptcha.plotting", None),
+    ],
+)
+def test_the_rule_tells_right_from_wrong(room, source, wrong):
+    rooms = {room for layer in LAYERS for room in layer}
+    found = find_wrong_imports(source, room, rooms)
+    assert len(found) == (wrong is not None)
+    assert wrong is None or wrong in found[0]
+
+
+def test_what_the_package_imports_is_what_it_requires():
+    required, extras = read_requirements()
+    sources = [path.read_text("utf-8") for path in FILES]
+    at_the_top = set().union(
+        *(list_external(source, inside_functions=False) for source in sources)
+    )
+    assert at_the_top <= required
+    anywhere = set().union(*(list_external(source) for source in sources))
+    optional = set().union(
+        *(names for extra, names in extras.items() if extra not in {"test", "docs"})
+    )
+    assert anywhere <= required | optional
+    assert required <= anywhere, "nothing is installed that is never imported"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_file)
+def test_optional_packages_are_not_imported_at_the_top(path):
+    source = path.read_text("utf-8")
+    tops = {n.split(".")[0] for _, n in list_imports(source, inside_functions=False)}
+    assert not tops & NEVER_AT_THE_TOP
+
+
+def test_every_requirement_is_pinned():
+    required, extras = read_requirements()
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = {line.split("==")[0].lower() for line in lines if "==" in line}
+    assert required.union(*extras.values()) <= pinned
+
+
+def list_public(path):
+    """Dotted names in `__all__` of a public module, `__version__` and such apart."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    if any(part.startswith("_") for part in parts):
+        return set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = ast.literal_eval(node.value)
+            return {".".join([*parts, n]) for n in names if not n.startswith("_")}
+    raise AssertionError(f"{name_file(path)} is public and has no __all__")
+
+
+def test_the_api_page_lists_every_public_name():
+    listed, module = set(), None
+    for line in (ROOT / "docs" / "api.rst").read_text("utf-8").splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split()[-1]
+        elif match := re.fullmatch(r"(?: {3}|\.\. py:data:: )(\w+)", line):
+            listed.add(f"{module}.{match[1]}")
+    public = set().union(*(list_public(path) for path in FILES))
+    # The estimator is listed where users import it from.
+    public.discard("skcaptcha.recognizer.CaptchaRecognizer")
+    assert listed == public
