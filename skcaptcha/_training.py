@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from skcaptcha._schedule import LEAST_ANNEALING, Schedule
 from skcaptcha.augmentation import random_affine
 from skcaptcha.decoding import greedy_decode
 from skcaptcha.network import TIME_STRIDE, build_network
@@ -28,22 +29,9 @@ __all__ = [
     "uniform_alignment_loss",
 ]
 
-# The uniform alignment has taught enough when it predicts the symbols better than
-# their frequencies alone by this share of their entropy.
-_ALIGNED = 0.1
-# The loss, as a share of the symbols' entropy, under which the plateau is left.
-_LEFT_PLATEAU = 0.6
-# CTC loss a symbol under which more steps at the full rate bring nothing.
-_LEARNED = 0.05
-# Share of the updates at the full rate that the annealing is long, and its least.
-_ANNEALING, _LEAST_ANNEALING = 0.8, 400
-# Updates over which the learning rate rises at first.
-_WARM_UP = 60
-# Updates that the uniform alignment takes at the most.
-_LONGEST_ALIGNMENT = 2000
-# Updates on the plateau without the loss falling by a hundredth before a new start.
-_PATIENCE = 500
 _GRADIENT_CLIP = 5.0
+# Images that are read at once, and the most columns that they have in all.
+_BATCH_SIZE, _COLUMNS = 64, 2**16
 
 
 @dataclass
@@ -75,7 +63,11 @@ class TrainingSettings:
 
 @dataclass
 class TrainingResult:
-    """What `fit_network` found."""
+    """What `fit_network` found.
+
+    An epoch that a new start broke off does not count. The loss is that of the uniform
+    alignment at first and CTC's later, either without that of the auxiliary output.
+    """
 
     network: torch.nn.Module | None = None
     loss_curve: list = field(default_factory=list)
@@ -199,13 +191,14 @@ def locate_ink(images, widths=None):
         Share of the ink in the time step; the steps of an image sum to 1.
     """
     x = images.float()
-    n, channels, height, width = x.shape
-    median = x.flatten(2).median(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
-    distance = (x - median).abs().amax(dim=1)  # (N, H, W)
+    n, _, height, width = x.shape
     own = torch.full((n, 1), width) if widths is None else widths[:, None]
-    valid = torch.arange(width, device=x.device)[None] < own.to(x.device)  # (N, W)
-    distance = distance * valid[:, None, :]
-    spread = (distance**2).sum((1, 2)) / (own[:, 0].to(x.device) * height)
+    own = own.to(x.device)
+    valid = torch.arange(width, device=x.device)[None] < own  # (N, W)
+    inside = x.masked_fill(~valid[:, None, None, :], math.nan)
+    median = inside.flatten(2).nanmedian(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
+    distance = (x - median).abs().amax(dim=1) * valid[:, None, :]  # (N, H, W)
+    spread = (distance**2).sum((1, 2)) / (own[:, 0] * height)
     half = 0.25 * spread.sqrt()[:, None, None] + 1  # at this distance ink counts half
     ink = (distance / (distance + half)).mean(dim=1) ** 1.5  # (N, W)
     ink = ink.reshape(n, -1, TIME_STRIDE).sum(dim=2)  # (N, T)
@@ -256,97 +249,7 @@ def uniform_alignment_loss(log_probs, targets, ink):
     return -((weight * picked).sum(dim=2) * share).sum() / len(targets)
 
 
-class Schedule:
-    """Decides, update by update, on the stage of a fit and on its learning rate.
-
-    Three stages: the uniform alignment until it has taught something, CTC at the
-    full rate until it has learned what it can, CTC with a rate that a cosine lowers
-    to zero. A fit that does not leave the plateau starts again, with new weights, at
-    half the rate, aligned for longer and with more patience.
-
-    Parameters
-    ----------
-    entropy : float
-        Entropy of the symbols' frequencies in nats: the loss of a guess.
-    n_updates : int
-        Updates in all, restarts included.
-    updates_per_epoch : int
-        Updates that one pass over the samples takes.
-    """
-
-    def __init__(self, entropy, n_updates, updates_per_epoch):
-        self.entropy = max(entropy, 0.5)
-        self.n_updates = n_updates
-        self.patience = max(_PATIENCE, updates_per_epoch)
-        self.update = 0
-        self.n_restarts = 0
-        self._begin()
-
-    def _begin(self):
-        self.begun = self.update
-        self.left_plateau = False
-        self._enter("alignment")
-        self.loss = None
-
-    def _enter(self, stage):
-        self.stage, self.stage_begun = stage, self.update
-
-    @property
-    def learning_rate(self):
-        """Share of the initial learning rate."""
-        rate = min(1.0, (self.update - self.begun + 1) / _WARM_UP)
-        if self.stage == "annealing":
-            done = (self.update - self.stage_begun) / self.annealing
-            rate *= 0.5 * (1 + math.cos(math.pi * done))
-        return rate * 0.5**self.n_restarts
-
-    @property
-    def finished(self):
-        """Whether the updates are spent or the rate has come to zero."""
-        annealed = self.stage == "annealing" and (
-            self.update - self.stage_begun >= self.annealing
-        )
-        return annealed or self.update >= self.n_updates
-
-    def step(self, loss):
-        """Take in the loss of an update; return True to start from new weights."""
-        self.update += 1
-        self.loss = loss if self.loss is None else 0.95 * self.loss + 0.05 * loss
-        if self.stage == "alignment":
-            age = self.update - self.stage_begun
-            aligned = 1 - _ALIGNED * (1 + self.n_restarts)
-            taught = age >= _WARM_UP and self.loss < aligned * self.entropy
-            if taught or age >= min(_LONGEST_ALIGNMENT, 0.3 * self.n_updates):
-                self._enter("ctc")
-                self.loss = None
-                self.least_loss, self.progressed = math.inf, self.update
-        elif self.stage == "ctc":
-            self.left_plateau |= self.loss < _LEFT_PLATEAU * self.entropy
-            left = self.n_updates - self.update
-            if self.loss < 0.99 * self.least_loss:
-                self.least_loss, self.progressed = self.loss, self.update
-            stalled = self.update - self.progressed >= self.patience
-            if stalled and not self.left_plateau and left > self.patience:
-                self.n_restarts += 1
-                self.patience *= 2
-                self._begin()
-                return True
-            if self.loss < _LEARNED or left <= self._annealing_length():
-                self.anneal()
-        return False
-
-    def _annealing_length(self):
-        return max(_LEAST_ANNEALING, _ANNEALING * (self.update - self.begun))
-
-    def anneal(self):
-        """Begin to lower the rate, unless the plateau has not even been left."""
-        if self.stage == "ctc" and self.left_plateau:
-            left = self.n_updates - self.update
-            self.annealing = max(1, min(left, self._annealing_length()))
-            self._enter("annealing")
-
-
-def run_network(network, images, batch_size=64):
+def run_network(network, images, batch_size=_BATCH_SIZE):
     """Read images with a trained network.
 
     Parameters
@@ -356,7 +259,7 @@ def run_network(network, images, batch_size=64):
     images : list of ndarray of shape (H, W_i, C), uint8
         Images of the height that the network reads.
     batch_size : int, default=64
-        Images that are read at once.
+        Images that are read at once; very wide ones are fewer.
 
     Yields
     ------
@@ -368,11 +271,15 @@ def run_network(network, images, batch_size=64):
         Time steps that belong to each image.
     """
     device = next(network.parameters()).device
-    for positions in make_batches([image.shape[1] for image in images], batch_size):
-        batch, widths = pad_images([images[i] for i in positions], device)
-        with torch.inference_mode():
-            log_probs, lengths = network(batch, widths)
-        yield positions, log_probs.cpu().numpy(), lengths.numpy()
+    all_widths = [image.shape[1] for image in images]
+    for group in make_batches(all_widths, batch_size):
+        size = max(1, min(len(group), _COLUMNS // all_widths[group[-1]]))
+        for start in range(0, len(group), size):
+            positions = group[start : start + size]
+            batch, widths = pad_images([images[i] for i in positions], device)
+            with torch.inference_mode():
+                log_probs, lengths = network(batch, widths)
+            yield positions, log_probs.cpu().numpy(), lengths.numpy()
 
 
 def evaluate(network, samples):
@@ -416,8 +323,9 @@ class Trainer:
         self.noise = torch.Generator(device).manual_seed(seed)
         self.half = torch.float32
         if device.type == "cuda":
-            supported = torch.cuda.is_bf16_supported()
-            self.half = torch.bfloat16 if supported else torch.float16
+            # Earlier devices only emulate bfloat16.
+            recent = torch.cuda.get_device_capability(device) >= (8, 0)
+            self.half = torch.bfloat16 if recent else torch.float16
         self.scaler = torch.amp.GradScaler(
             device.type, enabled=self.half == torch.float16
         )
@@ -526,40 +434,47 @@ def fit_network(shape, samples, validation, settings, generator):
     )
     try:
         while not schedule.finished:
+            aligning = schedule.stage == "alignment"
             loss, restart = run_epoch(trainer, samples, schedule, generator, progress)
-            result.n_iter += 1
-            result.loss_curve.append(loss)
+            progress.total = schedule.last_update
+            if restart:
+                trainer = Trainer(shape, settings, generator)
+                best_weights, best, n_stale = None, -math.inf, 0
+                continue
             report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
             value = -loss
             if validation is not None:
                 value, _ = evaluate(trainer.network, validation)
                 result.validation_scores.append(value)
                 report["validation exact match"] = f"{value:.3f}"
-                if best_weights is None or value >= result.best_validation_score:
-                    result.best_validation_score = value
-                    best_weights = {
-                        name: tensor.clone()
-                        for name, tensor in trainer.network.state_dict().items()
-                    }
+            result.n_iter += 1
+            result.loss_curve.append(loss)
             progress.set_postfix(report)
-            if restart:
-                trainer = Trainer(shape, settings, generator)
-                best_weights, best, n_stale = None, -math.inf, 0
-            elif schedule.left_plateau:
-                n_stale = 0 if value > best + settings.tol else n_stale + 1
-                best = max(best, value)
-                enough = n_stale * updates_per_epoch >= _LEAST_ANNEALING
-                if enough and n_stale >= settings.n_iter_no_change:
-                    schedule.anneal()
+            if aligning and validation is None:
+                continue  # the loss of this stage says nothing of the next
+            n_stale = 0 if value > best + settings.tol else n_stale + 1
+            if best_weights is None or value >= best:
+                best, best_weights = value, copy_weights(trainer.network)
+            enough = n_stale * updates_per_epoch >= LEAST_ANNEALING
+            if enough and n_stale >= settings.n_iter_no_change:
+                schedule.anneal()
     except KeyboardInterrupt:
         result.interrupted = True
     finally:
         progress.close()
     result.network = trainer.network.eval()
-    if best_weights is not None:
+    if best_weights is not None and (validation is not None or result.interrupted):
         result.network.load_state_dict(best_weights)
+    if validation is not None and best_weights is not None:
+        result.best_validation_score = best
     result.n_restarts = schedule.n_restarts
-    result.converged = schedule.left_plateau
-    some = Samples(samples.images[:200], samples.targets[:200])
-    _, result.blank_ratio = evaluate(result.network, some)
+    if not result.interrupted:
+        some = Samples(samples.images[:200], samples.targets[:200])
+        share_right, result.blank_ratio = evaluate(result.network, some)
+        result.converged = schedule.left_plateau and share_right > 0
     return result
+
+
+def copy_weights(network):
+    """Return the state of a network that training goes on with."""
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -13,6 +13,7 @@ __all__ = [
     "check_images",
     "check_same_length",
     "check_shape",
+    "check_text_table",
     "check_texts",
     "is_table",
 ]
@@ -33,6 +34,16 @@ def is_table(X):
     if n_dimensions == 1:
         return np.asarray(X).dtype.kind in "biufc"
     return n_dimensions in (0, 2)
+
+
+def check_text_table(X):
+    """Raise a ValueError if the table `X` holds texts, such as paths."""
+    cell = np.asarray(X)[:1, :1] if getattr(X, "ndim", 0) == 2 else np.empty((0, 0))
+    if cell.size and isinstance(cell[0, 0], str):
+        raise ValueError(
+            f"X is a table of shape {X.shape} that holds texts, such as "
+            f"{cell[0, 0]!r}; pass the column of the paths alone, X['path'] or X[:, 0]."
+        )
 
 
 def check_images(X):
@@ -72,13 +83,15 @@ def check_images(X):
     return items
 
 
-def check_texts(y):
+def check_texts(y, *, stacklevel=2):
     """Return the labels as a list of str.
 
     Parameters
     ----------
     y : sequence of str or int of shape (n_samples,)
         The labels. Integers are read as their decimal text.
+    stacklevel : int, default=2
+        How far up the caller is whom the warning concerns.
 
     Returns
     -------
@@ -134,7 +147,7 @@ def check_texts(y):
             f"y holds integers (y[{converted}]={y[converted]!r}), which are read as "
             "their decimal text: leading zeros are lost. Read the labels as strings.",
             LabelConversionWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     return texts
 

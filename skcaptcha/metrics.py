@@ -3,10 +3,12 @@
 Every metric compares texts after NFC normalisation, so that the two spellings of an
 accented letter are equal, and takes a Unicode code point for a character. The edit
 distance is Levenshtein's: insertions, deletions and substitutions cost 1 each.
+Integers among the texts are read as their decimal text, as the recogniser does.
 """
 
 import unicodedata
 from collections import Counter
+from numbers import Integral
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -27,6 +29,10 @@ __all__ = [
 ]
 
 
+def _is_integer(value):
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
 def _check_list(texts, name):
     """List of the NFC forms of `texts`; errors call them `name`."""
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
@@ -36,7 +42,8 @@ def _check_list(texts, name):
         )
     if getattr(texts, "ndim", 1) != 1:
         raise ValueError(f"{name} has {texts.ndim} dimensions; pass a 1-D array.")
-    texts = list(texts)
+    # A fit reads integers as their decimal text, so they are compared as that.
+    texts = [str(text) if _is_integer(text) else text for text in texts]
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(

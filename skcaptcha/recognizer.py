@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
 from skcaptcha._training import (
     Samples,
     TrainingSettings,
@@ -24,6 +25,7 @@ from skcaptcha._validation import (
     check_images,
     check_same_length,
     check_shape,
+    check_text_table,
     check_texts,
     is_table,
 )
@@ -35,20 +37,20 @@ from skcaptcha.decoding import (
     restrict,
     sequence_log_probability,
 )
-from skcaptcha.images import has_color, read_images, to_grayscale, to_rgb
+from skcaptcha.images import has_color, read_images
 from skcaptcha.metrics import exact_match_score
-from skcaptcha.network import TIME_STRIDE, build_network
-from skcaptcha.preprocessing import resize_to_height
+from skcaptcha.network import build_network
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]
 
-# The network sees at least this many columns of an image, however narrow it is.
-_LEAST_WIDTH = 4 * TIME_STRIDE
-# Time steps that the median label gets a character, and the widest an image may be
-# stretched to give them.
-_STEPS_PER_CHARACTER = 3
-_WIDEST_STRETCH = 4
+# What only a fit on a 2-D X sets.
+_TABLE_ATTRIBUTES = (
+    "n_features_in_",
+    "feature_names_in_",
+    "feature_range_",
+    "image_shape_",
+)
 # Images that predict holds decoded at a time.
 _CHUNK = 512
 
@@ -64,10 +66,11 @@ class CaptchaRecognizer(BaseEstimator):
     Parameters
     ----------
     vocabulary : str or sequence of str, default=None
-        The characters that can be read. None learns them from the labels.
+        The characters that can be read. None learns them from the labels. A character
+        is a grapheme cluster after NFC normalisation: a letter with its accents is one.
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
-        follows the median height of the training images, between 32 and 48.
+        is six tenths of the median height of the training images, from 32 to 64.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the
@@ -104,8 +107,8 @@ class CaptchaRecognizer(BaseEstimator):
     validation_fraction : float, default=0.1
         Share of the samples to hold out, in (0, 1). Only used with early stopping.
     n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which the learning rate is
-        lowered to zero, which ends the fit.
+        Epochs without an improvement by `tol`, 400 updates at the least, after which
+        the learning rate is lowered to zero, which ends the fit.
     tol : float, default=1e-4
         Improvement of the exact match on the held-out samples, or of the loss where
         none are held out, that counts.
@@ -116,14 +119,15 @@ class CaptchaRecognizer(BaseEstimator):
         Texts that the beam search follows. Only used with ``decoder="beam"``.
     device : str, default="auto"
         Where to train and predict, such as "cpu", "cuda" or "cuda:1". "auto" is CUDA
-        when there is any. A recogniser that is loaded where its device does not exist
-        predicts on the CPU.
+        when there is any. A fitted recogniser predicts where it was trained, and on
+        the CPU where it is loaded on a machine without its device.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
     random_state : int, RandomState instance or None, default=None
         Determines the weights at the start, the held-out samples, the order of the
         samples, dropout and augmentation. Pass an int for the same result in each fit
-        on the same machine. The global generators are never touched.
+        on the CPU of the same machine. None draws from the operating system; NumPy's
+        and PyTorch's global generators are never touched.
     verbose : bool or int, default=False
         Whether to show a progress bar on standard error.
 
@@ -141,12 +145,13 @@ class CaptchaRecognizer(BaseEstimator):
     color_mode_ : {"grayscale", "rgb"}
         What the network sees.
     loss_curve_ : list of float
-        Mean loss a character of each epoch.
+        Mean loss a character of each epoch: of the uniform alignment in the first
+        ones, of CTC from there on.
     validation_scores_ : list of float or None
         Exact match on the held-out samples after each epoch; None if none were held
         out.
     best_validation_score_ : float or None
-        The best of `validation_scores_`.
+        Exact match of the kept weights on the held-out samples.
     n_iter_ : int
         Number of epochs.
     converged_ : bool
@@ -154,6 +159,10 @@ class CaptchaRecognizer(BaseEstimator):
         where it reads nothing.
     n_restarts_ : int
         How often training started again because it stayed on that plateau.
+    background_ : str or tuple of int
+        Colour on which transparent images are composited.
+    image_shape_ : tuple of int
+        Shape of the images in the rows of a 2-D `X`. Only defined for such.
     n_features_in_ : int
         Number of features of a 2-D `X`. Only defined for such.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -226,7 +235,7 @@ class CaptchaRecognizer(BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "decoder": [StrOptions({"greedy", "beam"})],
         "beam_width": [Interval(Integral, 1, None, closed="left")],
-        "device": [str, torch.device],
+        "device": [str],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -309,6 +318,8 @@ class CaptchaRecognizer(BaseEstimator):
         ValueError
             If a parameter, an image or a label cannot be used; the message names it.
             The estimator is then left as it was.
+        TypeError
+            If an image or a label has a type that cannot be one.
         FileNotFoundError
             If the file of an image does not exist.
 
@@ -352,11 +363,7 @@ class CaptchaRecognizer(BaseEstimator):
         ValueError
             If an image cannot be read, or no text of an allowed length fits into it.
         """
-        items = self._check_items(X)
-        texts = np.empty(len(items), dtype=object)
-        for position, symbols, _ in self._read(items, length, vocabulary):
-            texts[position] = self.vocabulary_.decode(symbols)
-        return texts
+        return self._predict_texts(self._check_items(X), length, vocabulary)
 
     def predict_confidence(self, X, *, length=None, vocabulary=None):
         """Return how probable the texts are that `predict` returns.
@@ -445,8 +452,10 @@ class CaptchaRecognizer(BaseEstimator):
         float
             Between 0 and 1.
         """
-        check_is_fitted(self)
-        return exact_match_score(check_texts(y), self.predict(X))
+        items = self._check_items(X)
+        texts = check_texts(y, stacklevel=3)
+        check_same_length(items, texts)
+        return exact_match_score(texts, self._predict_texts(items))
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""
@@ -490,7 +499,7 @@ class CaptchaRecognizer(BaseEstimator):
     def _fit(self, X, y):
         device = _check_device(self.device)
         conv_channels = _check_ints("conv_channels", self.conv_channels, (2, 12))
-        texts = check_texts(y)
+        texts = check_texts(y, stacklevel=5)
         items = self._check_items(X, reset=True)
         check_same_length(items, texts)
         if len(texts) < 2:
@@ -502,18 +511,22 @@ class CaptchaRecognizer(BaseEstimator):
         images = read_images(items, background=self.background, n_jobs=self.n_jobs)
 
         self.vocabulary_ = vocabulary
+        self.background_ = self.background
         self.color_mode_ = self.color_mode
         if self.color_mode == "auto":
             self.color_mode_ = "rgb" if has_color(images) else "grayscale"
         self.image_height_ = self.image_height
         if self.image_height == "auto":
-            self.image_height_ = _choose_height(images)
-        self.width_stretch_ = _choose_stretch(
-            images, targets, texts, self.image_height_
+            self.image_height_ = choose_height(images)
+        self.width_stretch_ = choose_stretch(images, targets, texts, self.image_height_)
+        samples = Samples(
+            [self._prepare(image, f"X[{i}]") for i, image in enumerate(images)], targets
         )
-        samples = Samples([self._prepare(image) for image in images], targets)
+        del images, items  # the training needs their resized forms alone
 
-        rng = check_random_state(self.random_state)
+        # For scikit-learn None is NumPy's global generator, which a fit would advance.
+        rng = self.random_state
+        rng = np.random.RandomState() if rng is None else check_random_state(rng)
         training, validation = self._split(samples, rng)
         self._network_shape = {
             "n_classes": vocabulary.n_classes,
@@ -544,38 +557,40 @@ class CaptchaRecognizer(BaseEstimator):
 
     def _check_items(self, X, *, reset=False):
         """Return the items of `X`, checked and not yet decoded."""
-        if not reset:
+        if reset:
+            for name in _TABLE_ATTRIBUTES:  # of an earlier fit
+                vars(self).pop(name, None)
+        else:
             check_is_fitted(self)
+            self._validate_params()
         if not is_table(X):
             return check_images(X)
-        X = validate_data(self, X, reset=reset, dtype="numeric")
-        image_shape = self.image_shape
-        if image_shape is not None:
-            image_shape = _check_ints("image_shape", image_shape, (2, 3))
-        shape = check_shape(image_shape, X.shape[1])
-        if reset:
-            self.feature_range_ = (float(X.min()), float(X.max()))
-        elif not hasattr(self, "feature_range_"):
+        check_text_table(X)
+        if not reset and not hasattr(self, "feature_range_"):
             raise ValueError(
-                f"X is a 2-D array of shape {X.shape}, one flattened image a row, but "
-                "fit was given images; pass images, such as a list of 2-D arrays."
+                "X is a 2-D array, one flattened image a row, but fit was given "
+                "images; pass images, such as a list of 2-D arrays."
             )
+        X = validate_data(self, X, reset=reset, dtype="numeric")
+        if reset:
+            shape = self.image_shape
+            if shape is not None:
+                shape = _check_ints("image_shape", shape, (2, 3))
+            self.image_shape_ = check_shape(shape, X.shape[1])
+            self.feature_range_ = (float(X.min()), float(X.max()))
         low, high = self.feature_range_
         scaled = (X.astype(np.float64) - low) / ((high - low) or 1.0)
         pixels = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
-        return list(pixels.reshape(-1, *shape))
+        return list(pixels.reshape(-1, *self.image_shape_))
 
-    def _prepare(self, image):
-        """Bring an image to the height, width and channels that the network reads."""
-        image = to_rgb(image) if self.color_mode_ == "rgb" else to_grayscale(image)
-        image = resize_to_height(
+    def _prepare(self, image, name):
+        return prepare_image(
             image,
-            self.image_height_,
+            height=self.image_height_,
             stretch=self.width_stretch_,
-            multiple=TIME_STRIDE,
-            min_width=_LEAST_WIDTH,
+            color_mode=self.color_mode_,
+            name=name,
         )
-        return image if image.ndim == 3 else image[:, :, None]  # (H, W, C)
 
     def _split(self, samples, rng):
         n = len(samples)
@@ -637,16 +652,24 @@ class CaptchaRecognizer(BaseEstimator):
                 stacklevel=5,
             )
 
+    def _predict_texts(self, items, length=None, vocabulary=None):
+        texts = np.empty(len(items), dtype=object)
+        for position, symbols, _ in self._read(items, length, vocabulary):
+            texts[position] = self.vocabulary_.decode(symbols)
+        return texts
+
     def _frames(self, items):
         """Yield position and log-probabilities (T, K) of each item, in any order."""
         for first in range(0, len(items), _CHUNK):
             images = read_images(
                 items[first : first + _CHUNK],
-                background=self.background,
+                background=self.background_,
                 n_jobs=self.n_jobs,
                 first=first,
             )
-            images = [self._prepare(image) for image in images]
+            images = [
+                self._prepare(image, f"X[{i}]") for i, image in enumerate(images, first)
+            ]
             for positions, log_probs, lengths in run_network(self.network_, images):
                 for column, position in enumerate(positions):
                     yield first + position, log_probs[: lengths[column], column]
@@ -661,10 +684,16 @@ class CaptchaRecognizer(BaseEstimator):
 
     def _read(self, items, length, vocabulary, search=None):
         """Yield position, what `search` finds and log-probabilities of each item."""
-        length = check_length(length)
+        check_length(length)
         allowed = None
         if vocabulary is not None:
-            allowed = self.vocabulary_.indices(vocabulary)
+            try:
+                allowed = self.vocabulary_.indices(vocabulary)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"vocabulary={vocabulary!r}: name some of the characters of "
+                    f"`vocabulary_`, each once ({error})"
+                ) from error
         if search is None:
             search = self._make_search(length)
         for position, frames in self._frames(items):
@@ -719,42 +748,6 @@ def _check_ints(name, value, n_allowed):
             f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
         )
     return tuple(int(v) for v in values)
-
-
-def _choose_height(images):
-    """Six tenths of the median height, between 32 and 64: strokes stay, steps are few.
-
-    Characters seldom fill an image; 32 rows are enough for 50 of the original.
-    """
-    median = float(np.median([image.shape[0] for image in images]))
-    return int(min(max(round(0.6 * median / 8) * 8, 32), 64))
-
-
-def _choose_stretch(images, targets, texts, height):
-    """Return by how much images must be widened to have enough time steps.
-
-    A label needs a step for each character and one between equal neighbours; most
-    labels should have more than that.
-    """
-    steps = np.array(
-        [image.shape[1] * height / image.shape[0] / TIME_STRIDE for image in images]
-    )
-    steps = np.maximum(steps, _LEAST_WIDTH / TIME_STRIDE)
-    needed = np.array([len(t) + np.count_nonzero(t[1:] == t[:-1]) for t in targets])
-    stretch = (needed + 0.5) / steps  # rounding the width may cost half a step
-    misfits = np.flatnonzero(stretch > _WIDEST_STRETCH)
-    if misfits.size:
-        i = misfits[0]
-        raise ValueError(
-            f"y[{i}]={texts[i]!r} needs {needed[i]} time steps, more than the "
-            f"{int(_WIDEST_STRETCH * steps[i])} that X[{i}] yields, an image of shape "
-            f"{images[i].shape[:2]}, even widened {_WIDEST_STRETCH} times. Samples "
-            f"like this: {misfits.size}. Correct the label, drop the sample or set a "
-            "larger `image_height`."
-        )
-    lengths = np.array([len(t) for t in targets])
-    comfort = float(np.median(_STEPS_PER_CHARACTER * lengths / steps))
-    return float(max(1.0, stretch.max(), min(comfort, _WIDEST_STRETCH)))
 
 
 def _read_greedily(log_probs, *, length, blank):

@@ -25,6 +25,7 @@ LAYERS = [
         "preprocessing",
         "vocabulary",
     },
+    {"_schedule", "_sizing"},
     {"_training"},
     {"recognizer"},
     {"__init__"},

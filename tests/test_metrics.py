@@ -159,8 +159,8 @@ def test_bad_input_is_refused(metric):
         metric("ab", ["a", "b"])
     with pytest.raises(TypeError, match="y_pred=None is NoneType; pass a list"):
         metric(["a"], None)
-    with pytest.raises(TypeError, match=r"y_true\[1\]=7 is int, not str"):
-        metric(["a", 7], ["a", "b"])
+    with pytest.raises(TypeError, match=r"y_true\[1\]=True is bool, not str"):
+        metric(["a", True], ["a", "b"])
     with pytest.raises(TypeError, match=r"y_pred\[0\]=None is NoneType, not str"):
         metric(["a", "b"], [None, "b"])
     with pytest.raises(TypeError, match=r"y_true\[1\]=nan is float, not str"):
@@ -169,6 +169,12 @@ def test_bad_input_is_refused(metric):
         metric(["a"], np.array([["a"]]))
     with pytest.raises(ValueError, match="y_true has 0 dimensions"):
         metric(np.array("a"), ["a"])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_integers_are_their_decimal_text(metric):
+    as_texts = metric(["12", "7"], ["12", "8"])
+    assert str(metric(np.array([12, 7]), ["12", "8"])) == str(as_texts)
 
 
 def test_confusion_counts_substitutions_insertions_and_deletions():

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -71,9 +72,6 @@ def test_early_stopping_holds_out_and_keeps_the_best(captchas):
     recognizer.fit(images, texts)
     assert len(recognizer.validation_scores_) == recognizer.n_iter_
     assert recognizer.best_validation_score_ == max(recognizer.validation_scores_)
-    # 40 of the 200 were held out, and the kept weights are those that did best there.
-    right = recognizer.score(images, texts) * 200
-    assert right >= recognizer.best_validation_score_ * 40
 
 
 def test_same_random_state_same_weights(quick):
@@ -86,6 +84,7 @@ def test_same_random_state_same_weights(quick):
 def test_fit_and_predict_leave_global_generators_alone(quick, captchas):
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     quick().predict(captchas[0][:4])
+    quick(random_state=None)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
 
@@ -113,6 +112,18 @@ def test_a_network_that_learns_nothing_warns(captchas):
     assert recognizer.predict(images[:2]).shape == (2,)
 
 
+def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_training.Trainer, "update", interrupted)
+    recognizer = CaptchaRecognizer(image_height=16, conv_channels=(4, 4))
+    with pytest.warns(UserWarning, match="interrupted in epoch 1"):
+        recognizer.fit(captchas[0][:16], captchas[1][:16])
+    assert (recognizer.n_iter_, recognizer.loss_curve_) == (0, [])
+    assert recognizer.predict(captchas[0][:2]).shape == (2,)
+
+
 def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
     images, texts = captchas
     update, calls = _training.Trainer.update, itertools.count()
@@ -126,8 +137,9 @@ def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
     recognizer = CaptchaRecognizer(
         max_iter=50, image_height=16, conv_channels=(4, 4), batch_size=8
     )
-    with pytest.warns(UserWarning, match="interrupted in epoch 3; the best weights"):
+    with pytest.warns(UserWarning, match="interrupted in epoch 3; the best") as caught:
         recognizer.fit(images[:16], texts[:16])
+    assert caught[0].filename == __file__
     assert recognizer.n_iter_ == 2
     assert recognizer.predict(images[:2]).shape == (2,)
 
@@ -213,19 +225,24 @@ def test_colour_is_used_where_there_is_some(quick, captchas):
 def test_transparency_shows_the_background(quick, captchas):
     clear = [np.dstack([np.zeros_like(i)] * 3 + [255 - i]) for i in captchas[0][:16]]
     on_white = quick(clear)
-    np.testing.assert_allclose(
-        on_white.predict_confidence(clear),
-        on_white.predict_confidence(captchas[0][:16]),
-        atol=0.02,
-    )
+    for a, b in zip(
+        on_white.frame_log_proba(clear),
+        on_white.frame_log_proba(captchas[0][:16]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, atol=0.02)
     on_red = quick(clear, background="red")
     assert on_red.color_mode_ == "rgb"
 
 
 def test_rows_of_numbers_are_flattened_images(quick):
     X, y = load_digits(return_X_y=True)
-    with pytest.warns(LabelConversionWarning):
+    with pytest.warns(LabelConversionWarning) as caught:
         recognizer = quick(X[:40], y[:40])
+    assert caught[0].filename.endswith("conftest.py")  # where fit is called
+    with pytest.warns(LabelConversionWarning) as caught:
+        recognizer.score(X[:4], y[:4])
+    assert caught[0].filename == __file__
     assert recognizer.n_features_in_ == 64
     assert recognizer.feature_range_ == (0, 16)
     assert recognizer.vocabulary_.characters == tuple("0123456789")
@@ -247,10 +264,28 @@ def test_rows_have_the_shape_that_the_user_names(quick, captchas):
         quick(rows, image_shape=(5, 5))
 
 
-def test_a_table_for_a_recogniser_of_images_is_refused(fitted):
+def test_a_fit_on_images_forgets_an_earlier_table(quick, captchas):
+    rows = np.stack(captchas[0][:16]).reshape(16, -1)
+    recognizer = quick(rows, image_shape=(16, 48))
+    assert recognizer.image_shape_ == (16, 48)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        recognizer.fit(captchas[0][:16], captchas[1][:16])
+    assert not hasattr(recognizer, "n_features_in_")
+    with pytest.raises(ValueError, match="fit was given images"):
+        recognizer.predict(rows)
+
+
+def test_a_table_of_paths_is_refused(quick):
+    frame = pd.DataFrame({"path": ["a.png", "b.png"]})
     with pytest.raises(
-        ValueError, match="X is a 2-D array of shape .* fit was given im"
+        ValueError, match=r"holds texts, such as 'a.png'; pass the colum"
     ):
+        quick(frame, ["1", "2"])
+
+
+def test_a_table_for_a_recogniser_of_images_is_refused(fitted):
+    with pytest.raises(ValueError, match="X is a 2-D array, .* fit was given images"):
         fitted.predict(np.zeros((3, 16)))
 
 
@@ -261,13 +296,51 @@ def test_narrow_images_are_widened_for_long_labels(quick):
     assert recognizer.width_stretch_ > 2
     steps = len(recognizer.frame_log_proba(images[:1])[0])
     assert steps >= 9
-    with pytest.raises(
-        ValueError, match=r"y\[1\]='a{30}' needs 59 time steps, more than the 16 that X"
-    ):
+    with pytest.raises(ValueError, match=r"y\[1\]='a{30}' needs 59 and X\[1\]"):
         quick(images, ["ab", "a" * 30, "ab", "ab"])
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1"] * 8,  # one character, all labels equal
+        ["1", "2"] * 4,
+        ["11", "1"] * 4,
+        ["a b", "e\u0301", "\u05d0\u05d1", "\U0001f469\u200d\U0001f680"] * 2,
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_odd_labels_and_batch_sizes_train(quick, captchas, texts, batch_size):
+    recognizer = quick(captchas[0][:8], texts, batch_size=batch_size)
+    assert np.isfinite(recognizer.loss_curve_).all()
+    assert recognizer.predict(captchas[0][:8]).shape == (8,)
+
+
+def test_thousands_of_characters_train(quick, captchas):
+    texts = [chr(0x4E00 + 7 * i) + chr(0x5000 + i) for i in range(16)]
+    recognizer = quick(
+        captchas[0][:16], texts, vocabulary=[chr(0x4E00 + i) for i in range(5000)]
+    )
+    assert recognizer.predict(captchas[0][:4], length=2).shape == (4,)
+
+
 # What comes out
+
+
+def test_predictions_from_several_threads_equal_serial_ones(fitted, captchas):
+    images = captchas[0][:40]
+    expected = list(fitted.predict(images))
+    before = dict(vars(fitted))
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(fitted.predict, [images] * 8))
+    assert all(list(result) == expected for result in results)
+    assert vars(fitted) == before
+
+
+def test_more_images_than_are_decoded_at_a_time(fitted, captchas):
+    few = list(fitted.predict(captchas[0][:100]))
+    many = fitted.predict(captchas[0][:100] * 7)
+    assert list(many) == few * 7
 
 
 def test_confidence_is_the_ctc_probability_of_the_text(fitted, captchas):
@@ -327,12 +400,17 @@ def test_constraints_are_obeyed(fitted, captchas, decoder):
 
 def test_a_constraint_that_nothing_meets_names_what_is_wrong(fitted, captchas):
     images = captchas[0][:2]
-    with pytest.raises(ValueError, match=r"X\[\d\]: No text of length=\(99, 99\)"):
+    with pytest.raises(ValueError, match=r"X\[\d\]: No text of length=99"):
         fitted.predict(images, length=99)
-    with pytest.raises(ValueError, match="'z'.*not in the vocabulary"):
+    with pytest.raises(
+        ValueError, match="vocabulary='1z': name some of the characters"
+    ):
         fitted.predict(images, vocabulary="1z")
     with pytest.raises(ValueError, match="length"):
         fitted.predict(images, length=0.5)
+    copy = pickle.loads(pickle.dumps(fitted)).set_params(decoder="Beam")
+    with pytest.raises(ValueError, match="'decoder' parameter"):
+        copy.predict(images)
 
 
 def test_doubled_letters_survive(fitted, captchas):

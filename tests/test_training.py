@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from skcaptcha import _training
+from skcaptcha import _schedule, _training
+from skcaptcha._schedule import Schedule
 from skcaptcha._training import (
     Samples,
-    Schedule,
     TrainingSettings,
     ctc_loss,
     evaluate,
@@ -124,6 +124,15 @@ def test_ink_of_an_empty_image_is_even_and_stops_at_its_width():
     np.testing.assert_allclose(share[:, 0], 0.25)
     np.testing.assert_allclose(share[:, 1], [0.5, 0.5, 0, 0])
     np.testing.assert_allclose(position[:2, 1], [0.25, 0.75])
+
+
+def test_padding_is_no_ink():
+    # White paper with one bar; padding, which is zero, makes up most of the batch.
+    batch = torch.zeros(2, 1, 8, 64)
+    batch[0], batch[1, :, :, :16] = 255, 255
+    batch[:, :, :, 4:8] = 0
+    _, share = locate_ink(batch, torch.tensor([64, 16]))
+    np.testing.assert_allclose(share[:4, 1], [0, 1, 0, 0], atol=1e-4)
 
 
 def test_faint_and_dark_strokes_weigh_alike():
@@ -281,18 +290,55 @@ def test_interrupt_keeps_the_best_weights(monkeypatch):
         SHAPE, samples(), samples(4), settings(max_iter=9), generator()
     )
     assert result.interrupted
+    assert len(result.validation_scores) == len(result.loss_curve) == result.n_iter == 2
     assert torch.equal(result.network.head.weight, calls[0])
     assert not result.network.training
 
 
+def test_interrupt_without_validation_keeps_the_weights_of_the_least_loss(monkeypatch):
+    losses = iter([(3.0, False), (0.5, False), (0.9, False)])
+    seen = []
+
+    def fake(trainer, some, schedule, *rest):
+        schedule.stage = "ctc"
+        with torch.no_grad():
+            trainer.network.head.bias += 1
+        try:
+            loss = next(losses)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+        seen.append(trainer.network.head.bias.detach().clone())
+        return loss
+
+    monkeypatch.setattr(_training, "run_epoch", fake)
+    result = fit_network(SHAPE, samples(), None, settings(max_iter=9), generator())
+    assert result.interrupted
+    assert torch.equal(result.network.head.bias, seen[1])
+
+
+def test_a_loss_that_is_no_number_starts_again_and_never_counts_as_converged():
+    wild = settings(learning_rate_init=1e30, max_iter=20, augmentation=0)
+    result = fit_network(SHAPE, samples(), None, wild, generator())
+    assert result.n_restarts > 0
+    assert not result.converged
+
+
+def test_wide_images_are_read_in_smaller_batches(monkeypatch):
+    monkeypatch.setattr(_training, "_COLUMNS", 64)
+    network = build_network(SHAPE, generator()).eval()
+    images = [np.zeros((8, w, 1), np.uint8) for w in (16, 100, 16, 32, 16, 16)]
+    batches = [positions for positions, _, _ in run_network(network, images)]
+    assert sorted(itertools.chain(*batches)) == list(range(6))
+    assert max(map(len, batches)) == 1
+
+
 def test_restart_draws_new_weights_within_max_iter(monkeypatch):
-    monkeypatch.setattr(_training, "_PATIENCE", 5)
-    monkeypatch.setattr(_training, "_LEFT_PLATEAU", 0.0)  # never left
+    monkeypatch.setattr(_schedule, "_PATIENCE", 5)
+    monkeypatch.setattr(_schedule, "_LEFT_PLATEAU", 0.0)  # never left
     result = fit_network(SHAPE, samples(), None, settings(max_iter=60), generator())
     assert result.n_restarts >= 1
     assert not result.converged
-    assert result.n_iter <= 60 + result.n_restarts
-    assert len(result.loss_curve) == result.n_iter
+    assert len(result.loss_curve) == result.n_iter <= 60
 
 
 def test_evaluate_counts_exact_matches_and_blanks():
@@ -323,12 +369,16 @@ def test_run_network_reads_each_image_once_whatever_the_batch_size():
     np.testing.assert_allclose(results[0], results[2], atol=1e-5)
 
 
-def test_autocast_path_trains(monkeypatch):
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("lstm_layers", [0, 1, 2])
+def test_autocast_path_trains(masked, lstm_layers):
     """What mixed precision on CUDA does to the types, tried with bfloat16 on a CPU."""
-    trainer = _training.Trainer(SHAPE, settings(), generator())
+    shape = {**SHAPE, "lstm_layers": lstm_layers, "dropout": 0.1}
+    trainer = _training.Trainer(shape, settings(), generator())
     trainer.half = torch.bfloat16
     some = samples(4)
-    some.images[0] = some.images[0][:, :8]  # padding, so masks are used
+    if masked:
+        some.images[0] = some.images[0][:, :8]
     for stage in ("alignment", "ctc"):
         loss = trainer.update(some.images, some.targets, stage, 1.0)
         assert math.isfinite(loss)

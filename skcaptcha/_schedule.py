@@ -1,0 +1,120 @@
+"""When to align, when to learn, when to lower the rate, when to start again."""
+
+import math
+
+__all__ = ["LEAST_ANNEALING", "Schedule"]
+
+# The uniform alignment has taught enough when it predicts the symbols better than
+# their frequencies alone by this share of their entropy.
+_ALIGNED = 0.1
+# The loss, as a share of the symbols' entropy, under which the plateau is left.
+_LEFT_PLATEAU = 0.6
+# CTC loss a symbol under which more steps at the full rate bring nothing.
+_LEARNED = 0.05
+# Length of the annealing, as a share of the updates before it, and its least.
+_ANNEALING, LEAST_ANNEALING = 0.8, 400
+# Updates over which the learning rate rises at first.
+_WARM_UP = 60
+# Updates that the uniform alignment takes at the most.
+_LONGEST_ALIGNMENT = 2000
+# Updates on the plateau without the loss falling by a hundredth before a new start.
+_PATIENCE = 500
+
+
+class Schedule:
+    """Decides, update by update, on the stage of a fit and on its learning rate.
+
+    Three stages: the uniform alignment until it has taught something, CTC at the
+    full rate until it has learned what it can, CTC with a rate that a cosine lowers
+    to zero. A fit that does not leave the plateau starts again, with new weights, at
+    half the rate, aligned for longer and with more patience.
+
+    Parameters
+    ----------
+    entropy : float
+        Entropy of the symbols' frequencies in nats: the loss of a guess.
+    n_updates : int
+        Updates in all, restarts included.
+    updates_per_epoch : int
+        Updates that one pass over the samples takes.
+    """
+
+    def __init__(self, entropy, n_updates, updates_per_epoch):
+        self.entropy = max(entropy, 0.5)
+        self.n_updates = n_updates
+        self.patience = max(_PATIENCE, updates_per_epoch)
+        self.update = 0
+        self.n_restarts = 0
+        self._begin()
+
+    def _begin(self):
+        self.begun = self.update
+        self.left_plateau = False
+        self._enter("alignment")
+        self.loss = None
+
+    def _enter(self, stage):
+        self.stage, self.stage_begun = stage, self.update
+
+    @property
+    def learning_rate(self):
+        """Share of the initial learning rate."""
+        rate = min(1.0, (self.update - self.begun + 1) / _WARM_UP)
+        if self.stage == "annealing":
+            done = (self.update - self.stage_begun) / self.annealing
+            rate *= 0.5 * (1 + math.cos(math.pi * done))
+        return rate * 0.5**self.n_restarts
+
+    @property
+    def last_update(self):
+        """Number of updates at which the fit will end, as far as is known."""
+        if self.stage == "annealing":
+            return min(self.n_updates, math.ceil(self.stage_begun + self.annealing))
+        return self.n_updates
+
+    @property
+    def finished(self):
+        """Whether the updates are spent or the rate has come to zero."""
+        return self.update >= self.last_update
+
+    def step(self, loss):
+        """Take in the loss of an update; return True to start from new weights."""
+        self.update += 1
+        if not math.isfinite(loss):
+            return self._restart()
+        self.loss = loss if self.loss is None else 0.95 * self.loss + 0.05 * loss
+        if self.stage == "alignment":
+            age = self.update - self.stage_begun
+            aligned = 1 - _ALIGNED * (1 + self.n_restarts)
+            taught = age >= _WARM_UP and self.loss < aligned * self.entropy
+            if taught or age >= min(_LONGEST_ALIGNMENT, 0.3 * self.n_updates):
+                self._enter("ctc")
+                self.loss = None
+                self.least_loss, self.progressed = math.inf, self.update
+        elif self.stage == "ctc":
+            self.left_plateau |= self.loss < _LEFT_PLATEAU * self.entropy
+            left = self.n_updates - self.update
+            if self.loss < 0.99 * self.least_loss:
+                self.least_loss, self.progressed = self.loss, self.update
+            stalled = self.update - self.progressed >= self.patience
+            if stalled and not self.left_plateau and left > self.patience:
+                return self._restart()
+            if self.loss < _LEARNED or left <= self._annealing_length():
+                self.anneal()
+        return False
+
+    def _restart(self):
+        self.n_restarts += 1
+        self.patience *= 2
+        self._begin()
+        return True
+
+    def _annealing_length(self):
+        return max(LEAST_ANNEALING, _ANNEALING * (self.update - self.begun))
+
+    def anneal(self):
+        """Begin to lower the rate, unless the plateau has not even been left."""
+        if self.stage == "ctc" and self.left_plateau:
+            left = self.n_updates - self.update
+            self.annealing = max(1, min(left, self._annealing_length()))
+            self._enter("annealing")

@@ -1,0 +1,115 @@
+"""Choose the size at which images are read, and bring them to it."""
+
+import numpy as np
+
+from skcaptcha.images import to_grayscale, to_rgb
+from skcaptcha.network import TIME_STRIDE
+from skcaptcha.preprocessing import resize_image
+
+__all__ = ["choose_height", "choose_stretch", "prepare_image"]
+
+# The network sees at least this many columns of an image, however narrow it is, and
+# refuses one that has more than the other number.
+_LEAST_WIDTH, _GREATEST_WIDTH = 4 * TIME_STRIDE, 2**15
+# Time steps that the median label gets a character, and the widest an image may be
+# stretched to give them.
+_STEPS_PER_CHARACTER = 3
+_GREATEST_STRETCH = 4
+
+
+def choose_height(images):
+    """Return six tenths of the median height, a multiple of 8 between 32 and 64.
+
+    Characters seldom fill an image, and 32 rows do for one of 50.
+    """
+    median = float(np.median([image.shape[0] for image in images]))
+    return int(min(max(round(0.6 * median / 8) * 8, 32), 64))
+
+
+def choose_stretch(images, targets, texts, height):
+    """Return by how much images are widened so that labels have enough time steps.
+
+    A label needs a step for each character and one between equal neighbours; the
+    median one should have more than that.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (H, W[, 3])
+        The images in their own size.
+    targets : list of ndarray of int
+        The symbols of each.
+    texts : list of str
+        The labels, for the error.
+    height : int
+        The height at which images are read.
+
+    Returns
+    -------
+    float
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If a label has more characters than its image can have time steps.
+    """
+    widths = np.array([image.shape[1] * height / image.shape[0] for image in images])
+    steps = np.maximum(widths, _LEAST_WIDTH) / TIME_STRIDE
+    lengths = np.array([len(target) for target in targets])
+    repeats = np.array([np.count_nonzero(t[1:] == t[:-1]) for t in targets])
+    needed = lengths + repeats
+    stretch = (needed + 0.5) / steps  # rounding the width may cost half a step
+    misfits = np.flatnonzero(stretch > _GREATEST_STRETCH)
+    if misfits.size:
+        named = ", ".join(
+            f"y[{i}]={texts[i]!r} needs {needed[i]} and X[{i}], an image of shape "
+            f"{images[i].shape[:2]}, yields {int(_GREATEST_STRETCH * steps[i])}"
+            for i in misfits[:5]
+        )
+        more = f", and {misfits.size - 5} more" if misfits.size > 5 else ""
+        raise ValueError(
+            "Labels need more time steps (one a character, one more between equal "
+            f"neighbours) than their images yield even widened {_GREATEST_STRETCH} "
+            f"times: {named}{more}. Correct these labels or drop these samples."
+        )
+    comfort = np.median(_STEPS_PER_CHARACTER * lengths / steps)
+    return float(max(1.0, stretch.max(), min(comfort, _GREATEST_STRETCH)))
+
+
+def prepare_image(image, *, height, stretch, color_mode, name):
+    """Bring an image to the height, width and channels that the network reads.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), uint8
+        The image.
+    height : int
+        New height.
+    stretch : float
+        What `choose_stretch` returned.
+    color_mode : {"grayscale", "rgb"}
+        Whether there will be one channel or three.
+    name : str
+        What the error calls the image.
+
+    Returns
+    -------
+    ndarray of shape (height, W', C), uint8
+        W' is a multiple of ``TIME_STRIDE``.
+
+    Raises
+    ------
+    ValueError
+        If the image is so wide and low that its resized form would fill the memory.
+    """
+    width = max(_LEAST_WIDTH, image.shape[1] * height / image.shape[0]) * stretch
+    if width > _GREATEST_WIDTH:
+        raise ValueError(
+            f"{name} has the shape {image.shape[:2]} and would be {width:.0f} pixels "
+            f"wide at a height of {height}; at most {_GREATEST_WIDTH} are read. Cut it "
+            "to the text, or into pieces."
+        )
+    width = round(width / TIME_STRIDE) * TIME_STRIDE
+    image = to_rgb(image) if color_mode == "rgb" else to_grayscale(image)
+    image = resize_image(image, (height, width))
+    return image if image.ndim == 3 else image[:, :, None]
