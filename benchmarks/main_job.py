@@ -139,7 +139,7 @@ def run_row(name, seeds, data, output):
     """Run the seeds of one row, saving after each; return the row's entry."""
     row = ROWS[name]
     entry = {"target": row.target, "split": row.split, **describe_run()}
-    entry |= {"parameters": {}, "seeds": []}
+    entry |= {"parameters": {}, "seeds": find_kept_seeds(output, name, entry, seeds)}
     print(f"{name}: {row.split}; target: {row.target}")
     print("  seed  exact match  char. accuracy  epochs  seconds  converged")
     with tempfile.TemporaryDirectory() as folder:
@@ -148,7 +148,9 @@ def run_row(name, seeds, data, output):
                 archive.extractall(folder)
         for seed in seeds:
             measured, entry["parameters"] = run_seed(row, Path(folder), seed)
-            entry["seeds"].append(measured)
+            entry["seeds"] = sorted(
+                [*entry["seeds"], measured], key=lambda one: one["seed"]
+            )
             save_entry(output, name, entry)
             print(
                 f"  {seed:4}  {measured['exact_match']:11.4f}"
@@ -163,6 +165,16 @@ def run_row(name, seeds, data, output):
         f"{statistics.median(exact):.4f}; target {judge(row, entry['seeds'])}\n"
     )
     return entry
+
+
+def find_kept_seeds(output, name, entry, seeds):
+    """Return what the file holds of other seeds, if the same commit measured them."""
+    earlier = read_entries(output).get(name, {})
+    if str(entry["commit"]).endswith(("None", "with changes")):
+        return []
+    if any(earlier.get(key) != entry[key] for key in ("commit", "machine", "versions")):
+        return []
+    return [one for one in earlier["seeds"] if one["seed"] not in seeds]
 
 
 def judge(row, measured):

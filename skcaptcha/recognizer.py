@@ -199,13 +199,15 @@ class CaptchaRecognizer(BaseEstimator):
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
     >>> images, texts = make_captchas(
-    ...     64, vocabulary="01", length=2, size=(16, 40), rotation=0, random_state=0
+    ...     100, vocabulary="0123", length=2, size=(16, 40), lines=0, random_state=0
     ... )
-    >>> recognizer = CaptchaRecognizer(max_iter=30, random_state=0)
-    >>> recognizer.fit(images[:48], texts[:48])
-    CaptchaRecognizer(max_iter=30, random_state=0)
-    >>> recognizer.predict(images[48:]).shape
-    (16,)
+    >>> recognizer = CaptchaRecognizer(max_iter=40, random_state=0)
+    >>> recognizer.fit(images[:80], texts[:80])
+    CaptchaRecognizer(max_iter=40, random_state=0)
+    >>> recognizer.predict(images[80:]).shape
+    (20,)
+    >>> bool(recognizer.score(images[80:], texts[80:]) > 0.5)
+    True
     """
 
     _parameter_constraints = {

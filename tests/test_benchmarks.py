@@ -60,6 +60,7 @@ def with_stems(main_job, monkeypatch, tmp_path):
         )
 
     monkeypatch.setattr(main_job, "CaptchaRecognizer", StemReader)
+    monkeypatch.setattr(main_job, "find_commit", lambda: None)
     rows = {"easy": make_row(0.0, 0.5), "hard": make_row(0.5, None)}
     monkeypatch.setattr(main_job, "ROWS", rows)
     output = tmp_path / "results" / "rows.json"
@@ -130,6 +131,21 @@ def test_rows_that_are_not_run_keep_their_results(main_job, with_stems, capsys):
     assert [one["character_accuracy"] for one in kept["seeds"]] == [1.0, 0.75]
     assert kept["parameters"] == {"width": 8}
     assert [file.name for file in output.parent.iterdir()] == ["rows.json"]
+
+
+@pytest.mark.parametrize(
+    ("commits", "expected"),
+    [("aa", [0, 1]), ("ab", [1]), ([None] * 2, [1]), (["a with changes"] * 2, [1])],
+)
+def test_seeds_of_the_same_commit_add_up(
+    main_job, with_stems, monkeypatch, commits, expected
+):
+    arguments, output = with_stems
+    for seed, commit in enumerate(commits):
+        monkeypatch.setattr(main_job, "find_commit", lambda commit=commit: commit)
+        main_job.main([*arguments, "easy", "--seeds", str(seed)])
+    seeds = json.loads(output.read_text())["easy"]["seeds"]
+    assert [one["seed"] for one in seeds] == expected
 
 
 def test_an_interrupted_run_keeps_the_seeds_it_has(main_job, with_stems, monkeypatch):
