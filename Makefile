@@ -11,16 +11,17 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test test-minimum lint docs clean
 
 help:
 	@echo "make demo   train on generated captchas, read held-out ones, save the model"
 	@echo "            (on your own images: make demo ARGS=path/to/folder-zip-or-csv)"
 	@echo "make test   run the tests and the examples in the docstrings"
 	@echo "            (some of them: make test ARGS='tests/test_fetch.py -x')"
+	@echo "make test-minimum   run the tests with the least supported versions"
 	@echo "make lint   check style and formatting"
 	@echo "make docs   build the documentation into docs/_build/html"
-	@echo "make clean  remove .venv and everything that was built"
+	@echo "make clean  remove the environments and everything that was built"
 	@echo "PYTHON=...  the Python (3.11 or later) that .venv is made with"
 
 $(VENV)/.made:
@@ -42,6 +43,18 @@ demo: $(VENV)/.with-plot
 test: $(VENV)/.with-test
 	@$(RUN) -m pytest $(ARGS)
 
+MINIMUM := .venv-minimum
+
+$(MINIMUM)/.with-test: pyproject.toml constraints-minimum.txt
+	@echo "Making $(MINIMUM) with the least supported versions (once; minutes)"
+	@$(PYTHON) -m venv --clear $(MINIMUM)
+	@$(MINIMUM)/bin/python -m pip install -q --disable-pip-version-check \
+		-c constraints-minimum.txt -e '.[test]'
+	@touch $@
+
+test-minimum: $(MINIMUM)/.with-test
+	@$(MINIMUM)/bin/python -m pytest $(ARGS)
+
 lint: $(VENV)/.with-test
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -50,6 +63,6 @@ docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/generated skcaptcha.egg-info
+	rm -rf $(VENV) $(MINIMUM) build dist docs/_build docs/generated skcaptcha.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -199,11 +199,17 @@ class CaptchaRecognizer(BaseEstimator):
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
     >>> images, texts = make_captchas(
-    ...     100, vocabulary="0123", length=2, size=(16, 40), lines=0, random_state=0
+    ...     100,
+    ...     vocabulary="0123",
+    ...     length=2,
+    ...     size=(16, 40),
+    ...     lines=0,
+    ...     dots=0,
+    ...     random_state=0,
     ... )
-    >>> recognizer = CaptchaRecognizer(max_iter=40, random_state=0)
+    >>> recognizer = CaptchaRecognizer(max_iter=50, random_state=0)
     >>> recognizer.fit(images[:80], texts[:80])
-    CaptchaRecognizer(max_iter=40, random_state=0)
+    CaptchaRecognizer(max_iter=50, random_state=0)
     >>> recognizer.predict(images[80:]).shape
     (20,)
     >>> bool(recognizer.score(images[80:], texts[80:]) > 0.5)
