@@ -5,6 +5,7 @@ import numbers
 import warnings
 
 import numpy as np
+import scipy.sparse
 from sklearn.utils.validation import column_or_1d
 
 from skcaptcha.exceptions import LabelConversionWarning
@@ -38,7 +39,9 @@ def is_table(X):
 
 def check_text_table(X):
     """Raise a ValueError if the table `X` holds texts, such as paths."""
-    cell = np.asarray(X)[:1, :1] if getattr(X, "ndim", 0) == 2 else np.empty((0, 0))
+    if scipy.sparse.issparse(X) or getattr(X, "ndim", 0) != 2:
+        return
+    cell = np.asarray(X)[:1, :1]
     if cell.size and isinstance(cell[0, 0], str):
         raise ValueError(
             f"X is a table of shape {X.shape} that holds texts, such as "

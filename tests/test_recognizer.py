@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 from PIL import Image
 from sklearn.base import clone
@@ -499,6 +500,7 @@ def test_bad_samples_are_named_before_training(captchas, tmp_path, monkeypatch):
         (images[0], texts, ValueError, "X has 16 images and y has 4 labels"),
         ("a.png", texts, TypeError, "X='a.png' is a single item"),
         (np.array([[1.0, np.nan]] * 4), texts, ValueError, "Input X contains NaN"),
+        (scipy.sparse.csr_array(np.eye(4)), texts, TypeError, "Sparse data was passed"),
     ]
     recognizer = CaptchaRecognizer()
     before = dict(vars(recognizer))
