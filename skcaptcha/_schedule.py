@@ -11,6 +11,9 @@ _ALIGNED = 0.1
 _LEFT_PLATEAU = 0.6
 # CTC loss a symbol under which more steps at the full rate bring nothing.
 _LEARNED = 0.05
+# Updates at the full rate at the least, by which small sets learn to tell characters
+# apart that look alike.
+_LEAST_LEARNING = 700
 # Length of the annealing, as a share of the updates before it, and its least.
 _ANNEALING, LEAST_ANNEALING = 0.8, 400
 # Updates over which the learning rate rises at first.
@@ -99,7 +102,8 @@ class Schedule:
             stalled = self.update - self.progressed >= self.patience
             if stalled and not self.left_plateau and left > self.patience:
                 return self._restart()
-            if self.loss < _LEARNED or left <= self._annealing_length():
+            enough = self.update - self.begun >= _LEAST_LEARNING
+            if (enough and self.loss < _LEARNED) or left <= self._annealing_length():
                 self.anneal()
         return False
 

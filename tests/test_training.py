@@ -183,7 +183,10 @@ def test_schedule_of_an_easy_fit():
     assert not schedule.left_plateau
     run(schedule, 0.01, 300)
     assert schedule.left_plateau
+    assert schedule.stage == "ctc"  # even an easy fit gets some updates
+    run(schedule, 0.01, 300)
     assert schedule.stage == "annealing"
+    assert schedule.last_update < schedule.n_updates
     run(schedule, 0.01, schedule.n_updates)
     assert schedule.finished
 
