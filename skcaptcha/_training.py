@@ -468,10 +468,11 @@ def fit_network(shape, samples, validation, settings, generator):
     if validation is not None and best_weights is not None:
         result.best_validation_score = best
     result.n_restarts = schedule.n_restarts
+    result.converged = schedule.left_plateau
     if not result.interrupted:
         some = Samples(samples.images[:200], samples.targets[:200])
         share_right, result.blank_ratio = evaluate(result.network, some)
-        result.converged = schedule.left_plateau and share_right > 0
+        result.converged &= share_right > 0
     return result
 
 

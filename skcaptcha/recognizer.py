@@ -648,10 +648,12 @@ class CaptchaRecognizer(BaseEstimator):
                 stacklevel=5,
             )
         elif not result.converged:
+            # There is no epoch where each was broken off by a new start.
+            loss = result.loss_curve[-1] if result.loss_curve else math.nan
             warnings.warn(
                 f"The network has not learned to read in {result.n_iter} epochs: "
                 f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
-                f"is {result.loss_curve[-1]:.2f} a character, where guessing by "
+                f"is {loss:.2f} a character, where guessing by "
                 f"frequency gives {entropy:.2f}. Check that each label belongs to its "
                 f"image; then try more labelled images (now {n_samples}), a larger "
                 "`max_iter`, a larger `image_height` if the characters are small, or "
