@@ -29,35 +29,44 @@ class Schedule:
 
     Three stages: the uniform alignment until it has taught something, CTC at the
     full rate until it has learned what it can, CTC with a rate that a cosine lowers
-    to zero. A fit that does not leave the plateau starts again, with new weights, at
-    half the rate, aligned for longer and with more patience.
+    to zero. A fit that does not leave the plateau starts again, from the weights that
+    it began with or new ones, at half the rate, aligned for longer and with more
+    patience.
 
     Parameters
     ----------
     entropy : float
         Entropy of the symbols' frequencies in nats: the loss of a guess.
     n_updates : int
-        Updates in all, restarts included.
+        Updates in all, restarts included. ``math.inf`` never lowers the rate.
     updates_per_epoch : int
         Updates that one pass over the samples takes.
+    aligned : bool, default=False
+        Whether the network can read already, so that no alignment is needed.
     """
 
-    def __init__(self, entropy, n_updates, updates_per_epoch):
-        self.entropy = max(entropy, 0.5)
+    def __init__(self, entropy, n_updates, updates_per_epoch, *, aligned=False):
+        self.aligned = aligned
+        self.set_entropy(entropy)
         self.n_updates = n_updates
         self.patience = max(_PATIENCE, updates_per_epoch)
         self.update = 0
         self.n_restarts = 0
         self._begin()
 
+    def set_entropy(self, entropy):
+        """Take in what a guess loses, with the first samples and with others."""
+        self.entropy = max(entropy, 0.5)
+
     def _begin(self):
         self.begun = self.update
         self.left_plateau = False
-        self._enter("alignment")
-        self.loss = None
+        self._enter("ctc" if self.aligned else "alignment")
 
     def _enter(self, stage):
         self.stage, self.stage_begun = stage, self.update
+        if stage != "annealing":
+            self.loss, self.least_loss, self.progressed = None, math.inf, self.update
 
     @property
     def learning_rate(self):
@@ -81,7 +90,7 @@ class Schedule:
         return self.update >= self.last_update
 
     def step(self, loss):
-        """Take in the loss of an update; return True to start from new weights."""
+        """Take in the loss of an update; return True to begin anew."""
         self.update += 1
         if not math.isfinite(loss):
             return self._restart()
@@ -92,8 +101,6 @@ class Schedule:
             taught = age >= _WARM_UP and self.loss < aligned * self.entropy
             if taught or age >= min(_LONGEST_ALIGNMENT, 0.3 * self.n_updates):
                 self._enter("ctc")
-                self.loss = None
-                self.least_loss, self.progressed = math.inf, self.update
         elif self.stage == "ctc":
             self.left_plateau |= self.loss < _LEFT_PLATEAU * self.entropy
             left = self.n_updates - self.update
@@ -118,7 +125,7 @@ class Schedule:
 
     def anneal(self):
         """Begin to lower the rate, unless the plateau has not even been left."""
-        if self.stage == "ctc" and self.left_plateau:
+        if self.stage == "ctc" and self.left_plateau and self.n_updates < math.inf:
             left = self.n_updates - self.update
             self.annealing = max(1, min(left, self._annealing_length()))
             self._enter("annealing")

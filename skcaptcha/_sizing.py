@@ -26,7 +26,7 @@ def choose_height(images):
     return int(min(max(round(0.6 * median / 8) * 8, 32), 64))
 
 
-def choose_stretch(images, targets, texts, height):
+def choose_stretch(images, targets, texts, height, fixed=None):
     """Return by how much images are widened so that labels have enough time steps.
 
     A label needs a step for each character and one between equal neighbours; the
@@ -42,6 +42,8 @@ def choose_stretch(images, targets, texts, height):
         The labels, for the error.
     height : int
         The height at which images are read.
+    fixed : float, optional
+        What was returned for the images that came before, if these have to do with it.
 
     Returns
     -------
@@ -59,19 +61,26 @@ def choose_stretch(images, targets, texts, height):
     repeats = np.array([np.count_nonzero(t[1:] == t[:-1]) for t in targets])
     needed = lengths + repeats
     stretch = (needed + 0.5) / steps  # rounding the width may cost half a step
-    misfits = np.flatnonzero(stretch > _GREATEST_STRETCH)
+    greatest = _GREATEST_STRETCH if fixed is None else fixed
+    misfits = np.flatnonzero(stretch > greatest)
     if misfits.size:
         named = ", ".join(
             f"y[{i}]={texts[i]!r} needs {needed[i]} and X[{i}], an image of shape "
-            f"{images[i].shape[:2]}, yields {int(_GREATEST_STRETCH * steps[i])}"
+            f"{images[i].shape[:2]}, yields {int(greatest * steps[i])}"
             for i in misfits[:5]
         )
         more = f", and {misfits.size - 5} more" if misfits.size > 5 else ""
+        widened = f"even widened {greatest} times"
+        remedy = "Correct these labels or drop these samples."
+        if fixed is not None:
+            widened = f"at the width that the first fit has settled ({fixed:.3g} times)"
+            remedy = "Drop these samples, or fit anew with all, warm_start=False."
         raise ValueError(
             "Labels need more time steps (one a character, one more between equal "
-            f"neighbours) than their images yield even widened {_GREATEST_STRETCH} "
-            f"times: {named}{more}. Correct these labels or drop these samples."
+            f"neighbours) than their images yield {widened}: {named}{more}. {remedy}"
         )
+    if fixed is not None:
+        return fixed
     comfort = np.median(_STEPS_PER_CHARACTER * lengths / steps)
     return float(max(1.0, stretch.max(), min(comfort, _GREATEST_STRETCH)))
 

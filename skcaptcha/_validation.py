@@ -6,12 +6,15 @@ import warnings
 
 import numpy as np
 import scipy.sparse
+import torch
 from sklearn.utils.validation import column_or_1d
 
 from skcaptcha.exceptions import LabelConversionWarning
 
 __all__ = [
+    "check_device",
     "check_images",
+    "check_ints",
     "check_same_length",
     "check_shape",
     "check_text_table",
@@ -86,13 +89,16 @@ def check_images(X):
     return items
 
 
-def check_texts(y, *, stacklevel=2):
+def check_texts(y, *, whole_floats=False, stacklevel=2):
     """Return the labels as a list of str.
 
     Parameters
     ----------
     y : sequence of str or int of shape (n_samples,)
         The labels. Integers are read as their decimal text.
+    whole_floats : bool, default=False
+        Whether floats without a fraction are taken for integers, as scikit-learn's
+        tables have them.
     stacklevel : int, default=2
         How far up the caller is whom the warning concerns.
 
@@ -126,6 +132,8 @@ def check_texts(y, *, stacklevel=2):
         y = column_or_1d(np.asarray(y), warn=True)
     texts, converted = [], None
     for position, label in enumerate(y):
+        if whole_floats and isinstance(label, (float, np.floating)) and label % 1 == 0:
+            label = int(label)
         if isinstance(label, numbers.Integral) and not isinstance(
             label, (bool, np.bool_)
         ):
@@ -195,3 +203,36 @@ def check_shape(image_shape, n_features):
             "(height, width, channels) of the images that were flattened."
         )
     return tuple(int(size) for size in image_shape)
+
+
+def check_device(device):
+    """Return the torch.device that `device` names, or say why it cannot be had."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    allowed = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is unknown; {allowed}.") from error
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r} is not supported; {allowed}.")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} is not there: this machine has "
+            f"{torch.cuda.device_count()} CUDA devices that PyTorch can use; use "
+            "device='auto' or 'cpu'."
+        )
+    return found
+
+
+def check_ints(name, value, n_allowed):
+    """Return `value` as a tuple of positive int, of an allowed length."""
+    least, most = n_allowed
+    values = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
+    if not least <= len(values) <= most or not all(
+        isinstance(v, numbers.Integral) and v >= 1 for v in values
+    ):
+        raise ValueError(
+            f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
+        )
+    return tuple(int(v) for v in values)

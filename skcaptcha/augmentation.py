@@ -9,6 +9,8 @@ __all__ = ["random_affine"]
 
 ROTATION = 6.0
 """Largest rotation in degrees."""
+TILT = 0.2
+"""Largest rise of an image's end by its rotation, as a share of the height."""
 SHEAR = 9.0
 """Largest horizontal shear in degrees."""
 SCALE = 0.12
@@ -31,7 +33,7 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
         The images' own widths; None if all are W.
     strength : float, default=1.0
         Multiplies the range of every distortion: 1 is at most 6 degrees of rotation,
-        9 degrees of shear, 12 % of scale on each axis, and shifts by 18 % and 4.5 %
+        or as many as move the ends of a wide image by a fifth of its height, 9 degrees of shear, 12 % of scale on each axis, and shifts by 18 % and 4.5 %
         of the height.
     generator : torch.Generator, optional
         Source of randomness, on the device of `images`.
@@ -57,13 +59,15 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
         draw = torch.rand(n, 1, 1, generator=generator, device=device)
         return (2 * draw - 1) * (limit * strength)
 
-    angle, shear = uniform(math.radians(ROTATION)), uniform(math.radians(SHEAR)).tan()
+    shear = uniform(math.radians(SHEAR)).tan()
     scale_x, scale_y = uniform(SCALE).exp(), uniform(SCALE).exp()
     shift_x, shift_y = (uniform(share * height) for share in SHIFT)
     if widths is None:
         own = torch.full((n, 1, 1), float(width), device=device)
     else:
         own = widths.to(device, torch.float32)[:, None, None]
+    # The ends of a wide image would leave it at an angle that suits a narrow one.
+    angle = uniform((TILT * height / (own / 2)).clamp(max=math.radians(ROTATION)))
 
     # Source position of each pixel, in pixels from the centre of its image.
     x = torch.arange(width, device=device)[None, None, :] + 0.5 - own / 2  # (N, 1, W)

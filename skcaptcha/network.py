@@ -1,11 +1,13 @@
 """The convolutional recurrent network (CRNN) that reads one line of text."""
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-__all__ = ["CRNN", "TIME_STRIDE", "build_network"]
+__all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
 # How many of the convolution blocks halve the width.
 _N_TIME_POOLS = 2
@@ -107,13 +109,14 @@ class CRNN(nn.Module):
     ):
         super().__init__()
         self.dropout = dropout
+        self.frozen = False
         blocks, height, channels = [], image_height, in_channels
         for position, out_channels in enumerate(conv_channels):
             pool = (2 if height > 1 else 1, 2 if position < _N_TIME_POOLS else 1)
             blocks.append(ConvBlock(channels, out_channels, pool))
             height, channels = height // pool[0], out_channels
         self.blocks = nn.ModuleList(blocks)
-        n_features = channels * height
+        self.n_features = n_features = channels * height  # of each time step
         self.auxiliary = nn.Linear(n_features, n_classes)
         self.lstms = nn.ModuleList()
         for _ in range(lstm_layers):
@@ -134,8 +137,7 @@ class CRNN(nn.Module):
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
             elif isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight, generator=generator)
-                nn.init.zeros_(module.bias)
+                _reset_head(module, generator)
             elif isinstance(module, nn.LSTM):
                 for name, parameter in module.named_parameters():
                     if name.startswith("weight_ih"):
@@ -159,7 +161,8 @@ class CRNN(nn.Module):
         widths : tensor of shape (N,), optional
             The images' own widths, multiples of ``TIME_STRIDE``; None if all are W.
         auxiliary : bool, default=False
-            Also return what the convolutions alone make of it.
+            Also return what the convolutions alone make of it, if there is a head
+            for that.
         generator : torch.Generator, optional
             Source of the dropout while training, on the device of `images`.
 
@@ -167,10 +170,10 @@ class CRNN(nn.Module):
         -------
         log_probs : tensor of shape (T, N, K)
             Log-probabilities of the classes in each time step.
+        auxiliary_log_probs : tensor of shape (T, N, K)
+            Only if `auxiliary` is set and there is such a head.
         lengths : tensor of shape (N,), on the CPU
             Time steps that belong to each image.
-        auxiliary_log_probs : tensor of shape (T, N, K)
-            Only if `auxiliary` is set.
         """
         mask = None
         if widths is not None:
@@ -194,14 +197,23 @@ class CRNN(nn.Module):
                 packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
                 y, _ = pad_packed_sequence(lstm(packed)[0], total_length=x.shape[0])
             x = self._drop(y, generator)  # (T, N, 2 * units)
-        log_probs = self.head(x).float().log_softmax(-1)  # (T, N, K)
-        if auxiliary:
-            return (
-                log_probs,
-                lengths,
-                self.auxiliary(features).float().log_softmax(-1),
-            )
-        return log_probs, lengths
+        logits = [self.head(x)]  # (T, N, K)
+        if auxiliary and self.auxiliary is not None:
+            logits.append(self.auxiliary(features))
+        return *(values.float().log_softmax(-1) for values in logits), lengths
+
+    def freeze_convolutions(self, frozen=True):
+        """Keep the convolution blocks as they are in training, or no longer."""
+        self.frozen = frozen
+        self.blocks.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode=True):
+        """Set the mode; frozen blocks always evaluate, lest their norms move."""
+        super().train(mode)
+        if self.frozen:
+            self.blocks.eval()
+        return self
 
     def _drop(self, x, generator):
         # nn.Dropout would draw from the global generator.
@@ -259,3 +271,49 @@ def build_network(shape, generator=None):
     if generator is not None:
         network.reset_parameters(generator)
     return network.to(memory_format=torch.channels_last)
+
+
+def extend_network(network, n_classes, generator, *, auxiliary=False):
+    """Copy a network, with outputs for more classes.
+
+    Parameters
+    ----------
+    network : CRNN
+        Stays as it is.
+    n_classes : int
+        At least as many as the network has. Those that it has keep their weights.
+    generator : torch.Generator
+        Draws the weights of the others, on the CPU.
+    auxiliary : bool, default=False
+        Whether to add the head over the convolutions, where there is none.
+
+    Returns
+    -------
+    CRNN
+        On the CPU.
+    """
+    network = copy.deepcopy(network).cpu()
+    for name in ("head", "auxiliary"):
+        head = getattr(network, name)
+        if head is not None and head.out_features < n_classes:
+            grown = _make_head(head.in_features, n_classes, generator)
+            with torch.no_grad():
+                grown.weight[: head.out_features] = head.weight
+                grown.bias[: head.out_features] = head.bias
+            setattr(network, name, grown)
+    if auxiliary and network.auxiliary is None:
+        network.auxiliary = _make_head(network.n_features, n_classes, generator)
+    return network
+
+
+def _make_head(n_features, n_classes, generator):
+    with torch.device("meta"):
+        head = nn.Linear(n_features, n_classes)
+    head = head.to_empty(device="cpu")
+    _reset_head(head, generator)
+    return head
+
+
+def _reset_head(head, generator):
+    nn.init.xavier_uniform_(head.weight, generator=generator)
+    nn.init.zeros_(head.bias)

@@ -1,5 +1,6 @@
 """The estimator."""
 
+import copy
 import math
 import warnings
 from functools import partial
@@ -8,38 +9,32 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcaptcha._batches import Samples
+from skcaptcha._callbacks import EpochTasks
+from skcaptcha._losses import symbol_entropy
+from skcaptcha._persistence import pack_state, unpack_state
+from skcaptcha._reading import find_texts, iterate_frames, make_search
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
-from skcaptcha._training import (
-    Samples,
-    TrainingSettings,
-    fit_network,
-    run_network,
-    symbol_entropy,
-)
+from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
 from skcaptcha._validation import (
+    check_device,
     check_images,
+    check_ints,
     check_same_length,
     check_shape,
     check_text_table,
     check_texts,
     is_table,
 )
-from skcaptcha.decoding import (
-    beam_search,
-    best_path,
-    check_length,
-    greedy_decode,
-    restrict,
-    sequence_log_probability,
-)
+from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
 from skcaptcha.images import has_color, read_images
 from skcaptcha.metrics import exact_match_score
-from skcaptcha.network import build_network
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]
@@ -51,11 +46,11 @@ _TABLE_ATTRIBUTES = (
     "feature_range_",
     "image_shape_",
 )
-# Images that predict holds decoded at a time.
-_CHUNK = 512
+# What scikit-learn keeps on the estimator while fit runs.
+_CALLBACK_ATTRIBUTES = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
 
 
-class CaptchaRecognizer(BaseEstimator):
+class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     """Reader of short text images, trained on labelled examples.
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal
@@ -112,6 +107,14 @@ class CaptchaRecognizer(BaseEstimator):
     tol : float, default=1e-4
         Improvement of the exact match on the held-out samples, or of the loss where
         none are held out, that counts.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network of an earlier fit instead of a new one.
+        Characters that are new in the labels are added, with weights of their own;
+        how images are resized stays as it was.
+    freeze_convolutions : bool, default=False
+        Whether the convolutions stay as they are while the rest learns on, with
+        ``warm_start=True`` or in `partial_fit`. That is faster, and keeps them from
+        fitting few new images too closely.
     decoder : {"greedy", "beam"}, default="greedy"
         How texts are found: the best path, or a prefix beam search, which is slower
         and sums over the paths of a text.
@@ -146,14 +149,14 @@ class CaptchaRecognizer(BaseEstimator):
         What the network sees.
     loss_curve_ : list of float
         Mean loss a character of each epoch: of the uniform alignment in the first
-        ones, of CTC from there on.
+        ones, of CTC from there on. Epochs that go on from earlier ones are appended.
     validation_scores_ : list of float or None
-        Exact match on the held-out samples after each epoch; None if none were held
-        out.
+        Exact match on the held-out samples after each epoch of the last fit; None if
+        none were held out.
     best_validation_score_ : float or None
         Exact match of the kept weights on the held-out samples.
     n_iter_ : int
-        Number of epochs.
+        Number of epochs, as long as `loss_curve_`.
     converged_ : bool
         Whether the network learned to read at all, rather than stay on the plateau
         where it reads nothing.
@@ -241,6 +244,8 @@ class CaptchaRecognizer(BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "freeze_convolutions": ["boolean"],
         "decoder": [StrOptions({"greedy", "beam"})],
         "beam_width": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
@@ -270,6 +275,8 @@ class CaptchaRecognizer(BaseEstimator):
         validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-4,
+        warm_start=False,
+        freeze_convolutions=False,
         decoder="greedy",
         beam_width=10,
         device="auto",
@@ -295,6 +302,8 @@ class CaptchaRecognizer(BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.warm_start = warm_start
+        self.freeze_convolutions = freeze_convolutions
         self.decoder = decoder
         self.beam_width = beam_width
         self.device = device
@@ -336,13 +345,48 @@ class CaptchaRecognizer(BaseEstimator):
         sklearn.exceptions.ConvergenceWarning
             If the network has not learned to read.
         """
-        before = dict(vars(self))
-        try:
-            return self._fit(X, y)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
+        return self._fit_or_restore(X, y)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y):
+        """Learn on from labelled images, one pass over them.
+
+        The learning rate stays at `learning_rate_init`: where a stream of images ends
+        is not known. The first call settles how images are resized; a character that
+        is new in a later call is added. To fine-tune a fitted recogniser on images
+        that are all at hand, `fit` with ``warm_start=True`` does better, as it lowers
+        the rate in the end.
+
+        Parameters
+        ----------
+        X : sequence of images of length n_samples, or array of shape \
+                (n_samples, n_features)
+            Images in any form that `fit` takes.
+        y : sequence of str of length n_samples
+            The text that each image shows.
+
+        Returns
+        -------
+        CaptchaRecognizer
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; also if `early_stopping` is True, for which there is no use
+            here.
+
+        Notes
+        -----
+        What the optimiser keeps from call to call is neither saved nor copied: a
+        recogniser that was loaded learns on with a fresh one.
+        """
+        if self.early_stopping is True:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True; set it to False or "
+                "'auto', and score held-out images between the calls."
+            )
+        return self._fit_or_restore(X, y, incremental=True)
 
     def predict(self, X, *, length=None, vocabulary=None):
         """Read images.
@@ -389,7 +433,7 @@ class CaptchaRecognizer(BaseEstimator):
         """
         items = self._check_items(X)
         confidence = np.empty(len(items))
-        for position, symbols, frames in self._read(items, length, vocabulary):
+        for position, symbols, frames in self._search(items, length, vocabulary):
             confidence[position] = sequence_log_probability(
                 frames[:, None], [len(frames)], [symbols], blank=BLANK
             )[0]
@@ -416,7 +460,7 @@ class CaptchaRecognizer(BaseEstimator):
         items = self._check_items(X)
         search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
         texts = [None] * len(items)
-        for position, found, _ in self._read(items, length, vocabulary, search):
+        for position, found, _ in self._search(items, length, vocabulary, search):
             texts[position] = [
                 (self.vocabulary_.decode(symbols), math.exp(log_probability))
                 for symbols, log_probability in found
@@ -461,7 +505,7 @@ class CaptchaRecognizer(BaseEstimator):
             Between 0 and 1.
         """
         items = self._check_items(X)
-        texts = check_texts(y, stacklevel=3)
+        texts = check_texts(y, whole_floats=is_table(X), stacklevel=3)
         check_same_length(items, texts)
         return exact_match_score(texts, self._predict_texts(items))
 
@@ -479,46 +523,180 @@ class CaptchaRecognizer(BaseEstimator):
 
     def __getstate__(self):
         """Return a state in which the weights are plain NumPy arrays."""
-        state = super().__getstate__().copy()
-        if "network_" in state:
-            weights = state.pop("network_").state_dict()
-            state["_weights"] = {
-                name: tensor.cpu().numpy() for name, tensor in weights.items()
-            }
-        return state
+        return pack_state(super().__getstate__())
 
     def __setstate__(self, state):
         """Build the network anew from a state, on the device if there is one."""
-        state = dict(state)
-        weights = state.pop("_weights", None)
-        super().__setstate__(state)
-        if weights is not None:
-            network = build_network(self._network_shape)
-            network.auxiliary = None
-            network.load_state_dict(
-                {name: torch.from_numpy(np.array(w)) for name, w in weights.items()}
-            )
+        state = unpack_state(state, type(self))
+        if "network_" in state:
             try:
-                device = _check_device(self.device)
+                device = check_device(state["device"])
             except ValueError:
                 device = torch.device("cpu")
-            self.network_ = network.to(device).eval()
+            state["network_"].to(device)
+        super().__setstate__(state)
 
-    def _fit(self, X, y):
-        device = _check_device(self.device)
-        conv_channels = _check_ints("conv_channels", self.conv_channels, (2, 12))
-        texts = check_texts(y, stacklevel=5)
-        items = self._check_items(X, reset=True)
-        check_same_length(items, texts)
-        if len(texts) < 2:
+    def _fit_or_restore(self, X, y, *, incremental=False):
+        before = dict(vars(self))
+        try:
+            return self._fit(X, y, incremental)
+        except BaseException:
+            now = vars(self)
+            kept = {name: now[name] for name in _CALLBACK_ATTRIBUTES if name in now}
+            now.clear()
+            now.update(before | kept)
+            raise
+
+    def _fit(self, X, y, incremental):
+        going_on = (incremental or self.warm_start) and self.__sklearn_is_fitted__()
+        device = check_device(self.device)
+        conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
+        if going_on:
+            self._check_unchanged(conv_channels)
+        elif self.freeze_convolutions:
             raise ValueError(
-                "n_samples=1 is too few to train on; pass at least 2 images."
+                "freeze_convolutions=True needs convolutions that have learned "
+                "something: fit with freeze_convolutions=False first, then set it and "
+                "go on with warm_start=True or `partial_fit`."
             )
-        vocabulary = _make_vocabulary(self.vocabulary, texts)
+        items, texts = self._check_data(X, y, going_on, least=1 if incremental else 2)
+        samples = self._read_samples(items, texts, going_on)
+        if not is_table(X):
+            X = items
+        del items  # of a table they are a copy, and training needs the samples alone
+        # For scikit-learn None is NumPy's global generator, which a fit would advance.
+        rng = self.random_state
+        rng = np.random.RandomState() if rng is None else check_random_state(rng)
+        self._network_shape = {
+            "n_classes": self.vocabulary_.n_classes,
+            "in_channels": 3 if self.color_mode_ == "rgb" else 1,
+            "image_height": self.image_height_,
+            "conv_channels": conv_channels,
+            "lstm_units": self.lstm_units,
+            "lstm_layers": self.lstm_layers,
+            "dropout": self.dropout,
+        }
+        if incremental:
+            return self._fit_epoch(samples, device, rng, going_on)
+        training, validation = self._split(samples, rng)
+        settings = self._make_settings(len(training), device)
+        context = self._init_callback_context(max_subtasks=settings.max_iter)
+        earlier = self.loss_curve_ if going_on else []
+        tasks = EpochTasks(self, context, X, texts, earlier)
+        context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
+        result = fit_network(
+            self._network_shape,
+            training,
+            validation,
+            settings,
+            _make_generator(rng),
+            start=self.network_ if going_on else None,
+            aligned=going_on and self.converged_,
+            tasks=tasks,
+        )
+        vars(self).update(tasks.attributes(result.network, result))
+        self.n_restarts_ = result.n_restarts
+        self.converged_ = result.converged
+        vars(self).pop("_trainer", None)
+        self._warn(result, len(samples), symbol_entropy(samples.targets))
+        context.call_on_fit_task_end(
+            estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
+        )
+        return self
+
+    def _check_data(self, X, y, going_on, least):
+        """Return the images as a list and their texts, checked and not yet read."""
+        texts = check_texts(y, whole_floats=is_table(X), stacklevel=7)
+        items = self._check_items(X, reset=not going_on)
+        check_same_length(items, texts)
+        if len(texts) < least:
+            raise ValueError(
+                f"n_samples={len(texts)} is too few to train on; pass at least {least} "
+                "images."
+            )
+        return items, texts
+
+    def _read_samples(self, items, texts, going_on):
+        """Settle the vocabulary and the size of the images, and bring them to it."""
+        vocabulary = self._make_vocabulary(texts, going_on)
         targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
         images = read_images(items, background=self.background, n_jobs=self.n_jobs)
-
         self.vocabulary_ = vocabulary
+        if going_on:
+            choose_stretch(
+                images, targets, texts, self.image_height_, fixed=self.width_stretch_
+            )
+        else:
+            self._settle_size(images, targets, texts)
+        size = self._size()
+        prepared = [
+            prepare_image(image, name=f"X[{i}]", **size)
+            for i, image in enumerate(images)
+        ]
+        return Samples(prepared, targets)
+
+    def _fit_epoch(self, samples, device, rng, going_on):
+        settings = self._make_settings(len(samples), device)
+        trainer, loss = fit_epoch(
+            copy.deepcopy(getattr(self, "_trainer", None)),
+            self._network_shape,
+            samples,
+            settings,
+            _make_generator(rng),
+            start=self.network_ if going_on else None,
+            aligned=going_on and self.converged_,
+        )
+        self._trainer = trainer
+        self.network_ = trainer.network
+        self.converged_ = trainer.schedule.left_plateau or trainer.schedule.aligned
+        self.n_restarts_ = trainer.schedule.n_restarts
+        self.loss_curve_ = [*(self.loss_curve_ if going_on else []), loss]
+        self.n_iter_ = len(self.loss_curve_)
+        self.validation_scores_ = self.best_validation_score_ = None
+        return self
+
+    def _check_unchanged(self, conv_channels):
+        """Raise a ValueError if a parameter asks for what the network is not."""
+        shape = self._network_shape
+        pairs = {
+            "conv_channels": (conv_channels, tuple(shape["conv_channels"])),
+            "lstm_units": (self.lstm_units, shape["lstm_units"]),
+            "lstm_layers": (self.lstm_layers, shape["lstm_layers"]),
+            "image_height": (self.image_height, self.image_height_),
+            "color_mode": (self.color_mode, self.color_mode_),
+            "background": (self.background, self.background_),
+        }
+        for name, (value, fitted) in pairs.items():
+            if value not in ("auto", fitted):
+                raise ValueError(
+                    f"{name}={value!r} is not what the recogniser was fitted with, "
+                    f"{fitted!r}, and its training is to go on; set {name}={fitted!r}, "
+                    "or fit anew with warm_start=False."
+                )
+
+    def _make_vocabulary(self, texts, going_on):
+        if self.vocabulary is None:
+            if going_on:
+                return self.vocabulary_.extend(texts)
+            return Vocabulary.from_texts(texts)
+        vocabulary = self.vocabulary
+        if not isinstance(vocabulary, Vocabulary):
+            try:
+                vocabulary = Vocabulary(vocabulary)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"vocabulary={vocabulary!r}: {error}") from error
+        if not going_on:
+            return vocabulary
+        lost = [symbol for symbol in self.vocabulary_ if symbol not in vocabulary]
+        if lost:
+            raise ValueError(
+                f"vocabulary={self.vocabulary!r} lacks {lost[0]!r}, which the "
+                "recogniser can read, and its training is to go on; add it, or fit "
+                "anew with warm_start=False."
+            )
+        return self.vocabulary_.extend(vocabulary)
+
+    def _settle_size(self, images, targets, texts):
         self.background_ = self.background
         self.color_mode_ = self.color_mode
         if self.color_mode == "auto":
@@ -527,41 +705,13 @@ class CaptchaRecognizer(BaseEstimator):
         if self.image_height == "auto":
             self.image_height_ = choose_height(images)
         self.width_stretch_ = choose_stretch(images, targets, texts, self.image_height_)
-        samples = Samples(
-            [self._prepare(image, f"X[{i}]") for i, image in enumerate(images)], targets
-        )
-        del images, items  # the training needs their resized forms alone
 
-        # For scikit-learn None is NumPy's global generator, which a fit would advance.
-        rng = self.random_state
-        rng = np.random.RandomState() if rng is None else check_random_state(rng)
-        training, validation = self._split(samples, rng)
-        self._network_shape = {
-            "n_classes": vocabulary.n_classes,
-            "in_channels": 3 if self.color_mode_ == "rgb" else 1,
-            "image_height": self.image_height_,
-            "conv_channels": conv_channels,
-            "lstm_units": self.lstm_units,
-            "lstm_layers": self.lstm_layers,
-            "dropout": self.dropout,
+    def _size(self):
+        return {
+            "height": self.image_height_,
+            "stretch": self.width_stretch_,
+            "color_mode": self.color_mode_,
         }
-        result = fit_network(
-            self._network_shape,
-            training,
-            validation,
-            self._make_settings(len(training), device),
-            torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max))),
-        )
-        result.network.auxiliary = None  # it has done its part
-        self.network_ = result.network
-        self.loss_curve_ = result.loss_curve
-        self.validation_scores_ = result.validation_scores
-        self.best_validation_score_ = result.best_validation_score
-        self.n_iter_ = result.n_iter
-        self.n_restarts_ = result.n_restarts
-        self.converged_ = result.converged
-        self._warn(result, len(samples), symbol_entropy(targets))
-        return self
 
     def _check_items(self, X, *, reset=False):
         """Return the items of `X`, checked and not yet decoded."""
@@ -583,22 +733,13 @@ class CaptchaRecognizer(BaseEstimator):
         if reset:
             shape = self.image_shape
             if shape is not None:
-                shape = _check_ints("image_shape", shape, (2, 3))
+                shape = check_ints("image_shape", shape, (2, 3))
             self.image_shape_ = check_shape(shape, X.shape[1])
             self.feature_range_ = (float(X.min()), float(X.max()))
         low, high = self.feature_range_
         scaled = (X.astype(np.float64) - low) / ((high - low) or 1.0)
         pixels = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
         return list(pixels.reshape(-1, *self.image_shape_))
-
-    def _prepare(self, image, name):
-        return prepare_image(
-            image,
-            height=self.image_height_,
-            stretch=self.width_stretch_,
-            color_mode=self.color_mode_,
-            name=name,
-        )
 
     def _split(self, samples, rng):
         n = len(samples)
@@ -636,6 +777,7 @@ class CaptchaRecognizer(BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             augmentation=self.augmentation,
+            freeze_convolutions=self.freeze_convolutions,
             device=device,
             verbose=bool(self.verbose),
         )
@@ -645,7 +787,7 @@ class CaptchaRecognizer(BaseEstimator):
             warnings.warn(
                 f"Training was interrupted in epoch {result.n_iter + 1}; the best "
                 "weights so far are kept.",
-                stacklevel=5,
+                stacklevel=6,
             )
         elif not result.converged:
             # There is no epoch where each was broken off by a new start.
@@ -659,40 +801,25 @@ class CaptchaRecognizer(BaseEstimator):
                 "`max_iter`, a larger `image_height` if the characters are small, or "
                 "another `learning_rate_init`.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _predict_texts(self, items, length=None, vocabulary=None):
         texts = np.empty(len(items), dtype=object)
-        for position, symbols, _ in self._read(items, length, vocabulary):
+        for position, symbols, _ in self._search(items, length, vocabulary):
             texts[position] = self.vocabulary_.decode(symbols)
         return texts
 
     def _frames(self, items):
-        """Yield position and log-probabilities (T, K) of each item, in any order."""
-        for first in range(0, len(items), _CHUNK):
-            images = read_images(
-                items[first : first + _CHUNK],
-                background=self.background_,
-                n_jobs=self.n_jobs,
-                first=first,
-            )
-            images = [
-                self._prepare(image, f"X[{i}]") for i, image in enumerate(images, first)
-            ]
-            for positions, log_probs, lengths in run_network(self.network_, images):
-                for column, position in enumerate(positions):
-                    yield first + position, log_probs[: lengths[column], column]
+        return iterate_frames(
+            self.network_,
+            items,
+            background=self.background_,
+            n_jobs=self.n_jobs,
+            **self._size(),
+        )
 
-    def _make_search(self, length):
-        """Return the function that reads one item as `decoder` and `length` ask."""
-        if self.decoder == "beam":
-            return lambda log_probs, **kwargs: beam_search(
-                log_probs, beam_width=self.beam_width, **kwargs
-            )[0][0]
-        return _read_greedily if length is None else best_path
-
-    def _read(self, items, length, vocabulary, search=None):
+    def _search(self, items, length, vocabulary, search=None):
         """Yield position, what `search` finds and log-probabilities of each item."""
         check_length(length)
         allowed = None
@@ -705,60 +832,9 @@ class CaptchaRecognizer(BaseEstimator):
                     f"`vocabulary_`, each once ({error})"
                 ) from error
         if search is None:
-            search = self._make_search(length)
-        for position, frames in self._frames(items):
-            masked = frames
-            if allowed is not None:
-                masked = restrict(frames, allowed, blank=BLANK)
-            try:
-                yield position, search(masked, length=length, blank=BLANK), frames
-            except ValueError as error:
-                raise ValueError(f"X[{position}]: {error}") from error
+            search = make_search(self.decoder, self.beam_width, length)
+        return find_texts(self._frames(items), search, length=length, allowed=allowed)
 
 
-def _make_vocabulary(vocabulary, texts):
-    if vocabulary is None:
-        return Vocabulary.from_texts(texts)
-    if isinstance(vocabulary, Vocabulary):
-        return vocabulary
-    try:
-        return Vocabulary(vocabulary)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"vocabulary={vocabulary!r}: {error}") from error
-
-
-def _check_device(device):
-    """Return the torch.device that `device` names, or say why it cannot be had."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    allowed = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is unknown; {allowed}.") from error
-    if found.type not in ("cpu", "cuda"):
-        raise ValueError(f"device={device!r} is not supported; {allowed}.")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} is not there: this machine has "
-            f"{torch.cuda.device_count()} CUDA devices that PyTorch can use; use "
-            "device='auto' or 'cpu'."
-        )
-    return found
-
-
-def _check_ints(name, value, n_allowed):
-    """Return `value` as a tuple of positive int, of an allowed length."""
-    least, most = n_allowed
-    values = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
-    if not least <= len(values) <= most or not all(
-        isinstance(v, Integral) and v >= 1 for v in values
-    ):
-        raise ValueError(
-            f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
-        )
-    return tuple(int(v) for v in values)
-
-
-def _read_greedily(log_probs, *, length, blank):
-    return greedy_decode(log_probs[:, None], [len(log_probs)], blank=blank)[0]
+def _make_generator(rng):
+    return torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))

@@ -73,6 +73,11 @@ class Vocabulary:
         split = (cls.split(text, f"texts[{i}]") for i, text in enumerate(texts))
         return cls(sorted({symbol for symbols in split for symbol in symbols}))
 
+    def extend(self, texts):
+        """Vocabulary of these symbols and then the others in `texts`, sorted."""
+        others = {symbol for text in texts for symbol in self.split(text)}
+        return Vocabulary(self._characters + tuple(sorted(others - set(self))))
+
     @staticmethod
     def split(text, name="text"):
         """List of the symbols of `text`, NFC normalised; `name` is for errors."""
@@ -127,6 +132,10 @@ class Vocabulary:
     def __len__(self):
         """Return the number of symbols, without the blank."""
         return len(self._characters)
+
+    def __iter__(self):
+        """Iterate over the symbols."""
+        return iter(self._characters)
 
     def __contains__(self, symbol):
         """Tell whether `symbol`, NFC normalised, is one of the symbols."""

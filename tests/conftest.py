@@ -4,8 +4,12 @@ import os
 import warnings
 from pathlib import Path
 
+# Before SciPy is imported; it makes scikit-learn run its array API check as well.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import pytest
 import torch
+from PIL import Image
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
@@ -38,6 +42,15 @@ def captchas():
         dots=0,
         random_state=0,
     )
+
+
+@pytest.fixture(scope="session")
+def png_folder(captchas, tmp_path_factory):
+    """Folder of `captchas` as files, from 0.png to 199.png."""
+    folder = tmp_path_factory.mktemp("captchas")
+    for i, image in enumerate(captchas[0]):
+        Image.fromarray(image).save(folder / f"{i}.png")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -66,3 +66,15 @@ def test_input_and_global_generator_are_left_alone(batch):
     random_affine(batch, generator=generator())
     assert torch.equal(batch, copy)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_ends_of_a_wide_image_stay_in_it():
+    """Six degrees would move them by 33 rows, out of the image."""
+    batch = torch.zeros(64, 1, 32, 640)
+    batch[:, :, 14:18, 60:64] = 255
+    out = random_affine(batch, generator=generator())
+    total = out.sum((1, 2, 3))
+    y = (out.sum((1, 3)) * torch.arange(32)).sum(1) / total
+    assert (total > 0.7 * total.mean()).all()
+    assert (y - 15.5).abs().max() < 0.2 * 32 + 3
+    assert (y - 15.5).abs().max() > 3  # they do turn

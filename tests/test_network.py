@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skcaptcha._training import pad_images
+from skcaptcha._batches import pad_images
 from skcaptcha.network import CRNN, TIME_STRIDE, build_network, standardize
 
 SHAPE = {
@@ -151,11 +151,11 @@ def test_dropout_draws_from_the_generator_and_only_while_training():
 def test_auxiliary_output_comes_from_the_convolutions_alone():
     network = make().eval()
     batch, widths = pad_images(random_images([32, 32]), "cpu")
-    _, _, auxiliary = network(batch, widths, auxiliary=True)
+    _, auxiliary, _ = network(batch, widths, auxiliary=True)
     assert auxiliary.shape == (8, 2, 5)
     with torch.no_grad():
         network.lstms[0].weight_hh_l0.zero_()
-    assert torch.equal(auxiliary, network(batch, widths, auxiliary=True)[2])
+    assert torch.equal(auxiliary, network(batch, widths, auxiliary=True)[1])
 
 
 def test_crnn_is_an_ordinary_module():

@@ -7,21 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from skcaptcha import _schedule, _training
-from skcaptcha._schedule import Schedule
-from skcaptcha._training import (
-    Samples,
-    TrainingSettings,
+from skcaptcha import _batches, _schedule, _training
+from skcaptcha._batches import Samples, make_batches, pad_images, run_network
+from skcaptcha._losses import (
     ctc_loss,
-    evaluate,
-    fit_network,
     locate_ink,
-    make_batches,
-    make_optimizer,
-    pad_images,
-    run_network,
     symbol_entropy,
     uniform_alignment_loss,
+)
+from skcaptcha._schedule import Schedule
+from skcaptcha._training import (
+    TrainingSettings,
+    evaluate,
+    fit_network,
+    make_optimizer,
 )
 from skcaptcha.network import build_network
 
@@ -45,6 +44,7 @@ def settings(**changes):
         "n_iter_no_change": 10,
         "tol": 1e-4,
         "augmentation": 0.5,
+        "freeze_convolutions": False,
         "device": torch.device("cpu"),
         "verbose": False,
     }
@@ -302,8 +302,8 @@ def test_interrupt_without_validation_keeps_the_weights_of_the_least_loss(monkey
     losses = iter([(3.0, False), (0.5, False), (0.9, False)])
     seen = []
 
-    def fake(trainer, some, schedule, *rest):
-        schedule.stage = "ctc"
+    def fake(trainer, some, progress):
+        trainer.schedule.stage = "ctc"
         with torch.no_grad():
             trainer.network.head.bias += 1
         try:
@@ -327,7 +327,7 @@ def test_a_loss_that_is_no_number_starts_again_and_never_counts_as_converged():
 
 
 def test_wide_images_are_read_in_smaller_batches(monkeypatch):
-    monkeypatch.setattr(_training, "_COLUMNS", 64)
+    monkeypatch.setattr(_batches, "_COLUMNS", 64)
     network = build_network(SHAPE, generator()).eval()
     images = [np.zeros((8, w, 1), np.uint8) for w in (16, 100, 16, 32, 16, 16)]
     batches = [positions for positions, _, _ in run_network(network, images)]
@@ -377,12 +377,32 @@ def test_run_network_reads_each_image_once_whatever_the_batch_size():
 def test_autocast_path_trains(masked, lstm_layers):
     """What mixed precision on CUDA does to the types, tried with bfloat16 on a CPU."""
     shape = {**SHAPE, "lstm_layers": lstm_layers, "dropout": 0.1}
-    trainer = _training.Trainer(shape, settings(), generator())
+    schedule = Schedule(entropy=1.0, n_updates=100, updates_per_epoch=10)
+    trainer = _training.Trainer(shape, settings(), schedule, generator())
     trainer.half = torch.bfloat16
     some = samples(4)
     if masked:
         some.images[0] = some.images[0][:, :8]
-    for stage in ("alignment", "ctc"):
-        loss = trainer.update(some.images, some.targets, stage, 1.0)
+    for schedule.stage in ("alignment", "ctc"):
+        loss = trainer.update(some.images, some.targets)
         assert math.isfinite(loss)
     assert all(p.dtype == torch.float32 for p in trainer.network.parameters())
+
+
+def test_the_ink_is_sought_in_the_distorted_image(monkeypatch):
+    """Else the alignment points beside the characters, most of all in wide images."""
+    sought = []
+    monkeypatch.setattr(
+        _training, "random_affine", lambda batch, *args, **kwargs: batch.float() + 7
+    )
+    monkeypatch.setattr(
+        _training,
+        "locate_ink",
+        lambda batch, widths: sought.append(batch) or locate_ink(batch, widths),
+    )
+    schedule = Schedule(entropy=1.0, n_updates=100, updates_per_epoch=10)
+    trainer = _training.Trainer(SHAPE, settings(), schedule, generator())
+    some = samples(4)
+    trainer.update(some.images, some.targets)
+    batch, _ = pad_images(some.images, torch.device("cpu"))
+    assert torch.equal(sought[0], batch.float() + 7)

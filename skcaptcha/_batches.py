@@ -1,0 +1,115 @@
+"""Samples, batches of them, and a trained network's reading of batches."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+__all__ = ["Samples", "make_batches", "pad_images", "run_network"]
+
+# Images that are read at once, and the most columns that they have in all.
+_BATCH_SIZE, _COLUMNS = 64, 2**16
+
+
+@dataclass
+class Samples:
+    """Images of one height, uint8 of shape (H, W_i, C), and the symbols they show."""
+
+    images: list
+    targets: list
+
+    def __len__(self):
+        """Return the number of samples."""
+        return len(self.images)
+
+
+def make_batches(widths, batch_size, generator=None):
+    """Group samples of like width, so that batches hold little padding.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Width of each sample.
+    batch_size : int
+        Samples a batch; the last ones of a group may be fewer.
+    generator : torch.Generator, optional
+        Shuffles samples and batches. Without it the batches go from narrow to wide.
+
+    Returns
+    -------
+    list of list of int
+        Positions of the samples of each batch.
+    """
+    n = len(widths)
+    if generator is None:
+        order, group = list(range(n)), n
+    else:
+        order = torch.randperm(n, generator=generator).tolist()
+        group = 16 * batch_size
+    batches = []
+    for start in range(0, n, group):
+        members = sorted(order[start : start + group], key=lambda i: widths[i])
+        batches += [
+            members[k : k + batch_size] for k in range(0, len(members), batch_size)
+        ]
+    if generator is not None:
+        shuffled = torch.randperm(len(batches), generator=generator).tolist()
+        batches = [batches[i] for i in shuffled]
+    return batches
+
+
+def pad_images(images, device):
+    """Stack images of one height, padded on the right to the widest.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (H, W_i, C), uint8
+        The images.
+    device : torch.device
+        Where the batch goes.
+
+    Returns
+    -------
+    batch : tensor of shape (N, C, H, W), uint8
+    widths : tensor of shape (N,), or None if all are equally wide
+    """
+    widths = [image.shape[1] for image in images]
+    height, _, channels = images[0].shape
+    batch = np.zeros((len(images), height, max(widths), channels), dtype=np.uint8)
+    for row, image, width in zip(batch, images, widths, strict=True):
+        row[:, :width] = image
+    batch = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)  # (N, C, H, W)
+    return batch, None if min(widths) == max(widths) else torch.tensor(widths)
+
+
+def run_network(network, images, batch_size=_BATCH_SIZE):
+    """Read images with a trained network.
+
+    Parameters
+    ----------
+    network : CRNN
+        In evaluation mode.
+    images : list of ndarray of shape (H, W_i, C), uint8
+        Images of the height that the network reads.
+    batch_size : int, default=64
+        Images that are read at once; very wide ones are fewer.
+
+    Yields
+    ------
+    positions : list of int
+        Positions in `images` of the samples of a batch.
+    log_probs : ndarray of shape (T, N, K)
+        Log-probabilities of the classes in each time step.
+    lengths : ndarray of shape (N,)
+        Time steps that belong to each image.
+    """
+    device = next(network.parameters()).device
+    all_widths = [image.shape[1] for image in images]
+    for group in make_batches(all_widths, batch_size):
+        size = max(1, min(len(group), _COLUMNS // all_widths[group[-1]]))
+        for start in range(0, len(group), size):
+            positions = group[start : start + size]
+            batch, widths = pad_images([images[i] for i in positions], device)
+            with torch.inference_mode():
+                log_probs, lengths = network(batch, widths)
+            yield positions, log_probs.cpu().numpy(), lengths.numpy()

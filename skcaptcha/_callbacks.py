@@ -1,0 +1,55 @@
+"""The epochs of a fit as tasks of scikit-learn's callbacks."""
+
+import copy
+
+__all__ = ["EpochTasks"]
+
+
+class EpochTasks:
+    """Tells callbacks of each epoch, and what is to be kept of a fit.
+
+    Parameters
+    ----------
+    recognizer : CaptchaRecognizer
+        The recogniser that is being fitted.
+    context : sklearn.callback.CallbackContext
+        The task of the whole fit.
+    X, y : list
+        What callbacks are given as the training data.
+    earlier : list of float
+        The losses of the epochs before.
+    """
+
+    def __init__(self, recognizer, context, X, y, earlier):
+        self.recognizer, self.context = recognizer, context
+        self.X, self.y, self.earlier = X, y, earlier
+
+    def begin(self):
+        """Begin an epoch."""
+        self.task = self.context.subcontext(task_name="epoch")
+        self.task.call_on_fit_task_begin(estimator=self.recognizer, X=self.X, y=self.y)
+
+    def end(self, network, result):
+        """End the epoch; return whether a callback asks to stop."""
+        return self.task.call_on_fit_task_end(
+            estimator=self.recognizer,
+            X=self.X,
+            y=self.y,
+            reconstruction_attributes=lambda: self.attributes(
+                copy.deepcopy(network).eval(), result
+            ),
+        )
+
+    def attributes(self, network, result):
+        """Return the attributes with which the recogniser can read."""
+        network.auxiliary = None  # it helps in training alone
+        network.freeze_convolutions(False)
+        loss_curve = [*self.earlier, *result.loss_curve]
+        scores = result.validation_scores
+        return {
+            "network_": network,
+            "loss_curve_": loss_curve,
+            "n_iter_": len(loss_curve),
+            "validation_scores_": None if scores is None else list(scores),
+            "best_validation_score_": result.best_validation_score,
+        }

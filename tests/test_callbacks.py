@@ -1,0 +1,172 @@
+"""The recogniser under scikit-learn's callbacks."""
+
+import pytest
+from conftest import TINY
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.model_selection import GridSearchCV
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.metrics import SCORERS
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+class Recorder:
+    """Keeps what the hooks are given; stops after the epoch `stop_after`."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.events, self.fitted = [], []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context, *, X=None, y=None):
+        self.events.append(f"begin {context.task_name}")
+        self.X, self.y = X, y
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        self.events.append(f"end {context.task_name}")
+        self.fitted.append(fitted_estimator)
+        return context.task_name == "epoch" and context.task_id == self.stop_after
+
+
+@pytest.fixture
+def small(captchas):
+    images, texts = captchas
+    return images[:48], texts[:48]
+
+
+def test_epochs_are_tasks_of_the_fit(small):
+    recorder = Recorder()
+    CaptchaRecognizer(max_iter=2, **TINY).set_callbacks(recorder).fit(*small)
+    assert recorder.events == [
+        "setup",
+        "begin fit",
+        "begin epoch",
+        "end epoch",
+        "begin epoch",
+        "end epoch",
+        "end fit",
+        "teardown",
+    ]
+    assert (recorder.X, recorder.y) == small
+
+
+def test_hooks_get_an_estimator_that_reads_as_after_their_epoch(small):
+    recorder = Recorder()
+    recognizer = CaptchaRecognizer(max_iter=3, **TINY).set_callbacks(recorder)
+    recognizer.fit(*small)
+    epochs, final = recorder.fitted[:-1], recorder.fitted[-1]
+    assert [len(one.loss_curve_) for one in epochs] == [1, 2, 3]
+    assert [one.n_iter_ for one in epochs] == [1, 2, 3]
+    first, second, third = (
+        list(one.predict_confidence(small[0][:5])) for one in epochs
+    )
+    assert first != second != third  # what was handed out no longer changes
+    expected = list(recognizer.predict_confidence(small[0][:5]))
+    assert third == expected == list(final.predict_confidence(small[0][:5]))
+
+
+def test_a_callback_stops_the_fit_and_the_best_weights_are_kept(small):
+    recorder = Recorder(stop_after=4)
+    params = {**TINY, "max_iter": 40, "early_stopping": True}
+    recognizer = CaptchaRecognizer(**params).set_callbacks(recorder).fit(*small)
+    assert recognizer.n_iter_ == len(recognizer.validation_scores_) == 5
+    best = max(recognizer.validation_scores_)
+    assert recognizer.best_validation_score_ == best
+    scores = recognizer.validation_scores_
+    last_best = len(scores) - 1 - scores[::-1].index(best)
+    kept = recorder.fitted[last_best].network_.state_dict()
+    assert all(
+        kept[name].equal(tensor)
+        for name, tensor in recognizer.network_.state_dict().items()
+    )
+
+
+def test_stopped_without_validation_keeps_the_weights_of_the_least_loss(small):
+    recorder = Recorder(stop_after=19)
+    params = {**TINY, "max_iter": 40, "learning_rate_init": 0.02, "batch_size": 4}
+    recognizer = CaptchaRecognizer(**params).set_callbacks(recorder).fit(*small)
+    assert recognizer.n_iter_ == 20
+    curves = [
+        (one.loss_curve_[-1], list(one.predict_confidence(small[0][:5])))
+        for one in recorder.fitted[:-1]
+    ]
+    read = list(recognizer.predict_confidence(small[0][:5]))
+    ctc = curves[10:]  # the losses of the alignment are of another kind
+    assert read in [confidences for _, confidences in ctc]
+    assert read == min(ctc)[1]
+
+
+def test_scores_are_monitored_epoch_by_epoch(small):
+    monitor = ScoringMonitor(scoring=SCORERS)
+    recognizer = CaptchaRecognizer(max_iter=3, **TINY).set_callbacks(monitor)
+    recognizer.fit(*small)
+    rows = monitor.get_logs().data
+    epochs = [row for row in rows if row["task_name"] == "epoch"]
+    assert len(epochs) == 3
+    assert set(SCORERS) < set(epochs[0])
+    (fit,) = [row for row in rows if row["task_name"] == "fit"]
+    for name, scorer in SCORERS.items():
+        assert fit[name] == epochs[-1][name] == scorer(recognizer, *small)
+
+
+def test_integer_labels_warn_once_however_often_they_are_monitored(captchas):
+    from skcaptcha.exceptions import LabelConversionWarning
+
+    monitor = ScoringMonitor(scoring=SCORERS["exact_match"])
+    recognizer = CaptchaRecognizer(max_iter=2, **TINY).set_callbacks(monitor)
+    with pytest.warns(LabelConversionWarning) as caught:
+        recognizer.fit(captchas[0][:16], list(range(16)))
+    assert len([w for w in caught if w.category is LabelConversionWarning]) == 1
+
+
+def test_a_progress_bar_counts_the_epochs(small, capsys):
+    CaptchaRecognizer(max_iter=2, **TINY).set_callbacks(ProgressBar()).fit(*small)
+    shown = capsys.readouterr().out
+    assert "CaptchaRecognizer - fit" in shown
+    assert "100%" in shown
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_search_shows_the_epochs_under_its_candidates(small, capsys, n_jobs):
+    search = GridSearchCV(
+        CaptchaRecognizer(max_iter=1, **TINY),
+        {"lstm_layers": [0, 1]},
+        cv=2,
+        n_jobs=n_jobs,
+    )
+    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(*small)
+    shown = capsys.readouterr().out
+    for number in range(4):  # two candidates, two folds
+        nested = f"candidate-split-evaluation | CaptchaRecognizer - fit #{number}"
+        assert nested in shown
+    assert "refit-with-best-params | CaptchaRecognizer - fit" in shown
+
+
+def test_a_failing_fit_tears_its_callbacks_down(small):
+    recorder = Recorder()
+    recognizer = CaptchaRecognizer(max_iter=2, **TINY).set_callbacks(recorder)
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("no more")
+
+    recorder.on_fit_task_end = fail
+    before = dict(vars(recognizer))
+    with pytest.raises(RuntimeError, match="no more"):
+        recognizer.fit(*small)
+    assert recorder.events[-1] == "teardown"
+    assert vars(recognizer) == before
+
+
+def test_clones_share_the_callbacks(small):
+    recorder = Recorder()
+    clone(CaptchaRecognizer(max_iter=1, **TINY).set_callbacks(recorder)).fit(*small)
+    assert recorder.events.count("end epoch") == 1

@@ -1,0 +1,314 @@
+"""Going on from a fitted recogniser: warm start, partial_fit, new characters."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+
+from skcaptcha import CaptchaRecognizer, _training
+from skcaptcha.datasets import make_captchas
+from skcaptcha.exceptions import ImageReadError
+from skcaptcha.network import build_network, extend_network
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+def weights_of(recognizer):
+    return {k: v.clone() for k, v in recognizer.network_.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def learned(fitted):
+    """A copy of `fitted` that may be changed."""
+    return copy.deepcopy(fitted)
+
+
+@pytest.fixture(scope="session")
+def with_new_digits():
+    """Images like `captchas`, of the digits 2 to 5."""
+    return make_captchas(
+        120,
+        vocabulary="2345",
+        length=(2, 3),
+        size=(16, 48),
+        rotation=0,
+        warp=0,
+        overlap=0,
+        lines=0,
+        dots=0,
+        random_state=7,
+    )
+
+
+# Warm start
+
+
+def test_warm_start_goes_on_from_the_fitted_network(learned, captchas):
+    images, texts = captchas
+    loss = learned.loss_curve_[-1]
+    n_iter = learned.n_iter_
+    learned.set_params(warm_start=True, max_iter=1).fit(images[:160], texts[:160])
+    assert learned.n_iter_ == len(learned.loss_curve_) == n_iter + 1
+    assert learned.loss_curve_[-1] < 2 * loss + 0.1  # a new network begins above 1
+    assert learned.score(images[160:], texts[160:]) >= 0.8
+
+
+def test_without_warm_start_a_second_fit_forgets_the_first(quick, captchas):
+    recognizer = quick()
+    once = weights_of(recognizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        recognizer.fit(captchas[0][:16], captchas[1][:16])
+    assert same(once, weights_of(recognizer))
+    assert recognizer.n_iter_ == 1
+
+
+def test_new_characters_are_learned_and_old_ones_kept(
+    learned, captchas, with_new_digits
+):
+    images, texts = with_new_digits
+    old_images, old_texts = captchas
+    learned.set_params(warm_start=True, max_iter=25)
+    learned.fit(images[:90] + old_images[:60], texts[:90] + old_texts[:60])
+    assert "".join(learned.vocabulary_.characters) == "012345"
+    assert learned.score(images[90:], texts[90:]) >= 0.8
+    assert learned.score(old_images[160:], old_texts[160:]) >= 0.8
+
+
+def test_known_characters_keep_their_weights():
+    shape = {
+        "n_classes": 3,
+        "in_channels": 1,
+        "image_height": 8,
+        "conv_channels": (4, 8),
+        "lstm_units": 4,
+        "lstm_layers": 1,
+        "dropout": 0.0,
+    }
+    draw = torch.Generator().manual_seed(0)
+    network = build_network(shape, draw)
+    before = copy.deepcopy(network.state_dict())
+    grown = extend_network(network, 5, draw)
+    for head in ("head", "auxiliary"):
+        weight, bias = before[f"{head}.weight"], before[f"{head}.bias"]
+        assert torch.equal(getattr(grown, head).weight[:3], weight)
+        assert torch.equal(getattr(grown, head).bias[:3], bias)
+        assert getattr(grown, head).out_features == 5
+        assert getattr(grown, head).weight[3:].abs().min() > 0
+    assert same(before, network.state_dict())  # it was copied
+    grown.auxiliary = None
+    assert extend_network(grown, 5, draw).auxiliary is None
+    assert extend_network(grown, 5, draw, auxiliary=True).auxiliary.out_features == 5
+
+
+def test_frozen_convolutions_stay_bit_for_bit(learned, captchas, with_new_digits):
+    before = weights_of(learned)
+    images, texts = with_new_digits
+    learned.set_params(warm_start=True, freeze_convolutions=True, max_iter=2)
+    learned.fit(images[:32], texts[:32])
+    after = weights_of(learned)
+    for name, tensor in before.items():
+        if name.startswith("blocks."):  # running statistics of the norms included
+            assert torch.equal(tensor, after[name]), name
+    assert not torch.equal(
+        before["lstms.0.weight_hh_l0"], after["lstms.0.weight_hh_l0"]
+    )
+    learned.set_params(freeze_convolutions=False).fit(images[:32], texts[:32])
+    assert not same(
+        {k: v for k, v in after.items() if k.startswith("blocks.")}, weights_of(learned)
+    )
+
+
+def test_freezing_what_has_learned_nothing_is_refused(captchas):
+    recognizer = CaptchaRecognizer(freeze_convolutions=True)
+    for method in (recognizer.fit, recognizer.partial_fit):
+        with pytest.raises(
+            ValueError, match="freeze_convolutions=True needs convolutions that have"
+        ):
+            method(*captchas)
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"lstm_units": 8}, "lstm_units=8 is not what .* fitted with, 16, .*anew"),
+        ({"lstm_layers": 2}, "lstm_layers=2"),
+        ({"conv_channels": (8, 16)}, r"conv_channels=\(8, 16\)"),
+        ({"image_height": 32}, "image_height=32"),
+        ({"color_mode": "rgb"}, "color_mode='rgb' .* 'grayscale'"),
+        ({"background": "black"}, "background='black'"),
+        ({"vocabulary": "01"}, "vocabulary='01' lacks '2', which the recogniser"),
+        ({"vocabulary": "01239"}, None),
+        ({"image_height": "auto", "dropout": 0.2, "batch_size": 4}, None),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_what_cannot_change_is_named(learned, captchas, params, match, method):
+    learned.set_params(warm_start=True, max_iter=1, **params)
+    before = dict(vars(learned))
+    learn = getattr(learned, method)
+    some = captchas[0][:16], captchas[1][:16]
+    if match is None:
+        assert learn(*some).vocabulary_.characters[:4] == tuple("0123")
+        return
+    with pytest.raises(ValueError, match=match):
+        learn(*some)
+    assert vars(learned) == before
+
+
+def test_labels_too_long_for_the_settled_width_are_named(learned, captchas):
+    learned.set_params(warm_start=True)
+    texts = ["0" * 12, *captchas[1][1:8]]
+    with pytest.raises(
+        ValueError, match=r"the first fit has settled .*y\[0\]='0+' needs 23 .*anew"
+    ):
+        learned.fit(captchas[0][:8], texts)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_failed_attempt_to_go_on_changes_nothing(
+    learned, captchas, method, monkeypatch
+):
+    learned.set_params(warm_start=True, max_iter=1)
+    learned.partial_fit(captchas[0][:16], captchas[1][:16])
+    before, weights = dict(vars(learned)), weights_of(learned)
+    moments = copy.deepcopy(learned._trainer.optimizer.state_dict())
+    learn = getattr(learned, method)
+    with pytest.raises(ImageReadError):
+        learn([b"x", b"y"], ["12", "4"])
+
+    update, calls = _training.Trainer.update, iter(range(100))
+
+    def fail(*args):
+        if next(calls) == 1:
+            raise RuntimeError("in the middle")
+        return update(*args)
+
+    monkeypatch.setattr(_training.Trainer, "update", fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        learn(captchas[0][:32], captchas[1][:32])
+    assert vars(learned) == before
+    assert same(weights, weights_of(learned))
+    now = learned._trainer.optimizer.state_dict()
+    for number, state in moments["state"].items():
+        assert torch.equal(state["exp_avg"], now["state"][number]["exp_avg"])
+
+
+def test_a_table_learns_on_as_a_table(quick, captchas):
+    rows = np.stack(captchas[0][:16]).reshape(16, -1)
+    recognizer = quick(rows, image_shape=(16, 48), warm_start=True)
+    recognizer.fit(rows, captchas[1][:16])
+    assert recognizer.n_iter_ == 2
+    with pytest.raises(ValueError, match="X has 767 features, but"):
+        recognizer.fit(rows[:, 1:], captchas[1][:16])
+
+
+# partial_fit
+
+
+def test_partial_fit_learns_from_chunk_to_chunk(captchas):
+    images, texts = captchas
+    recognizer = CaptchaRecognizer(**TINY)
+    for rate, n_rounds in [(3e-3, 24), (3e-4, 6)]:
+        recognizer.set_params(learning_rate_init=rate)
+        for _ in range(n_rounds):
+            for start in (0, 80):
+                chunk = slice(start, start + 80)
+                recognizer.partial_fit(images[chunk], texts[chunk])
+    assert recognizer.n_iter_ == len(recognizer.loss_curve_) == 60
+    assert recognizer.score(images[160:], texts[160:]) >= 0.8
+    assert recognizer.converged_
+
+
+def test_partial_fit_gives_the_same_weights_each_time(captchas):
+    def learn():
+        recognizer = CaptchaRecognizer(**TINY)
+        for start in (0, 16, 32):
+            chunk = slice(start, start + 16)
+            recognizer.partial_fit(captchas[0][chunk], captchas[1][chunk])
+        return recognizer
+
+    assert same(weights_of(learn()), weights_of(learn()))
+
+
+def test_partial_fit_keeps_the_optimiser_between_calls(captchas):
+    recognizer = CaptchaRecognizer(**TINY)
+    some = captchas[0][:16], captchas[1][:16]
+    recognizer.partial_fit(*some)
+    steps = [s["step"] for s in recognizer._trainer.optimizer.state.values()]
+    recognizer.set_params(learning_rate_init=1e-4, dropout=0.1).partial_fit(*some)
+    again = [s["step"] for s in recognizer._trainer.optimizer.state.values()]
+    assert {float(step) for step in steps} == {2.0}
+    assert {float(step) for step in again} == {4.0}
+
+
+def test_characters_come_as_the_chunks_do(captchas, with_new_digits):
+    recognizer = CaptchaRecognizer(**TINY)
+    recognizer.partial_fit(captchas[0][:16], captchas[1][:16])
+    read_before = recognizer.network_
+    recognizer.partial_fit(with_new_digits[0][:16], with_new_digits[1][:16])
+    assert recognizer.vocabulary_.characters == tuple("012345")
+    assert recognizer.network_.head.out_features == 7
+    assert read_before.head.out_features == 5  # another thread may be reading with it
+    assert len(recognizer.predict(captchas[0][:3])) == 3
+
+
+def test_partial_fit_goes_on_after_fit_and_after_loading(learned, captchas):
+    images, texts = captchas
+    first = learned.loss_curve_[-1]
+    learned.partial_fit(images[:80], texts[:80])
+    loaded = pickle.loads(pickle.dumps(learned))
+    assert not hasattr(loaded, "_trainer")
+    loaded.partial_fit(images[:80], texts[:80])
+    assert loaded.n_iter_ == learned.n_iter_ + 1
+    assert max(loaded.loss_curve_[-2:]) < 2 * first + 0.3
+    assert loaded.score(images[160:], texts[160:]) >= 0.7
+    assert len(pickle.dumps(loaded)) < 1.1 * len(pickle.dumps(learned))
+
+
+def test_fit_after_partial_fit_begins_anew(captchas, quick):
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    some = captchas[0][:16], captchas[1][:16]
+    recognizer.partial_fit(*some).fit(*some)
+    assert recognizer.n_iter_ == 1
+    assert not hasattr(recognizer, "_trainer")
+    assert same(weights_of(recognizer), weights_of(quick()))
+
+
+def test_partial_fit_with_early_stopping_is_refused(captchas):
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
+        CaptchaRecognizer(early_stopping=True).partial_fit(*captchas)
+
+
+def test_partial_fit_takes_a_single_image(learned, captchas):
+    n_iter = learned.n_iter_
+    learned.partial_fit(captchas[0][:1], captchas[1][:1])
+    assert learned.n_iter_ == n_iter + 1
+    assert np.isfinite(learned.loss_curve_).all()
+
+
+def test_a_destroyed_network_begins_again_in_partial_fit(captchas):
+    recognizer = CaptchaRecognizer(**{**TINY, "learning_rate_init": 1e30})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        recognizer.partial_fit(captchas[0][:16], captchas[1][:16])
+    assert recognizer.n_restarts_ > 0
+
+
+def test_learning_curve_of_a_fitted_recogniser_starts_from_nothing(learned, captchas):
+    """Model selection clones, and a clone has no network to go on from."""
+    learned.set_params(warm_start=True, max_iter=1)
+    scores = cross_val_score(learned, captchas[0][:16], captchas[1][:16], cv=2)
+    assert max(scores) < 0.5
