@@ -6,32 +6,22 @@ images from paths, as a user's does.
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import sklearn
+import records
 import torch
 from sklearn.model_selection import train_test_split
 
-import skcaptcha
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import load_image_folder, load_labels_csv, make_captchas
 from skcaptcha.metrics import character_accuracy_score, exact_match_score
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -138,20 +128,19 @@ def run_seed(row, folder, seed):
 def run_row(name, seeds, data, output):
     """Run the seeds of one row, saving after each; return the row's entry."""
     row = ROWS[name]
-    entry = {"target": row.target, "split": row.split, **describe_run()}
+    entry = {"target": row.target, "split": row.split, **records.describe_run(__file__)}
     entry |= {"parameters": {}, "seeds": find_kept_seeds(output, name, entry, seeds)}
     print(f"{name}: {row.split}; target: {row.target}")
     print("  seed  exact match  char. accuracy  epochs  seconds  converged")
     with tempfile.TemporaryDirectory() as folder:
         if row.archive:
-            with zipfile.ZipFile(data / row.archive) as archive:
-                archive.extractall(folder)
+            records.unpack(data, row.archive, folder)
         for seed in seeds:
             measured, entry["parameters"] = run_seed(row, Path(folder), seed)
             entry["seeds"] = sorted(
                 [*entry["seeds"], measured], key=lambda one: one["seed"]
             )
-            save_entry(output, name, entry)
+            records.save_entry(output, name, entry)
             print(
                 f"  {seed:4}  {measured['exact_match']:11.4f}"
                 f"  {measured['character_accuracy']:14.4f}  {measured['epochs']:6}"
@@ -169,7 +158,7 @@ def run_row(name, seeds, data, output):
 
 def find_kept_seeds(output, name, entry, seeds):
     """Return what the file holds of other seeds, if the same commit measured them."""
-    earlier = read_entries(output).get(name, {})
+    earlier = records.read_entries(output).get(name, {})
     if str(entry["commit"]).endswith(("None", "with changes")):
         return []
     if any(earlier.get(key) != entry[key] for key in ("commit", "machine", "versions")):
@@ -196,67 +185,6 @@ def judge(row, measured):
     return "met"
 
 
-def describe_run():
-    """Return when, on what and with which versions a row is run."""
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": find_commit(),
-        "machine": {
-            "processor": find_processor(),
-            "cpu_count": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "system": platform.system(),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "scikit-learn": sklearn.__version__,
-            "numpy": np.__version__,
-            "skcaptcha": skcaptcha.__version__,
-        },
-    }
-
-
-def find_commit():
-    """Return the commit of the code that is measured, None outside a repository."""
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "--verify", "HEAD")
-        changed = git("status", "--porcelain", "skcaptcha", "benchmarks/main_job.py")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return f"{commit} with changes" if changed else commit
-
-
-def find_processor():
-    """Return the processor's name, which `platform` doesn't know on Linux."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    return names[0].strip() if names else platform.processor() or platform.machine()
-
-
-def read_entries(path):
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def save_entry(path, name, entry):
-    """Put the entry of one row into the file, and leave the other rows in it."""
-    entries = {**read_entries(path), name: entry}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.part")
-    text = json.dumps(entries, indent=2, ensure_ascii=False, default=str)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)  # the old file or the new one, never half of it
-
-
 def format_markdown(entries):
     """Return the table of the README, and below it what it was measured on."""
     lines = [
@@ -278,13 +206,7 @@ def format_markdown(entries):
             f"| {max(column['seconds']):.0f} s "
             f"| {entry['target']} | {judge(ROWS[name], seeds)} |"
         )
-        versions, machine = entry["versions"], entry["machine"]
-        setting = (
-            f"{machine['processor']}, {machine['threads']} threads; Python "
-            f"{versions['python']}, torch {versions['torch']}, scikit-learn "
-            f"{versions['scikit-learn']}; {entry['date'][:10]}"
-        )
-        settings.setdefault(setting, []).append(f"`{name}`")
+        settings.setdefault(records.describe_setting(entry), []).append(f"`{name}`")
     if len(settings) == 1:
         lines += ["", f"Measured on {next(iter(settings))}."]
     else:
@@ -303,20 +225,14 @@ def parse_arguments(argv):
         metavar="row",
         help=f"rows to run: {', '.join(ROWS)} (default: all)",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("SKCAPTCHA_DATA", ROOT.parent / "shared" / "data"),
-        help="folder of captcha_images_v2.zip and digits4.zip (default: the "
-        "environment variable SKCAPTCHA_DATA, else ../shared/data beside the project)",
-    )
+    records.add_data_argument(parser)
     parser.add_argument(
         "--seeds", type=int, nargs="+", help="seeds to run (default: each row's own)"
     )
     parser.add_argument(
         "--output",
         type=Path,
-        default=ROOT / "benchmarks" / "results" / "main_job.json",
+        default=records.RESULTS / "main_job.json",
         help="file of the results; rows that are not run keep theirs (default: "
         "benchmarks/results/main_job.json)",
     )
@@ -339,19 +255,15 @@ def parse_arguments(argv):
         if not arguments.output.exists():
             parser.error(f"--output {arguments.output} doesn't exist; run a row first")
         return arguments
-    for archive in {ROWS[name].archive for name in arguments.rows} - {None}:
-        if not (arguments.data / archive).is_file():
-            parser.error(
-                f"{arguments.data / archive} doesn't exist; say where it is by --data "
-                "or SKCAPTCHA_DATA, or name the rows to run"
-            )
+    archives = {ROWS[name].archive for name in arguments.rows} - {None}
+    records.check_archives(parser, arguments.data, archives)
     return arguments
 
 
 def main(argv=None):
     arguments = parse_arguments(argv)
     if arguments.markdown:
-        print(format_markdown(read_entries(arguments.output)))
+        print(format_markdown(records.read_entries(arguments.output)))
         return 0
     torch.set_num_threads(arguments.threads)
     verdicts = []

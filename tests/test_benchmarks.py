@@ -60,7 +60,7 @@ def with_stems(main_job, monkeypatch, tmp_path):
         )
 
     monkeypatch.setattr(main_job, "CaptchaRecognizer", StemReader)
-    monkeypatch.setattr(main_job, "find_commit", lambda: None)
+    monkeypatch.setattr(main_job.records, "find_commit", lambda script: None)
     rows = {"easy": make_row(0.0, 0.5), "hard": make_row(0.5, None)}
     monkeypatch.setattr(main_job, "ROWS", rows)
     output = tmp_path / "results" / "rows.json"
@@ -142,7 +142,9 @@ def test_seeds_of_the_same_commit_add_up(
 ):
     arguments, output = with_stems
     for seed, commit in enumerate(commits):
-        monkeypatch.setattr(main_job, "find_commit", lambda commit=commit: commit)
+        monkeypatch.setattr(
+            main_job.records, "find_commit", lambda script, commit=commit: commit
+        )
         main_job.main([*arguments, "easy", "--seeds", str(seed)])
     seeds = json.loads(output.read_text())["easy"]["seeds"]
     assert [one["seed"] for one in seeds] == expected

@@ -1,0 +1,116 @@
+"""What the benchmarks share: the data, the setting of a run, files of results."""
+
+import json
+import os
+import platform
+import subprocess
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import torch
+
+import skcaptcha
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def add_data_argument(parser):
+    """Add ``--data``, the folder of the real data sets, to an argument parser."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("SKCAPTCHA_DATA", ROOT.parent / "shared" / "data"),
+        help="folder of the archives of real images (default: the environment "
+        "variable SKCAPTCHA_DATA, else ../shared/data beside the project)",
+    )
+
+
+def check_archives(parser, data, archives):
+    """End with the parser's error if an archive is not in the folder `data`."""
+    for archive in archives:
+        if not (data / archive).is_file():
+            parser.error(
+                f"{data / archive} doesn't exist; say where it is by --data or "
+                "SKCAPTCHA_DATA, or run what does without it"
+            )
+
+
+def unpack(data, archive, folder):
+    """Unpack an archive, so that a fit reads its images from paths."""
+    with zipfile.ZipFile(data / archive) as opened:
+        opened.extractall(folder)
+
+
+def describe_run(script):
+    """Return when, on what and with which versions a script is run."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": find_commit(script),
+        "machine": {
+            "processor": find_processor(),
+            "cpu_count": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "system": platform.system(),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+            "skcaptcha": skcaptcha.__version__,
+        },
+    }
+
+
+def find_commit(script):
+    """Return the commit of the code that is measured, None outside a repository."""
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "--verify", "HEAD")
+        changed = git("status", "--porcelain", "skcaptcha", str(script))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit} with changes" if changed else commit
+
+
+def find_processor():
+    """Return the processor's name, which `platform` doesn't know on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def read_entries(path):
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def save_entry(path, name, entry):
+    """Put the entry of one row into the file, and leave the other rows in it."""
+    entries = {**read_entries(path), name: entry}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.part")
+    text = json.dumps(entries, indent=2, ensure_ascii=False, default=str)
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)  # the old file or the new one, never half of it
+
+
+def describe_setting(entry):
+    """Return in words what an entry was measured on."""
+    versions, machine = entry["versions"], entry["machine"]
+    return (
+        f"{machine['processor']}, {machine['threads']} threads; Python "
+        f"{versions['python']}, torch {versions['torch']}, scikit-learn "
+        f"{versions['scikit-learn']}; {entry['date'][:10]}"
+    )
