@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-minimum lint docs clean
+.PHONY: help demo test test-minimum checks lint docs clean
 
 help:
 	@echo "make demo   train on generated captchas, read held-out ones, save the model"
@@ -19,6 +19,7 @@ help:
 	@echo "make test   run the tests and the examples in the docstrings"
 	@echo "            (some of them: make test ARGS='tests/test_fetch.py -x')"
 	@echo "make test-minimum   run the tests with the least supported versions"
+	@echo "make checks run scikit-learn's estimator checks and print the counts"
 	@echo "make lint   check style and formatting"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make clean  remove the environments and everything that was built"
@@ -54,6 +55,9 @@ $(MINIMUM)/.with-test: pyproject.toml constraints-minimum.txt
 
 test-minimum: $(MINIMUM)/.with-test
 	@$(MINIMUM)/bin/python -m pytest $(ARGS)
+
+checks: $(VENV)/.with-test
+	@$(RUN) tests/checks.py
 
 lint: $(VENV)/.with-test
 	@$(RUN) -m ruff check .

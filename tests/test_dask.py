@@ -1,0 +1,196 @@
+"""Searches and batch predictions on a Dask cluster."""
+
+import os
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.model_selection import GridSearchCV
+
+from skcaptcha import CaptchaRecognizer
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+bag = pytest.importorskip("dask.bag")
+
+N = 18
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """Client of two worker processes of one thread each, without the dashboard."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS", raising=False)  # Dask is to see to that
+        with (
+            distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                local_directory=str(tmp_path_factory.mktemp("dask")),
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+
+@pytest.fixture(scope="module")
+def files(captchas, tmp_path_factory):
+    """Paths of 18 PNG files and their texts."""
+    folder = tmp_path_factory.mktemp("captchas")
+    paths = [str(folder / f"{i}.png") for i in range(N)]
+    for path, image in zip(paths, captchas[0], strict=False):
+        Image.fromarray(image).save(path)
+    return paths, list(captchas[1][:N])
+
+
+# The workers import these from here.
+
+
+def final_loss(recognizer, X, y):
+    return recognizer.loss_curve_[-1]
+
+
+def mean_confidence(recognizer, X, y):
+    return recognizer.predict_confidence(X).mean()
+
+
+def count_threads(recognizer, X, y):
+    return torch.get_num_threads()
+
+
+def find_process(recognizer, X, y):
+    return os.getpid()
+
+
+def read_partition(paths, recognizer):
+    """Read the images of a partition, which may be empty."""
+    paths = list(paths)
+    return list(recognizer.predict(paths)) if paths else []
+
+
+class CountedRecognizer(CaptchaRecognizer):
+    """Recogniser that counts how often a process has loaded one."""
+
+    n_loaded = 0
+
+    def __setstate__(self, state):
+        CountedRecognizer.n_loaded += 1
+        super().__setstate__(state)
+
+
+def count_loaded():
+    return CountedRecognizer.n_loaded
+
+
+# Searches
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
+)
+def test_a_search_on_a_cluster_finds_the_same_scores(client, files):
+    search = GridSearchCV(
+        CaptchaRecognizer(
+            conv_channels=(4, 4),
+            image_height=16,
+            lstm_units=4,
+            max_iter=1,
+            device="cpu",
+            random_state=0,
+        ),
+        {"lstm_layers": [0, 1]},
+        cv=3,
+        scoring={
+            "loss": final_loss,
+            "confidence": mean_confidence,
+            "threads": count_threads,
+            "process": find_process,
+        },
+        refit="confidence",
+        error_score="raise",
+    )
+    serial = search.fit(*files).cv_results_
+    with joblib.parallel_config(backend="dask"):
+        search.fit(*files)
+    on_cluster = search.cv_results_
+    workers = set(client.run(os.getpid).values())
+    for fold in range(3):
+        for name in ("loss", "confidence"):
+            key = f"split{fold}_test_{name}"
+            np.testing.assert_allclose(on_cluster[key], serial[key], rtol=1e-4)
+            assert len(set(serial[key])) == 2
+        assert set(on_cluster[f"split{fold}_test_process"]) <= workers
+        assert set(on_cluster[f"split{fold}_test_threads"]) == {1}
+    assert search.predict(files[0]).shape == (N,)
+
+
+# Predictions
+
+
+def test_the_partitions_of_a_bag_are_read(client, fitted, files):
+    paths, _ = files
+    expected = list(fitted.predict(paths))
+    partitions = bag.from_sequence(paths, npartitions=4)
+    model = dask.delayed(fitted)
+    assert partitions.map_partitions(read_partition, model).compute() == expected
+    assert partitions.map_partitions(fitted.predict).compute() == expected
+    confidence = partitions.map_partitions(fitted.predict_confidence).compute()
+    np.testing.assert_allclose(confidence, fitted.predict_confidence(paths), atol=1e-4)
+
+
+def test_a_partition_may_be_empty(client, fitted, files):
+    paths, _ = files
+    first = set(paths[:5])
+    partitions = bag.from_sequence(paths, npartitions=4).filter(first.__contains__)
+    read = partitions.map_partitions(read_partition, dask.delayed(fitted)).compute()
+    assert read == list(fitted.predict(paths[:5]))
+
+
+@pytest.mark.parametrize("broadcast", ["scatter", "delayed"])
+def test_each_worker_loads_the_model_once(broadcast, client, fitted, files):
+    paths, _ = files
+    recognizer = CountedRecognizer()
+    vars(recognizer).update(vars(fitted))
+    before = client.run(count_loaded)
+    if broadcast == "scatter":
+        model = client.scatter(recognizer, broadcast=True)
+    else:
+        model = dask.delayed(recognizer)
+    partitions = bag.from_sequence(paths, npartitions=9)
+    read = partitions.map_partitions(read_partition, model).compute()
+    assert read == list(fitted.predict(paths))
+    after = client.run(count_loaded)
+    loaded = [after[worker] - before[worker] for worker in after]
+    assert max(loaded) == 1
+
+
+def test_futures_of_a_scattered_model_are_gathered(client, fitted, files):
+    paths, _ = files
+    model = client.scatter(fitted, broadcast=True)
+    parts = [paths[:6], paths[6:12], paths[12:]]
+    futures = client.map(read_partition, parts, recognizer=model)
+    assert sum(client.gather(futures), []) == list(fitted.predict(paths))
+
+
+def test_dask_tells_a_changed_model_from_the_one_before(fitted):
+    # Tasks with the same token are computed once.
+    token = dask.base.tokenize(fitted)
+    assert dask.base.tokenize(fitted) == token
+    changed = pickle.loads(pickle.dumps(fitted))
+    with torch.no_grad():
+        next(changed.network_.parameters()).add_(1)
+    assert dask.base.tokenize(changed) != token
+    again = pickle.loads(pickle.dumps(fitted)).set_params(decoder="beam")
+    assert dask.base.tokenize(again) != token
+
+
+def test_a_file_that_cannot_be_read_is_named(client, fitted, files, tmp_path):
+    paths = [*files[0], str(tmp_path / "absent.png")]
+    partitions = bag.from_sequence(paths, npartitions=4)
+    read = partitions.map_partitions(read_partition, dask.delayed(fitted))
+    with pytest.raises(FileNotFoundError, match=r"absent.png' does not exist"):
+        read.compute()

@@ -1,0 +1,27 @@
+"""scikit-learn's own checks of every public estimator."""
+
+import checks
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{name}")
+    for name in (
+        "sklearn.exceptions.ConvergenceWarning",
+        "skcaptcha.exceptions.LabelConversionWarning",
+    )
+]
+
+
+@parametrize_with_checks(
+    checks.make_estimators(), expected_failed_checks=checks.get_expected_failures
+)
+def test_estimators_stand_the_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_every_check_runs_on_the_recogniser():
+    counts, results = checks.count(checks.make_estimators()[0])
+    assert counts == {"passed": 37, "xfail": 5}
+    failed = {r["check_name"] for r in results if r["status"] == "xfail"}
+    assert failed == set(checks.EXPECTED_FAILURES["CaptchaRecognizer"])
