@@ -127,9 +127,12 @@ def main(argv=None):
     parser.add_argument(
         "--output", type=Path, default=records.RESULTS / "fine_tuning.json"
     )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of torch (default: 2)"
+    )
     arguments = parser.parse_args(argv)
     records.check_archives(parser, arguments.data, [ARCHIVE])
-    torch.set_num_threads(2)
+    torch.set_num_threads(arguments.threads)
     entry = {**records.describe_run(__file__), "seeds": []}
     with tempfile.TemporaryDirectory() as folder:
         records.unpack(arguments.data, ARCHIVE, folder)

@@ -789,7 +789,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 "weights so far are kept.",
                 stacklevel=6,
             )
-        elif not result.converged:
+        elif not (result.converged or result.stopped):
             # There is no epoch where each was broken off by a new start.
             loss = result.loss_curve[-1] if result.loss_curve else math.nan
             warnings.warn(

@@ -90,6 +90,21 @@ def test_a_callback_stops_the_fit_and_the_best_weights_are_kept(small):
     )
 
 
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_was_stopped_does_not_warn(captchas):
+    """However early: its user knows; what it says of itself is what it can do."""
+    images, texts = captchas[0][:160], captchas[1][:160]
+    early = CaptchaRecognizer(**TINY).set_callbacks(Recorder(stop_after=1))
+    assert not early.fit(images, texts).converged_
+
+    class StopWhenRead(Recorder):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            return fitted_estimator.score(images, texts) > 0.6
+
+    late = CaptchaRecognizer(**TINY).set_callbacks(StopWhenRead())
+    assert late.fit(images, texts).converged_
+
+
 def test_stopped_without_validation_keeps_the_weights_of_the_least_loss(small):
     recorder = Recorder(stop_after=19)
     params = {**TINY, "max_iter": 40, "learning_rate_init": 0.02, "batch_size": 4}
