@@ -215,48 +215,17 @@ def format_markdown(entries):
 
 
 def parse_arguments(argv):
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0],
-        epilog="The exit status is 1 where a row that was run missed its target.",
-    )
-    parser.add_argument(
-        "rows",
-        nargs="*",
-        metavar="row",
-        help=f"rows to run: {', '.join(ROWS)} (default: all)",
-    )
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    records.add_arguments(parser, ROWS, "main_job.json")
     records.add_data_argument(parser)
     parser.add_argument(
         "--seeds", type=int, nargs="+", help="seeds to run (default: each row's own)"
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=records.RESULTS / "main_job.json",
-        help="file of the results; rows that are not run keep theirs (default: "
-        "benchmarks/results/main_job.json)",
-    )
-    parser.add_argument(
-        "--threads", type=int, default=2, help="threads of torch (default: 2)"
-    )
-    parser.add_argument(
-        "--markdown",
-        action="store_true",
-        help="run nothing; print the results in the file as a Markdown table",
-    )
     arguments = parser.parse_args(argv)
-    arguments.rows = arguments.rows or list(ROWS)
-    for name in arguments.rows:
-        if name not in ROWS:
-            parser.error(f"unknown row {name!r}; choose from {', '.join(ROWS)}")
-    if arguments.threads < 1:
-        parser.error(f"--threads {arguments.threads} must be at least 1")
-    if arguments.markdown:
-        if not arguments.output.exists():
-            parser.error(f"--output {arguments.output} doesn't exist; run a row first")
-        return arguments
-    archives = {ROWS[name].archive for name in arguments.rows} - {None}
-    records.check_archives(parser, arguments.data, archives)
+    records.check_arguments(parser, arguments, ROWS)
+    if not arguments.markdown:
+        archives = {ROWS[name].archive for name in arguments.rows} - {None}
+        records.check_archives(parser, arguments.data, archives)
     return arguments
 
 

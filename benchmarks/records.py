@@ -18,6 +18,53 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
+def add_arguments(parser, rows, results):
+    """Add the rows to run and what goes for each benchmark of rows.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    rows : iterable of str
+        Names of the rows.
+    results : str
+        Name of the file of the results.
+    """
+    parser.epilog = "The exit status is 1 where a row that was run missed its target."
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        metavar="row",
+        help=f"rows to run: {', '.join(rows)} (default: all)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=RESULTS / results,
+        help="file of the results; rows that are not run keep theirs (default: "
+        f"benchmarks/results/{results})",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of torch (default: 2)"
+    )
+    parser.add_argument(
+        "--markdown",
+        action="store_true",
+        help="run nothing; print the results in the file as Markdown",
+    )
+
+
+def check_arguments(parser, arguments, rows):
+    """Fill in all rows where none is named, or end with the parser's error."""
+    arguments.rows = arguments.rows or list(rows)
+    for name in arguments.rows:
+        if name not in rows:
+            parser.error(f"unknown row {name!r}; choose from {', '.join(rows)}")
+    if arguments.threads < 1:
+        parser.error(f"--threads {arguments.threads} must be at least 1")
+    if arguments.markdown and not arguments.output.exists():
+        parser.error(f"--output {arguments.output} doesn't exist; run a row first")
+
+
 def add_data_argument(parser):
     """Add ``--data``, the folder of the real data sets, to an argument parser."""
     parser.add_argument(

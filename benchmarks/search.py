@@ -295,56 +295,26 @@ def format_markdown(entries):
 
 
 def parse_arguments(argv):
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0],
-        epilog="The exit status is 1 where a row that was run missed its target.",
-    )
-    parser.add_argument(
-        "rows",
-        nargs="*",
-        metavar="row",
-        help=f"rows to run: {', '.join(ROWS)} (default: all)",
-    )
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    records.add_arguments(parser, ROWS, "search.json")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
         "--repeats", type=int, help="searches of each kind (default: 5, 1 with --quick)"
     )
     parser.add_argument(
-        "--threads",
-        type=int,
-        default=2,
-        help="threads of torch in this process (default: 2)",
-    )
-    parser.add_argument(
         "--quick",
         action="store_true",
-        help="a trial on few images, whose results are only kept in an --output",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="file of the results; rows that are not run keep theirs (default: "
-        "benchmarks/results/search.json)",
-    )
-    parser.add_argument(
-        "--markdown",
-        action="store_true",
-        help="run nothing; print the results in the file as Markdown tables",
+        help="a trial on few images; its results go to benchmarks/results/scratch "
+        "unless there is an --output",
     )
     arguments = parser.parse_args(argv)
-    arguments.rows = arguments.rows or list(ROWS)
-    for name in arguments.rows:
-        if name not in ROWS:
-            parser.error(f"unknown row {name!r}; choose from {', '.join(ROWS)}")
+    if arguments.quick and arguments.output == parser.get_default("output"):
+        arguments.output = records.RESULTS / "scratch" / "search.json"
     if arguments.repeats is None:
         arguments.repeats = 1 if arguments.quick else 5
-    for name in ("repeats", "threads"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} {getattr(arguments, name)} must be at least 1")
-    if arguments.output is None and not arguments.quick:
-        arguments.output = records.RESULTS / "search.json"
-    if arguments.markdown and not (arguments.output and arguments.output.exists()):
-        parser.error(f"--output {arguments.output} doesn't exist; run a row first")
+    if arguments.repeats < 1:
+        parser.error(f"--repeats {arguments.repeats} must be at least 1")
+    records.check_arguments(parser, arguments, ROWS)
     return arguments
 
 
@@ -367,8 +337,7 @@ def main(argv=None):
             warnings.filterwarnings("error", message="Training was interrupted")
             entry |= run_row(arguments.quick, arguments.repeats, arguments.seed)
         entries[name] = entry | {"target": judge_row(entry)}
-        if arguments.output:
-            records.save_entry(arguments.output, name, entries[name])
+        records.save_entry(arguments.output, name, entries[name])
     print()
     print(format_markdown(entries))
     return int("missed" in {entry["target"] for entry in entries.values()})

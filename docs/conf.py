@@ -38,8 +38,9 @@ html_theme_options = {
 
 
 def skip_member(app, kind, name, obj, skip, options):
-    """Leave out scikit-learn's metadata requests, which are the same for any class."""
-    return name.startswith("set_") and name.endswith("_request") or None
+    """Leave out what scikit-learn adds alike to any class, and what needs tables."""
+    routing = name.startswith("set_") and name.endswith("_request")
+    return routing or name in ("get_metadata_routing", "set_output") or None
 
 
 def setup(app):

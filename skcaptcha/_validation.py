@@ -82,7 +82,7 @@ def check_images(X):
     except TypeError as error:
         raise TypeError(
             f"X is {type(X).__name__}; pass a list, tuple, array or pandas Series of "
-            "paths, bytes, PIL images or arrays, or a 2-D array of flattened images."
+            "paths, bytes, PIL images or arrays."
         ) from error
     if not items:
         raise ValueError("X is empty; at least one image is required.")

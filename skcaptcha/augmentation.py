@@ -33,8 +33,9 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
         The images' own widths; None if all are W.
     strength : float, default=1.0
         Multiplies the range of every distortion: 1 is at most 6 degrees of rotation,
-        or as many as move the ends of a wide image by a fifth of its height, 9 degrees of shear, 12 % of scale on each axis, and shifts by 18 % and 4.5 %
-        of the height.
+        fewer where they would move the ends of a wide image by more than a fifth of
+        its height; 9 degrees of shear; 12 % of scale on each axis; and shifts by 18 %
+        and 4.5 % of the height.
     generator : torch.Generator, optional
         Source of randomness, on the device of `images`.
 

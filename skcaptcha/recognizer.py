@@ -113,8 +113,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         how images are resized stays as it was.
     freeze_convolutions : bool, default=False
         Whether the convolutions stay as they are while the rest learns on, with
-        ``warm_start=True`` or in `partial_fit`. That is faster, and keeps them from
-        fitting few new images too closely.
+        ``warm_start=True`` or in `partial_fit`. That takes half the time and reads
+        less well than learning on with all.
     decoder : {"greedy", "beam"}, default="greedy"
         How texts are found: the best path, or a prefix beam search, which is slower
         and sums over the paths of a text.

@@ -27,12 +27,11 @@ TINY = {
 """Parameters of a network that trains within seconds."""
 
 
-@pytest.fixture(scope="session")
-def captchas():
-    """200 easy images of two or three digits, 16x48, and their texts."""
+def make_easy(n_samples, vocabulary, seed):
+    """Images of two or three characters, 16x48, and their texts."""
     return make_captchas(
-        200,
-        vocabulary="0123",
+        n_samples,
+        vocabulary=vocabulary,
         length=(2, 3),
         size=(16, 48),
         rotation=0,
@@ -40,8 +39,14 @@ def captchas():
         overlap=0,
         lines=0,
         dots=0,
-        random_state=0,
+        random_state=seed,
     )
+
+
+@pytest.fixture(scope="session")
+def captchas():
+    """200 easy images of the digits 0 to 3, and their texts."""
+    return make_easy(200, "0123", seed=0)
 
 
 @pytest.fixture(scope="session")

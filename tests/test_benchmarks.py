@@ -1,5 +1,6 @@
-"""The script of the main benchmark, on rows small enough for a test."""
+"""The scripts of the benchmarks, on rows small enough for a test."""
 
+import importlib
 import json
 import zipfile
 from functools import partial
@@ -15,14 +16,17 @@ from skcaptcha.datasets import load_image_folder, make_captchas
 
 
 @pytest.fixture
-def main_job(monkeypatch):
+def load(monkeypatch):
+    """Function that imports a benchmark by its name."""
     threads = torch.get_num_threads()
-    folder = Path(__file__).resolve().parents[1] / "benchmarks"
-    monkeypatch.syspath_prepend(folder)
-    import main_job
-
-    yield main_job
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
+    yield importlib.import_module
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def main_job(load):
+    return load("main_job")
 
 
 class StemReader(BaseEstimator):
@@ -208,3 +212,105 @@ def test_wrong_arguments_are_refused(main_job, with_stems, wrong, message, capsy
         main_job.main([*arguments, *wrong])
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+# Accuracy
+
+
+@pytest.fixture
+def accuracy(load):
+    return load("accuracy")
+
+
+def test_interval_is_that_of_wilson(accuracy):
+    fits = [{"n_test": 60, "exact_match": 0.5}, {"n_test": 40, "exact_match": 0.5}]
+    # (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    assert accuracy.find_interval(fits) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+
+
+def test_captchas_of_the_package_are_seeded(accuracy):
+    a, b, c = (accuracy.draw_captchas(3, "abc", 4, (90, 30), s) for s in (0, 0, 1))
+    assert a[1] == b[1] != c[1]
+    assert all(np.array_equal(x, y) for x, y in zip(a[0], b[0], strict=True))
+    assert a[0][0].shape == (30, 90, 3)
+    assert all(len(text) == 4 and set(text) <= set("abc") for text in a[1])
+
+
+def test_accuracy_is_judged_part_by_part(accuracy):
+    row = accuracy.Row(
+        protocol="",
+        split=None,
+        parts=(25, 50),
+        seeds=(0,),
+        means={25: 0.6, 50: 0.8},
+        lowest=0.5,
+    )
+
+    def fits(*scores, converged=True):
+        return [{"exact_match": score, "converged": converged} for score in scores]
+
+    assert accuracy.judge(row, 25, fits(0.55, 0.65)) == "met"
+    assert accuracy.judge(row, 50, fits(0.55, 0.65)) == "missed"
+    assert accuracy.judge(row, 25, fits(0.45, 0.85)) == "missed"
+    assert accuracy.judge(row, 25, fits(0.7, converged=False)) == "missed"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_accuracy_is_measured_fit_by_fit(accuracy, monkeypatch, tmp_path, capsys):
+    def split(folder, part, seed):
+        X, y = make_captchas(part + 4, length=2, random_state=seed)
+        return X[4:], X[:4], y[4:], y[:4]
+
+    row = accuracy.Row("tiny", split, (8, 16), (0, 1), {16: 0.9}, fold=str.upper)
+    monkeypatch.setattr(accuracy, "ROWS", {"tiny": row})
+    one_epoch = partial(accuracy.CaptchaRecognizer, max_iter=1)
+    monkeypatch.setattr(accuracy, "CaptchaRecognizer", one_epoch)
+    output = tmp_path / "accuracy.json"
+    arguments = ["tiny", "--output", str(output), "--threads", "1"]
+    assert accuracy.main(arguments) == 1
+    fits = json.loads(output.read_text())["tiny"]["fits"]
+    assert [(fit["part"], fit["seed"]) for fit in fits] == [
+        (8, 0),
+        (8, 1),
+        (16, 0),
+        (16, 1),
+    ]
+    assert [fit["n_train"] for fit in fits] == [8, 8, 16, 16]
+    shown = capsys.readouterr().out
+    assert shown.count("NOT CONVERGED") == 4
+    assert "| `tiny`, 16 | 2 |" in shown
+    assert "Of 4 fits 0 left the plateau." in shown
+    assert accuracy.main(["--output", str(output), "--markdown"]) == 0
+    assert accuracy.main([*arguments, "--parts", "8", "--seeds", "3"]) == 0
+    assert len(json.loads(output.read_text())["tiny"]["fits"]) == 1
+
+
+# Fine-tuning and searches
+
+
+def test_parts_of_fine_tuning_share_no_image(load):
+    fine_tuning = load("fine_tuning")
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abcdefgh"), 3)) for _ in range(900)]
+    paths = list(range(900))
+    new, parts = fine_tuning.split(paths, texts, seed=1)
+    assert len(new) == 3
+    used = [path for images, _ in parts.values() for path in images]
+    assert len(used) == len(set(used)) == 900
+    for name, (images, labels) in parts.items():
+        assert labels == [texts[i] for i in images]
+        shows = [bool(set(new) & set(label)) for label in labels]
+        assert all(shows) if name.startswith("new") else not any(shows)
+
+
+def test_a_search_decodes_fewer_files_where_it_is_told_to(load, tmp_path):
+    output = tmp_path / "search.json"
+    load("search").main(
+        ["decoding", "--quick", "--threads", "1", "--output", str(output)]
+    )
+    entry = json.loads(output.read_text())["decoding"]
+    counts = [run["n_decoded"] for run in entry["runs"]]
+    assert counts[-1] == entry["n_images"]  # decoded before the search
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 4
+    assert entry["target"] == "met"  # the same scores each way

@@ -7,12 +7,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import TINY, make_easy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 from skcaptcha import CaptchaRecognizer, _training
-from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.network import build_network, extend_network
 
@@ -38,18 +37,7 @@ def learned(fitted):
 @pytest.fixture(scope="session")
 def with_new_digits():
     """Images like `captchas`, of the digits 2 to 5."""
-    return make_captchas(
-        120,
-        vocabulary="2345",
-        length=(2, 3),
-        size=(16, 48),
-        rotation=0,
-        warp=0,
-        overlap=0,
-        lines=0,
-        dots=0,
-        random_state=7,
-    )
+    return make_easy(120, "2345", seed=7)
 
 
 # Warm start
