@@ -65,7 +65,7 @@ def final_loss(recognizer, X, y):
 
 def run_jobs(quick, repeats, seed):
     """Time the same search by one process and by two, in turn."""
-    n_images, max_iter = (40, 1) if quick else (400, 6)
+    n_images, max_iter = (40, 1) if quick else (400, 20)
     images, texts = make_captchas(n_images, random_state=seed)
     entry = {
         "n_images": n_images,
