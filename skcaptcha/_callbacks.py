@@ -16,13 +16,16 @@ class EpochTasks:
         The task of the whole fit.
     X, y : list
         What callbacks are given as the training data.
+    settled : dict
+        Attributes that this fit has settled before its first epoch.
     earlier : list of float
         The losses of the epochs before.
     """
 
-    def __init__(self, recognizer, context, X, y, earlier):
+    def __init__(self, recognizer, context, X, y, *, settled, earlier):
         self.recognizer, self.context = recognizer, context
-        self.X, self.y, self.earlier = X, y, earlier
+        self.X, self.y = X, y
+        self.settled, self.earlier = settled, earlier
 
     def begin(self):
         """Begin an epoch."""
@@ -47,9 +50,12 @@ class EpochTasks:
         loss_curve = [*self.earlier, *result.loss_curve]
         scores = result.validation_scores
         return {
+            **self.settled,
             "network_": network,
             "loss_curve_": loss_curve,
             "n_iter_": len(loss_curve),
             "validation_scores_": None if scores is None else list(scores),
             "best_validation_score_": result.best_validation_score,
+            "n_restarts_": result.n_restarts,
+            "converged_": result.converged,
         }

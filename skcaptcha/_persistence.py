@@ -7,10 +7,13 @@ import torch
 
 from skcaptcha.network import build_network
 
-__all__ = ["FORMAT_VERSION", "pack_state", "unpack_state"]
+__all__ = ["DURING_FIT", "FORMAT_VERSION", "pack_state", "unpack_state"]
 
 FORMAT_VERSION = 1
 """Version of the saved form. 0, before there was a number, reads as 1 does."""
+
+DURING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+"""What scikit-learn keeps on an estimator while it is fitted."""
 
 _VERSION, _WEIGHTS = "_format_version", "_weights"
 
@@ -27,10 +30,12 @@ def pack_state(state):
     -------
     dict
         The network is replaced by its weights in plain NumPy arrays. What `partial_fit`
-        keeps for its next call, which is more than the weights, is left out.
+        keeps for its next call, which is more than the weights, is left out, and so
+        is what scikit-learn keeps while `fit` runs.
     """
     state = {**state, _VERSION: FORMAT_VERSION}
-    state.pop("_trainer", None)
+    for name in ("_trainer", *DURING_FIT):
+        state.pop(name, None)
     network = state.pop("network_", None)
     if network is not None:
         state[_WEIGHTS] = {

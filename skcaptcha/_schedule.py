@@ -49,14 +49,18 @@ class Schedule:
         self.aligned = aligned
         self.set_entropy(entropy)
         self.n_updates = n_updates
-        self.patience = max(_PATIENCE, updates_per_epoch)
+        self.least_patience = max(_PATIENCE, updates_per_epoch)
         self.update = 0
-        self.n_restarts = 0
+        self.forget_restarts()
         self._begin()
 
     def set_entropy(self, entropy):
         """Take in what a guess loses, with the first samples and with others."""
         self.entropy = max(entropy, 0.5)
+
+    def forget_restarts(self):
+        """Go back to the full rate."""
+        self.n_restarts, self.patience = 0, self.least_patience
 
     def _begin(self):
         self.begun = self.update

@@ -129,6 +129,7 @@ class Trainer:
     def begin(self):
         """Take the weights to begin with, those of `start` or new ones."""
         device = self.settings.device
+        self.schedule.begun = self.schedule.update  # the optimiser has to warm up
         if self.start is None:
             network = build_network(self.shape, self.generator)
         else:
@@ -308,6 +309,8 @@ def fit_network(
                 enough = n_stale * updates_per_epoch >= LEAST_ANNEALING
                 if enough and n_stale >= settings.n_iter_no_change:
                     schedule.anneal()
+            result.n_restarts = schedule.n_restarts
+            result.converged = schedule.left_plateau or aligned
             if tasks is not None:
                 result.stopped = tasks.end(trainer.network, result)
     except KeyboardInterrupt:
@@ -315,11 +318,13 @@ def fit_network(
     finally:
         progress.close()
     early = result.interrupted or result.stopped
+    if result.interrupted and best_weights is None and start is not None:
+        trainer.begin()  # half an epoch is no reason to give up what could read
     result.network = trainer.network.eval()
     if best_weights is not None and (validation is not None or early):
         result.network.load_state_dict(best_weights)
     result.n_restarts = schedule.n_restarts
-    result.converged = schedule.left_plateau
+    result.converged = schedule.left_plateau or aligned
     if not result.interrupted:
         some = Samples(samples.images[:200], samples.targets[:200])
         share_right, result.blank_ratio = evaluate(result.network, some)
@@ -354,6 +359,9 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
         trainer = Trainer(
             shape, settings, trainer.schedule, trainer.generator, trainer.network
         )
+    if trainer.schedule.left_plateau:  # else what was learned would be lost
+        trainer.start, trainer.schedule.aligned = start, True
+    trainer.schedule.forget_restarts()
     trainer.settings, trainer.shape = settings, shape
     trainer.schedule.set_entropy(entropy)
     trainer.network.train().dropout = shape["dropout"]

@@ -30,6 +30,8 @@ __all__ = [
 
 
 def _is_integer(value):
+    if isinstance(value, (float, np.floating)):
+        return value % 1 == 0  # as the tables of scikit-learn have them
     return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
 
 
@@ -43,7 +45,7 @@ def _check_list(texts, name):
     if getattr(texts, "ndim", 1) != 1:
         raise ValueError(f"{name} has {texts.ndim} dimensions; pass a 1-D array.")
     # A fit reads integers as their decimal text, so they are compared as that.
-    texts = [str(text) if _is_integer(text) else text for text in texts]
+    texts = [str(int(text)) if _is_integer(text) else text for text in texts]
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(

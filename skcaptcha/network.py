@@ -211,6 +211,8 @@ class CRNN(nn.Module):
     def train(self, mode=True):
         """Set the mode; frozen blocks always evaluate, lest their norms move."""
         super().train(mode)
+        for lstm in self.lstms:  # a copy for CUDA has them scattered over the memory
+            lstm.flatten_parameters()
         if self.frozen:
             self.blocks.eval()
         return self

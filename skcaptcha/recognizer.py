@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skcaptcha._batches import Samples
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._losses import symbol_entropy
-from skcaptcha._persistence import pack_state, unpack_state
+from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._reading import find_texts, iterate_frames, make_search
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
@@ -46,8 +46,6 @@ _TABLE_ATTRIBUTES = (
     "feature_range_",
     "image_shape_",
 )
-# What scikit-learn keeps on the estimator while fit runs.
-_CALLBACK_ATTRIBUTES = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
 
 
 class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
@@ -322,8 +320,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
             also mixed and of differing sizes; or one flattened image a row.
         y : sequence of str of length n_samples
-            The text that each image shows. Integers are read as their decimal text,
-            with a warning.
+            The text that each image shows. Integers, and whole floats of a table,
+            are read as their decimal text, with a warning.
 
         Returns
         -------
@@ -352,10 +350,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         """Learn on from labelled images, one pass over them.
 
         The learning rate stays at `learning_rate_init`: where a stream of images ends
-        is not known. The first call settles how images are resized; a character that
-        is new in a later call is added. To fine-tune a fitted recogniser on images
-        that are all at hand, `fit` with ``warm_start=True`` does better, as it lowers
-        the rate in the end.
+        is not known. The first call settles how images are resized, whether the
+        network sees colour, and of a table which numbers are black and white; a
+        character that is new in a later call is added. To fine-tune a fitted
+        recogniser on images that are all at hand, `fit` with ``warm_start=True`` does
+        better, as it lowers the rate in the end.
 
         Parameters
         ----------
@@ -379,9 +378,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Notes
         -----
         What the optimiser keeps from call to call is neither saved nor copied: a
-        recogniser that was loaded learns on with a fresh one.
+        recogniser that was loaded learns on with a fresh one, and so does one that
+        learns a new character. `random_state` counts at the first call. Callbacks are
+        told of `fit` alone.
         """
-        if self.early_stopping is True:
+        if self.early_stopping not in (False, "auto"):
             raise ValueError(
                 "partial_fit does not support early_stopping=True; set it to False or "
                 "'auto', and score held-out images between the calls."
@@ -542,13 +543,14 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             return self._fit(X, y, incremental)
         except BaseException:
             now = vars(self)
-            kept = {name: now[name] for name in _CALLBACK_ATTRIBUTES if name in now}
-            now.clear()
-            now.update(before | kept)
+            now.update(before)  # first, as another thread may be reading
+            for name in now.keys() - before.keys() - set(DURING_FIT):
+                del now[name]
             raise
 
     def _fit(self, X, y, incremental):
         going_on = (incremental or self.warm_start) and self.__sklearn_is_fitted__()
+        self._validate_params()  # which scikit-learn does at a first partial_fit alone
         device = check_device(self.device)
         conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
         if going_on:
@@ -560,15 +562,15 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 "go on with warm_start=True or `partial_fit`."
             )
         items, texts = self._check_data(X, y, going_on, least=1 if incremental else 2)
-        samples = self._read_samples(items, texts, going_on)
+        vocabulary, samples = self._read_samples(items, texts, going_on)
         if not is_table(X):
             X = items
         del items  # of a table they are a copy, and training needs the samples alone
         # For scikit-learn None is NumPy's global generator, which a fit would advance.
         rng = self.random_state
         rng = np.random.RandomState() if rng is None else check_random_state(rng)
-        self._network_shape = {
-            "n_classes": self.vocabulary_.n_classes,
+        shape = {
+            "n_classes": vocabulary.n_classes,
             "in_channels": 3 if self.color_mode_ == "rgb" else 1,
             "image_height": self.image_height_,
             "conv_channels": conv_channels,
@@ -577,15 +579,21 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             "dropout": self.dropout,
         }
         if incremental:
-            return self._fit_epoch(samples, device, rng, going_on)
+            return self._fit_epoch(shape, vocabulary, samples, device, rng, going_on)
         training, validation = self._split(samples, rng)
         settings = self._make_settings(len(training), device)
         context = self._init_callback_context(max_subtasks=settings.max_iter)
-        earlier = self.loss_curve_ if going_on else []
-        tasks = EpochTasks(self, context, X, texts, earlier)
+        tasks = EpochTasks(
+            self,
+            context,
+            X,
+            texts,
+            settled={"vocabulary_": vocabulary, "_network_shape": shape},
+            earlier=self.loss_curve_ if going_on else [],
+        )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
         result = fit_network(
-            self._network_shape,
+            shape,
             training,
             validation,
             settings,
@@ -595,8 +603,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             tasks=tasks,
         )
         vars(self).update(tasks.attributes(result.network, result))
-        self.n_restarts_ = result.n_restarts
-        self.converged_ = result.converged
         vars(self).pop("_trainer", None)
         self._warn(result, len(samples), symbol_entropy(samples.targets))
         context.call_on_fit_task_end(
@@ -617,11 +623,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         return items, texts
 
     def _read_samples(self, items, texts, going_on):
-        """Settle the vocabulary and the size of the images, and bring them to it."""
+        """Return the vocabulary, and the samples as the network takes them."""
         vocabulary = self._make_vocabulary(texts, going_on)
         targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
         images = read_images(items, background=self.background, n_jobs=self.n_jobs)
-        self.vocabulary_ = vocabulary
         if going_on:
             choose_stretch(
                 images, targets, texts, self.image_height_, fixed=self.width_stretch_
@@ -633,20 +638,21 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             prepare_image(image, name=f"X[{i}]", **size)
             for i, image in enumerate(images)
         ]
-        return Samples(prepared, targets)
+        return vocabulary, Samples(prepared, targets)
 
-    def _fit_epoch(self, samples, device, rng, going_on):
+    def _fit_epoch(self, shape, vocabulary, samples, device, rng, going_on):
         settings = self._make_settings(len(samples), device)
         trainer, loss = fit_epoch(
             copy.deepcopy(getattr(self, "_trainer", None)),
-            self._network_shape,
+            shape,
             samples,
             settings,
             _make_generator(rng),
             start=self.network_ if going_on else None,
             aligned=going_on and self.converged_,
         )
-        self._trainer = trainer
+        self._trainer, self._network_shape = trainer, shape
+        self.vocabulary_ = vocabulary
         self.network_ = trainer.network
         self.converged_ = trainer.schedule.left_plateau or trainer.schedule.aligned
         self.n_restarts_ = trainer.schedule.n_restarts
@@ -664,8 +670,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             "lstm_layers": (self.lstm_layers, shape["lstm_layers"]),
             "image_height": (self.image_height, self.image_height_),
             "color_mode": (self.color_mode, self.color_mode_),
-            "background": (self.background, self.background_),
+            "background": (_untuple(self.background), _untuple(self.background_)),
         }
+        if self.image_shape is not None and hasattr(self, "image_shape_"):
+            image_shape = check_ints("image_shape", self.image_shape, (2, 3))
+            pairs["image_shape"] = (image_shape, self.image_shape_)
         for name, (value, fitted) in pairs.items():
             if value not in ("auto", fitted):
                 raise ValueError(
@@ -673,6 +682,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                     f"{fitted!r}, and its training is to go on; set {name}={fitted!r}, "
                     "or fit anew with warm_start=False."
                 )
+        if not all(p.isfinite().all() for p in self.network_.parameters()):
+            raise ValueError(
+                "The weights of the recogniser are not finite: its training has "
+                "destroyed them, and there is nothing to go on from. Fit anew with "
+                "warm_start=False and a lower `learning_rate_init`."
+            )
 
     def _make_vocabulary(self, texts, going_on):
         if self.vocabulary is None:
@@ -834,6 +849,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if search is None:
             search = make_search(self.decoder, self.beam_width, length)
         return find_texts(self._frames(items), search, length=length, allowed=allowed)
+
+
+def _untuple(background):
+    """Return a colour in the one form in which colours can be compared."""
+    return background if isinstance(background, str) else list(background)
 
 
 def _make_generator(rng):

@@ -1,5 +1,7 @@
 """The recogniser under scikit-learn's callbacks."""
 
+import pickle
+
 import pytest
 from conftest import TINY
 from sklearn.base import clone
@@ -118,6 +120,34 @@ def test_stopped_without_validation_keeps_the_weights_of_the_least_loss(small):
     ctc = curves[10:]  # the losses of the alignment are of another kind
     assert read in [confidences for _, confidences in ctc]
     assert read == min(ctc)[1]
+
+
+def test_a_refit_of_another_shape_is_monitored_too(captchas):
+    """What is handed out belongs to this fit, though the last one is still in place."""
+    images, texts = captchas
+    recorder = Recorder()
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    recognizer.fit(images[:16], texts[:16]).set_callbacks(recorder)
+    for y, params in [
+        (["ab", "cd"] * 8, {"warm_start": True}),
+        (["ef", "gh"] * 8, {"warm_start": False, "lstm_units": 8, "image_height": 24}),
+    ]:
+        recognizer.set_params(**params).fit(images[:16], y)
+        one = recorder.fitted[-2]  # after the epoch; the last is after the fit
+        assert one.vocabulary_ == recognizer.vocabulary_
+        read = list(one.predict_confidence(images[:3]))
+        assert read == list(recognizer.predict_confidence(images[:3]))
+
+
+def test_what_a_hook_keeps_can_be_saved_and_learn_on(small):
+    recorder = Recorder()
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 2})
+    recognizer.set_callbacks(recorder, ProgressBar()).fit(*small)
+    kept = pickle.loads(pickle.dumps(recorder.fitted[0].set_callbacks()))
+    n_iter = kept.n_iter_
+    kept.set_params(warm_start=True, max_iter=1).fit(*small)
+    assert kept.partial_fit(*small).n_iter_ == n_iter + 2
+    assert recorder.fitted[1].partial_fit(*small).n_iter_ == 3  # its bar is long gone
 
 
 def test_scores_are_monitored_epoch_by_epoch(small):

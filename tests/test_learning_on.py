@@ -156,6 +156,48 @@ def test_what_cannot_change_is_named(learned, captchas, params, match, method):
     assert vars(learned) == before
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_shape_of_rows_cannot_change(quick, captchas, method):
+    rows = np.stack(captchas[0][:16]).reshape(16, -1)
+    recognizer = quick(rows, image_shape=(16, 48), warm_start=True)
+    recognizer.set_params(image_shape=(48, 16))
+    with pytest.raises(ValueError, match=r"image_shape=\(48, 16\) is not what"):
+        getattr(recognizer, method)(rows, captchas[1][:16])
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_destroyed_weights_are_nothing_to_go_on_from(learned, captchas, method):
+    learned.set_params(warm_start=True, max_iter=1)
+    with torch.no_grad():
+        learned.network_.head.bias[0] = float("nan")
+    with pytest.raises(ValueError, match="not finite: its training .* Fit anew"):
+        getattr(learned, method)(captchas[0][:16], captchas[1][:16])
+
+
+def test_a_background_may_be_a_list_or_a_tuple(quick, captchas):
+    recognizer = quick(background=(255, 255, 255), warm_start=True)
+    recognizer.set_params(background=[255, 255, 255])
+    assert recognizer.fit(captchas[0][:16], captchas[1][:16]).n_iter_ == 2
+
+
+def test_ctrl_c_at_once_leaves_what_could_read(learned, captchas, monkeypatch):
+    images, texts = captchas
+    before = list(learned.predict_confidence(images[:5]))
+    update, calls = _training.Trainer.update, iter(range(100))
+
+    def interrupt(*args):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return update(*args)
+
+    monkeypatch.setattr(_training.Trainer, "update", interrupt)
+    learned.set_params(warm_start=True)
+    with pytest.warns(UserWarning, match="Training was interrupted"):
+        learned.fit(images[:160], texts[:160])
+    assert list(learned.predict_confidence(images[:5])) == before
+    assert learned.converged_
+
+
 def test_labels_too_long_for_the_settled_width_are_named(learned, captchas):
     learned.set_params(warm_start=True)
     texts = ["0" * 12, *captchas[1][1:8]]
@@ -278,6 +320,33 @@ def test_fit_after_partial_fit_begins_anew(captchas, quick):
 def test_partial_fit_with_early_stopping_is_refused(captchas):
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
         CaptchaRecognizer(early_stopping=True).partial_fit(*captchas)
+
+
+def test_parameters_are_checked_in_each_call(learned, captchas):
+    learned.set_params(device=None)
+    with pytest.raises(ValueError, match="The 'device' parameter of CaptchaRecognizer"):
+        learned.partial_fit(captchas[0][:4], captchas[1][:4])
+
+
+def test_a_destroyed_step_does_not_cost_what_was_learned(captchas, monkeypatch):
+    images, texts = captchas
+    recognizer = CaptchaRecognizer(**TINY)
+    for _ in range(24):
+        recognizer.partial_fit(images[:160], texts[:160])
+    score = recognizer.score(images[160:], texts[160:])
+    update, calls = _training.Trainer.update, iter(range(1000))
+
+    def fail_once(trainer, *args):
+        loss = update(trainer, *args)
+        return float("nan") if next(calls) == 3 else loss
+
+    monkeypatch.setattr(_training.Trainer, "update", fail_once)
+    recognizer.partial_fit(images[:160], texts[:160])
+    assert recognizer.n_restarts_ == 1
+    assert recognizer.score(images[160:], texts[160:]) >= score - 0.3 > 0.2
+    recognizer.partial_fit(images[:160], texts[:160])
+    assert recognizer.n_restarts_ == 0
+    assert recognizer._trainer.schedule.learning_rate > 0.5  # warming up to the full
 
 
 def test_partial_fit_takes_a_single_image(learned, captchas):

@@ -312,3 +312,9 @@ def test_scorers_pickle(name):
     scorer = pickle.loads(pickle.dumps(SCORERS[name]))
     estimator = Echo(cut=True).fit(X, y)
     assert scorer(estimator, X, y) == SCORERS[name](estimator, X, y)
+
+
+def test_whole_floats_are_compared_as_integers():
+    assert exact_match_score(np.array([5.0, 12.0]), ["5", "12"]) == 1
+    with pytest.raises(TypeError, match=r"y_true\[1\]=np.float64\(2.5\) is float64"):
+        exact_match_score(np.array([5.0, 2.5]), ["5", "2"])
