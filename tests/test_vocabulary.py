@@ -152,3 +152,12 @@ def test_equality_hash_pickle_and_repr():
 def test_vocabulary_cannot_be_changed_through_its_attributes():
     with pytest.raises(AttributeError):
         Vocabulary("ab").characters = ("c",)
+
+
+def test_extend_keeps_the_indices_and_adds_the_rest_sorted():
+    vocabulary = Vocabulary("ca")
+    extended = vocabulary.extend(["dab", "eca"])
+    assert extended.characters == tuple(extended) == ("c", "a", "b", "d", "e")
+    assert list(extended.encode("ca")) == list(vocabulary.encode("ca"))
+    assert vocabulary.characters == ("c", "a")
+    assert vocabulary.extend(["ac"]) == vocabulary
