@@ -214,7 +214,21 @@ def measure(row, folder, part, seed):
         start = time.perf_counter()
         recognizer.fit(X_train, y_train)
         seconds = time.perf_counter() - start
+    start = time.perf_counter()
     y_pred = recognizer.predict(X_test)
+    reading = {"greedy": time.perf_counter() - start}
+    lengths = [len(text) for text in y_train]
+    recognizer.set_params(decoder="beam")
+    exact_match = {}
+    for name, length in {
+        "beam": None,
+        "beam_of_known_length": (min(lengths), max(lengths)),
+    }.items():
+        start = time.perf_counter()
+        read = recognizer.predict(X_test, length=length)
+        reading[name] = time.perf_counter() - start
+        exact_match[name] = exact_match_score(y_test, read)
+    recognizer.set_params(decoder="greedy")
     measured = {
         "part": part,
         "seed": seed,
@@ -228,6 +242,8 @@ def measure(row, folder, part, seed):
         "restarts": int(recognizer.n_restarts_),
         "seconds": round(seconds, 2),
         "converged": bool(recognizer.converged_),
+        "exact_match_by_decoder": exact_match,
+        "seconds_of_reading": {k: round(v, 2) for k, v in reading.items()},
     }
     if row.fold is not None:
         folded = [[row.fold(text) for text in texts] for texts in (y_test, y_pred)]

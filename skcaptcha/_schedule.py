@@ -12,8 +12,8 @@ _LEFT_PLATEAU = 0.6
 # CTC loss a symbol under which more steps at the full rate bring nothing.
 _LEARNED = 0.05
 # Updates at the full rate at the least, by which small sets learn to tell characters
-# apart that look alike.
-_LEAST_LEARNING = 700
+# apart that look alike; fewer where the network could read before.
+_LEAST_LEARNING, _LEAST_LEARNING_ON = 700, 400
 # Length of the annealing, as a share of the updates before it, and its least.
 _ANNEALING, LEAST_ANNEALING = 0.8, 400
 # Updates over which the learning rate rises at first.
@@ -42,7 +42,8 @@ class Schedule:
     updates_per_epoch : int
         Updates that one pass over the samples takes.
     aligned : bool, default=False
-        Whether the network can read already, so that no alignment is needed.
+        Whether the network can read already, so that no alignment is needed. A fit
+        that stays on the plateau all the same starts again with one.
     """
 
     def __init__(self, entropy, n_updates, updates_per_epoch, *, aligned=False):
@@ -113,7 +114,8 @@ class Schedule:
             stalled = self.update - self.progressed >= self.patience
             if stalled and not self.left_plateau and left > self.patience:
                 return self._restart()
-            enough = self.update - self.begun >= _LEAST_LEARNING
+            least = _LEAST_LEARNING_ON if self.aligned else _LEAST_LEARNING
+            enough = self.update - self.begun >= least
             if (enough and self.loss < _LEARNED) or left <= self._annealing_length():
                 self.anneal()
         return False
@@ -121,6 +123,7 @@ class Schedule:
     def _restart(self):
         self.n_restarts += 1
         self.patience *= 2
+        self.aligned &= self.left_plateau
         self._begin()
         return True
 

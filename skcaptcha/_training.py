@@ -310,7 +310,7 @@ def fit_network(
                 if enough and n_stale >= settings.n_iter_no_change:
                     schedule.anneal()
             result.n_restarts = schedule.n_restarts
-            result.converged = schedule.left_plateau or aligned
+            result.converged = schedule.left_plateau or schedule.aligned
             if tasks is not None:
                 result.stopped = tasks.end(trainer.network, result)
     except KeyboardInterrupt:
@@ -324,7 +324,7 @@ def fit_network(
     if best_weights is not None and (validation is not None or early):
         result.network.load_state_dict(best_weights)
     result.n_restarts = schedule.n_restarts
-    result.converged = schedule.left_plateau or aligned
+    result.converged = schedule.left_plateau or schedule.aligned
     if not result.interrupted:
         some = Samples(samples.images[:200], samples.targets[:200])
         share_right, result.blank_ratio = evaluate(result.network, some)

@@ -5,7 +5,6 @@ import copy
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
@@ -29,10 +28,12 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
         if mask is None:
             return super().forward(x)
         if self.training:
-            count = mask.sum() * x.shape[2]
             masked = x.float() * mask  # the sums need float32 also under autocast
-            mean = masked.sum(dim=(0, 2, 3)) / count  # (C,)
-            square = (masked * masked).sum(dim=(0, 2, 3)) / count
+            # Of all columns, padding as zeros; then of the images' own columns.
+            variance, mean = torch.var_mean(masked, dim=(0, 2, 3), correction=0)  # (C,)
+            share = x.shape[0] * x.shape[3] / mask.sum()
+            square = (variance + mean * mean) * share
+            mean = mean * share
             variance = (square - mean * mean).clamp(min=0)
             with torch.no_grad():
                 self.num_batches_tracked += 1
@@ -42,7 +43,10 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
             mean, variance = self.running_mean, self.running_var
         scale = (self.weight * torch.rsqrt(variance + self.eps))[None, :, None, None]
         shift = self.bias[None, :, None, None] - mean[None, :, None, None] * scale
-        return torch.addcmul(shift * mask, x.to(scale.dtype), scale * mask)
+        # In the layout of x, which the result takes over.
+        shift = (shift * mask).contiguous(memory_format=torch.channels_last)
+        scale = (scale * mask).contiguous(memory_format=torch.channels_last)
+        return torch.addcmul(shift, x.to(scale.dtype), scale)
 
 
 class ConvBlock(nn.Module):
@@ -59,10 +63,32 @@ class ConvBlock(nn.Module):
 
     def forward(self, x, mask):
         """Return the new map (N, C, H, W) and its mask."""
-        x = functional.max_pool2d(self.conv(x), self.pool)
+        x = functional.max_pool2d(self.conv(x), self.pool, ceil_mode=True)
         if mask is not None:
             mask = mask[..., :: self.pool[1]]
         return torch.relu(self.norm(x, mask)), mask
+
+
+class BidirectionalLSTM(nn.Module):
+    """LSTM over sequences of their own lengths, in both directions.
+
+    Two one-way LSTMs, the second over the reversed sequences: PyTorch's fast kernels
+    for the CPU take no packed sequences.
+    """
+
+    def __init__(self, n_features, units):
+        super().__init__()
+        self.ahead = nn.LSTM(n_features, units)
+        self.back = nn.LSTM(n_features, units)
+
+    def forward(self, x, lengths):
+        """Return the states (T, N, 2 * units) of `x` of shape (T, N, C)."""
+        steps = torch.arange(len(x), device=x.device)[:, None]
+        mirrored = lengths.to(x.device) - 1 - steps  # (T, N)
+        mirrored = torch.where(mirrored < 0, steps, mirrored)
+        rows = torch.arange(x.shape[1], device=x.device)
+        back = self.back(x[mirrored, rows])[0][mirrored, rows]
+        return torch.cat([self.ahead(x)[0], back], dim=2)
 
 
 class CRNN(nn.Module):
@@ -77,11 +103,10 @@ class CRNN(nn.Module):
         Number of output classes, the CTC blank included.
     in_channels : int
         1 for grey images, 3 for colour.
-    image_height : int
-        Height of the input in pixels.
     conv_channels : sequence of int
-        Output channels of each convolution block. The first two blocks halve the
-        width; each block halves the height as long as there is any.
+        Output channels of each convolution block. Each halves the height, rounded
+        up, the first two also the width; of what is left of the height the largest
+        value counts, so that images of any height yield as many features.
     lstm_units : int
         Units of each direction of each LSTM.
     lstm_layers : int
@@ -101,7 +126,6 @@ class CRNN(nn.Module):
         n_classes,
         *,
         in_channels,
-        image_height,
         conv_channels,
         lstm_units,
         lstm_layers,
@@ -110,17 +134,17 @@ class CRNN(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.frozen = False
-        blocks, height, channels = [], image_height, in_channels
+        blocks, channels = [], in_channels
         for position, out_channels in enumerate(conv_channels):
-            pool = (2 if height > 1 else 1, 2 if position < _N_TIME_POOLS else 1)
+            pool = (2, 2 if position < _N_TIME_POOLS else 1)
             blocks.append(ConvBlock(channels, out_channels, pool))
-            height, channels = height // pool[0], out_channels
+            channels = out_channels
         self.blocks = nn.ModuleList(blocks)
-        self.n_features = n_features = channels * height  # of each time step
+        self.n_features = n_features = channels  # of each time step
         self.auxiliary = nn.Linear(n_features, n_classes)
         self.lstms = nn.ModuleList()
         for _ in range(lstm_layers):
-            self.lstms.append(nn.LSTM(n_features, lstm_units, bidirectional=True))
+            self.lstms.append(BidirectionalLSTM(n_features, lstm_units))
             n_features = 2 * lstm_units
         self.head = nn.Linear(n_features, n_classes)
 
@@ -183,7 +207,7 @@ class CRNN(nn.Module):
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x, mask = block(x, mask)
-        x = x.flatten(1, 2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C * H')
+        x = x.amax(dim=2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C)
         x = self._drop(x, generator)
         if widths is None:
             lengths = torch.full((x.shape[1],), x.shape[0])
@@ -191,12 +215,7 @@ class CRNN(nn.Module):
             lengths = widths.cpu() // TIME_STRIDE
         features = x
         for lstm in self.lstms:
-            if widths is None:
-                y, _ = lstm(x)
-            else:
-                packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
-                y, _ = pad_packed_sequence(lstm(packed)[0], total_length=x.shape[0])
-            x = self._drop(y, generator)  # (T, N, 2 * units)
+            x = self._drop(lstm(x, lengths), generator)  # (T, N, 2 * units)
         logits = [self.head(x)]  # (T, N, K)
         if auxiliary and self.auxiliary is not None:
             logits.append(self.auxiliary(features))
@@ -212,7 +231,8 @@ class CRNN(nn.Module):
         """Set the mode; frozen blocks always evaluate, lest their norms move."""
         super().train(mode)
         for lstm in self.lstms:  # a copy for CUDA has them scattered over the memory
-            lstm.flatten_parameters()
+            lstm.ahead.flatten_parameters()
+            lstm.back.flatten_parameters()
         if self.frozen:
             self.blocks.eval()
         return self

@@ -19,6 +19,7 @@ from skcaptcha._batches import Samples
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
+from skcaptcha._pretrained import load_pretrained
 from skcaptcha._reading import find_texts, iterate_frames, make_search
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
@@ -74,13 +75,21 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Colour on which transparent images are composited: a name or hexadecimal
         code that Pillow knows, or three values from 0 to 255.
     conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
-        Output channels of each convolution block, at least two.
+        Output channels of each convolution block, at least two. Each block halves the
+        height; of what the last one leaves only the strongest answers count, so give
+        as many blocks as bring `image_height` down to one or two rows.
     lstm_units : int, default=128
         Units of each direction of each LSTM.
     lstm_layers : int, default=1
         Number of bidirectional LSTMs. 0 leaves the reading to the convolutions.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).
+    pretrained : bool or "auto", default="auto"
+        Whether training starts from weights that ship with the package, learned on
+        drawn images of digits and Latin letters, rather than from random ones. It
+        then takes fewer images and less time, also for other characters. "auto" does
+        so if `conv_channels`, `lstm_units` and `lstm_layers` are the default ones,
+        those of the weights.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
         turns it off, 1 is at most 6 degrees of rotation.
@@ -91,12 +100,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     weight_decay : float, default=0.01
         Decoupled weight decay, spared to biases and normalisation.
     max_iter : int or "auto", default="auto"
-        Largest number of epochs. "auto" is 20, or as many as 2500 updates take.
+        Largest number of epochs. "auto" is 20; more where these are less than 2500
+        updates, and fewer, but at least 5, where they are more than 20000.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
         grows. Without it the training loss decides, and the last weights are kept.
-        "auto" holds out from 1000 samples on.
+        "auto" holds out from 5000 samples on, and at most 500 of them.
     validation_fraction : float, default=0.1
         Share of the samples to hold out, in (0, 1). Only used with early stopping.
     n_iter_no_change : int, default=10
@@ -110,9 +120,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Characters that are new in the labels are added, with weights of their own;
         how images are resized stays as it was.
     freeze_convolutions : bool, default=False
-        Whether the convolutions stay as they are while the rest learns on, with
-        ``warm_start=True`` or in `partial_fit`. That takes half the time and reads
-        less well than learning on with all.
+        Whether the convolutions stay as they are while the rest learns, the
+        pretrained ones or, with ``warm_start=True`` or in `partial_fit`, those of the
+        earlier fit. That takes half the time and reads less well than learning with
+        all.
     decoder : {"greedy", "beam"}, default="greedy"
         How texts are found: the best path, or a prefix beam search, which is slower
         and sums over the paths of a text.
@@ -230,6 +241,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         "lstm_units": [Interval(Integral, 1, None, closed="left")],
         "lstm_layers": [Interval(Integral, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "pretrained": ["boolean", StrOptions({"auto"})],
         "augmentation": [Interval(Real, 0, 5, closed="both")],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
@@ -264,6 +276,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         lstm_units=128,
         lstm_layers=1,
         dropout=0.3,
+        pretrained="auto",
         augmentation=1.0,
         batch_size="auto",
         learning_rate_init=3e-3,
@@ -291,6 +304,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         self.lstm_units = lstm_units
         self.lstm_layers = lstm_layers
         self.dropout = dropout
+        self.pretrained = pretrained
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
@@ -555,12 +569,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
         if going_on:
             self._check_unchanged(conv_channels)
-        elif self.freeze_convolutions:
-            raise ValueError(
-                "freeze_convolutions=True needs convolutions that have learned "
-                "something: fit with freeze_convolutions=False first, then set it and "
-                "go on with warm_start=True or `partial_fit`."
-            )
         items, texts = self._check_data(X, y, going_on, least=1 if incremental else 2)
         vocabulary, samples = self._read_samples(items, texts, going_on)
         if not is_table(X):
@@ -572,7 +580,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         shape = {
             "n_classes": vocabulary.n_classes,
             "in_channels": 3 if self.color_mode_ == "rgb" else 1,
-            "image_height": self.image_height_,
             "conv_channels": conv_channels,
             "lstm_units": self.lstm_units,
             "lstm_layers": self.lstm_layers,
@@ -592,14 +599,16 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             earlier=self.loss_curve_ if going_on else [],
         )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
+        generator = _make_generator(rng)
+        start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
         result = fit_network(
             shape,
             training,
             validation,
             settings,
-            _make_generator(rng),
-            start=self.network_ if going_on else None,
-            aligned=going_on and self.converged_,
+            generator,
+            start=start,
+            aligned=aligned,
             tasks=tasks,
         )
         vars(self).update(tasks.attributes(result.network, result))
@@ -640,16 +649,40 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         ]
         return vocabulary, Samples(prepared, targets)
 
+    def _choose_start(self, shape, vocabulary, generator, going_on):
+        """Return the network to train on, None for a new one, and whether it reads."""
+        if going_on:
+            return self.network_, self.converged_
+        start = None
+        if self.pretrained:
+            start = load_pretrained(shape, vocabulary, generator)
+        if start is None and self.pretrained not in ("auto", False):
+            raise ValueError(
+                f"pretrained={self.pretrained!r} needs the default conv_channels, "
+                "lstm_units and lstm_layers, which are those of the weights; leave "
+                "these parameters out, or set pretrained='auto'."
+            )
+        if start is None and self.freeze_convolutions:
+            raise ValueError(
+                "freeze_convolutions=True needs convolutions that have learned "
+                "something: leave the parameters of the network at their defaults and "
+                "`pretrained` at 'auto', or fit with freeze_convolutions=False first, "
+                "then set it and go on with warm_start=True or `partial_fit`."
+            )
+        return start, start is not None
+
     def _fit_epoch(self, shape, vocabulary, samples, device, rng, going_on):
         settings = self._make_settings(len(samples), device)
+        generator = _make_generator(rng)
+        start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
         trainer, loss = fit_epoch(
             copy.deepcopy(getattr(self, "_trainer", None)),
             shape,
             samples,
             settings,
-            _make_generator(rng),
-            start=self.network_ if going_on else None,
-            aligned=going_on and self.converged_,
+            generator,
+            start=start,
+            aligned=aligned,
         )
         self._trainer, self._network_shape = trainer, shape
         self.vocabulary_ = vocabulary
@@ -758,10 +791,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     def _split(self, samples, rng):
         n = len(samples)
-        hold_out = n >= 1000 if self.early_stopping == "auto" else self.early_stopping
+        n_held_out = max(1, round(self.validation_fraction * n))
+        hold_out = self.early_stopping
+        if hold_out == "auto":
+            hold_out, n_held_out = n >= 5000, min(n_held_out, 500)
         if not hold_out:
             return samples, None
-        n_held_out = max(1, round(self.validation_fraction * n))
         if n - n_held_out < 2:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r} of {n} samples "
@@ -783,7 +818,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if batch_size == "auto":
             batch_size = 8 if n_samples < 2000 else 16
         if max_iter == "auto":
-            max_iter = max(20, math.ceil(2500 / math.ceil(n_samples / batch_size)))
+            updates = math.ceil(n_samples / batch_size)  # of an epoch
+            few, many = math.ceil(2500 / updates), math.ceil(20_000 / updates)
+            max_iter = max(few, min(20, many), 5)
         return TrainingSettings(
             batch_size=batch_size,
             learning_rate_init=self.learning_rate_init,

@@ -314,3 +314,125 @@ def test_a_search_decodes_fewer_files_where_it_is_told_to(load, tmp_path):
     assert counts == sorted(counts, reverse=True)
     assert len(set(counts)) == 4
     assert entry["target"] == "met"  # the same scores each way
+
+
+# Ablation
+
+
+@pytest.fixture
+def ablation(load):
+    return load("ablation")
+
+
+def test_ablation_changes_parameters_to_values_that_are_allowed(ablation):
+    for params in ablation.VARIANTS.values():
+        ablation.CaptchaRecognizer(**params)._validate_params()
+
+
+def test_ablation_validates_on_training_data_of_accuracy(ablation):
+    def split(folder, part, seed):
+        return range(20), range(20, 30), [*"abcdefghijklmnopqrst"], [*"uvwxyzABCD"]
+
+    again = ablation.split_training_data(split, 12, 5)
+    X_train, X_val, y_train, y_val = again(None, 0)
+    assert (len(X_train), len(X_val)) == (12, 5)
+    assert len({*X_train, *X_val}) == 17 and max(*X_train, *X_val) < 20
+    assert y_train + y_val == [chr(ord("a") + x) for x in X_train + X_val]
+    assert again(None, 0)[1] == X_val != again(None, 1)[1]
+
+
+def test_ablation_compares_seed_by_seed(ablation):
+    def fit(variant, seed, exact_match, converged=True):
+        return {
+            "variant": variant,
+            "seed": seed,
+            "exact_match": exact_match,
+            "converged": converged,
+        }
+
+    fits = [fit("defaults", seed, score) for seed, score in enumerate((0.9, 1, 0.2))]
+    fits += [fit("no LSTM", 0, 0.86), fit("no LSTM", 1, 0.98, converged=False)]
+    fits += [fit("in grey", 1, 1.0), fit("no dropout", 7, 0.5)]
+    assert ablation.format_variant(fits, "defaults") == "0.700"
+    assert (
+        ablation.format_variant(fits, "no LSTM") == "0.920 (-3.0), 1 of 2 not converged"
+    )
+    assert ablation.format_variant(fits, "in grey") == "1.000 (+0.0)"
+    assert ablation.format_variant(fits, "no dropout") == "0.500"  # with no partner
+    assert ablation.format_variant(fits, "no augmentation") == "–"
+    again = ablation.replace_fit(fits, fit("no LSTM", 0, 0.5))
+    assert len(again) == len(fits) and fit("no LSTM", 0, 0.5) in again
+
+
+@pytest.fixture
+def small_ablation(ablation, monkeypatch, tmp_path):
+    """Arguments that run a tiny data set for one epoch, and the file of results."""
+
+    def split(folder, seed):
+        X, y = make_captchas(12, length=(1, 2), random_state=seed)
+        return X[4:], X[:4], y[4:], y[:4]
+
+    tiny = partial(
+        ablation.CaptchaRecognizer, max_iter=1, conv_channels=(8, 16), pretrained=False
+    )
+    monkeypatch.setattr(ablation, "CaptchaRecognizer", tiny)
+    monkeypatch.setattr(
+        ablation, "DATA_SETS", {"tiny": ablation.DataSet(split, "8 and 4")}
+    )
+    monkeypatch.setattr(ablation.records, "find_commit", lambda script: "a")
+    output = tmp_path / "ablation.json"
+    return ["tiny", "--output", str(output), "--threads", "1"], output
+
+
+def test_ablation_is_measured_fit_by_fit(ablation, small_ablation, capsys):
+    arguments, output = small_ablation
+    variants = ["--variants", "defaults", "no LSTM"]
+    assert ablation.main([*arguments, *variants, "--seeds", "0", "1"]) == 0
+    entry = json.loads(output.read_text())["tiny"]
+    assert [(fit["variant"], fit["seed"]) for fit in entry["fits"]] == [
+        ("defaults", 0),
+        ("defaults", 1),
+        ("no LSTM", 0),
+        ("no LSTM", 1),
+    ]
+    for fit in entry["fits"]:
+        assert (fit["n_train"], fit["n_val"], fit["epochs"]) == (8, 4, 1)
+        assert fit["converged"] is False and fit["seconds"] > 0
+        assert ("decoders" in fit) == (fit["variant"] == "defaults")
+    assert entry["fits"][-1]["changed"] == {"lstm_layers": 0}
+    assert list(entry["fits"][0]["decoders"]) == list(ablation.DECODERS)
+    assert capsys.readouterr().out.count("NOT CONVERGED") == 4
+    # The same commit adds to what it measured.
+    ablation.main([*arguments, "--variants", "in grey", "--seeds", "0"])
+    assert len(json.loads(output.read_text())["tiny"]["fits"]) == 5
+    capsys.readouterr()
+    assert ablation.main(["--output", str(output), "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| exact match | `tiny` |"
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        "| defaults",
+        "| no LSTM",
+        "| in grey",
+    ]
+    assert lines[-1].startswith("- `tiny`: 8 and 4; 2 seeds; ")
+
+
+@pytest.mark.parametrize("commit", ["b", "a with changes", None])
+def test_ablation_of_other_code_is_not_mixed(
+    ablation, small_ablation, monkeypatch, commit
+):
+    arguments, output = small_ablation
+    arguments = [*arguments, "--variants", "defaults", "--seeds"]
+    ablation.main([*arguments, "2"])
+    monkeypatch.setattr(ablation.records, "find_commit", lambda script: commit)
+    ablation.main([*arguments, "3"])
+    (fit,) = json.loads(output.read_text())["tiny"]["fits"]
+    assert fit["seed"] == 3
+
+
+def test_ablation_refuses_a_variant_it_does_not_know(ablation, small_ablation, capsys):
+    arguments, output = small_ablation
+    with pytest.raises(SystemExit, match="2"):
+        ablation.main([*arguments, "--variants", "no ink"])
+    assert "invalid choice: 'no ink'" in capsys.readouterr().err
+    assert not output.exists()

@@ -3,14 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skcaptcha._batches import pad_images
-from skcaptcha.network import CRNN, TIME_STRIDE, build_network, standardize
+from skcaptcha.network import (
+    CRNN,
+    TIME_STRIDE,
+    BidirectionalLSTM,
+    build_network,
+    standardize,
+)
 
 SHAPE = {
     "n_classes": 5,
     "in_channels": 1,
-    "image_height": 16,
     "conv_channels": (4, 8, 8),
     "lstm_units": 6,
     "lstm_layers": 1,
@@ -27,23 +34,22 @@ def random_images(widths, height=16, channels=1, seed=0):
     return [rng.integers(0, 256, (height, w, channels), dtype=np.uint8) for w in widths]
 
 
+@pytest.mark.parametrize("height", [8, 9, 32, 50])
 @pytest.mark.parametrize(
     "changes",
     [
         {},
         {"in_channels": 3},
-        {"image_height": 50},
-        {"image_height": 9},
         {"lstm_layers": 0},
         {"lstm_layers": 2},
         {"conv_channels": (4, 4)},
         {"conv_channels": (4, 4, 4, 4, 4, 4, 4)},
     ],
 )
-def test_output_is_log_probabilities_for_each_time_step(changes):
+def test_output_is_log_probabilities_for_each_time_step(changes, height):
     shape = {**SHAPE, **changes}
     network = make(**changes).eval()
-    images = random_images([24, 24], shape["image_height"], shape["in_channels"])
+    images = random_images([24, 24], height, shape["in_channels"])
     log_probs, lengths = network(*pad_images(images, "cpu"))
     assert log_probs.shape == (24 // TIME_STRIDE, 2, 5)
     assert lengths.tolist() == [6, 6]
@@ -129,9 +135,24 @@ def test_building_is_reproducible_and_follows_the_generator():
 
 
 def test_forget_gates_begin_open():
-    lstm = make().lstms[0]
-    assert (lstm.bias_ih_l0[6:12] + lstm.bias_hh_l0[6:12]).tolist() == [1.0] * 6
-    assert lstm.bias_ih_l0[:6].abs().max() == 0
+    for lstm in make().lstms[0].children():
+        assert (lstm.bias_ih_l0[6:12] + lstm.bias_hh_l0[6:12]).tolist() == [1.0] * 6
+        assert lstm.bias_ih_l0[:6].abs().max() == 0
+
+
+def test_lstm_is_that_of_pytorch_on_packed_sequences():
+    ours = BidirectionalLSTM(3, 4)
+    theirs = nn.LSTM(3, 4, bidirectional=True)
+    with torch.no_grad():
+        for lstm, suffix in ((ours.ahead, ""), (ours.back, "_reverse")):
+            for name, value in lstm.named_parameters():
+                getattr(theirs, name + suffix).copy_(value)
+    x, lengths = torch.randn(7, 3, 3), torch.tensor([2, 7, 1])
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(theirs(packed)[0])
+    y = ours(x, lengths)
+    for i, length in enumerate(lengths):
+        torch.testing.assert_close(y[:length, i], expected[:length, i])
 
 
 def test_dropout_draws_from_the_generator_and_only_while_training():
@@ -154,7 +175,7 @@ def test_auxiliary_output_comes_from_the_convolutions_alone():
     _, auxiliary, _ = network(batch, widths, auxiliary=True)
     assert auxiliary.shape == (8, 2, 5)
     with torch.no_grad():
-        network.lstms[0].weight_hh_l0.zero_()
+        network.lstms[0].ahead.weight_hh_l0.zero_()
     assert torch.equal(auxiliary, network(batch, widths, auxiliary=True)[1])
 
 

@@ -27,7 +27,6 @@ from skcaptcha.network import build_network
 SHAPE = {
     "n_classes": 3,
     "in_channels": 1,
-    "image_height": 8,
     "conv_channels": (4, 8),
     "lstm_units": 4,
     "lstm_layers": 1,
@@ -261,7 +260,11 @@ def test_weight_decay_spares_biases_and_norms():
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
     assert all("weight" in names[id(p)] for p in decayed["params"])
     spared_names = {names[id(p)] for p in spared["params"]}
-    assert {"blocks.0.norm.weight", "head.bias", "lstms.0.bias_ih_l0"} <= spared_names
+    assert {
+        "blocks.0.norm.weight",
+        "head.bias",
+        "lstms.0.ahead.bias_ih_l0",
+    } <= spared_names
 
 
 def test_best_weights_are_restored(monkeypatch):

@@ -29,6 +29,7 @@ def make_captchas(
     rotation=15,
     warp=0.04,
     overlap=0.15,
+    spacing=0,
     size_jitter=0.15,
     lines=2,
     dots=30,
@@ -68,6 +69,8 @@ def make_captchas(
     overlap : float, default=0.15
         Largest share of a character that its neighbour may cover; at most 0.75.
         At 0 a gap is left between any two.
+    spacing : float, default=0
+        Room added between any two characters, as a share of the font size; at most 2.
     size_jitter : float, default=0.15
         Largest share by which a character is bigger or smaller, and set higher or
         lower, than it should be; at most 0.5.
@@ -115,6 +118,7 @@ def make_captchas(
         ("rotation", rotation, Real, 180),
         ("warp", warp, Real, 0.25),
         ("overlap", overlap, Real, 0.75),
+        ("spacing", spacing, Real, 2),
         ("size_jitter", size_jitter, Real, 0.5),
         ("lines", lines, Integral, None),
         ("dots", dots, Integral, None),
@@ -150,7 +154,14 @@ def make_captchas(
         amplitude = warp * height
         margin = int(np.ceil(amplitude)) + 2
         glyphs, image_width = _set_text(
-            text, typecase, rng, height, width, margin, rotation, overlap, size_jitter
+            text,
+            typecase,
+            rng,
+            (height, width),
+            margin,
+            rotation,
+            (overlap, spacing),
+            size_jitter,
         )
         paper = _make_paper((height, image_width), gradient, color, rng)
         canvas = Image.fromarray(paper)
@@ -204,15 +215,13 @@ class _Typecase:
         return self._glyphs[key]
 
 
-def _set_text(
-    text, typecase, rng, height, width, margin, rotation, overlap, size_jitter
-):
+def _set_text(text, typecase, rng, size, margin, rotation, spread, size_jitter):
     """Choose where each glyph goes, and how large; return them and the width."""
-    n = len(text)
+    n, (height, width), (overlap, spacing) = len(text), size, spread
     angles = rng.uniform(-rotation, rotation, n)
     scales = 1 + rng.uniform(-size_jitter, size_jitter, n)
     lifts = rng.uniform(-size_jitter, size_jitter, n) / 2  # ems
-    gaps = rng.uniform(0.02, 0.15, n - 1)  # ems
+    gaps = rng.uniform(0.02, 0.15, n - 1) + spacing  # ems
     covers = rng.uniform(0, overlap, n - 1)  # of the narrower neighbour
     em = height * rng.uniform(0.7, 0.85)
     while em >= SMALLEST_FONT:

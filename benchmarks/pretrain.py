@@ -1,0 +1,308 @@
+"""Make the pretrained weights that fits start from, out of drawn images alone.
+
+Images of `make_captchas` in many styles, each with fonts, size, hardness and harm of
+its own, teach one network digits and Latin letters. Needs the fonts that
+`requirements-pretrain.txt` beside this file pins. The same seed on the same machine
+with one thread gives the same file.
+"""
+
+import argparse
+import io
+import math
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFilter
+from safetensors.numpy import save_file
+
+from skcaptcha._batches import Samples, make_batches
+from skcaptcha._losses import symbol_entropy
+from skcaptcha._schedule import Schedule
+from skcaptcha._sizing import prepare_image
+from skcaptcha._training import Trainer, TrainingSettings, evaluate
+from skcaptcha.datasets import make_captchas
+from skcaptcha.vocabulary import Vocabulary
+
+DIGITS = "0123456789"
+LOWER = "abcdefghijklmnopqrstuvwxyz"
+UPPER = LOWER.upper()
+CHARACTERS = DIGITS + LOWER + UPPER
+VOCABULARIES = [CHARACTERS] * 4 + [DIGITS + LOWER] * 3 + [DIGITS + UPPER] * 2 + [DIGITS]
+# Heights at which the network reads, each as likely as it stands here.
+HEIGHTS = [32] * 8 + [40, 48]
+IMAGES_PER_STYLE = 48
+SHAPE = {
+    "n_classes": len(CHARACTERS) + 1,
+    "in_channels": 3,
+    "conv_channels": (24, 48, 96, 128, 128),
+    "lstm_units": 128,
+    "lstm_layers": 1,
+    "dropout": 0.1,
+}
+FONT_FAMILIES = {  # package: beginnings of the file names
+    "matplotlib": ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmr10", "cmss10"),
+    "font_amatic_sc": ("AmaticSC",),
+    "font_caladea": ("Caladea",),
+    "font_fredoka_one": ("Fredoka",),
+    "font_hanken_grotesk": ("HankenGrotesk-Regular", "HankenGrotesk-BoldItalic"),
+    "font_intuitive": ("Intuitive",),
+    "font_lato": ("Lato-Thin", "Lato-Regular", "Lato-Italic", "Lato-Black"),
+    "font_manrope": ("Manrope-Medium", "Manrope-ExtraBold"),
+    "font_roboto": ("Roboto-Light", "Roboto-Regular", "Roboto-Bold", "Roboto-Italic"),
+    "font_source_sans_pro": (
+        "SourceSansPro-Regular.ttf",
+        "SourceSansPro-It.ttf",
+        "SourceSansPro-Black.ttf",
+    ),
+    "font_source_serif_pro": (
+        "SourceSerifPro-Regular.ttf",
+        "SourceSerifPro-It.ttf",
+        "SourceSerifPro-Bold.ttf",
+    ),
+}
+
+
+@cache
+def find_fonts():
+    """Return the paths of the fonts, in an order that is always the same."""
+    paths = []
+    for package, beginnings in FONT_FAMILIES.items():
+        spec = find_spec(package)
+        if spec is None:
+            raise SystemExit(
+                f"{package} is not installed; "
+                "pip install -r benchmarks/requirements-pretrain.txt"
+            )
+        files = Path(spec.submodule_search_locations[0]).rglob("*.[to]tf")
+        paths += sorted(p for p in files if p.name.startswith(beginnings))
+    # "Display" files lack most letters.
+    return [str(path) for path in paths if "Display" not in path.name]
+
+
+def draw_style(rng):
+    """Choose how hard a set of images is, and how it looks."""
+    height = int(rng.integers(28, 73))
+    longest = int(rng.integers(3, 9))
+    shortest = int(rng.integers(3, longest, endpoint=True))
+    spacing = rng.uniform(0, 1) if rng.random() < 0.2 else 0
+    width = None
+    if rng.random() < 0.7:
+        width = int(height * ((rng.uniform(0.45, 0.85) + spacing) * longest + 0.5))
+    fonts = find_fonts()
+    chosen = rng.choice(len(fonts), size=rng.integers(1, 5), replace=False)
+    hard = rng.uniform(0, 1.3)
+    return {
+        "vocabulary": VOCABULARIES[rng.integers(len(VOCABULARIES))],
+        "length": (shortest, longest),
+        "size": (height, width),
+        "color": bool(rng.random() < 0.5),
+        "fonts": [fonts[i] for i in chosen],
+        "rotation": hard * rng.uniform(0, 35),
+        "warp": min(0.1, hard * rng.uniform(0, 0.08)),
+        "overlap": hard * rng.uniform(0, 0.3),
+        "spacing": spacing,
+        "size_jitter": hard * rng.uniform(0, 0.3),
+        "lines": int(rng.integers(0, 5)),
+        "dots": int(rng.integers(0, 60)),
+        "gradient": rng.uniform(0, 0.6),
+        "noise": rng.uniform(0, 20) * (rng.random() < 0.7),
+    }
+
+
+def draw_harm(rng):
+    """Choose what is done to all images of a set once they are drawn."""
+    return {
+        "margin": rng.uniform(0, 0.7) if rng.random() < 0.3 else 0,
+        "weight": rng.choice([-1, 0, 0, 0, 0, 0, 0, 1]),
+        "mosaic": rng.random() < 0.05,
+        "strokes": int(rng.integers(1, 8)) if rng.random() < 0.3 else 0,
+        "stroke_ink": None if rng.random() < 0.5 else int(rng.integers(0, 256)),
+        "blur": rng.uniform(0.3, 1.1) if rng.random() < 0.3 else 0,
+        "jpeg": int(rng.integers(25, 90)) if rng.random() < 0.25 else 0,
+        "invert": rng.random() < 0.2,
+        "channels": rng.permutation(3),
+    }
+
+
+def harm(image, how, rng):
+    """Return the image as a worse camera, printer or programmer would have made it."""
+    if image.ndim == 2:
+        image = np.stack([image] * 3, axis=2)
+    if how["margin"]:
+        top, bottom, left, right = (
+            rng.uniform(0, how["margin"], 4) * image.shape[0]
+        ).astype(int)
+        paper = np.median(image, axis=(0, 1))
+        padded = np.empty(
+            (image.shape[0] + top + bottom, image.shape[1] + left + right, 3), np.uint8
+        )
+        padded[:] = paper
+        padded[top : top + image.shape[0], left : left + image.shape[1]] = image
+        image = padded
+    picture = Image.fromarray(image)
+    if how["weight"]:  # bolder or lighter
+        grow = ImageFilter.MinFilter if how["weight"] > 0 else ImageFilter.MaxFilter
+        picture = picture.filter(grow(3))
+    if how["mosaic"]:
+        small = picture.resize([max(1, side // 2) for side in picture.size], Image.BOX)
+        picture = small.resize(picture.size, Image.NEAREST)
+    pen = ImageDraw.Draw(picture)
+    for _ in range(how["strokes"]):
+        ends = rng.uniform([0, 0, 0, 0], [*picture.size, *picture.size]).tolist()
+        ink = how["stroke_ink"]
+        ink = (0, 0, 0) if ink is None else tuple(rng.integers(0, ink + 1, 3).tolist())
+        pen.line(ends, fill=ink, width=int(rng.integers(1, 3)))
+    if how["blur"]:
+        picture = picture.filter(ImageFilter.GaussianBlur(how["blur"]))
+    if how["jpeg"]:
+        coded = io.BytesIO()
+        picture.save(coded, "JPEG", quality=how["jpeg"])
+        picture = Image.open(coded)
+    image = np.asarray(picture)
+    if how["invert"]:
+        image = 255 - image
+    return image[:, :, how["channels"]]
+
+
+def draw_set(seed):
+    """Draw the images of one style; return the height and the samples."""
+    rng = np.random.default_rng(seed)
+    style = draw_style(rng)
+    while True:
+        try:
+            images, texts = make_captchas(
+                IMAGES_PER_STYLE, random_state=int(rng.integers(2**31)), **style
+            )
+            break
+        except ValueError:  # the fonts lack letters, or the text has no room
+            style = draw_style(rng)
+    how = draw_harm(rng)
+    height = int(rng.choice(HEIGHTS))
+    steps = np.median([i.shape[1] / i.shape[0] for i in images]) * height / 4
+    needed = 3 * np.median([len(text) for text in texts]) / steps
+    stretch = max(1.0, min(needed, 4)) * rng.choice([1, 1, 1.25])
+    images = [
+        prepare_image(
+            harm(image, how, rng),
+            height=height,
+            stretch=stretch,
+            color_mode="rgb",
+            name="image",
+        )
+        for image in images
+    ]
+    vocabulary = Vocabulary(CHARACTERS)
+    return height, Samples(images, [vocabulary.encode(text) for text in texts])
+
+
+def draw_sets(seed, n_sets, jobs):
+    """Return a dict from height to samples."""
+    seeds = np.random.SeedSequence(seed).spawn(n_sets)
+    sets = {}
+    with ProcessPoolExecutor(jobs) as pool:
+        for height, drawn in pool.map(draw_set, seeds, chunksize=4):
+            samples = sets.setdefault(height, Samples([], []))
+            samples.images += drawn.images
+            samples.targets += drawn.targets
+    return dict(sorted(sets.items()))
+
+
+def train(sets, held_out, n_updates, batch_size, seed, save_path):
+    """Learn to read the sets; return the network."""
+    settings = TrainingSettings(
+        batch_size=batch_size,
+        learning_rate_init=3e-3,
+        weight_decay=0.01,
+        max_iter=1,
+        n_iter_no_change=1,
+        tol=0.0,
+        augmentation=1.0,
+        freeze_convolutions=False,
+        device=torch.device("cpu"),
+        verbose=False,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    targets = [target for samples in sets.values() for target in samples.targets]
+    schedule = Schedule(symbol_entropy(targets), n_updates, 10**9)
+    trainer = Trainer(SHAPE, settings, schedule, generator)
+    begun = time.perf_counter()
+    losses = []
+    while not schedule.finished:
+        batches = [
+            (height, positions)
+            for height, samples in sets.items()
+            for positions in make_batches(
+                [image.shape[1] for image in samples.images], batch_size, generator
+            )
+        ]
+        for k in torch.randperm(len(batches), generator=generator).tolist():
+            height, positions = batches[k]
+            samples = sets[height]
+            loss = trainer.update(
+                [samples.images[i] for i in positions],
+                [samples.targets[i] for i in positions],
+            )
+            losses.append(loss)
+            if schedule.step(loss):
+                trainer.begin()
+            if schedule.finished:
+                break
+            if schedule.update % 1000 == 0:
+                match = {
+                    h: round(evaluate(trainer.network, samples)[0], 3)
+                    for h, samples in held_out.items()
+                }
+                print(
+                    f"{schedule.update:6d} updates {time.perf_counter() - begun:6.0f} s"
+                    f" {schedule.stage:10s} loss {np.mean(losses[-1000:]):.3f} "
+                    f"exact match on other styles, by height: {match}",
+                    flush=True,
+                )
+                save(trainer.network, save_path.with_suffix(".part"))
+    return trainer.network.eval()
+
+
+def save(network, path):
+    """Write the weights, without the auxiliary head, in half precision."""
+    arrays = {
+        name: tensor.numpy().astype(np.float16)
+        for name, tensor in network.state_dict().items()
+        if not name.startswith("auxiliary") and not name.endswith("num_batches_tracked")
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    save_file(arrays, path, metadata={"characters": CHARACTERS})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
+    parser.add_argument("--images", type=int, default=45_000, help="drawn, about")
+    parser.add_argument("--updates", type=int, default=12_000)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    n_sets = math.ceil(args.images / IMAGES_PER_STYLE)
+    sets = draw_sets(args.seed, n_sets, args.jobs)
+    held_out = draw_sets(args.seed + 1, 20, args.jobs)
+    for height, samples in sets.items():
+        print(f"{len(samples)} images read at a height of {height}", flush=True)
+    network = train(
+        sets, held_out, args.updates, args.batch_size, args.seed, args.output
+    )
+    for height, samples in held_out.items():
+        match, _ = evaluate(network, samples)
+        print(f"height {height}: exact match {match:.3f} on styles not trained on")
+    save(network, args.output)
+    print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
