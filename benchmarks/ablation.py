@@ -181,7 +181,8 @@ def run_row(name, variants, seeds, data, output):
     entry = {**records.describe_run(__file__), "split": data_set.words}
     parameters = CaptchaRecognizer().get_params()
     del parameters["random_state"]  # the seed
-    entry |= {"parameters": parameters, "fits": find_kept_fits(output, name, entry)}
+    kept = records.read_kept(output, name, entry, also=("split",)).get("fits", [])
+    entry |= {"parameters": parameters, "fits": kept}
     print(f"{name}: {data_set.words}")
     print(f"  {'variant':30}  seed  exact match     CER  epochs  seconds")
     with tempfile.TemporaryDirectory() as folder:
@@ -201,17 +202,6 @@ def run_row(name, variants, seeds, data, output):
                     flush=True,
                 )
     return entry
-
-
-def find_kept_fits(output, name, entry):
-    """Return the fits in the file, if the same commit measured them alike."""
-    earlier = records.read_entries(output).get(name, {})
-    if str(entry["commit"]).endswith(("None", "with changes")):
-        return []
-    same = ("commit", "machine", "versions", "split")
-    if any(earlier.get(key) != entry[key] for key in same):
-        return []
-    return earlier["fits"]
 
 
 def replace_fit(fits, measured):

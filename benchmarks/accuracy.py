@@ -256,7 +256,11 @@ def measure(row, folder, part, seed):
 def run_row(name, parts, seeds, data, output):
     """Run the fits of one row, saving after each; return the row's entry."""
     row = ROWS[name]
-    entry = {**records.describe_run(__file__), "protocol": row.protocol, "fits": []}
+    entry = {**records.describe_run(__file__), "protocol": row.protocol}
+    kept = records.read_kept(output, name, entry, also=("protocol",)).get("fits", [])
+    entry["fits"] = [
+        fit for fit in kept if fit["part"] not in parts or fit["seed"] not in seeds
+    ]
     print(f"{name}: {row.protocol}")
     print(
         "  part                seed  exact match (95 %)    CER     edits   epochs"
@@ -268,6 +272,9 @@ def run_row(name, parts, seeds, data, output):
         for part, seed in product(parts, seeds):
             measured, entry["parameters"] = measure(row, Path(folder), part, seed)
             entry["fits"].append(measured)
+            entry["fits"].sort(
+                key=lambda fit: (row.parts.index(fit["part"]), fit["seed"])
+            )
             records.save_entry(output, name, entry)
             low, high = find_interval([measured])
             folded = measured.get("exact_match_folded")

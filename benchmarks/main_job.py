@@ -157,13 +157,9 @@ def run_row(name, seeds, data, output):
 
 
 def find_kept_seeds(output, name, entry, seeds):
-    """Return what the file holds of other seeds, if the same commit measured them."""
-    earlier = records.read_entries(output).get(name, {})
-    if str(entry["commit"]).endswith(("None", "with changes")):
-        return []
-    if any(earlier.get(key) != entry[key] for key in ("commit", "machine", "versions")):
-        return []
-    return [one for one in earlier["seeds"] if one["seed"] not in seeds]
+    """Return what the file holds of other seeds, measured alike."""
+    earlier = records.read_kept(output, name, entry)
+    return [one for one in earlier.get("seeds", []) if one["seed"] not in seeds]
 
 
 def judge(row, measured):

@@ -114,7 +114,10 @@ def describe_run(script):
 
 
 def find_commit(script):
-    """Return the commit of the code that is measured, None outside a repository."""
+    """Return the last commit of the code that is measured, None outside a repository.
+
+    Commits of other files, documentation say, leave it as it is.
+    """
 
     def git(*arguments):
         return subprocess.run(
@@ -122,8 +125,9 @@ def find_commit(script):
         ).stdout.strip()
 
     try:
-        commit = git("rev-parse", "--verify", "HEAD")
-        changed = git("status", "--porcelain", "skcaptcha", str(script))
+        code = "skcaptcha", str(script)
+        commit = git("log", "-1", "--format=%H", "--", *code) or None
+        changed = git("status", "--porcelain", "--", *code)
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit} with changes" if changed else commit
@@ -141,6 +145,20 @@ def find_processor():
 
 def read_entries(path):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def read_kept(path, name, entry, also=()):
+    """Return the earlier entry of a row if its measurements stand beside those of now.
+
+    They do if the same code, without changes since its commit, made them on the same
+    machine with the same versions, and where they have the same values of `also`;
+    otherwise the answer is an empty dict.
+    """
+    earlier = read_entries(path).get(name, {})
+    same = ("commit", "machine", "versions", *also)
+    if str(entry["commit"]).endswith(("None", "with changes")):
+        return {}
+    return earlier if all(earlier.get(key) == entry[key] for key in same) else {}
 
 
 def save_entry(path, name, entry):

@@ -40,6 +40,8 @@ from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]
 
+# Samples from which on there are enough to hold some out, and to learn on for longer.
+_MANY = 5000
 # What only a fit on a 2-D X sets.
 _TABLE_ATTRIBUTES = (
     "n_features_in_",
@@ -100,8 +102,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     weight_decay : float, default=0.01
         Decoupled weight decay, spared to biases and normalisation.
     max_iter : int or "auto", default="auto"
-        Largest number of epochs. "auto" is 20; more where these are less than 2500
-        updates, and fewer, but at least 5, where they are more than 20000.
+        Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
+        more where these are less than 2500 updates, and fewer, but at least 5, where
+        they are more than 20000.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
@@ -190,9 +193,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     Notes
     -----
-    Training starts from an even spread of each label over its image and only then
-    goes over to CTC, which else tends to stay where every time step is blank. It
-    watches for that all the same, and starts again from other weights where it must.
+    Training starts from the pretrained weights. A network of another form, or with
+    ``pretrained=False``, starts from random ones and an even spread of each label over
+    its image, and only then goes over to CTC, which else tends to stay where every time
+    step is blank. The fit watches for that all the same, and starts again where it
+    must, with such a spread.
 
     An image reads the same in whatever company: batches are padded, the padding is
     masked throughout.
@@ -794,7 +799,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         n_held_out = max(1, round(self.validation_fraction * n))
         hold_out = self.early_stopping
         if hold_out == "auto":
-            hold_out, n_held_out = n >= 5000, min(n_held_out, 500)
+            hold_out, n_held_out = n >= _MANY, min(n_held_out, 500)
         if not hold_out:
             return samples, None
         if n - n_held_out < 2:
@@ -820,7 +825,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if max_iter == "auto":
             updates = math.ceil(n_samples / batch_size)  # of an epoch
             few, many = math.ceil(2500 / updates), math.ceil(20_000 / updates)
-            max_iter = max(few, min(20, many), 5)
+            max_iter = max(few, min(20 if n_samples < _MANY else 30, many), 5)
         return TrainingSettings(
             batch_size=batch_size,
             learning_rate_init=self.learning_rate_init,

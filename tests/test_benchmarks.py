@@ -263,7 +263,7 @@ def test_accuracy_is_measured_fit_by_fit(accuracy, monkeypatch, tmp_path, capsys
 
     row = accuracy.Row("tiny", split, (8, 16), (0, 1), {16: 0.9}, fold=str.upper)
     monkeypatch.setattr(accuracy, "ROWS", {"tiny": row})
-    one_epoch = partial(accuracy.CaptchaRecognizer, max_iter=1)
+    one_epoch = partial(accuracy.CaptchaRecognizer, max_iter=1, pretrained=False)
     monkeypatch.setattr(accuracy, "CaptchaRecognizer", one_epoch)
     output = tmp_path / "accuracy.json"
     arguments = ["tiny", "--output", str(output), "--threads", "1"]

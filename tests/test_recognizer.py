@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skcaptcha import CaptchaRecognizer, _training
+from skcaptcha._batches import Samples
 from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
 from skcaptcha.network import TIME_STRIDE
 
@@ -32,7 +33,7 @@ def test_learns_to_read_held_out_images(fitted, captchas):
 
 def test_fitted_attributes(fitted, captchas):
     assert fitted.vocabulary_.characters == ("0", "1", "2", "3")
-    assert fitted.n_iter_ == len(fitted.loss_curve_) <= 25
+    assert fitted.n_iter_ == len(fitted.loss_curve_) <= 35
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
     assert fitted.validation_scores_ is None
     assert fitted.best_validation_score_ is None
@@ -50,6 +51,30 @@ def test_early_stopping_holds_out_and_keeps_the_best(captchas):
     recognizer.fit(images, texts)
     assert len(recognizer.validation_scores_) == recognizer.n_iter_
     assert recognizer.best_validation_score_ == max(recognizer.validation_scores_)
+
+
+@pytest.mark.parametrize(
+    "n_samples, n_held_out, n_updates",
+    [
+        (50, 0, 2500),
+        (1000, 0, 2500),
+        (4999, 0, 20 * 313),
+        (5600, 500, 30 * 319),
+        (30_000, 500, 11 * 1844),
+        (200_000, 500, 5 * 12_469),
+    ],
+)
+def test_what_is_held_out_and_how_long_is_learned_go_with_the_number_of_images(
+    n_samples, n_held_out, n_updates
+):
+    recognizer = CaptchaRecognizer()
+    samples = Samples([None] * n_samples, [None] * n_samples)
+    training, held_out = recognizer._split(samples, np.random.RandomState(0))
+    assert len(held_out or []) == n_held_out
+    assert len(training) == n_samples - n_held_out
+    settings = recognizer._make_settings(len(training), "cpu")
+    updates = math.ceil(len(training) / settings.batch_size)
+    assert n_updates <= settings.max_iter * updates < n_updates + updates
 
 
 def test_a_network_that_learns_nothing_warns(captchas):

@@ -99,6 +99,24 @@ def test_no_character_touches_the_border(size, hard):
         assert not ink[:, [0, -1]].any()
 
 
+def test_spacing_moves_characters_apart_by_shares_of_the_font_size():
+    def gaps(spacing):
+        images, _ = make_captchas(
+            20,
+            vocabulary="HM",
+            length=2,
+            size=(40, None),
+            random_state=0,
+            **{**PLAIN, "spacing": spacing},
+        )
+        inked = [np.flatnonzero(ink_of(image).any(axis=0)) for image in images]
+        return np.array([np.diff(columns).max() for columns in inked])
+
+    wider = gaps(1) - gaps(0)
+    assert wider.min() > 0.6 * 0.7 * 40  # the font size is 0.7 to 0.85 of the height
+    assert wider.max() < 0.85 * 40 + 2
+
+
 @pytest.mark.parametrize("rotation", [0, 20])
 def test_without_overlap_there_is_a_gap_between_any_two_characters(rotation):
     images, _ = make_captchas(
@@ -236,6 +254,7 @@ def test_pillow_without_freetype_is_an_error(monkeypatch):
         ({"rotation": -1}, "rotation=-1 must be a number from 0 to 180"),
         ({"warp": 0.3}, "warp=0.3 must be a number from 0 to 0.25"),
         ({"overlap": 1}, "overlap=1 must be a number from 0 to 0.75"),
+        ({"spacing": -1}, "spacing=-1 must be a number from 0 to 2"),
         ({"size_jitter": "a"}, "size_jitter='a' must be a number from 0 to 0.5"),
         ({"lines": 1.5}, "lines=1.5 must be an int of at least 0"),
         ({"dots": True}, "dots=True must be an int of at least 0"),

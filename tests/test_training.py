@@ -209,6 +209,36 @@ def test_a_fit_on_the_plateau_starts_again_at_half_the_rate():
     assert schedule.learning_rate == 0.5
 
 
+def test_an_aligned_start_that_reads_nothing_is_aligned_after_all():
+    schedule = Schedule(
+        entropy=3.0, n_updates=6000, updates_per_epoch=100, aligned=True
+    )
+    assert schedule.stage == "ctc"
+    assert any(run(schedule, 3.1, 600))
+    assert (schedule.stage, schedule.aligned) == ("alignment", False)
+
+
+def test_an_aligned_start_that_was_destroyed_need_not_be_aligned_again():
+    schedule = Schedule(
+        entropy=3.0, n_updates=6000, updates_per_epoch=100, aligned=True
+    )
+    run(schedule, 0.5, 100)
+    assert schedule.step(math.nan)
+    assert (schedule.stage, schedule.aligned) == ("ctc", True)
+
+
+def test_an_aligned_start_takes_fewer_updates():
+    lengths = []
+    for aligned in (False, True):
+        schedule = Schedule(
+            entropy=3.0, n_updates=5000, updates_per_epoch=100, aligned=aligned
+        )
+        while not schedule.finished:
+            schedule.step(0.01)
+        lengths.append(schedule.update)
+    assert lengths[1] == 800 < lengths[0]
+
+
 def test_a_loss_that_still_falls_is_given_time():
     schedule = Schedule(entropy=3.0, n_updates=9000, updates_per_epoch=100)
     run(schedule, 2.0, 60)
