@@ -10,28 +10,26 @@ import argparse
 import io
 import math
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from PIL import Image, ImageDraw, ImageFilter
 from safetensors.numpy import save_file
 
 from skcaptcha._batches import Samples, make_batches
 from skcaptcha._losses import symbol_entropy
+from skcaptcha._pretrained import CHARACTERS
 from skcaptcha._schedule import Schedule
 from skcaptcha._sizing import prepare_image
 from skcaptcha._training import Trainer, TrainingSettings, evaluate
 from skcaptcha.datasets import make_captchas
 from skcaptcha.vocabulary import Vocabulary
 
-DIGITS = "0123456789"
-LOWER = "abcdefghijklmnopqrstuvwxyz"
-UPPER = LOWER.upper()
-CHARACTERS = DIGITS + LOWER + UPPER
+DIGITS, LOWER, UPPER = CHARACTERS[:10], CHARACTERS[10:36], CHARACTERS[36:]
 VOCABULARIES = [CHARACTERS] * 4 + [DIGITS + LOWER] * 3 + [DIGITS + UPPER] * 2 + [DIGITS]
 # Heights at which the network reads, each as likely as it stands here.
 HEIGHTS = [32] * 8 + [40, 48]
@@ -204,11 +202,10 @@ def draw_sets(seed, n_sets, jobs):
     """Return a dict from height to samples."""
     seeds = np.random.SeedSequence(seed).spawn(n_sets)
     sets = {}
-    with ProcessPoolExecutor(jobs) as pool:
-        for height, drawn in pool.map(draw_set, seeds, chunksize=4):
-            samples = sets.setdefault(height, Samples([], []))
-            samples.images += drawn.images
-            samples.targets += drawn.targets
+    for height, drawn in Parallel(n_jobs=jobs)(map(delayed(draw_set), seeds)):
+        samples = sets.setdefault(height, Samples([], []))
+        samples.images += drawn.images
+        samples.targets += drawn.targets
     return dict(sorted(sets.items()))
 
 
@@ -278,7 +275,7 @@ def save(network, path):
     save_file(arrays, path, metadata={"characters": CHARACTERS})
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
     parser.add_argument("--images", type=int, default=45_000, help="drawn, about")
@@ -287,7 +284,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     n_sets = math.ceil(args.images / IMAGES_PER_STYLE)
     sets = draw_sets(args.seed, n_sets, args.jobs)

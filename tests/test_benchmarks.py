@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator
 
-from skcaptcha import _training
+from skcaptcha import _pretrained, _training
 from skcaptcha.datasets import load_image_folder, make_captchas
 
 
@@ -436,3 +437,33 @@ def test_ablation_refuses_a_variant_it_does_not_know(ablation, small_ablation, c
         ablation.main([*arguments, "--variants", "no ink"])
     assert "invalid choice: 'no ink'" in capsys.readouterr().err
     assert not output.exists()
+
+
+# Pretraining
+
+
+def test_pretraining_writes_weights_of_the_shipped_form(load, monkeypatch, tmp_path):
+    pretrain = load("pretrain")
+    pretrain.find_fonts.cache_clear()
+    monkeypatch.setattr(pretrain, "FONT_FAMILIES", {"matplotlib": ("DejaVuSans",)})
+    monkeypatch.setattr(pretrain, "IMAGES_PER_STYLE", 2)
+    files = []
+    for name in ("a", "b"):
+        files.append(tmp_path / f"{name}.safetensors")
+        pretrain.main(
+            [str(files[-1]), "--images", "40", "--updates", "4", "--jobs", "1"]
+        )
+    assert files[0].read_bytes() == files[1].read_bytes()
+    shipped = Path(_pretrained.__file__).with_name("pretrained.safetensors")
+    one, other = (load_file(path) for path in (files[0], shipped))
+    assert {name: array.shape for name, array in one.items()} == {
+        name: array.shape for name, array in other.items()
+    }
+
+
+def test_pretraining_names_a_missing_package_of_fonts(load, monkeypatch):
+    pretrain = load("pretrain")
+    pretrain.find_fonts.cache_clear()
+    monkeypatch.setattr(pretrain, "FONT_FAMILIES", {"no_such_font": ("A",)})
+    with pytest.raises(SystemExit, match="no_such_font is not installed; pip install"):
+        pretrain.find_fonts()
