@@ -76,11 +76,16 @@ class Schedule:
     @property
     def learning_rate(self):
         """Share of the initial learning rate."""
-        rate = min(1.0, (self.update - self.begun + 1) / _WARM_UP)
-        if self.stage == "annealing":
-            done = (self.update - self.stage_begun) / self.annealing
-            rate *= 0.5 * (1 + math.cos(math.pi * done))
-        return rate * 0.5**self.n_restarts
+        warm = min(1.0, (self.update - self.begun + 1) / _WARM_UP)
+        return warm * self.share_left * 0.5**self.n_restarts
+
+    @property
+    def share_left(self):
+        """What the annealing has left, 1 before it and 0 at its end."""
+        if self.stage != "annealing":
+            return 1.0
+        done = (self.update - self.stage_begun) / self.annealing
+        return 0.5 * (1 + math.cos(math.pi * done))
 
     @property
     def last_update(self):

@@ -168,12 +168,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch, widths = pad_images(images, self.settings.device)
-        if self.settings.augmentation:
+        # In the end the network sees the images as they are, with all of its features.
+        self.network.dropout = self.shape["dropout"] * self.schedule.share_left
+        strength = self.settings.augmentation * self.schedule.share_left
+        if strength:
             batch = random_affine(
-                batch,
-                widths,
-                strength=self.settings.augmentation,
-                generator=self.noise,
+                batch, widths, strength=strength, generator=self.noise
             )
         ink = locate_ink(batch, widths) if aligning else None
         with torch.autocast(

@@ -200,6 +200,31 @@ def test_rate_falls_to_zero_at_the_end_however_short_the_fit():
         assert schedule.update <= n_updates
 
 
+def test_distortion_and_dropout_fade_as_the_rate_does(monkeypatch):
+    strengths, dropouts = [], []
+
+    def watch(images, widths, *, strength, generator):
+        strengths.append(strength)
+        return images.float()
+
+    monkeypatch.setattr(_training, "random_affine", watch)
+    chosen = settings(augmentation=0.5, max_iter=60)
+    schedule = Schedule(1.0, 200, 4, aligned=True)
+    trainer = _training.Trainer(
+        {**SHAPE, "dropout": 0.2}, chosen, schedule, generator()
+    )
+    some = samples(8)
+    for _ in range(200):
+        trainer.update(some.images, some.targets)
+        dropouts.append(trainer.network.dropout)
+        schedule.step(0.1 if schedule.update < 150 else 0.01)
+    assert strengths[0] == 0.5
+    assert dropouts[0] == 0.2
+    np.testing.assert_allclose(np.divide(strengths, 0.5), np.divide(dropouts, 0.2))
+    assert all(a >= b for a, b in itertools.pairwise(strengths))
+    assert strengths[-1] < 0.01
+
+
 def test_a_fit_on_the_plateau_starts_again_at_half_the_rate():
     schedule = Schedule(entropy=3.0, n_updates=6000, updates_per_epoch=100)
     run(schedule, 2.0, 60)
