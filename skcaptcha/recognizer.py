@@ -94,7 +94,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         those of the weights.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
-        turns it off, 1 is at most 6 degrees of rotation.
+        turns it off, 1 is at most 6 degrees of rotation. It fades, as does the
+        dropout, while the learning rate is lowered in the end.
     batch_size : int or "auto", default="auto"
         Images in each update. "auto" is 8, and 16 from 2000 training images on.
     learning_rate_init : float, default=0.003

@@ -266,6 +266,7 @@ def test_accuracy_is_measured_fit_by_fit(accuracy, monkeypatch, tmp_path, capsys
     monkeypatch.setattr(accuracy, "ROWS", {"tiny": row})
     one_epoch = partial(accuracy.CaptchaRecognizer, max_iter=1, pretrained=False)
     monkeypatch.setattr(accuracy, "CaptchaRecognizer", one_epoch)
+    monkeypatch.setattr(accuracy.records, "find_commit", lambda script: "a")
     output = tmp_path / "accuracy.json"
     arguments = ["tiny", "--output", str(output), "--threads", "1"]
     assert accuracy.main(arguments) == 1
@@ -282,8 +283,21 @@ def test_accuracy_is_measured_fit_by_fit(accuracy, monkeypatch, tmp_path, capsys
     assert "| `tiny`, 16 | 2 |" in shown
     assert "Of 4 fits 0 left the plateau." in shown
     assert accuracy.main(["--output", str(output), "--markdown"]) == 0
-    assert accuracy.main([*arguments, "--parts", "8", "--seeds", "3"]) == 0
-    assert len(json.loads(output.read_text())["tiny"]["fits"]) == 1
+
+    # Fits of the same code stay beside new ones; those of other code give way.
+    again = [*arguments, "--parts", "8", "--seeds", "1", "3"]
+    assert accuracy.main(again) == 1
+    fits = json.loads(output.read_text())["tiny"]["fits"]
+    assert [(fit["part"], fit["seed"]) for fit in fits] == [
+        (8, 0),
+        (8, 1),
+        (8, 3),
+        (16, 0),
+        (16, 1),
+    ]
+    monkeypatch.setattr(accuracy.records, "find_commit", lambda script: "b")
+    assert accuracy.main(again) == 0
+    assert len(json.loads(output.read_text())["tiny"]["fits"]) == 2
 
 
 # Fine-tuning and searches
