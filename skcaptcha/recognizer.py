@@ -595,6 +595,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             return self._fit_epoch(shape, vocabulary, samples, device, rng, going_on)
         training, validation = self._split(samples, rng)
         settings = self._make_settings(len(training), device)
+        generator = _make_generator(rng)
+        start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
         context = self._init_callback_context(max_subtasks=settings.max_iter)
         tasks = EpochTasks(
             self,
@@ -605,8 +607,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             earlier=self.loss_curve_ if going_on else [],
         )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
-        generator = _make_generator(rng)
-        start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
         result = fit_network(
             shape,
             training,

@@ -1,5 +1,6 @@
 """The scripts of the benchmarks, on rows small enough for a test."""
 
+import dataclasses
 import importlib
 import json
 import zipfile
@@ -254,6 +255,11 @@ def test_accuracy_is_judged_part_by_part(accuracy):
     assert accuracy.judge(row, 50, fits(0.55, 0.65)) == "missed"
     assert accuracy.judge(row, 25, fits(0.45, 0.85)) == "missed"
     assert accuracy.judge(row, 25, fits(0.7, converged=False)) == "missed"
+    timed = dataclasses.replace(row, seconds=60)
+    assert accuracy.judge(timed, 25, [{**fits(0.7)[0], "seconds": 59}]) == "met"
+    assert accuracy.judge(timed, 25, [{**fits(0.7)[0], "seconds": 61}]) == (
+        "met, over 60 s"
+    )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -282,6 +288,7 @@ def test_accuracy_is_measured_fit_by_fit(accuracy, monkeypatch, tmp_path, capsys
     assert shown.count("NOT CONVERGED") == 4
     assert "| `tiny`, 16 | 2 |" in shown
     assert "Of 4 fits 0 left the plateau." in shown
+    assert "| `tiny`, 16 | 0.0000 | 0.0000 | 0.0000 |" in shown  # by each decoder
     assert accuracy.main(["--output", str(output), "--markdown"]) == 0
 
     # Fits of the same code stay beside new ones; those of other code give way.
