@@ -32,7 +32,7 @@ from skcaptcha.vocabulary import Vocabulary
 DIGITS, LOWER, UPPER = CHARACTERS[:10], CHARACTERS[10:36], CHARACTERS[36:]
 VOCABULARIES = [CHARACTERS] * 4 + [DIGITS + LOWER] * 3 + [DIGITS + UPPER] * 2 + [DIGITS]
 # Heights at which the network reads, each as likely as it stands here.
-HEIGHTS = [32] * 8 + [40, 48]
+HEIGHTS = [32] * 8 + [40] * 8 + [48] * 3 + [64]
 IMAGES_PER_STYLE = 48
 SHAPE = {
     "n_classes": len(CHARACTERS) + 1,
@@ -43,7 +43,14 @@ SHAPE = {
     "dropout": 0.1,
 }
 FONT_FAMILIES = {  # package: beginnings of the file names
-    "matplotlib": ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmr10", "cmss10"),
+    "matplotlib": (
+        "DejaVuSans",
+        "DejaVuSerif",
+        "STIXGeneral",
+        "cmr10",
+        "cmss10",
+        "cmtt10",
+    ),
     "font_amatic_sc": ("AmaticSC",),
     "font_caladea": ("Caladea",),
     "font_fredoka_one": ("Fredoka",),
@@ -101,12 +108,13 @@ def draw_style(rng):
         "color": bool(rng.random() < 0.5),
         "fonts": [fonts[i] for i in chosen],
         "rotation": hard * rng.uniform(0, 35),
+        "perspective": min(0.4, hard * rng.uniform(0, 0.35)) * (rng.random() < 0.5),
         "warp": min(0.1, hard * rng.uniform(0, 0.08)),
         "overlap": hard * rng.uniform(0, 0.3),
         "spacing": spacing,
         "size_jitter": hard * rng.uniform(0, 0.3),
         "lines": int(rng.integers(0, 5)),
-        "dots": int(rng.integers(0, 60)),
+        "dots": int(rng.integers(0, 60) * rng.choice([1, 1, 1, 3])),
         "gradient": rng.uniform(0, 0.6),
         "noise": rng.uniform(0, 20) * (rng.random() < 0.7),
     }
@@ -118,6 +126,9 @@ def draw_harm(rng):
         "margin": rng.uniform(0, 0.7) if rng.random() < 0.3 else 0,
         "weight": rng.choice([-1, 0, 0, 0, 0, 0, 0, 1]),
         "mosaic": rng.random() < 0.05,
+        "tint": rng.uniform([160] * 3, [256] * 3) if rng.random() < 0.3 else None,
+        "grid": int(rng.integers(6, 20)) if rng.random() < 0.07 else 0,
+        "speckle": rng.uniform(0, 0.1) if rng.random() < 0.1 else 0,
         "strokes": int(rng.integers(1, 8)) if rng.random() < 0.3 else 0,
         "stroke_ink": None if rng.random() < 0.5 else int(rng.integers(0, 256)),
         "blur": rng.uniform(0.3, 1.1) if rng.random() < 0.3 else 0,
@@ -142,6 +153,9 @@ def harm(image, how, rng):
         padded[:] = paper
         padded[top : top + image.shape[0], left : left + image.shape[1]] = image
         image = padded
+    if how["tint"] is not None:  # light becomes a colour, dark its complement's shade
+        light, dark = how["tint"], (256 - how["tint"]) / 1.5
+        image = (dark + image / 255 * (light - dark)).astype(np.uint8)
     picture = Image.fromarray(image)
     if how["weight"]:  # bolder or lighter
         grow = ImageFilter.MinFilter if how["weight"] > 0 else ImageFilter.MaxFilter
@@ -150,6 +164,12 @@ def harm(image, how, rng):
         small = picture.resize([max(1, side // 2) for side in picture.size], Image.BOX)
         picture = small.resize(picture.size, Image.NEAREST)
     pen = ImageDraw.Draw(picture)
+    if how["grid"]:
+        ink = tuple(rng.integers(60, 220, 3).tolist())
+        for x in range(how["grid"] // 2, picture.width, how["grid"]):
+            pen.line((x, 0, x, picture.height), fill=ink)
+        for y in range(how["grid"] // 2, picture.height, how["grid"]):
+            pen.line((0, y, picture.width, y), fill=ink)
     for _ in range(how["strokes"]):
         ends = rng.uniform([0, 0, 0, 0], [*picture.size, *picture.size]).tolist()
         ink = how["stroke_ink"]
@@ -161,7 +181,10 @@ def harm(image, how, rng):
         coded = io.BytesIO()
         picture.save(coded, "JPEG", quality=how["jpeg"])
         picture = Image.open(coded)
-    image = np.asarray(picture)
+    image = np.array(picture)
+    if how["speckle"]:
+        hit = rng.random(image.shape[:2]) < how["speckle"]
+        image[hit] = rng.choice([0, 255], (hit.sum(), 1))
     if how["invert"]:
         image = 255 - image
     return image[:, :, how["channels"]]
@@ -278,8 +301,8 @@ def save(network, path):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
-    parser.add_argument("--images", type=int, default=45_000, help="drawn, about")
-    parser.add_argument("--updates", type=int, default=12_000)
+    parser.add_argument("--images", type=int, default=60_000, help="drawn, about")
+    parser.add_argument("--updates", type=int, default=14_000)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

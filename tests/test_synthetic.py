@@ -11,6 +11,7 @@ from skcaptcha.datasets import make_captchas
 
 PLAIN = {
     "rotation": 0,
+    "perspective": 0,
     "warp": 0,
     "overlap": 0,
     "size_jitter": 0,
@@ -85,7 +86,15 @@ def test_no_random_state_draws_afresh_and_leaves_the_global_one_alone():
 
 @pytest.mark.parametrize("size", [(40, 60), (50, 150), (100, 120), (40, None)])
 @pytest.mark.parametrize(
-    "hard", [{}, {"rotation": 180}, {"warp": 0.25}, {"overlap": 0.75}, {"color": True}]
+    "hard",
+    [
+        {},
+        {"rotation": 180},
+        {"perspective": 0.4},
+        {"warp": 0.25},
+        {"overlap": 0.75},
+        {"color": True},
+    ],
 )
 def test_no_character_touches_the_border(size, hard):
     knobs = {**PLAIN, "size_jitter": 0.5, **hard}
@@ -97,6 +106,28 @@ def test_no_character_touches_the_border(size, hard):
         assert ink.max() > 50
         assert not ink[[0, -1]].any()
         assert not ink[:, [0, -1]].any()
+
+
+def test_perspective_bends_each_character_in_its_own_way():
+    def count_differing(perspective):
+        images, _ = make_captchas(
+            20,
+            vocabulary="I",
+            length=2,
+            size=(60, 160),
+            random_state=0,
+            **{**PLAIN, "perspective": perspective},
+        )
+        differing = 0
+        for image in images:
+            marks, n_marks = label(ink_of(image) > 50)
+            assert n_marks == 2
+            first, second = (marks == 1).sum(), (marks == 2).sum()
+            differing += abs(first - second) > 0.05 * first
+        return differing
+
+    assert count_differing(0) == 0
+    assert count_differing(0.3) >= 12
 
 
 def test_spacing_moves_characters_apart_by_shares_of_the_font_size():
@@ -143,7 +174,7 @@ def test_plain_images_hold_paper_ink_and_soft_edges_only():
 
 
 @pytest.mark.parametrize(
-    "knob", ["rotation", "warp", "overlap", "size_jitter", "gradient"]
+    "knob", ["rotation", "perspective", "warp", "overlap", "size_jitter", "gradient"]
 )
 def test_each_share_changes_the_image(knob):
     (plain,), (text,) = make_captchas(1, random_state=0, **PLAIN)
@@ -252,6 +283,7 @@ def test_pillow_without_freetype_is_an_error(monkeypatch):
         ({"fonts": []}, "fonts=[] must be None, the path of a TrueType font"),
         ({"fonts": [3]}, "fonts[0]=3 must be the path of a TrueType font or a"),
         ({"rotation": -1}, "rotation=-1 must be a number from 0 to 180"),
+        ({"perspective": 0.5}, "perspective=0.5 must be a number from 0 to 0.4"),
         ({"warp": 0.3}, "warp=0.3 must be a number from 0 to 0.25"),
         ({"overlap": 1}, "overlap=1 must be a number from 0 to 0.75"),
         ({"spacing": -1}, "spacing=-1 must be a number from 0 to 2"),

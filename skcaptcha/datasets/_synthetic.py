@@ -5,7 +5,7 @@ import unicodedata
 from numbers import Integral, Real
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 from scipy.ndimage import map_coordinates
 from sklearn.utils import check_random_state
 
@@ -27,6 +27,7 @@ def make_captchas(
     color=False,
     fonts=None,
     rotation=15,
+    perspective=0,
     warp=0.04,
     overlap=0.15,
     spacing=0,
@@ -63,6 +64,9 @@ def make_captchas(
         that ships with Pillow.
     rotation : float, default=15
         Largest tilt of a character, in degrees either way; at most 180.
+    perspective : float, default=0
+        Largest shift of each corner of a character, as a share of its width and
+        height, which bends each in a way of its own; at most 0.4.
     warp : float, default=0.04
         Height of the waves that bend the text, as a share of the image height; at
         most 0.25.
@@ -116,6 +120,7 @@ def make_captchas(
     _check_number("n_samples", n_samples, Integral, 1)
     for name, value, kind, highest in [
         ("rotation", rotation, Real, 180),
+        ("perspective", perspective, Real, 0.4),
         ("warp", warp, Real, 0.25),
         ("overlap", overlap, Real, 0.75),
         ("spacing", spacing, Real, 2),
@@ -159,7 +164,7 @@ def make_captchas(
             rng,
             (height, width),
             margin,
-            rotation,
+            (rotation, perspective),
             (overlap, spacing),
             size_jitter,
         )
@@ -215,10 +220,13 @@ class _Typecase:
         return self._glyphs[key]
 
 
-def _set_text(text, typecase, rng, size, margin, rotation, spread, size_jitter):
+def _set_text(text, typecase, rng, size, margin, bend, spread, size_jitter):
     """Choose where each glyph goes, and how large; return them and the width."""
     n, (height, width), (overlap, spacing) = len(text), size, spread
+    rotation, perspective = bend
     angles = rng.uniform(-rotation, rotation, n)
+    # Nothing is drawn from `rng` without need, so that what it gives later stays.
+    shifts = rng.uniform(-1, 1, (n, 4, 2)) * perspective if perspective else [0] * n
     scales = 1 + rng.uniform(-size_jitter, size_jitter, n)
     lifts = rng.uniform(-size_jitter, size_jitter, n) / 2  # ems
     gaps = rng.uniform(0.02, 0.15, n - 1) + spacing  # ems
@@ -226,8 +234,12 @@ def _set_text(text, typecase, rng, size, margin, rotation, spread, size_jitter):
     em = height * rng.uniform(0.7, 0.85)
     while em >= SMALLEST_FONT:
         masks, middles = [], []
-        for character, angle, scale in zip(text, angles, scales, strict=True):
+        for character, angle, scale, shift in zip(
+            text, angles, scales, shifts, strict=True
+        ):
             mask, middle = typecase.glyph(character, max(1, round(em * scale)))
+            if perspective:
+                mask = _shift_corners(mask, shift)
             if angle:
                 mask = mask.rotate(angle, Image.Resampling.BILINEAR, expand=True)
             masks.append(mask.crop(mask.getbbox()))
@@ -255,6 +267,19 @@ def _set_text(text, typecase, rng, size, margin, rotation, spread, size_jitter):
     raise ValueError(
         f"size={(height, width)} has no room to draw {text!r} legibly; give a larger "
         "`size` (height, width), a smaller `length` or less `warp`"
+    )
+
+
+def _shift_corners(mask, shift):
+    """Move the corners by shares of the sides, of shape (4, 2), with room to spare."""
+    size = np.array(mask.size)
+    room = np.ceil(np.abs(shift).max(axis=0) * size).astype(int)
+    padded = ImageOps.expand(mask, border=(*room.tolist(), *room.tolist()))
+    width, height = padded.size
+    corners = np.array([(0, 0), (0, height), (width, height), (width, 0)])
+    data = (corners + shift * size).ravel().tolist()
+    return padded.transform(
+        padded.size, Image.Transform.QUAD, data, Image.Resampling.BILINEAR
     )
 
 
