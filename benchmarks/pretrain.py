@@ -10,7 +10,6 @@ import argparse
 import io
 import math
 import time
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,7 +71,6 @@ FONT_FAMILIES = {  # package: beginnings of the file names
 }
 
 
-@cache
 def find_fonts():
     """Return the paths of the fonts, in an order that is always the same."""
     paths = []
@@ -89,7 +87,7 @@ def find_fonts():
     return [str(path) for path in paths if "Display" not in path.name]
 
 
-def draw_style(rng):
+def draw_style(rng, fonts):
     """Choose how hard a set of images is, and how it looks."""
     height = int(rng.integers(28, 73))
     longest = int(rng.integers(3, 9))
@@ -98,7 +96,6 @@ def draw_style(rng):
     width = None
     if rng.random() < 0.7:
         width = int(height * ((rng.uniform(0.45, 0.85) + spacing) * longest + 0.5))
-    fonts = find_fonts()
     chosen = rng.choice(len(fonts), size=rng.integers(1, 5), replace=False)
     hard = rng.uniform(0, 1.3)
     return {
@@ -190,10 +187,10 @@ def harm(image, how, rng):
     return image[:, :, how["channels"]]
 
 
-def draw_set(seed):
+def draw_set(seed, fonts):
     """Draw the images of one style; return the height and the samples."""
     rng = np.random.default_rng(seed)
-    style = draw_style(rng)
+    style = draw_style(rng, fonts)
     while True:
         try:
             images, texts = make_captchas(
@@ -201,7 +198,7 @@ def draw_set(seed):
             )
             break
         except ValueError:  # the fonts lack letters, or the text has no room
-            style = draw_style(rng)
+            style = draw_style(rng, fonts)
     how = draw_harm(rng)
     height = int(rng.choice(HEIGHTS))
     steps = np.median([i.shape[1] / i.shape[0] for i in images]) * height / 4
@@ -225,7 +222,8 @@ def draw_sets(seed, n_sets, jobs):
     """Return a dict from height to samples."""
     seeds = np.random.SeedSequence(seed).spawn(n_sets)
     sets = {}
-    for height, drawn in Parallel(n_jobs=jobs)(map(delayed(draw_set), seeds)):
+    draw, fonts = delayed(draw_set), find_fonts()
+    for height, drawn in Parallel(n_jobs=jobs)(draw(s, fonts) for s in seeds):
         samples = sets.setdefault(height, Samples([], []))
         samples.images += drawn.images
         samples.targets += drawn.targets

@@ -66,7 +66,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         is a grapheme cluster after NFC normalisation: a letter with its accents is one.
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
-        is six tenths of the median height of the training images, from 32 to 64.
+        is the median height of the training images up to 40, four fifths of it if
+        that is more, from 32 to 56.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the
@@ -105,7 +106,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
-        they are more than 20000.
+        they are more than 20000 or go through more than 2.6e9 pixels.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
@@ -594,7 +595,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if incremental:
             return self._fit_epoch(shape, vocabulary, samples, device, rng, going_on)
         training, validation = self._split(samples, rng)
-        settings = self._make_settings(len(training), device)
+        settings = self._make_settings(training, device)
         generator = _make_generator(rng)
         start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
         context = self._init_callback_context(max_subtasks=settings.max_iter)
@@ -678,7 +679,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         return start, start is not None
 
     def _fit_epoch(self, shape, vocabulary, samples, device, rng, going_on):
-        settings = self._make_settings(len(samples), device)
+        settings = self._make_settings(samples, device)
         generator = _make_generator(rng)
         start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
         trainer, loss = fit_epoch(
@@ -819,14 +820,17 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
         return pick(order[n_held_out:]), pick(order[:n_held_out])
 
-    def _make_settings(self, n_samples, device):
+    def _make_settings(self, samples, device):
+        n_samples = len(samples)
         batch_size, max_iter = self.batch_size, self.max_iter
         if batch_size == "auto":
             batch_size = 8 if n_samples < 2000 else 16
         if max_iter == "auto":
             updates = math.ceil(n_samples / batch_size)  # of an epoch
-            few, many = math.ceil(2500 / updates), math.ceil(20_000 / updates)
-            max_iter = max(few, min(20 if n_samples < _MANY else 30, many), 5)
+            pixels = sum(math.prod(image.shape[:2]) for image in samples.images)
+            affordable = min(math.ceil(20_000 / updates), int(2.6e9 / pixels))
+            usual = 20 if n_samples < _MANY else 30
+            max_iter = max(math.ceil(2500 / updates), min(usual, affordable), 5)
         return TrainingSettings(
             batch_size=batch_size,
             learning_rate_init=self.learning_rate_init,

@@ -158,7 +158,16 @@ def test_shrinking_averages_over_the_covered_area():
 
 @pytest.mark.parametrize(
     ("heights", "expected"),
-    [([24], 32), ([50], 32), ([80], 48), ([400], 64), ([50, 50, 900], 32)],
+    [
+        ([24], 32),
+        ([36], 40),
+        ([40], 40),
+        ([50], 40),
+        ([60], 48),
+        ([70], 56),
+        ([400], 56),
+        ([50, 50, 900], 40),
+    ],
 )
 def test_height_follows_the_median(heights, expected):
     assert choose_height([blank(h, 10) for h in heights]) == expected

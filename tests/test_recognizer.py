@@ -54,25 +54,28 @@ def test_early_stopping_holds_out_and_keeps_the_best(captchas):
 
 
 @pytest.mark.parametrize(
-    "n_samples, n_held_out, n_updates",
+    "n_samples, width, n_held_out, n_updates",
     [
-        (50, 0, 2500),
-        (1000, 0, 2500),
-        (4999, 0, 20 * 313),
-        (5600, 500, 30 * 319),
-        (30_000, 500, 11 * 1844),
-        (200_000, 500, 5 * 12_469),
+        (50, 160, 0, 2500),
+        (1000, 160, 0, 2500),
+        (1000, 4000, 0, 2500),
+        (4999, 160, 0, 20 * 313),
+        (5600, 160, 500, 30 * 319),
+        (5600, 500, 500, 25 * 319),
+        (30_000, 160, 500, 11 * 1844),
+        (200_000, 160, 500, 5 * 12_469),
     ],
 )
-def test_what_is_held_out_and_how_long_is_learned_go_with_the_number_of_images(
-    n_samples, n_held_out, n_updates
+def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
+    n_samples, width, n_held_out, n_updates
 ):
     recognizer = CaptchaRecognizer()
-    samples = Samples([None] * n_samples, [None] * n_samples)
+    image = np.broadcast_to(np.uint8(0), (40, width, 3))
+    samples = Samples([image] * n_samples, [None] * n_samples)
     training, held_out = recognizer._split(samples, np.random.RandomState(0))
     assert len(held_out or []) == n_held_out
     assert len(training) == n_samples - n_held_out
-    settings = recognizer._make_settings(len(training), "cpu")
+    settings = recognizer._make_settings(training, "cpu")
     updates = math.ceil(len(training) / settings.batch_size)
     assert n_updates <= settings.max_iter * updates < n_updates + updates
 
