@@ -96,7 +96,8 @@ def draw_style(rng, fonts):
     width = None
     if rng.random() < 0.7:
         width = int(height * ((rng.uniform(0.45, 0.85) + spacing) * longest + 0.5))
-    chosen = rng.choice(len(fonts), size=rng.integers(1, 5), replace=False)
+    n_fonts = min(int(rng.integers(1, 5)), len(fonts))
+    chosen = rng.choice(len(fonts), size=n_fonts, replace=False)
     hard = rng.uniform(0, 1.3)
     return {
         "vocabulary": VOCABULARIES[rng.integers(len(VOCABULARIES))],
@@ -218,11 +219,11 @@ def draw_set(seed, fonts):
     return height, Samples(images, [vocabulary.encode(text) for text in texts])
 
 
-def draw_sets(seed, n_sets, jobs):
+def draw_sets(seed, n_images, jobs, fonts):
     """Return a dict from height to samples."""
-    seeds = np.random.SeedSequence(seed).spawn(n_sets)
+    seeds = np.random.SeedSequence(seed).spawn(math.ceil(n_images / IMAGES_PER_STYLE))
     sets = {}
-    draw, fonts = delayed(draw_set), find_fonts()
+    draw = delayed(draw_set)
     for height, drawn in Parallel(n_jobs=jobs)(draw(s, fonts) for s in seeds):
         samples = sets.setdefault(height, Samples([], []))
         samples.images += drawn.images
@@ -305,11 +306,17 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
+    parser.add_argument(
+        "--held-out", type=int, default=960, help="images to measure on, about"
+    )
+    parser.add_argument(
+        "--fonts", nargs="+", help="font files (default: those of the pinned packages)"
+    )
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    n_sets = math.ceil(args.images / IMAGES_PER_STYLE)
-    sets = draw_sets(args.seed, n_sets, args.jobs)
-    held_out = draw_sets(args.seed + 1, 20, args.jobs)
+    fonts = args.fonts or find_fonts()
+    sets = draw_sets(args.seed, args.images, args.jobs, fonts)
+    held_out = draw_sets(args.seed + 1, args.held_out, args.jobs, fonts)
     for height, samples in sets.items():
         print(f"{len(samples)} images read at a height of {height}", flush=True)
     network = train(

@@ -3,10 +3,13 @@
 import dataclasses
 import importlib
 import json
+import subprocess
+import sys
 import zipfile
 from functools import partial
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -463,17 +466,16 @@ def test_ablation_refuses_a_variant_it_does_not_know(ablation, small_ablation, c
 # Pretraining
 
 
-def test_pretraining_writes_weights_of_the_shipped_form(load, monkeypatch, tmp_path):
+DEJAVU = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
+def test_pretraining_writes_weights_of_the_shipped_form(load, tmp_path):
     pretrain = load("pretrain")
-    pretrain.find_fonts.cache_clear()
-    monkeypatch.setattr(pretrain, "FONT_FAMILIES", {"matplotlib": ("DejaVuSans",)})
-    monkeypatch.setattr(pretrain, "IMAGES_PER_STYLE", 2)
     files = []
     for name in ("a", "b"):
         files.append(tmp_path / f"{name}.safetensors")
-        pretrain.main(
-            [str(files[-1]), "--images", "40", "--updates", "4", "--jobs", "1"]
-        )
+        sizes = ["--images", "48", "--held-out", "48", "--updates", "4", "--jobs", "1"]
+        pretrain.main([str(files[-1]), *sizes, "--fonts", str(DEJAVU)])
     assert files[0].read_bytes() == files[1].read_bytes()
     shipped = Path(_pretrained.__file__).with_name("pretrained.safetensors")
     one, other = (load_file(path) for path in (files[0], shipped))
@@ -482,9 +484,18 @@ def test_pretraining_writes_weights_of_the_shipped_form(load, monkeypatch, tmp_p
     }
 
 
+def test_pretraining_draws_in_processes_of_its_own(load, tmp_path):
+    # As a script, whose functions reach other processes by value.
+    script, output = load("pretrain").__file__, tmp_path / "a.safetensors"
+    sizes = ["--images", "96", "--held-out", "48", "--updates", "1", "--jobs", "2"]
+    subprocess.run(
+        [sys.executable, script, output, *sizes, "--fonts", DEJAVU], check=True
+    )
+    assert len(load_file(output)) > 10
+
+
 def test_pretraining_names_a_missing_package_of_fonts(load, monkeypatch):
     pretrain = load("pretrain")
-    pretrain.find_fonts.cache_clear()
     monkeypatch.setattr(pretrain, "FONT_FAMILIES", {"no_such_font": ("A",)})
     with pytest.raises(SystemExit, match="no_such_font is not installed; pip install"):
         pretrain.find_fonts()
