@@ -37,7 +37,7 @@ LAYERS = [
     {"_reading", "_training"},
     {"recognizer"},
     {"__init__"},
-    {"datasets", "export", "plotting"},  # edges
+    {"datasets", "export", "inspection", "plotting"},  # edges
     {"cli"},
 ]
 

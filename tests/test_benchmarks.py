@@ -2,9 +2,11 @@
 
 import dataclasses
 import importlib
+import io
 import json
 import subprocess
 import sys
+import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator
 
@@ -499,3 +502,37 @@ def test_pretraining_names_a_missing_package_of_fonts(load, monkeypatch):
     monkeypatch.setattr(pretrain, "FONT_FAMILIES", {"no_such_font": ("A",)})
     with pytest.raises(SystemExit, match="no_such_font is not installed; pip install"):
         pretrain.find_fonts()
+
+
+def test_corrupted_labels_are_others_and_known(load):
+    label_noise = load("label_noise")
+    texts = [f"{i:03}" for i in range(100)]
+    corrupted, wrong = label_noise.corrupt(texts, 0.2, seed=0)
+    assert len(wrong) == 20
+    changed = [i for i in range(100) if corrupted[i] != texts[i]]
+    assert changed == wrong
+    assert {len(text) for text in corrupted} == {3}
+    assert label_noise.corrupt(texts, 0.2, seed=0) == (corrupted, wrong)
+
+
+def test_label_noise_is_measured_seed_by_seed(load, monkeypatch, tmp_path, capsys):
+    label_noise = load("label_noise")
+    images, _ = make_captchas(20, length=3, size=(16, 48), random_state=0)
+    with zipfile.ZipFile(tmp_path / "captcha_images_v2.zip", "w") as archive:
+        for i, image in enumerate(images):
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG")
+            archive.writestr(f"captcha_images_v2/{i:03}.png", buffer.getvalue())
+    tiny = partial(
+        label_noise.CaptchaRecognizer, max_iter=1, conv_channels=(4, 4), lstm_units=2
+    )
+    monkeypatch.setattr(label_noise, "CaptchaRecognizer", tiny)
+    output = tmp_path / "noise.json"
+    arguments = ["--data", str(tmp_path), "--output", str(output), "--share", "0.25"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The network has not learned to read")
+        code = label_noise.main([*arguments, "--seeds", "0", "1", "--cv", "2"])
+    assert code == 1
+    entry = json.loads(output.read_text())["label_noise"]
+    assert [(f["n_train"], f["n_wrong"]) for f in entry["fits"]] == [(16, 4), (16, 4)]
+    assert "25% of the labels are wrong" in capsys.readouterr().out

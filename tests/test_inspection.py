@@ -1,0 +1,108 @@
+"""Wrong labels are found by recognisers that did not learn from them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY
+from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.inspection import find_label_issues
+from skcaptcha.metrics import exact_match_score
+
+WRONG = [3, 17, 40, 58, 77, 91, 120, 155]
+
+
+@pytest.fixture(scope="module")
+def corrupted(captchas):
+    """The captchas, with eight labels in which one character is another."""
+    images, texts = captchas
+    texts = list(texts)
+    for i in WRONG:
+        texts[i] = str((int(texts[i][0]) + 1) % 4) + texts[i][1:]
+    return images, texts
+
+
+@pytest.fixture(scope="module")
+def found(corrupted):
+    recognizer = CaptchaRecognizer(max_iter=35, **TINY)
+    return find_label_issues(recognizer, *corrupted, cv=2)
+
+
+def test_wrong_labels_come_first(found):
+    first = found.ranking[: len(WRONG)].tolist()
+    assert len(set(first) & set(WRONG)) >= len(WRONG) - 1
+    assert sorted(found.ranking.tolist()) == list(range(200))
+    assert (np.diff(found.self_confidence[found.ranking]) >= 0).all()
+
+
+def test_issues_are_the_labels_that_were_not_read(found, corrupted, captchas):
+    texts = corrupted[1]
+    assert found.is_issue.tolist() == [
+        read != text for read, text in zip(found.y_pred, texts, strict=True)
+    ]
+    assert set(np.flatnonzero(found.is_issue)) >= set(found.ranking[:6])
+    assert exact_match_score(captchas[1], found.y_pred) > 0.8
+    assert (found.self_confidence >= 0).all() and (found.self_confidence <= 1).all()
+
+
+def test_the_recogniser_and_the_data_stay_as_they_are(corrupted):
+    images, texts = corrupted[0][:24], corrupted[1][:24]
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    before = [image.copy() for image in images]
+    with pytest.warns(UserWarning, match="not learned to read"):
+        find_label_issues(recognizer, images, texts, cv=2)
+    assert not hasattr(recognizer, "network_")
+    assert all((a == b).all() for a, b in zip(before, images, strict=True))
+
+
+def test_samples_that_no_fold_tests_have_no_confidence(corrupted):
+    images, texts = corrupted[0][:24], corrupted[1][:24]
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    split = PredefinedSplit([-1] * 20 + [0] * 4)
+    with pytest.warns(UserWarning, match="not learned to read"):
+        found = find_label_issues(recognizer, images, texts, cv=split)
+    assert np.isnan(found.self_confidence).tolist() == [True] * 20 + [False] * 4
+    assert found.y_pred[:20].tolist() == [None] * 20
+    assert not found.is_issue[:20].any()
+    assert set(found.ranking[:4]) == {20, 21, 22, 23}
+
+
+def test_labels_with_characters_of_their_own_are_not_believed(corrupted):
+    images, texts = corrupted[0][:24], list(corrupted[1][:24])
+    texts[5] = "\N{SNOWMAN}"
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    with pytest.warns(UserWarning, match="not learned to read"):
+        found = find_label_issues(recognizer, images, texts, cv=KFold(3))
+    assert found.self_confidence[5] == 0 and found.is_issue[5]
+
+
+def test_rows_of_a_table_are_taken_as_fit_takes_them():
+    rng = np.random.default_rng(0)
+    table, y = rng.uniform(size=(12, 64)), [str(i % 2) for i in range(12)]
+    recognizer = CaptchaRecognizer(
+        max_iter=1, conv_channels=(4, 4), lstm_units=2, random_state=0
+    )
+    with pytest.warns(UserWarning, match="not learned to read"):
+        found = find_label_issues(recognizer, pd.DataFrame(table), y, cv=2)
+    assert found.ranking.shape == (12,) and not np.isnan(found.self_confidence).any()
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"recognizer": "a"}, TypeError, "recognizer='a' must be a CaptchaRecognizer"),
+        ({"y": ["1"]}, ValueError, "X has 4 images and y has 1 labels"),
+        ({"cv": 1}, ValueError, "k-fold"),
+        ({"cv": ShuffleSplit(1, test_size=9)}, ValueError, "test_size=9"),
+    ],
+)
+def test_what_cannot_be_judged_is_named(captchas, change, error, message):
+    arguments = {
+        "recognizer": CaptchaRecognizer(),
+        "X": captchas[0][:4],
+        "y": captchas[1][:4],
+        **change,
+    }
+    with pytest.raises(error, match=message):
+        find_label_issues(**arguments)
