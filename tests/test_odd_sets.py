@@ -1,0 +1,111 @@
+"""Sets of images that are tiny or odd train, or are refused with a reason."""
+
+import unicodedata
+import warnings
+
+import numpy as np
+import pytest
+from conftest import TINY, make_easy
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.datasets import make_captchas
+
+
+def fit(images, texts, **params):
+    recognizer = CaptchaRecognizer(**{**TINY, **params})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The network has not learned to read")
+        return recognizer.fit(images, texts)
+
+
+def stripes(n_samples, width, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (16, width), dtype=np.uint8) for _ in range(n_samples)]
+
+
+def test_ten_images_are_learned_by_heart():
+    images, texts = make_easy(10, "01", seed=1)
+    recognizer = CaptchaRecognizer(random_state=0, max_iter=60)
+    assert recognizer.fit(images, texts).score(images, texts) == 1
+    assert recognizer.vocabulary_.characters == ("0", "1")
+
+
+def test_a_vocabulary_of_one_character_leaves_the_length_to_be_read():
+    images, texts = make_captchas(
+        60,
+        vocabulary="8",
+        length=(1, 3),
+        size=(24, 64),
+        rotation=0,
+        warp=0,
+        overlap=0,
+        lines=0,
+        dots=0,
+        random_state=0,
+    )
+    recognizer = CaptchaRecognizer(random_state=0, max_iter=30)
+    recognizer.fit(images[:50], texts[:50])
+    assert recognizer.converged_
+    assert recognizer.score(images[50:], texts[50:]) >= 0.9
+
+
+def test_one_label_for_all_images_is_read_everywhere(captchas):
+    images = captchas[0][:40]
+    recognizer = fit(images, ["31"] * 40, max_iter=40)
+    assert recognizer.predict(images).tolist() == ["31"] * 40
+
+
+def test_lengths_of_1_and_30_train_together():
+    images = stripes(6, 40) + stripes(6, 480)
+    texts = ["7"] * 6 + ["0123456789" * 3] * 6
+    recognizer = fit(images, texts, max_iter=2)
+    lengths = [len(frames) for frames in recognizer.frame_log_proba(images)]
+    assert min(lengths[6:]) >= 30
+
+
+def test_a_label_that_cannot_fit_is_named():
+    images = stripes(8, 24)
+    with pytest.raises(ValueError, match=r"y\[3\]='9{200}' needs 399 and X\[3\]"):
+        fit(images, ["1", "2", "3", "9" * 200, "1", "2", "3", "1"])
+
+
+def test_a_vocabulary_of_5000_characters_trains():
+    texts = [chr(0x4E00 + i) for i in range(5000)]
+    labels = ["".join(texts[i : i + 50]) for i in range(0, 5000, 50)]
+    images = stripes(len(labels), 800)
+    recognizer = fit(images, labels, max_iter=1)
+    assert len(recognizer.vocabulary_) == 5000
+    assert recognizer.frame_log_proba(images[:1])[0].shape[1] == 5001
+
+
+@pytest.mark.parametrize(
+    "texts, n_symbols",
+    [
+        (["a b", " ab", "ba "], 3),
+        (["e\u0301a", "ae\u0323\u0301", "x\u0301"], 4),
+        (["שלום", "עולם", "בית"], 8),
+        (["👩\u200d👩\u200d👧🇫🇷", "👍🏽", "🇫🇷👍"], 4),
+        (["لا", "كتاب"], 5),
+    ],
+    ids=["spaces", "combining marks", "right to left", "emoji", "Arabic"],
+)
+def test_symbols_of_any_script_come_back_whole(texts, n_symbols):
+    images = stripes(12, 64)
+    recognizer = fit(images, texts * (12 // len(texts)), max_iter=1)
+    assert len(recognizer.vocabulary_) == n_symbols
+    whole = {unicodedata.normalize("NFC", t) for t in texts}
+    read = recognizer.predict(images)
+    assert all(isinstance(text, str) for text in read)
+    symbols = {s for text in whole for s in recognizer.vocabulary_.split(text)}
+    found = {s for text in read for s in recognizer.vocabulary_.split(text)}
+    assert found <= symbols
+    for text in whole:  # what is encoded is what was given
+        vocabulary = recognizer.vocabulary_
+        assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_an_empty_label_is_refused_or_read_as_nothing(captchas):
+    images, texts = captchas[0][:20], list(captchas[1][:20])
+    texts[4] = ""
+    with pytest.raises(ValueError, match=r"y\[4\]"):
+        fit(images, texts, max_iter=1)
