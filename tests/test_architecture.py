@@ -37,8 +37,9 @@ LAYERS = [
     {"_reading", "_training"},
     {"recognizer"},
     {"__init__"},
-    {"datasets", "export", "plotting"},  # edges
+    {"datasets", "export", "persistence", "plotting"},  # edges
     {"cli"},
+    {"__main__"},
 ]
 
 # What is called otherwise in an import than in an installation.
