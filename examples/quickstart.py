@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.datasets import load_image_folder, load_labels_csv, make_captchas
+from skcaptcha.datasets import load_labelled_images, make_captchas
 from skcaptcha.images import read_image
 from skcaptcha.metrics import exact_match_score, recognition_report
 from skcaptcha.plotting import PredictionDisplay
@@ -84,31 +84,14 @@ def run(options):
 
 def load_data(options):
     """Return images and their texts, from wherever the options say."""
-    source, label = options.source, options.label
-    if source is None:
+    if options.source is None:
         print(f"Drawing {options.n_samples} captchas.")
         X, y = make_captchas(options.n_samples, random_state=options.seed)
-    elif label is not None and source.suffix.lower() == ".csv":
-        raise ValueError("--label is for images named by their texts, not for a table")
-    elif label is None and (table := find_table(source)):
-        X, y = load_labels_csv(table)
     else:
-        X, y = load_image_folder(source, label=label)
+        X, y = load_labelled_images(options.source, label=options.label)
     if len(X) < 2:
         raise ValueError("1 image is too few: at least 2 are needed, to train and test")
     return X, y
-
-
-def find_table(source):
-    """Return the file with the table of labels, if there is one."""
-    if source.is_dir():
-        tables = list(source.glob("*.csv"))
-        return tables[0] if len(tables) == 1 else None
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()
-        return source if any(name.lower().endswith(".csv") for name in names) else None
-    return source if source.suffix.lower() == ".csv" else None
 
 
 def draw_predictions(X, y_true, y_pred, confidence, seed, path, n_images=20):

@@ -37,8 +37,9 @@ LAYERS = [
     {"_reading", "_training"},
     {"recognizer"},
     {"__init__"},
-    {"datasets", "export", "inspection", "plotting"},  # edges
+    {"datasets", "export", "inspection", "persistence", "plotting"},  # edges
     {"cli"},
+    {"__main__"},
 ]
 
 # What is called otherwise in an import than in an installation.

@@ -127,7 +127,7 @@ def test_same_seed_holds_out_and_reads_the_same(quickstart, capsys, folder):
         (["one"], "1 image is too few"),
         (["text.zip"], "'text.zip' cannot be read as a zip file"),
         (["digits", "--label", "("], "label='('"),
-        (["digits/labels.csv", "--label", "(.)"], "--label is for images named by"),
+        (["digits/labels.csv", "--label", "(.)"], "label='(.)' is for images named"),
         (["digits", "--test-size", "1.5"], "'test_size'"),
         (["digits", "--test-size", "0"], "'test_size'"),
         (["digits", "--max-iter", "0"], "'max_iter'"),

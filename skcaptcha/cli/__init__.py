@@ -1,0 +1,57 @@
+"""The command line: generate, train, predict, evaluate, export, info."""
+
+import sys
+import warnings
+import zipfile
+from functools import partial
+
+from skcaptcha.cli._parser import make_parser
+
+__all__ = ["main"]
+
+# What is wrong with the arguments or the files, as against with the program.
+_MISTAKES = (ImportError, OSError, TypeError, ValueError, zipfile.BadZipFile)
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments; None takes those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 if an image could not be read, 2 after an error, 130 after
+        Ctrl-C.
+
+    Examples
+    --------
+    >>> from skcaptcha.cli import main
+    >>> main(["info", "no_such_model.joblib"])
+    2
+    """
+    options = make_parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default" if options.debug else "once")
+        if not options.debug:
+            warnings.showwarning = partial(_print_note, "warning")
+        try:
+            return options.command(options) or 0
+        except BrokenPipeError:  # whoever read the output has had enough
+            sys.stdout = None
+            return 0
+        except KeyboardInterrupt:
+            print("skcaptcha: interrupted", file=sys.stderr)
+            return 130
+        except _MISTAKES as error:
+            if options.debug:
+                raise
+            _print_note("error", error)
+            return 2
+
+
+def _print_note(kind, what, *details):
+    print(f"skcaptcha: {kind}: {' '.join(str(what).split())}", file=sys.stderr)

@@ -1,0 +1,248 @@
+"""What the command line understands, and its help."""
+
+import argparse
+import ast
+from pathlib import Path
+
+from skcaptcha import __version__
+from skcaptcha.cli import _commands
+
+__all__ = ["make_parser"]
+
+OVERVIEW = """
+examples:
+  skcaptcha generate captchas -n 1000
+  skcaptcha train captchas --out model.joblib
+  skcaptcha predict model.joblib unread/*.png
+  skcaptcha evaluate model.joblib more_captchas --html report.html
+
+`skcaptcha COMMAND --help` says more of each. Results go to standard output, progress
+and notes to standard error.
+"""
+GENERATE = """
+examples:
+  skcaptcha generate captchas
+        a thousand images of five characters, with a table of what they say
+  skcaptcha generate codes -n 500 --vocabulary 0123456789 --length 4-6 --size 40x120
+  skcaptcha generate hard --color --param rotation=30 --param lines=4 --seed 7
+"""
+TRAIN = """
+examples:
+  skcaptcha train my_images --out model.joblib
+        my_images/2b827.png reads 2b827, or my_images/labels.csv says what it reads
+  skcaptcha train my_images.zip --label "^([^_]+)_" --out model.skops
+        2b827_0417.png reads 2b827; a .skops file can be loaded without trust
+  skcaptcha train labels.csv --out model.joblib --param max_iter=50 --param device=cuda
+  skcaptcha train my_images --out model.joblib --search grid.toml --jobs 2
+        with, in grid.toml:  learning_rate_init = [0.001, 0.003]
+                             lstm_units = [64, 128]
+"""
+PREDICT = """
+examples:
+  skcaptcha predict model.joblib 1.png 2.png
+        1.png <tab> 2b827 <tab> 0.9984
+  skcaptcha predict model.joblib unread --format csv > read.csv
+        all images below a folder
+  find . -name '*.png' | skcaptcha predict model.joblib - --format jsonl
+        paths from standard input, one a line
+  skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
+
+An image that cannot be read gives a row with the error, and the exit code 1.
+"""
+EVALUATE = """
+examples:
+  skcaptcha evaluate model.joblib held_out
+  skcaptcha evaluate model.joblib labels.csv --picture mistakes.png --html report.html
+"""
+EXPORT = """
+example:
+  skcaptcha export model.joblib --onnx model.onnx
+"""
+INFO = """
+example:
+  skcaptcha info model.joblib
+"""
+MODEL = (
+    "file of a recogniser (.joblib, .pkl or .skops); load the first two only if you "
+)
+MODEL += "trust who made them, as they can run any code"
+SOURCE = (
+    "folder or zip file of images, or CSV file with the columns filename and text; "
+)
+SOURCE += "a single CSV file among the images is used as well"
+LABEL = (
+    "how the text is found in the name of a file, without its suffix: the group of a "
+)
+LABEL += "regular expression (default: it is the whole name)"
+
+
+def make_parser():
+    """Return the parser; what it parsed has the function to call as `command`."""
+    parser = _Parser("skcaptcha", "Read short text images: train, test, use.", OVERVIEW)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+
+    command = _add(
+        commands, "generate", "draw labelled captchas into a folder", GENERATE
+    )
+    command.add_argument("folder", metavar="DIR", type=Path, help="folder to make")
+    command.add_argument(
+        "-n", "--n-samples", type=int, default=1000, help="images (%(default)s)"
+    )
+    command.add_argument("--vocabulary", help="characters to draw from")
+    command.add_argument(
+        "--length", type=_parse_span, default=5, help="characters, N or N-M (5)"
+    )
+    command.add_argument(
+        "--size", type=_parse_size, default=(50, 150), help="HEIGHTxWIDTH (50x150)"
+    )
+    command.add_argument("--color", action="store_true", help="draw in colour")
+    command.add_argument("--fonts", nargs="+", metavar="FILE", help="TrueType fonts")
+    _add_param(command, "another parameter of make_captchas")
+    _add_seed(command)
+
+    command = _add(commands, "train", "train a recogniser on labelled images", TRAIN)
+    command.add_argument("source", metavar="SOURCE", type=Path, help=SOURCE)
+    command.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="file to write: .joblib, .pkl, or .skops (needs skops)",
+    )
+    command.add_argument("--label", metavar="REGEX", help=LABEL)
+    command.add_argument(
+        "--test-size",
+        metavar="SHARE",
+        type=float,
+        default=0.2,
+        help="share of the images to hold out and report on, 0 for none (%(default)s)",
+    )
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    command.add_argument(
+        "--search",
+        metavar="TOML",
+        type=Path,
+        help="file with lists of values of parameters, of which the best by "
+        "cross-validated exact match are taken",
+    )
+    command.add_argument("--cv", metavar="N", type=int, default=3, help="folds (3)")
+    command.add_argument(
+        "--jobs", metavar="N", type=int, help="fits at a time in the search (1)"
+    )
+    command.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_seed(command)
+
+    command = _add(commands, "predict", "read images", PREDICT)
+    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
+    command.add_argument(
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="image files, folders of them, or - for paths from standard input",
+    )
+    command.add_argument(
+        "--format",
+        choices=["text", "csv", "jsonl"],
+        default="text",
+        help="path, text, confidence and error between tabs, as CSV with a header, or "
+        "as a JSON object a line (%(default)s)",
+    )
+    command.add_argument(
+        "--length", type=_parse_span, help="length to keep to, N or N-M"
+    )
+    command.add_argument("--characters", help="characters to keep to")
+
+    command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
+    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
+    command.add_argument("source", metavar="SOURCE", type=Path, help=SOURCE)
+    command.add_argument("--label", metavar="REGEX", help=LABEL)
+    command.add_argument(
+        "--picture", metavar="FILE", type=Path, help="draw the worst mistakes to it"
+    )
+    command.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a report with pictures to it"
+    )
+
+    command = _add(commands, "export", "write a model for other programs", EXPORT)
+    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
+    command.add_argument(
+        "--onnx", metavar="FILE", type=Path, required=True, help="file to write"
+    )
+
+    command = _add(commands, "info", "say what is in a model", INFO)
+    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, prog, description, epilog):
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+
+def _add(commands, name, description, epilog):
+    command = commands.add_parser(
+        name,
+        help=description,
+        description=description[0].upper() + description[1:] + ".",
+        epilog=epilog,
+    )
+    command.add_argument(
+        "--debug", action="store_true", help="show where in the code an error arose"
+    )
+    command.set_defaults(command=getattr(_commands, name))
+    return command
+
+
+def _add_param(command, what):
+    command.add_argument(
+        "--param",
+        metavar="NAME=VALUE",
+        type=_parse_assignment,
+        action="append",
+        default=[],
+        help=f"{what}, in Python's notation; repeat for more",
+    )
+
+
+def _add_seed(command):
+    command.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of all that is random (0)"
+    )
+
+
+def _parse_span(text):
+    parts = text.split("-")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither N nor N-M, such as 4-6")
+    numbers = [int(part) for part in parts]
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _parse_size(text):
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not HEIGHTxWIDTH, such as 50x150"
+        )
+    return tuple(int(part) for part in parts)
+
+
+def _parse_assignment(text):
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=VALUE, such as max_iter=50"
+        )
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):  # a word needs no quotes
+        return name, value

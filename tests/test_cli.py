@@ -1,0 +1,404 @@
+"""The command line, as a user runs it."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from skops import io as skops_io
+
+from skcaptcha import CaptchaRecognizer, __version__, persistence
+from skcaptcha.cli import main
+from skcaptcha.datasets import load_labels_csv
+
+TINY = [
+    f"--param={assignment}"
+    for assignment in (
+        "conv_channels=(4, 8)",
+        "lstm_units=4",
+        "image_height=16",
+        "max_iter=1",
+        "pretrained=False",
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def model(fitted, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.joblib"
+    joblib.dump(fitted, path)
+    return str(path)
+
+
+@pytest.fixture
+def labelled(captchas, tmp_path):
+    """Folder of 40 images with a table of their texts."""
+    images, texts = captchas
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    rows = ["filename,text"]
+    for i in range(160, 200):
+        Image.fromarray(images[i]).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{texts[i]}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    return folder
+
+
+@pytest.fixture
+def run(capsys):
+    """Function that runs the command line; returns exit code, output and notes."""
+
+    def run(*arguments):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The network has not learned to read")
+            code = main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_generated_captchas_can_be_loaded_again(run, tmp_path):
+    folder = tmp_path / "drawn"
+    options = ["-n", "12", "--length", "2-3", "--size", "20x60", "--color"]
+    knobs = ["--vocabulary", "aA", "--param", "rotation=0", "--param", "lines=0"]
+    code, out, err = run("generate", folder, *options, *knobs)
+    assert (code, err) == (0, "")
+    assert "12 images and labels.csv are in" in out
+    paths, texts = load_labels_csv(folder / "labels.csv")
+    assert len(paths) == 12 and set("".join(texts)) == set("aA")
+    assert {len(text) for text in texts} == {2, 3}
+    with Image.open(paths[0]) as image:
+        assert (image.size, image.mode) == ((60, 20), "RGB")
+
+
+def test_the_same_seed_draws_the_same(run, tmp_path):
+    for name, seed in [("a", "3"), ("b", "3"), ("c", "4")]:
+        run("generate", tmp_path / name, "-n", "2", "--seed", seed)
+    a, b, c = ((tmp_path / name / "1.png").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_train_reports_saves_and_shows_progress_apart(run, labelled, tmp_path):
+    path = tmp_path / "model.joblib"
+    code, out, err = run("train", labelled, "--out", path, *TINY)
+    assert code == 0
+    assert "exact match" in out and "images held out" in out
+    assert "Training on 32 images and holding out 8." in err
+    assert "Training:" in err and "Training:" not in out  # the bar
+    recognizer = joblib.load(path)
+    assert (recognizer.n_iter_, recognizer.max_iter) == (1, 1)
+    assert recognizer.conv_channels == (4, 8) and recognizer.verbose == 0
+    assert recognizer.test_scores_["n_samples"] == 8
+
+
+def test_train_on_all_images_and_in_the_safe_format(run, labelled, tmp_path):
+    path = tmp_path / "model.skops"
+    code, out, err = run(
+        "train", labelled, "--out", path, "--test-size", "0", "--quiet", *TINY
+    )
+    assert code == 0
+    assert "exact match" not in out and "Training:" not in err
+    recognizer = persistence.load(path)
+    assert not hasattr(recognizer, "test_scores_")
+    assert run("info", path)[0] == 0
+
+
+def test_search_takes_the_best_of_the_grid(run, labelled, tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text("lstm_units = [4, 8]\nconv_channels = [[4, 8]]\n")
+    path = tmp_path / "model.joblib"
+    code, out, err = run(
+        *("train", labelled, "--out", path, "--search", grid, "--cv", "2", *TINY)
+    )
+    assert code == 0
+    assert out.count("+/-") == 2
+    assert "lstm_units=4" in out and "lstm_units=8" in out
+    assert "Searching by 2-fold cross-validation." in err
+    assert "[CV]" in err and "[CV]" not in out
+    assert joblib.load(path).lstm_units in (4, 8)
+
+
+def test_predict_prints_path_text_and_confidence(run, model, fitted, labelled):
+    paths = sorted(labelled.glob("*.png"))[:5]
+    code, out, err = run("predict", model, *paths)
+    assert (code, err) == (0, "")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[0] for row in rows] == [str(path) for path in paths]
+    assert [row[1] for row in rows] == fitted.predict(paths).tolist()
+    confidence = [float(row[2]) for row in rows]
+    np.testing.assert_allclose(confidence, fitted.predict_confidence(paths), atol=1e-4)
+
+
+def test_predict_goes_on_after_an_unreadable_image(run, model, labelled, fitted):
+    good = sorted(labelled.glob("*.png"))[:2]
+    bad = labelled / "bad.png"
+    bad.write_bytes(b"no image")
+    paths = [good[0], bad, labelled / "none.png", good[1]]
+    texts = fitted.predict(good)
+    code, out, _ = run("predict", model, *paths, "--format", "csv")
+    assert code == 1
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["filename"] for row in rows] == [str(path) for path in paths]
+    assert [row["text"] for row in rows] == [texts[0], "", "", texts[1]]
+    assert [bool(row["error"]) for row in rows] == [False, True, True, False]
+    assert [bool(row["confidence"]) for row in rows] == [True, False, False, True]
+
+    code, out, _ = run("predict", model, *paths, "--format", "jsonl")
+    assert code == 1
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["text"] for row in rows] == [texts[0], None, None, texts[1]]
+    assert rows[1]["confidence"] is None and "bad.png" in rows[1]["error"]
+    code, out, _ = run("predict", model, *paths)
+    assert out.splitlines()[1].split("\t")[:3] == [str(bad), "", ""]
+
+
+def test_predict_reads_all_images_of_a_folder(run, model, labelled):
+    code, out, _ = run("predict", model, labelled)
+    assert code == 0 and len(out.splitlines()) == 40
+
+
+def test_predict_takes_paths_from_standard_input(model, labelled):
+    paths = sorted(map(str, labelled.glob("*.png")))[:3]
+    done = subprocess.run(
+        [sys.executable, "-m", "skcaptcha", "predict", model, "-", "--format=jsonl"],
+        input="\n".join(paths) + "\n\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["filename"] for row in read] == paths
+    assert done.stderr == ""
+
+
+def test_a_chunk_more_changes_nothing(run, model, labelled, monkeypatch):
+    monkeypatch.setattr("skcaptcha.cli._commands.CHUNK", 7)
+    in_chunks = run("predict", model, labelled)
+    monkeypatch.undo()
+    alone = run("predict", model, labelled)
+    assert in_chunks[1].splitlines() == alone[1].splitlines()
+
+
+def test_predict_keeps_to_a_length_and_to_characters(run, model, labelled):
+    _, out, _ = run(
+        *("predict", model, labelled, "--length", "3", "--characters", "01")
+    )
+    texts = [line.split("\t")[1] for line in out.splitlines()]
+    assert all(len(text) == 3 and set(text) <= set("01") for text in texts)
+
+
+def test_names_with_breaks_stay_in_their_row(run, model, labelled):
+    odd = labelled / "a\tb\nc.png"
+    sorted(labelled.glob("*.png"))[0].rename(odd)
+    _, out, _ = run("predict", model, odd)
+    (row,) = out.splitlines()
+    assert row.split("\t")[0].endswith(r"a\tb\nc.png")
+
+
+def test_evaluate_prints_the_report(run, model, labelled, fitted, captchas):
+    code, out, err = run("evaluate", model, labelled)
+    assert (code, err) == (0, "")
+    score = fitted.score(captchas[0][160:], captchas[1][160:])
+    line = next(x for x in out.splitlines() if x.startswith("exact match"))
+    assert float(line.split()[-1]) == pytest.approx(score, abs=1e-4)
+
+
+def test_evaluate_writes_pictures_and_one_page_of_its_own(run, model, labelled):
+    page, picture = labelled.parent / "report.html", labelled.parent / "worst.png"
+    code, _, err = run(
+        "evaluate", model, labelled, "--html", page, "--picture", picture
+    )
+    assert code == 0
+    assert str(page) in err and str(picture) in err
+    with Image.open(picture) as image:
+        assert image.width > 300
+    text = page.read_text("utf-8")
+    assert text.count("data:image/png;base64,") == 4
+    assert "http://" not in text and "https://" not in text and "<script" not in text
+    for title in ("Mistakes", "Confidence", "Confusions", "Training", "By length"):
+        assert title in text
+    import matplotlib.pyplot
+
+    assert not matplotlib.pyplot.get_fignums()
+
+
+def test_info_says_what_is_in_a_model(run, model, fitted):
+    code, out, _ = run("info", model)
+    assert code == 0
+    n_parameters = sum(p.numel() for p in fitted.network_.parameters())
+    assert f"{n_parameters:,}" in out
+    assert "blocks.0.conv" in out and "lstms.0.ahead" in out
+    assert "Vocabulary (4)\n  0 1 2 3" in out
+    assert "height" in out and "grayscale" in out
+    assert str(fitted.n_iter_) in out and "CaptchaRecognizer(" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["info", "none.joblib"], "none.joblib"),
+        (["info", "text.joblib"], "'text.joblib' is no file of a recogniser"),
+        (["info", "list.joblib"], "'list.joblib' holds a list"),
+        (["info", "unfitted.joblib"], "holds a recogniser that is not fitted"),
+        (["info", "text.skops"], "'text.skops' is damaged"),
+        (["train", "none", "--out", "a.joblib"], "'none' does not exist"),
+        (["train", ".", "--out", "a.txt"], "must end in .joblib, .pkl or .skops"),
+        (["train", ".", "--out", "no/a.joblib"], "the folder of --out, 'no', is"),
+        (["train", ".", "--out", "a.pkl", "--test-size=2"], "--test-size=2.0 must be"),
+        (
+            ["train", ".", "--out", "a.pkl", "--param", "max_itr=2"],
+            "CaptchaRecognizer has no parameter 'max_itr'; did you mean max_iter?",
+        ),
+        (
+            ["train", ".", "--out", "a.pkl", "--search", "grid.toml"],
+            "'grid.toml': max_iter = 3 must be a list of values to try",
+        ),
+        (
+            ["train", ".", "--out", "a.pkl", "--search", "empty.toml"],
+            "'empty.toml' names no parameter",
+        ),
+        (
+            ["train", ".", "--out", "a.pkl", "--search", "text.joblib"],
+            "'text.joblib' is no TOML",
+        ),
+        (["generate", "."], "'.' is there already; name a new folder"),
+        (["generate", "new", "--param", "tilt=3"], "make_captchas has no parameter"),
+        (["generate", "new", "-n", "0"], "n_samples=0"),
+    ],
+)
+def test_an_error_is_one_line(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("text.joblib", "text.skops"):
+        (tmp_path / name).write_text("no model")
+    joblib.dump([1], "list.joblib")
+    joblib.dump(CaptchaRecognizer(), "unfitted.joblib")
+    (tmp_path / "grid.toml").write_text("max_iter = 3")
+    (tmp_path / "empty.toml").write_text("")
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("skcaptcha: error: ") and err.count("\n") == 1
+    assert message in err
+
+
+def test_debug_shows_where_an_error_arose(run):
+    with pytest.raises(FileNotFoundError):
+        run("info", "none.joblib", "--debug")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "COMMAND"),
+        (["predict", "m", "a", "--length", "a"], "'a' is neither N nor N-M"),
+        (["generate", "a", "--size", "50"], "'50' is not HEIGHTxWIDTH"),
+        (["train", "a", "--out", "b", "--param", "max_iter"], "is not NAME=VALUE"),
+    ],
+)
+def test_wrong_arguments_are_named(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_warnings_are_notes(capsys, labelled, tmp_path):
+    path = tmp_path / "m.joblib"
+    assert main(["train", str(labelled), "--out", str(path), "--quiet", *TINY]) == 0
+    notes = capsys.readouterr().err.splitlines()
+    assert notes[-1].startswith("skcaptcha: warning: The network has not learned")
+
+
+def test_help_has_examples_of_every_command(capsys):
+    for command in ("generate", "train", "predict", "evaluate", "export", "info"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        shown = capsys.readouterr().out
+        assert "example" in shown and f"  skcaptcha {command}" in shown
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_a_reader_that_stops_reading_is_no_error(model, labelled):
+    command = [sys.executable, "-m", "skcaptcha", "predict", model]
+    paths = sorted(map(str, labelled.glob("*.png"))) * 200
+    with subprocess.Popen(
+        [*command, "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        _, notes = process.communicate("\n".join(paths).encode())
+    assert (process.returncode, notes) == (0, b"")
+
+
+def test_the_safe_format_loads_what_it_dumped(fitted, captchas, tmp_path):
+    path = tmp_path / "model.skops"
+    persistence.dump(fitted, path)
+    loaded = persistence.load(path)
+    images = captchas[0][160:]
+    assert loaded.predict(images).tolist() == fitted.predict(images).tolist()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_safe_format_refuses_what_it_does_not_know(fitted, tmp_path):
+    path = tmp_path / "model.skops"
+    with pytest.raises(TypeError, match=r"recognizer=\[\] must be a Captcha"):
+        persistence.dump([], path)
+    with pytest.raises(FileNotFoundError):
+        persistence.load(path)
+    skops_io.dump([1, 2], path)
+    with pytest.raises(ValueError, match="holds a list and no CaptchaRecognizer"):
+        persistence.load(path)
+    skops_io.dump(clone(fitted).set_params(random_state=Path_), path)
+    with pytest.raises(ValueError, match="holds .*Path_, which this function does"):
+        persistence.load(path)
+
+
+class Path_:
+    """A type that nobody trusts."""
+
+
+def test_a_dump_that_fails_leaves_the_old_file(fitted, tmp_path, monkeypatch):
+    path = tmp_path / "model.skops"
+    path.write_text("old")
+
+    def fail(recognizer, file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(skops_io, "dump", fail)
+    with pytest.raises(OSError, match="No space left"):
+        persistence.dump(fitted, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_tampered_file_gives_an_error_or_the_same_answers(quick, captchas, tmp_path):
+    recognizer = quick()
+    path = tmp_path / "model.skops"
+    persistence.dump(recognizer, path)
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    images = captchas[0][:4]
+    expected = [f.tobytes() for f in recognizer.frame_log_proba(images)]
+    refused = 0
+    for position in rng.integers(len(data), size=200):
+        flipped = bytearray(data)
+        flipped[position] ^= int(rng.integers(1, 256))
+        path.write_bytes(flipped)
+        try:
+            loaded = persistence.load(path)
+            found = [f.tobytes() for f in loaded.frame_log_proba(images)]
+            assert found == expected
+        except (ValueError, OSError) as error:
+            assert "model.skops" in str(error)
+            refused += 1
+    assert refused > 100
