@@ -26,7 +26,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skcaptcha {release}"
 html_copy_source = False
 html_show_sourcelink = False
-html_sidebars = {"index": [], "changelog": [], "with_scikit_learn": []}
+html_sidebars = {
+    page: [] for page in ("index", "changelog", "deployment", "with_scikit_learn")
+}
 html_theme_options = {
     "logo": {"text": "skcaptcha"},
     "navbar_end": ["theme-switcher"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-__all__ = ["Samples", "make_batches", "pad_images", "run_network"]
+__all__ = ["Samples", "make_batches", "pad_images", "plan_batches", "run_network"]
 
 # Images that are read at once, and the most columns that they have in all.
 _BATCH_SIZE, _COLUMNS = 64, 2**16
@@ -82,6 +82,27 @@ def pad_images(images, device):
     return batch, None if min(widths) == max(widths) else torch.tensor(widths)
 
 
+def plan_batches(widths, batch_size=_BATCH_SIZE):
+    """Say which images are read together.
+
+    Parameters
+    ----------
+    widths : list of int
+        Width of each image.
+    batch_size : int, default=64
+        Images that are read at once; very wide ones are fewer.
+
+    Yields
+    ------
+    list of int
+        Positions of the images of a batch.
+    """
+    for group in make_batches(widths, batch_size):
+        size = max(1, min(len(group), _COLUMNS // widths[group[-1]]))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
 def run_network(network, images, batch_size=_BATCH_SIZE):
     """Read images with a trained network.
 
@@ -104,12 +125,8 @@ def run_network(network, images, batch_size=_BATCH_SIZE):
         Time steps that belong to each image.
     """
     device = next(network.parameters()).device
-    all_widths = [image.shape[1] for image in images]
-    for group in make_batches(all_widths, batch_size):
-        size = max(1, min(len(group), _COLUMNS // all_widths[group[-1]]))
-        for start in range(0, len(group), size):
-            positions = group[start : start + size]
-            batch, widths = pad_images([images[i] for i in positions], device)
-            with torch.inference_mode():
-                log_probs, lengths = network(batch, widths)
-            yield positions, log_probs.cpu().numpy(), lengths.numpy()
+    for positions in plan_batches([image.shape[1] for image in images], batch_size):
+        batch, widths = pad_images([images[i] for i in positions], device)
+        with torch.inference_mode():
+            log_probs, lengths = network(batch, widths)
+        yield positions, log_probs.cpu().numpy(), lengths.numpy()

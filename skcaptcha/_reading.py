@@ -2,7 +2,6 @@
 
 import functools
 
-from skcaptcha._batches import run_network
 from skcaptcha._sizing import prepare_image
 from skcaptcha.decoding import beam_search, best_path, greedy_decode, restrict
 from skcaptcha.images import read_images
@@ -14,13 +13,14 @@ __all__ = ["find_texts", "iterate_frames", "make_search"]
 _CHUNK = 512
 
 
-def iterate_frames(network, items, *, background, n_jobs, **size):
+def iterate_frames(run, items, *, background, n_jobs, **size):
     """Read images by the network.
 
     Parameters
     ----------
-    network : CRNN
-        In evaluation mode.
+    run : callable
+        What takes images of the size that the network reads, and yields as
+        `run_network` does.
     items : list
         Images in any form that `read_images` takes.
     background, n_jobs
@@ -44,7 +44,7 @@ def iterate_frames(network, items, *, background, n_jobs, **size):
                 first,
             )
         ]
-        for positions, log_probs, lengths in run_network(network, images):
+        for positions, log_probs, lengths in run(images):
             for column, position in enumerate(positions):
                 yield first + position, log_probs[: lengths[column], column]
 

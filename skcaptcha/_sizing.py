@@ -6,15 +6,26 @@ from skcaptcha.images import to_grayscale, to_rgb
 from skcaptcha.network import TIME_STRIDE
 from skcaptcha.preprocessing import resize_image
 
-__all__ = ["choose_height", "choose_stretch", "prepare_image"]
+__all__ = [
+    "GREATEST_STRETCH",
+    "GREATEST_WIDTH",
+    "LEAST_WIDTH",
+    "choose_height",
+    "choose_stretch",
+    "prepare_image",
+]
 
-# The network sees at least this many columns of an image, however narrow it is, and
-# refuses one that has more than the other number.
-_LEAST_WIDTH, _GREATEST_WIDTH = 4 * TIME_STRIDE, 2**15
-# Time steps that the median label gets a character, and the widest an image may be
-# stretched to give them.
+LEAST_WIDTH = 4 * TIME_STRIDE
+"""Columns of an image that are seen at least, however narrow it is."""
+
+GREATEST_WIDTH = 2**15
+"""Columns beyond which an image is refused."""
+
+GREATEST_STRETCH = 4
+"""How many times images are widened at most."""
+
+# Time steps that the median label gets a character.
 _STEPS_PER_CHARACTER = 3
-_GREATEST_STRETCH = 4
 
 
 def choose_height(images):
@@ -57,12 +68,12 @@ def choose_stretch(images, targets, texts, height, fixed=None):
         If a label has more characters than its image can have time steps.
     """
     widths = np.array([image.shape[1] * height / image.shape[0] for image in images])
-    steps = np.maximum(widths, _LEAST_WIDTH) / TIME_STRIDE
+    steps = np.maximum(widths, LEAST_WIDTH) / TIME_STRIDE
     lengths = np.array([len(target) for target in targets])
     repeats = np.array([np.count_nonzero(t[1:] == t[:-1]) for t in targets])
     needed = lengths + repeats
     stretch = (needed + 0.5) / steps  # rounding the width may cost half a step
-    greatest = _GREATEST_STRETCH if fixed is None else fixed
+    greatest = GREATEST_STRETCH if fixed is None else fixed
     misfits = np.flatnonzero(stretch > greatest)
     if misfits.size:
         named = ", ".join(
@@ -83,7 +94,7 @@ def choose_stretch(images, targets, texts, height, fixed=None):
     if fixed is not None:
         return fixed
     comfort = np.median(_STEPS_PER_CHARACTER * lengths / steps)
-    return float(max(1.0, stretch.max(), min(comfort, _GREATEST_STRETCH)))
+    return float(max(1.0, stretch.max(), min(comfort, GREATEST_STRETCH)))
 
 
 def prepare_image(image, *, height, stretch, color_mode, name):
@@ -112,11 +123,11 @@ def prepare_image(image, *, height, stretch, color_mode, name):
     ValueError
         If the image is so wide and low that its resized form would fill the memory.
     """
-    width = max(_LEAST_WIDTH, image.shape[1] * height / image.shape[0]) * stretch
-    if width > _GREATEST_WIDTH:
+    width = max(LEAST_WIDTH, image.shape[1] * height / image.shape[0]) * stretch
+    if width > GREATEST_WIDTH:
         raise ValueError(
             f"{name} has the shape {image.shape[:2]} and would be {width:.0f} pixels "
-            f"wide at a height of {height}; at most {_GREATEST_WIDTH} are read. Cut it "
+            f"wide at a height of {height}; at most {GREATEST_WIDTH} are read. Cut it "
             "to the text, or into pieces."
         )
     width = round(width / TIME_STRIDE) * TIME_STRIDE

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcaptcha._batches import Samples
+from skcaptcha._batches import Samples, run_network
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
@@ -874,7 +874,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     def _frames(self, items):
         return iterate_frames(
-            self.network_,
+            partial(run_network, self.network_),
             items,
             background=self.background_,
             n_jobs=self.n_jobs,

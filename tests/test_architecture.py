@@ -15,7 +15,7 @@ PACKAGE = ROOT / "skcaptcha"
 # module has to be given its place here first. A sub-package counts as one module.
 LAYERS = [
     {"exceptions"},
-    {"_validation"},
+    {"_files", "_validation"},
     {"images"},
     {  # leaves
         "augmentation",
@@ -29,12 +29,13 @@ LAYERS = [
         "_batches",
         "_callbacks",
         "_losses",
+        "_onnx_graph",
         "_persistence",
         "_pretrained",
         "_schedule",
         "_sizing",
     },
-    {"_reading", "_training"},
+    {"_reading", "_recipe", "_training"},
     {"recognizer"},
     {"__init__"},
     {"datasets", "export", "inspection", "persistence", "plotting"},  # edges
@@ -50,7 +51,7 @@ DISTRIBUTIONS = {
 }
 
 # Optional or slow to load: imported inside the function that needs it.
-NEVER_AT_THE_TOP = {"cv2", "dask", "matplotlib", "onnx"}
+NEVER_AT_THE_TOP = {"cv2", "dask", "matplotlib", "onnx", "onnxruntime"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -3,11 +3,9 @@
 import hashlib
 import http.client
 import io
-import os
 import time
 import urllib.error
 import urllib.request
-import uuid
 import zipfile
 from numbers import Integral, Real
 from pathlib import Path, PurePosixPath
@@ -16,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
+
+from skcaptcha._files import write_whole
 
 __all__ = ["fetch_captcha_images_v2"]
 
@@ -136,7 +136,7 @@ def fetch_captcha_images_v2(
             )
     elif download_if_missing:
         content = _download(path, n_retries, delay)
-        _write_whole(path, content)
+        write_whole(path, content)
     else:
         raise OSError(
             f"{str(path)!r} is missing and download_if_missing=False. Allow the "
@@ -207,13 +207,3 @@ def _read_url():
     if announced and len(content) < min(int(announced), LARGEST_DOWNLOAD):
         raise OSError(f"it broke off after {len(content)} of {announced} bytes")
     return content
-
-
-def _write_whole(path, content):
-    """Write all of a file or none: an interrupted call leaves nothing behind."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # still there only if that failed
