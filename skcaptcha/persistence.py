@@ -1,9 +1,9 @@
 """Saving recognisers so that loading them can run nobody's code."""
 
 import os
-import tempfile
 from pathlib import Path
 
+from skcaptcha._files import write_whole
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["dump", "load"]
@@ -53,7 +53,7 @@ def dump(recognizer, path):
     skops_io = _import_skops()
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(f"recognizer={recognizer!r} must be a CaptchaRecognizer.")
-    write_whole(path, lambda file: skops_io.dump(recognizer, file))
+    write_whole(Path(path), skops_io.dumps(recognizer))
 
 
 def load(path):
@@ -109,30 +109,6 @@ def load(path):
             "CaptchaRecognizer; load it with skops.io.load."
         )
     return recognizer
-
-
-def write_whole(path, write):
-    """Call `write` with a path beside `path`, and move what it wrote to `path`.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        Where the file belongs.
-    write : callable
-        Writes the file whose path it gets.
-    """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(name)
-        mask = os.umask(0)  # mkstemp lets nobody else read
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _import_skops():

@@ -17,6 +17,7 @@ from skops import io as skops_io
 from skcaptcha import CaptchaRecognizer, __version__, persistence
 from skcaptcha.cli import main
 from skcaptcha.datasets import load_labels_csv
+from skcaptcha.export import load_onnx
 
 TINY = [
     f"--param={assignment}"
@@ -230,6 +231,14 @@ def test_evaluate_writes_pictures_and_one_page_of_its_own(run, model, labelled):
     assert not matplotlib.pyplot.get_fignums()
 
 
+def test_export_writes_onnx(run, model, fitted, captchas, tmp_path):
+    path = tmp_path / "model.onnx"
+    code, out, err = run("export", model, "--onnx", path)
+    assert (code, err) == (0, "") and str(path) in out
+    images = captchas[0][160:]
+    assert load_onnx(path).predict(images).tolist() == fitted.predict(images).tolist()
+
+
 def test_info_says_what_is_in_a_model(run, model, fitted):
     code, out, _ = run("info", model)
     assert code == 0
@@ -371,10 +380,10 @@ def test_a_dump_that_fails_leaves_the_old_file(fitted, tmp_path, monkeypatch):
     path = tmp_path / "model.skops"
     path.write_text("old")
 
-    def fail(recognizer, file):
+    def fail(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(skops_io, "dump", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="No space left"):
         persistence.dump(fitted, path)
     assert path.read_text() == "old"

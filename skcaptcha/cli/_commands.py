@@ -2,12 +2,12 @@
 
 import csv
 import difflib
+import io
 import json
 import math
 import os
 import sys
 import tomllib
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer, persistence
+from skcaptcha._files import write_whole
 from skcaptcha.cli import _report
 from skcaptcha.datasets import (
     load_image_folder,
@@ -154,9 +155,7 @@ def evaluate(options):
             confidence,
             title=f"{options.model} on {options.source}",
         )
-        persistence.write_whole(
-            options.html, lambda path: Path(path).write_text(page, "utf-8")
-        )
+        write_whole(options.html, page.encode())
         _say(f"The report is in {options.html}")
 
 
@@ -179,12 +178,16 @@ def _say(note):
 
 def _find_saver(path):
     if path.suffix in (".joblib", ".pkl"):
-        return lambda model, path: persistence.write_whole(
-            path, lambda name: joblib.dump(model, name)
-        )
+        return _dump_pickle
     if path.suffix == ".skops":
         return persistence.dump
     raise ValueError(f"{str(path)!r} must end in .joblib, .pkl or .skops")
+
+
+def _dump_pickle(recognizer, path):
+    buffer = io.BytesIO()
+    joblib.dump(recognizer, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def _load(path):

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from skcaptcha import __version__
+from skcaptcha._files import write_whole
 from skcaptcha.metrics import exact_match_score, recognition_report
-from skcaptcha.persistence import write_whole
 
 __all__ = ["describe", "draw_mistakes", "make_page", "save_figure"]
 
@@ -112,7 +112,9 @@ def save_figure(figure, path):
     kinds = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in kinds:
         raise ValueError(f"{str(path)!r} must end in one of .{', .'.join(kinds)}")
-    write_whole(path, lambda name: figure.savefig(name, dpi=150))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=150)
+    write_whole(path, buffer.getvalue())
     pyplot.close(figure)
 
 
