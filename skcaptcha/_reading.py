@@ -1,15 +1,17 @@
 """From images to log-probabilities to texts, a few images at a time."""
 
 import functools
+from contextlib import closing
+from itertools import islice
 
 from skcaptcha._sizing import prepare_image
 from skcaptcha.decoding import beam_search, best_path, greedy_decode, restrict
-from skcaptcha.images import read_images
+from skcaptcha.images import iterate_images
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["find_texts", "iterate_frames", "make_search"]
+__all__ = ["find_texts", "in_order", "iterate_frames", "make_search"]
 
-# Images that are held decoded at a time.
+# Images, already resized, that are sorted by width for the network at a time.
 _CHUNK = 512
 
 
@@ -21,8 +23,10 @@ def iterate_frames(run, items, *, background, n_jobs, **size):
     run : callable
         What takes images of the size that the network reads, and yields as
         `run_network` does.
-    items : list
-        Images in any form that `read_images` takes.
+    items : iterable
+        Images in any form that `read_images` takes. Few of them are held at a time,
+        each resized as soon as it is decoded; the next ones are decoded while the
+        network reads, if there are several threads for that.
     background, n_jobs
         As for `read_images`.
     **size
@@ -35,18 +39,19 @@ def iterate_frames(run, items, *, background, n_jobs, **size):
     log_probs : ndarray of shape (T, K)
         Log-probabilities of the classes in each time step.
     """
-    for first in range(0, len(items), _CHUNK):
-        chunk = items[first : first + _CHUNK]
-        images = [
-            prepare_image(image, name=f"X[{i}]", **size)
-            for i, image in enumerate(
-                read_images(chunk, background=background, n_jobs=n_jobs, first=first),
-                first,
-            )
-        ]
-        for positions, log_probs, lengths in run(images):
-            for column, position in enumerate(positions):
-                yield first + position, log_probs[: lengths[column], column]
+    images = iterate_images(
+        items,
+        functools.partial(prepare_image, **size),
+        background=background,
+        n_jobs=n_jobs,
+    )
+    first = 0
+    with closing(images):
+        while chunk := list(islice(images, _CHUNK)):
+            for positions, log_probs, lengths in run(chunk):
+                for column, position in enumerate(positions):
+                    yield first + position, log_probs[: lengths[column], column]
+            first += len(chunk)
 
 
 def make_search(decoder, beam_width, length):
@@ -86,6 +91,27 @@ def find_texts(frames, search, *, length=None, allowed=None):
             yield position, search(masked, length=length, blank=BLANK), log_probs
         except ValueError as error:
             raise ValueError(f"X[{position}]: {error}") from error
+
+
+def in_order(found, make):
+    """Call a function with what was found in each image; return its results in order.
+
+    Parameters
+    ----------
+    found : iterable of tuple
+        The position of an image, every one from 0 on, and what was found.
+    make : callable
+        Takes what was found.
+
+    Returns
+    -------
+    list
+    """
+    values = []
+    for position, *rest in found:
+        values += [None] * (position + 1 - len(values))
+        values[position] = make(*rest)
+    return values
 
 
 def _read_by_beam(beam_width, log_probs, *, length, blank):

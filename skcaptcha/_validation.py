@@ -1,5 +1,6 @@
 """Checks of what the user hands over, before anything is computed from it."""
 
+import itertools
 import math
 import numbers
 import warnings
@@ -20,6 +21,7 @@ __all__ = [
     "check_text_table",
     "check_texts",
     "is_table",
+    "iterate_items",
 ]
 
 
@@ -52,23 +54,24 @@ def check_text_table(X):
         )
 
 
-def check_images(X):
-    """Return the items of `X` as a list, not yet read.
+def iterate_items(X):
+    """Return an iterator over the items of `X`, not yet read.
 
     Parameters
     ----------
-    X : sequence of images, or array of shape (n_samples, H, W[, C])
-        Images in any form that `skcaptcha.images.read_image` takes.
+    X : iterable of images, or array of shape (n_samples, H, W[, C])
+        Images in any form that `skcaptcha.images.read_image` takes. A generator is
+        asked for an image when there is need of it.
 
     Returns
     -------
-    list
+    iterator
         One item an image.
 
     Raises
     ------
     TypeError
-        If `X` is a single image or text, or no sequence.
+        If `X` is a single image or text, or cannot be iterated over.
     ValueError
         If `X` is empty.
     """
@@ -78,15 +81,20 @@ def check_images(X):
             "skcaptcha.datasets.load_image_folder lists the images of a folder."
         )
     try:
-        items = list(X)
+        items = iter(X)
     except TypeError as error:
         raise TypeError(
             f"X is {type(X).__name__}; pass a list, tuple, array or pandas Series of "
             "paths, bytes, PIL images or arrays."
         ) from error
-    if not items:
-        raise ValueError("X is empty; at least one image is required.")
-    return items
+    for first in items:
+        return itertools.chain([first], items)
+    raise ValueError("X is empty; at least one image is required.")
+
+
+def check_images(X):
+    """Return the items of `X` as a list, not yet read; else as `iterate_items`."""
+    return list(iterate_items(X))
 
 
 def check_texts(y, *, whole_floats=False, stacklevel=2):

@@ -1,17 +1,15 @@
 """Items of ``X`` (paths, encoded bytes, PIL images, arrays) as uint8 arrays."""
 
 import io
-import numbers
 import os
 import re
 import stat
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
-import joblib
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from skcaptcha._threads import count_threads, map_in_threads
 from skcaptcha.exceptions import ImageReadError
 
 __all__ = ["has_color", "read_image", "read_images", "to_grayscale", "to_rgb"]
@@ -92,9 +90,11 @@ def read_images(items, *, background="white", n_jobs=None, name="X", first=0):
     background : str or tuple of 3 int, default="white"
         What shows through transparent pixels, as for :func:`read_image`.
     n_jobs : int, default=None
-        The number of threads: None is one for each core, 8 at most; 1 reads in the
-        calling thread; negative numbers count from all cores down as in joblib, so
-        that -1 is all of them. The result is the same for any number.
+        The number of threads that decode: None is one for each core, 8 at most, and
+        one within a job of joblib's or what ``joblib.parallel_config`` says; 1 reads
+        in the calling thread; negative numbers count from all cores down as in
+        joblib, so that -1 is all of them. Arrays and PIL images need no threads. The
+        result is the same for any number.
     name : str, default="X"
         What error messages call the sequence.
     first : int, default=0
@@ -125,26 +125,54 @@ def read_images(items, *, background="white", n_jobs=None, name="X", first=0):
             f"{name}={_describe(items)} is not a sequence of images; "
             f"put a single image into a list: [image]."
         )
-    color = _parse_background(background)
-    if n_jobs is None:
-        n_threads = min(8, joblib.cpu_count())
-    elif isinstance(n_jobs, numbers.Integral) and n_jobs != 0:
-        n_threads = joblib.effective_n_jobs(int(n_jobs))
-    else:
-        raise ValueError(
-            f"n_jobs={n_jobs!r} must be None or an int other than 0; "
-            "-1 uses all cores, 1 only the calling thread."
+    return list(
+        iterate_images(
+            items, background=background, n_jobs=n_jobs, name=name, first=first
         )
+    )
+
+
+def iterate_images(
+    items, convert=None, *, background="white", n_jobs=None, name="X", first=0
+):
+    """Read images one after the other, each when it is asked for or a little before.
+
+    Parameters
+    ----------
+    items : iterable
+        Images in any of the forms that :func:`read_image` takes, mixed at will.
+    convert : callable, optional
+        Is called with each image, and its name as `name`, in the thread that has read
+        it, and returns what takes its place.
+    background, n_jobs, name, first
+        As for :func:`read_images`, also what is raised.
+
+    Returns
+    -------
+    generator of ndarray of uint8, each of shape (H, W) or (H, W, 3)
+        The images in the order of `items`, or what `convert` made of them. Of encoded
+        images some hundreds are read ahead, if there are several threads.
+    """
+    color = _parse_background(background)
+    n_threads = count_threads(n_jobs)
 
     def read(numbered):
         position, item = numbered
-        return _read(item, color, f"{name}[{position}]")
+        where = f"{name}[{position}]"
+        image = _read(item, color, where)
+        return image if convert is None else convert(image, name=where)
 
-    if n_threads == 1 or len(items) < 2:
-        return [read(numbered) for numbered in enumerate(items, first)]
-    with ThreadPoolExecutor(n_threads) as pool:
-        # map yields in the order of the items, so the first bad one raises.
-        return list(pool.map(read, enumerate(items, first)))
+    return map_in_threads(
+        read,
+        enumerate(items, first),
+        n_threads,
+        worthwhile=lambda numbered: is_encoded(numbered[1]),
+    )
+
+
+def is_encoded(item):
+    """Tell whether an item is a path or bytes, and reading it means decoding."""
+    return isinstance(item, (str, os.PathLike, bytes, bytearray, memoryview))
 
 
 def to_grayscale(image):
@@ -224,7 +252,7 @@ def has_color(images):
 
     Parameters
     ----------
-    images : sequence of ndarray of uint8, each of shape (H, W) or (H, W, 3)
+    images : iterable of ndarray of uint8, each of shape (H, W) or (H, W, 3)
         The images, as :func:`read_images` returns them.
 
     Returns
@@ -241,12 +269,13 @@ def has_color(images):
     >>> has_color([grey, grey]), has_color([grey, red])
     (False, True)
     """
-    n_colored = 0
+    n_images = n_colored = 0
     for image in images:
+        n_images += 1
         if image.ndim == 3:
             spread = image.max(axis=2) - image.min(axis=2)  # (H, W, 3) -> (H, W)
             n_colored += np.count_nonzero(spread > 16) >= max(1, spread.size / 1000)
-    return bool(n_colored >= max(1, len(images) / 100))
+    return bool(n_colored >= max(1, n_images / 100))
 
 
 def _check_pixels(image):

@@ -20,18 +20,19 @@ from skcaptcha._callbacks import EpochTasks
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
-from skcaptcha._reading import find_texts, iterate_frames, make_search
+from skcaptcha._reading import find_texts, in_order, iterate_frames, make_search
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
+from skcaptcha._threads import survive_fork
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
 from skcaptcha._validation import (
     check_device,
-    check_images,
     check_ints,
     check_same_length,
     check_shape,
     check_text_table,
     check_texts,
     is_table,
+    iterate_items,
 )
 from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
 from skcaptcha.images import has_color, read_images
@@ -139,7 +140,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         when there is any. A fitted recogniser predicts where it was trained, and on
         the CPU where it is loaded on a machine without its device.
     n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+        Threads that decode images, which the network meanwhile need not wait for. None
+        is one for each core, up to 8, and one within a job of joblib's, or what
+        ``joblib.parallel_config`` says; -1 is one for each core.
     random_state : int, RandomState instance or None, default=None
         Determines the weights at the start, the held-out samples, the order of the
         samples, dropout and augmentation. Pass an int for the same result in each fit
@@ -339,7 +342,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         X : sequence of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
-            also mixed and of differing sizes; or one flattened image a row.
+            also mixed and of differing sizes; or one flattened image a row. Of a
+            generator a list is made first.
         y : sequence of str of length n_samples
             The text that each image shows. Integers, and whole floats of a table,
             are read as their decimal text, with a warning.
@@ -415,9 +419,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
+        X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
-            Images in any form that `fit` takes.
+            Images in any form that `fit` takes. A few hundred are read at a time, so
+            that neither many paths nor a generator take much memory.
         length : int, tuple of int or dict, default=None
             Number of characters that each text has: a number, an inclusive range
             (min, max), or a mapping from each allowed number to its weight, by which
@@ -453,13 +458,14 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             The probability of each text under CTC, summed over its alignments. With
             `length` or `vocabulary` it is still that of the unrestricted network.
         """
-        items = self._check_items(X)
-        confidence = np.empty(len(items))
-        for position, symbols, frames in self._search(items, length, vocabulary):
-            confidence[position] = sequence_log_probability(
+
+        def log_probability(symbols, frames):
+            return sequence_log_probability(
                 frames[:, None], [len(frames)], [symbols], blank=BLANK
             )[0]
-        return np.exp(confidence)
+
+        found = self._search(self._check_items(X), length, vocabulary)
+        return np.exp(in_order(found, log_probability))
 
     def predict_topk(self, X, k=5, *, length=None, vocabulary=None):
         """Return the most probable texts of each image.
@@ -479,22 +485,23 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; pass an int of at least 1.")
-        items = self._check_items(X)
-        search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
-        texts = [None] * len(items)
-        for position, found, _ in self._search(items, length, vocabulary, search):
-            texts[position] = [
+
+        def make_row(found, _):
+            return [
                 (self.vocabulary_.decode(symbols), math.exp(log_probability))
                 for symbols, log_probability in found
             ]
-        return texts
+
+        search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
+        found = self._search(self._check_items(X), length, vocabulary, search)
+        return in_order(found, make_row)
 
     def frame_log_proba(self, X):
         """Return what the network says of each time step.
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
+        X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Images in any form that `fit` takes.
 
@@ -504,18 +511,14 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             Log-probabilities for each image: class 0 is the blank, class i the
             character ``vocabulary_.characters[i - 1]``. T goes with the width.
         """
-        items = self._check_items(X)
-        frames = [None] * len(items)
-        for position, log_probs in self._frames(items):
-            frames[position] = log_probs
-        return frames
+        return in_order(self._frames(self._check_items(X)), lambda frames: frames)
 
     def score(self, X, y):
         """Return the exact match: the share of images whose whole text is right.
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
+        X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Images in any form that `fit` takes.
         y : sequence of str of length n_samples
@@ -528,8 +531,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         """
         items = self._check_items(X)
         texts = check_texts(y, whole_floats=is_table(X), stacklevel=3)
-        check_same_length(items, texts)
-        return exact_match_score(texts, self._predict_texts(items))
+        if hasattr(X, "__len__"):
+            check_same_length(X, texts)
+        read = self._predict_texts(items)
+        check_same_length(read, texts)
+        return exact_match_score(texts, read)
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""
@@ -549,6 +555,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     def __setstate__(self, state):
         """Build the network anew from a state, on the device if there is one."""
+        survive_fork()
         state = unpack_state(state, type(self))
         if "network_" in state:
             try:
@@ -559,6 +566,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         super().__setstate__(state)
 
     def _fit_or_restore(self, X, y, *, incremental=False):
+        survive_fork()
         before = dict(vars(self))
         try:
             return self._fit(X, y, incremental)
@@ -629,7 +637,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     def _check_data(self, X, y, going_on, least):
         """Return the images as a list and their texts, checked and not yet read."""
         texts = check_texts(y, whole_floats=is_table(X), stacklevel=7)
-        items = self._check_items(X, reset=not going_on)
+        items = list(self._check_items(X, reset=not going_on))
         check_same_length(items, texts)
         if len(texts) < least:
             raise ValueError(
@@ -769,7 +777,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         }
 
     def _check_items(self, X, *, reset=False):
-        """Return the items of `X`, checked and not yet decoded."""
+        """Return an iterator over the items of `X`, checked and not yet decoded."""
         if reset:
             for name in _TABLE_ATTRIBUTES:  # of an earlier fit
                 vars(self).pop(name, None)
@@ -777,7 +785,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             check_is_fitted(self)
             self._validate_params()
         if not is_table(X):
-            return check_images(X)
+            return iterate_items(X)
         check_text_table(X)
         if not reset and not hasattr(self, "feature_range_"):
             raise ValueError(
@@ -792,9 +800,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             self.image_shape_ = check_shape(shape, X.shape[1])
             self.feature_range_ = (float(X.min()), float(X.max()))
         low, high = self.feature_range_
-        scaled = (X.astype(np.float64) - low) / ((high - low) or 1.0)
-        pixels = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
-        return list(pixels.reshape(-1, *self.image_shape_))
+
+        def make_image(row):
+            scaled = (row.astype(np.float64) - low) / ((high - low) or 1.0)
+            pixels = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
+            return pixels.reshape(self.image_shape_)
+
+        return map(make_image, X)
 
     def _split(self, samples, rng):
         n = len(samples)
@@ -867,12 +879,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             )
 
     def _predict_texts(self, items, length=None, vocabulary=None):
-        texts = np.empty(len(items), dtype=object)
-        for position, symbols, _ in self._search(items, length, vocabulary):
-            texts[position] = self.vocabulary_.decode(symbols)
-        return texts
+        found = self._search(items, length, vocabulary)
+        texts = in_order(found, lambda symbols, _: self.vocabulary_.decode(symbols))
+        return np.array(texts, dtype=object)
 
     def _frames(self, items):
+        survive_fork()
         return iterate_frames(
             partial(run_network, self.network_),
             items,
