@@ -143,6 +143,13 @@ def format_row(name, entry):
         )
     for side, reason in entry["missing"].items():
         rows.append([SIDES[side][2], f"not measured: {reason}", "", ""])
+    closing = []
+    if "onnx" in values:
+        ratios = find_ratios(row, values["own"], values["onnx"])
+        closing = [
+            "ONNX Runtime is "
+            f"{records.describe_spread(ratios)} times as fast as skcaptcha."
+        ]
     header = [f"`{name}`", row.words, "times better than Keras", "exact match"]
     return [
         *records.format_table(header, rows),
@@ -150,6 +157,7 @@ def format_row(name, entry):
         f"Target: {row.ratio:g} times better than Keras: {judge(name, entry)}. Median "
         f"(lowest to highest) of {len(keras)}; measured on "
         f"{records.describe_setting(entry)}.",
+        *closing,
         "",
     ]
 

@@ -205,7 +205,7 @@ def describe_setting(entry):
     versions, machine = entry["versions"], entry["machine"]
     others = "".join(
         f", {name} {versions[name]}"
-        for name in ("tensorflow", "keras")
+        for name in ("tensorflow", "keras", "onnxruntime")
         if name in versions
     )
     return (

@@ -202,6 +202,7 @@ def format_markdown(entries):
 def draw_plot(entries, path):
     """Draw the cost of each row over its cause, and beside it linear growth."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     names = [name for name in ROWS if name in entries]
     figure = Figure(figsize=(2.4 * len(names), 2.6), layout="constrained")
@@ -213,7 +214,11 @@ def draw_plot(entries, path):
         axes.loglog(values, linear, "--", color="grey", label="linear")
         axes.loglog(values, seconds, "o-", label="measured")
         axes.set_xlabel(ROWS[name].words)
-        axes.tick_params(which="minor", labelbottom=False, labelleft=False)
+        axes.set_xticks(values, [f"{value:,}".replace(",000", "k") for value in values])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     figure.axes[0].set_ylabel("seconds an epoch")
     figure.axes[0].legend()
     path.parent.mkdir(parents=True, exist_ok=True)

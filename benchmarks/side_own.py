@@ -3,6 +3,7 @@
 Started by other scripts, each time in a process of its own.
 """
 
+import importlib.metadata
 import warnings
 from pathlib import Path
 
@@ -61,12 +62,6 @@ def train(
     if save is not None:
         recognizer.set_callbacks()
         joblib.dump(recognizer, Path(save) / "own.joblib")
-        try:
-            from skcaptcha.export import export_onnx
-
-            export_onnx(recognizer, Path(save) / "own.onnx")
-        except ImportError:
-            pass  # `read_onnx` says so
     return progress.summarize()
 
 
@@ -80,13 +75,17 @@ def read(threads, saved, paths, texts, n_single):
 def read_onnx(threads, saved, paths, texts, n_single):
     """Time them by its export to ONNX, or say what is missing for that."""
     torch.set_num_threads(threads)
+    recognizer = joblib.load(Path(saved) / "own.joblib")
     try:
-        from skcaptcha.export import load_onnx
+        from skcaptcha.export import export_onnx, load_onnx
 
+        export_onnx(recognizer, Path(saved) / "own.onnx")
         reader = load_onnx(Path(saved) / "own.onnx")
     except ImportError as error:
         return {"missing": str(error)}
-    return clock_reader(reader, paths, texts, n_single)
+    versions = {"onnxruntime": importlib.metadata.version("onnxruntime")}
+    measured = clock_reader(reader, paths, texts, n_single)
+    return {**measured, "versions": versions}
 
 
 def clock_reader(reader, paths, texts, n_single):
