@@ -67,6 +67,7 @@ docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(MINIMUM) build dist docs/_build docs/generated skcaptcha.egg-info
+	rm -rf $(VENV) $(MINIMUM) benchmarks/.keras-venv
+	rm -rf build dist docs/_build docs/generated skcaptcha.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

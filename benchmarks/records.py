@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 import subprocess
 import zipfile
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import skcaptcha
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+SCRATCH = RESULTS / "scratch"
 
 
 def add_arguments(parser, rows, results):
@@ -61,8 +63,35 @@ def check_arguments(parser, arguments, rows):
             parser.error(f"unknown row {name!r}; choose from {', '.join(rows)}")
     if arguments.threads < 1:
         parser.error(f"--threads {arguments.threads} must be at least 1")
+    if getattr(arguments, "quick", False):
+        default = parser.get_default("output")
+        if arguments.output == default:
+            arguments.output = SCRATCH / default.name
+    if hasattr(arguments, "repeats"):
+        if arguments.repeats is None:
+            arguments.repeats = 1 if arguments.quick else arguments.usual_repeats
+        if arguments.repeats < 1:
+            parser.error(f"--repeats {arguments.repeats} must be at least 1")
     if arguments.markdown and not arguments.output.exists():
         parser.error(f"--output {arguments.output} doesn't exist; run a row first")
+
+
+def add_quick_argument(parser):
+    """Add ``--quick``, a trial that leaves the file of the results alone."""
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a trial on little; its results go to benchmarks/results/scratch unless "
+        "there is an --output",
+    )
+
+
+def add_repeats_argument(parser, usual, what):
+    """Add ``--repeats`` beside ``--quick``, with which there is one of `what`."""
+    parser.add_argument(
+        "--repeats", type=int, help=f"{what} (default: {usual}, 1 with --quick)"
+    )
+    parser.set_defaults(usual_repeats=usual)
 
 
 def add_data_argument(parser):
@@ -92,11 +121,11 @@ def unpack(data, archive, folder):
         opened.extractall(folder)
 
 
-def describe_run(script):
-    """Return when, on what and with which versions a script is run."""
+def describe_run(*scripts):
+    """Return when, on what and with which versions scripts are run."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": find_commit(script),
+        "commit": find_commit(*scripts),
         "machine": {
             "processor": find_processor(),
             "cpu_count": os.cpu_count(),
@@ -113,7 +142,7 @@ def describe_run(script):
     }
 
 
-def find_commit(script):
+def find_commit(*scripts):
     """Return the last commit of the code that is measured, None outside a repository.
 
     Commits of other files, documentation say, leave it as it is.
@@ -125,7 +154,7 @@ def find_commit(script):
         ).stdout.strip()
 
     try:
-        code = "skcaptcha", str(script)
+        code = "skcaptcha", *map(str, scripts)
         commit = git("log", "-1", "--format=%H", "--", *code) or None
         changed = git("status", "--porcelain", "--", *code)
     except (OSError, subprocess.CalledProcessError):
@@ -174,8 +203,28 @@ def save_entry(path, name, entry):
 def describe_setting(entry):
     """Return in words what an entry was measured on."""
     versions, machine = entry["versions"], entry["machine"]
+    others = "".join(
+        f", {name} {versions[name]}"
+        for name in ("tensorflow", "keras", "onnxruntime")
+        if name in versions
+    )
     return (
         f"{machine['processor']}, {machine['threads']} threads; Python "
         f"{versions['python']}, torch {versions['torch']}, scikit-learn "
-        f"{versions['scikit-learn']}; {entry['date'][:10]}"
+        f"{versions['scikit-learn']}{others}; {entry['date'][:10]}"
     )
+
+
+def describe_spread(values, form=".2f"):
+    """Return median, lowest and highest in words, as in ``2.00 (1.00 to 4.00)``."""
+    median, low, high = (
+        format(value, form)
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{median} ({low} to {high})"
+
+
+def format_table(header, rows):
+    """Return the lines of a Markdown table; what is in the cells is made a string."""
+    lines = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(map(str, cells))} |" for cells in lines]

@@ -298,22 +298,9 @@ def parse_arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     records.add_arguments(parser, ROWS, "search.json")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument(
-        "--repeats", type=int, help="searches of each kind (default: 5, 1 with --quick)"
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="a trial on few images; its results go to benchmarks/results/scratch "
-        "unless there is an --output",
-    )
+    records.add_quick_argument(parser)
+    records.add_repeats_argument(parser, 5, "searches of each kind")
     arguments = parser.parse_args(argv)
-    if arguments.quick and arguments.output == parser.get_default("output"):
-        arguments.output = records.RESULTS / "scratch" / "search.json"
-    if arguments.repeats is None:
-        arguments.repeats = 1 if arguments.quick else 5
-    if arguments.repeats < 1:
-        parser.error(f"--repeats {arguments.repeats} must be at least 1")
     records.check_arguments(parser, arguments, ROWS)
     return arguments
 

@@ -2,10 +2,13 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import io
 import json
+import os
 import subprocess
 import sys
+import types
 import warnings
 import zipfile
 from functools import partial
@@ -19,7 +22,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator
 
-from skcaptcha import _pretrained, _training
+from skcaptcha import CaptchaRecognizer, _pretrained, _training
 from skcaptcha.datasets import load_image_folder, make_captchas
 
 
@@ -536,3 +539,415 @@ def test_label_noise_is_measured_seed_by_seed(load, monkeypatch, tmp_path, capsy
     entry = json.loads(output.read_text())["label_noise"]
     assert [(f["n_train"], f["n_wrong"]) for f in entry["fits"]] == [(16, 4), (16, 4)]
     assert "25% of the labels are wrong" in capsys.readouterr().out
+
+
+# Speed and memory
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["time_to_accuracy", "prediction", "profile_fit", "import_time", "scaling"],
+)
+def test_help_says_what_is_measured(load, name, capsys):
+    script = load(name)
+    with pytest.raises(SystemExit, match="0"):
+        script.main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert " ".join(script.__doc__.split("\n\n")[0].split()) in shown
+    assert "--threads" in shown and "--quick" in shown
+
+
+@pytest.fixture
+def children(load):
+    return load("children")
+
+
+SIDE = """
+import os, sys
+sys.path.insert(0, {folder!r})
+import children
+
+def tell(threads, text):
+    print("something else")
+    return {{
+        "text": text,
+        "threads": threads,
+        "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
+        "cores": len(os.sched_getaffinity(0)),
+    }}
+
+def fail(threads):
+    raise ValueError("no such luck")
+
+children.serve({{"tell": tell, "fail": fail}})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_a_side_has_a_process_and_cores_of_its_own(children, monkeypatch, tmp_path):
+    text = SIDE.format(folder=str(children.FOLDER))
+    (tmp_path / "side_test.py").write_text(text)
+    monkeypatch.setattr(children, "FOLDER", tmp_path)
+    before = os.sched_getaffinity(0)
+    assert children.run_task("test", "tell", threads=1, text=Path("é")) == {
+        "text": "é",
+        "threads": 1,
+        "OMP_NUM_THREADS": "1",
+        "cores": 1,
+    }
+    with pytest.raises(RuntimeError, match="ValueError: no such luck"):
+        children.run_task("test", "fail", threads=1)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_clock_of_a_training_ends_with_the_epoch_that_reads_enough(
+    children, monkeypatch
+):
+    now = 100.0
+    monkeypatch.setattr(children.time, "perf_counter", lambda: now)
+    progress = children.Progress(["a", "b"], target=0.9, max_epochs=3)
+
+    def end_epoch(*found):
+        def read():
+            nonlocal now
+            now += 2
+            return found
+
+        nonlocal now
+        now += 10
+        return progress.end_epoch(read)
+
+    assert not end_epoch("a", "")
+    assert end_epoch("a", "b")
+    expected = {
+        "reached": True,
+        "seconds": 24,
+        "evaluation_seconds": 4,
+        "epochs": 2,
+        "exact_match": [0.5, 1],
+    }
+    assert progress.summarize() == expected
+    assert end_epoch("", "")  # the last that there may be
+    assert not progress.summarize()["reached"]
+
+
+def test_keras_environment_is_made_anew_for_other_pins(children, monkeypatch, tmp_path):
+    calls, stamp = [], tmp_path / "requirements-keras.txt"
+    monkeypatch.setattr(
+        children.subprocess, "run", lambda command, check: calls.append(command)
+    )
+    stamp.write_text("tensorflow-cpu==1.0\n")
+    python = children.make_keras_environment(tmp_path)
+    assert python.parent.parent == tmp_path
+    assert [command[2] for command in calls] == ["venv", "pip"]
+    assert children.make_keras_environment(tmp_path) == python
+    assert len(calls) == 2  # it is there
+
+    def fail(command, check):
+        raise children.subprocess.CalledProcessError(1, "pip")
+
+    monkeypatch.setattr(children.subprocess, "run", fail)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(SystemExit, match="other could not be made"):
+        children.make_keras_environment(tmp_path / "other")
+    assert not (tmp_path / "other" / stamp.name).exists()
+
+
+def test_every_package_of_the_keras_environment_is_pinned(children):
+    lines = children.REQUIREMENTS.read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(line.count("==") == 1 for line in pins)
+    assert {"tensorflow-cpu", "keras"} < {line.split("==")[0] for line in pins}
+
+
+def test_tables_and_spreads_are_written_alike(load):
+    records = load("records")
+    assert records.describe_spread([4, 1, 2], ".1f") == "2.0 (1.0 to 4.0)"
+    assert records.format_table(["a", "b"], [[1, "x"]]) == [
+        "| a | b |",
+        "| --- | --- |",
+        "| 1 | x |",
+    ]
+
+
+def fake_keras(task, job):
+    """What the Keras side would answer: a training of 40 s, or a reading."""
+    versions = {"tensorflow": "2.0", "keras": "3.0"}
+    if task == "read":
+        values = {"paths": 10.0, "arrays": 20.0, "one": 0.1, "one_by_call": 0.01}
+        return {**values, "exact_match": 0.5, "versions": versions}
+    if "save" in job:
+        (Path(job["save"]) / "keras.weights.h5").touch()
+    return {
+        "reached": True,
+        "seconds": 40.0,
+        "evaluation_seconds": 1.0,
+        "epochs": 2,
+        "exact_match": [0.0, 1.0],
+        "versions": versions,
+    }
+
+
+@pytest.fixture
+def in_process(load, children, monkeypatch):
+    """Sides run here: ours with a tiny network, and Keras's as `fake_keras`."""
+    tiny = partial(CaptchaRecognizer, conv_channels=(8, 16), lstm_units=8)
+    for side in ("own", "noise"):
+        monkeypatch.setattr(load(f"side_{side}"), "CaptchaRecognizer", tiny)
+
+    def run_task(side, task, *, threads, python=None, **job):
+        if side == "keras":
+            return fake_keras(task, job)
+        return load(f"side_{side}").TASKS[task](threads=threads, **job)
+
+    monkeypatch.setattr(children, "run_task", run_task)
+    monkeypatch.setattr(children, "make_keras_environment", lambda folder: "python")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Arguments that name a folder with an archive of 20 images, as the real one is."""
+    images, texts = make_captchas(20, length=3, size=(24, 60), random_state=0)
+    assert len(set(texts)) == 20
+    with zipfile.ZipFile(tmp_path / "captcha_images_v2.zip", "w") as opened:
+        for image, text in zip(images, texts, strict=True):
+            with opened.open(f"captcha_images_v2/{text}.png", "w") as file:
+                Image.fromarray(image).save(file, "png")
+    return ["--data", str(tmp_path), "--quick", "--threads", "1"]
+
+
+def test_time_to_accuracy_is_taken_in_turn(load, in_process, archive, tmp_path, capsys):
+    script = load("time_to_accuracy")
+    output = tmp_path / "times.json"
+    arguments = [*archive, "--output", str(output)]
+    assert script.main([*arguments, "--seeds", "0", "1"]) == 0
+    (entry,) = json.loads(output.read_text()).values()
+    sides = list(script.SIDES)
+    assert [(run["seed"], run["side"]) for run in entry["runs"]] == [
+        *((0, side) for side in sides),
+        *((1, side) for side in reversed(sides)),
+    ]
+    own = [run for run in entry["runs"] if run["side"] != "keras"]
+    assert {(run["n_train"], run["n_held_out"]) for run in own} == {(18, 2)}
+    assert all(1 <= len(run["exact_match"]) == run["epochs"] <= 2 for run in own)
+    assert all(0 < run["evaluation_seconds"] < run["seconds"] for run in own)
+    assert entry["versions"]["keras"] == "3.0"
+    shown = capsys.readouterr().out
+    assert "open: 3 of 5 seeds not run in full" in shown
+    assert "tensorflow 2.0, keras 3.0" in shown
+    assert script.main(["--output", str(output), "--markdown"]) == 0
+    assert capsys.readouterr().out.strip() in shown
+
+
+def test_time_to_accuracy_is_judged_by_the_median_and_each_seed(load):
+    script = load("time_to_accuracy")
+
+    def judge(*seconds, reached=True):
+        runs = []
+        for seed, own in enumerate(seconds):
+            run = {"seed": seed, "evaluation_seconds": 1, "reached": reached}
+            runs.append({**run, "side": "keras", "seconds": 100})
+            runs.append({**run, "side": "own", "seconds": own})
+        return script.judge({"quick": False, "runs": runs})
+
+    assert judge(4, 5, 2, 10, 9) == "met"
+    assert judge(4, 5, 2, 10.5, 9) == "missed"  # one is less than 10 times sooner
+    assert judge(6, 6, 2, 6, 2) == "missed"
+    assert judge(1, 1, 1, 1, 1, reached=False) == "missed"
+    assert judge(1, 1, 1, 1) == "open: 1 of 5 seeds not run in full"
+
+
+class OnnxReader:
+    def predict(self, X):
+        return ["abc"] * len(X)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_prediction_is_measured_by_each_side_that_is_there(
+    load, in_process, archive, tmp_path, monkeypatch, capsys, there
+):
+    exported = []
+    fake = types.SimpleNamespace(
+        export_onnx=lambda recognizer, path: exported.append(path),
+        load_onnx=lambda path: OnnxReader(),
+    )
+    monkeypatch.setitem(sys.modules, "skcaptcha.export", fake if there else None)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"{name}'s")
+    script = load("prediction")
+    output = tmp_path / "prediction.json"
+    assert script.main([*archive, "--output", str(output)]) == 0
+    entries = json.loads(output.read_text())
+    assert list(entries) == ["paths", "arrays", "one"]
+    for entry in entries.values():
+        assert entry["values"].keys() == {"keras", "own", *(["onnx"] if there else [])}
+        assert all(value > 0 for column in entry["values"].values() for value in column)
+        assert 0 <= entry["exact_match"]["own"] <= 1
+        assert len(entry["missing"]) == (not there)
+    assert [path.name for path in exported] == ["own.onnx"] * there
+    shown = capsys.readouterr().out
+    assert ("ONNX | not measured: " in shown) == (not there)
+    assert ("onnxruntime onnxruntime's" in shown) == there
+    assert shown.count("ONNX Runtime is ") == 3 * there
+    assert "| Keras, called as a function | 10.00 (10.00 to 10.00) | 10.00 (" in shown
+
+
+def test_prediction_compares_rates_and_times_the_right_way_round(load):
+    script = load("prediction")
+    values = {"keras": [10, 20], "own": [50, 120]}
+    entry = {"quick": False, "values": values}
+    assert script.judge("paths", entry) == "met"  # 5 and 6 times as many
+    assert script.judge("one", entry) == "missed"
+    values["own"] = [2, 3]
+    assert script.judge("paths", entry) == "missed"
+    assert script.judge("one", entry) == "met"
+
+
+@pytest.fixture
+def profile_fit(load):
+    return load("profile_fit")
+
+
+def test_clocks_count_the_innermost_stage(profile_fit, monkeypatch):
+    now = 0
+    clock = types.SimpleNamespace(perf_counter=lambda: now)
+    monkeypatch.setattr(profile_fit, "time", clock)
+    stopwatch = profile_fit.Stopwatch()
+
+    def spend(seconds, *parts):
+        nonlocal now
+        for part in parts:
+            part()
+            now += seconds
+
+    inner = stopwatch.wrap("CTC", partial(spend, 1, lambda: None))
+    update = stopwatch.wrap("rest of the updates", partial(spend, 10, inner, inner))
+    # What is read there runs through the network, too, but is not the updates'.
+    reading = stopwatch.wrap("reading samples", partial(spend, 100, inner))
+    stopwatch.wrap("rest of the fit", partial(spend, 1000, update, reading))()
+    counted = {stage: s for stage, s in stopwatch.seconds.items() if s}
+    assert counted == {
+        "CTC": 2,
+        "rest of the updates": 20,
+        "reading samples": 101,
+        "rest of the fit": 2000,
+    }
+
+
+def test_a_stage_that_no_longer_runs_is_an_error(profile_fit):
+    with (
+        pytest.raises(RuntimeError, match="never ran, so wrap something else: decodi"),
+        profile_fit.Stopwatch().attached(),
+    ):
+        pass
+
+
+def test_a_fit_is_profiled_stage_by_stage(profile_fit, tmp_path, capsys):
+    output = tmp_path / "profile.json"
+    arguments = ["make_captchas", "--quick", "--threads", "1", "--output", str(output)]
+    update = profile_fit._training.Trainer.update
+    assert profile_fit.main(arguments) == 0
+    assert profile_fit._training.Trainer.update is update
+    (run,) = json.loads(output.read_text())["make_captchas"]["runs"]
+    assert run["seconds"].keys() == {*profile_fit.ONCE, *profile_fit.EACH_EPOCH}
+    assert all(seconds > 0 for seconds in run["seconds"].values())
+    shares = profile_fit.find_shares(run, profile_fit.EACH_EPOCH)
+    assert sum(shares.values()) == pytest.approx(1)
+    shown = capsys.readouterr().out
+    assert all(f"| {stage} | " in shown for stage in run["seconds"])
+    assert "40 images from files, 1 epochs of 5 updates" in shown
+
+
+def test_preparing_the_data_is_judged_in_the_fit_and_in_an_epoch(profile_fit):
+    stages = dict.fromkeys([*profile_fit.ONCE, *profile_fit.EACH_EPOCH], 1.0)
+
+    def judge(**seconds):
+        run = {"seconds": {**stages, "backward": 80.0, **seconds}}
+        return profile_fit.judge({"quick": False, "runs": [run]})
+
+    assert judge() == "met"
+    assert judge(augmentation=9.0) == "missed"
+    assert judge(decoding=9.0) == "missed"  # once, but it is part of the fit
+
+
+def test_imports_are_timed_and_looked_through(load, monkeypatch, tmp_path, capsys):
+    script = load("import_time")
+    monkeypatch.setattr(script, "BASELINE", "import json")
+    monkeypatch.setattr(script, "OURS", "import json, colorsys")
+    monkeypatch.setattr(script, "CALLBACKS", "import stringprep")
+    optional = ("colorsys", "stringprep", "no_such_module")
+    monkeypatch.setattr(script, "OPTIONAL", optional)
+    output = tmp_path / "imports.json"
+    arguments = ["--quick", "--repeats", "2", "--output", str(output)]
+    assert script.main([*arguments, "seconds"]) == 0
+    assert script.main([*arguments, "optional"]) == 1
+    entries = json.loads(output.read_text())
+    assert np.shape(entries["seconds"]["pairs"]) == (2, 2)
+    assert entries["optional"]["loaded"] == ["colorsys"]
+    assert "and `import stringprep` stringprep. Target: no others: missed." in (
+        capsys.readouterr().out
+    )
+    # What scikit-learn loads is not the package's to leave out.
+    monkeypatch.setattr(script, "CALLBACKS", "import colorsys")
+    assert script.main([*arguments, "optional"]) == 0
+
+
+def test_what_is_optional_is_not_imported_with_the_package(load):
+    script = load("import_time")
+    assert set(script.run_import(script.OURS, threads=1)[1]) <= {"rich"}
+
+
+@pytest.fixture
+def scaling(load, in_process, monkeypatch):
+    script = load("scaling")
+    small = {"n_images": 32, "width": 48, "n_characters": 3, "length": 2}
+    monkeypatch.setattr(script, "USUAL", small)
+    rows = {
+        "images": dataclasses.replace(script.ROWS["images"], values=(32, 64)),
+        "vocabulary": dataclasses.replace(script.ROWS["vocabulary"], values=(3, 300)),
+    }
+    monkeypatch.setattr(script, "ROWS", rows)
+    return script
+
+
+def test_growth_of_an_epoch_is_measured_and_drawn(scaling, tmp_path, capsys):
+    output = tmp_path / "scaling.json"
+    arguments = ["--quick", "--threads", "1", "--output", str(output)]
+    assert scaling.main([*arguments, "images", "vocabulary"]) == 0
+    entries = json.loads(output.read_text())
+    assert [run["value"] for run in entries["images"]["runs"]] == [32, 64]
+    assert [run["updates_in_an_epoch"] for run in entries["images"]["runs"]] == [2, 4]
+    for run in entries["images"]["runs"]:
+        assert run["timed_updates"] == 3
+        expected = run["update"] * run["updates_in_an_epoch"]
+        assert run["epoch"] == pytest.approx(expected, abs=1e-3)
+    plot = output.with_suffix(".png")
+    with Image.open(plot) as image:
+        assert image.format == "PNG"
+    assert plot.stat().st_size < 100_000
+    shown = capsys.readouterr().out
+    assert "48x40 pixels, 3 characters, texts of 2; 3 updates timed" in shown
+    assert "100 times the characters cost" in shown
+
+
+def test_memory_is_measured_for_grey_images_and_colour(scaling, tmp_path, capsys):
+    output = tmp_path / "scaling.json"
+    arguments = ["memory", "--quick", "--threads", "1", "--output", str(output)]
+    assert scaling.main(arguments) == 0
+    runs = json.loads(output.read_text())["memory"]["runs"]
+    assert [run["images"] for run in runs] == ["grey", "colour"]
+    assert all(0.05 < run["before"] <= run["peak"] < 20 for run in runs)
+    assert "200 images of 150x40 from files" in capsys.readouterr().out
+    assert not output.with_suffix(".png").exists()
+
+
+def test_growth_is_judged_from_the_least_to_the_greatest(scaling):
+    def judge(*seconds):
+        runs = [
+            {"value": value, "epoch": second}
+            for value, second in zip((10, 20, 40), seconds, strict=True)
+        ]
+        return scaling.judge_row({"quick": False, "runs": runs})
+
+    assert judge(1, 2, 4.3) == "met"
+    assert judge(1, 2, 4.5) == "missed"
+    assert judge(3, 1, 3) == "met"
