@@ -5,7 +5,7 @@ import functools
 from skcaptcha._batches import run_network
 from skcaptcha._sizing import prepare_image
 from skcaptcha.decoding import beam_search, best_path, greedy_decode, restrict
-from skcaptcha.images import read_images
+from skcaptcha.images import read_or_skip
 from skcaptcha.vocabulary import BLANK
 
 __all__ = ["find_texts", "iterate_frames", "make_search"]
@@ -14,7 +14,7 @@ __all__ = ["find_texts", "iterate_frames", "make_search"]
 _CHUNK = 512
 
 
-def iterate_frames(network, items, *, background, n_jobs, **size):
+def iterate_frames(network, items, skipped, *, background, n_jobs, **size):
     """Read images by the network.
 
     Parameters
@@ -23,6 +23,8 @@ def iterate_frames(network, items, *, background, n_jobs, **size):
         In evaluation mode.
     items : list
         Images in any form that `read_images` takes.
+    skipped : Skipped
+        Gets the error of each image that cannot be read.
     background, n_jobs
         As for `read_images`.
     **size
@@ -31,22 +33,31 @@ def iterate_frames(network, items, *, background, n_jobs, **size):
     Yields
     ------
     position : int
-        Position in `items`, in any order.
+        Position in `items`, in any order. Those that were skipped are left out.
     log_probs : ndarray of shape (T, K)
         Log-probabilities of the classes in each time step.
     """
+
+    def prepare(image, name):
+        return prepare_image(image, name=name, **size)
+
     for first in range(0, len(items), _CHUNK):
-        chunk = items[first : first + _CHUNK]
-        images = [
-            prepare_image(image, name=f"X[{i}]", **size)
-            for i, image in enumerate(
-                read_images(chunk, background=background, n_jobs=n_jobs, first=first),
-                first,
-            )
-        ]
-        for positions, log_probs, lengths in run_network(network, images):
+        images = read_or_skip(
+            items[first : first + _CHUNK],
+            skipped,
+            background=background,
+            n_jobs=n_jobs,
+            first=first,
+            then=prepare,
+        )
+        read = [i for i, image in enumerate(images) if image is not None]
+        if not read:
+            continue
+        for positions, log_probs, lengths in run_network(
+            network, [images[i] for i in read]
+        ):
             for column, position in enumerate(positions):
-                yield first + position, log_probs[: lengths[column], column]
+                yield first + read[position], log_probs[: lengths[column], column]
 
 
 def make_search(decoder, beam_width, length):
@@ -56,7 +67,7 @@ def make_search(decoder, beam_width, length):
     return _read_greedily if length is None else best_path
 
 
-def find_texts(frames, search, *, length=None, allowed=None):
+def find_texts(frames, search, skipped, *, length=None, allowed=None):
     """Search for the text in the log-probabilities of each image.
 
     Parameters
@@ -65,6 +76,8 @@ def find_texts(frames, search, *, length=None, allowed=None):
         What `iterate_frames` yields.
     search : callable
         What `make_search` returned, or of its kind.
+    skipped : Skipped
+        Gets the error of each image in which no text of an allowed length fits.
     length : int, tuple of int or dict, optional
         Lengths that the texts may have.
     allowed : ndarray of int, optional
@@ -83,9 +96,13 @@ def find_texts(frames, search, *, length=None, allowed=None):
         if allowed is not None:
             masked = restrict(log_probs, allowed, blank=BLANK)
         try:
-            yield position, search(masked, length=length, blank=BLANK), log_probs
+            found = search(masked, length=length, blank=BLANK)
         except ValueError as error:
-            raise ValueError(f"X[{position}]: {error}") from error
+            named = ValueError(f"X[{position}]: {error}")
+            if not skipped.add(position, named):
+                raise named from error
+        else:
+            yield position, found, log_probs
 
 
 def _read_by_beam(beam_width, log_probs, *, length, blank):

@@ -22,6 +22,7 @@ from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
 from skcaptcha._reading import find_texts, iterate_frames, make_search
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
+from skcaptcha._skipping import Skipped
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
 from skcaptcha._validation import (
     check_device,
@@ -34,7 +35,7 @@ from skcaptcha._validation import (
     is_table,
 )
 from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
-from skcaptcha.images import has_color, read_images
+from skcaptcha.images import has_color, name_item, read_images
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -409,7 +410,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             )
         return self._fit_or_restore(X, y, incremental=True)
 
-    def predict(self, X, *, length=None, vocabulary=None):
+    def predict(self, X, *, length=None, vocabulary=None, on_error="raise"):
         """Read images.
 
         Parameters
@@ -423,11 +424,15 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             texts are ranked.
         vocabulary : str or sequence of str, default=None
             Characters to which the texts are restricted, part of `vocabulary_`.
+        on_error : {"raise", "skip"}, default="raise"
+            What to do where an image cannot be read, or no text of an allowed length
+            fits into it: raise the error, or go on without it. Each other text is
+            where it would be.
 
         Returns
         -------
         ndarray of shape (n_samples,), dtype object
-            The texts, each a str.
+            The texts, each a str; None for an image that was skipped.
 
         Raises
         ------
@@ -435,37 +440,54 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             If `fit` has not been called.
         ValueError
             If an image cannot be read, or no text of an allowed length fits into it.
-        """
-        return self._predict_texts(self._check_items(X), length, vocabulary)
+            With ``on_error="skip"`` only for what concerns all images.
+        TypeError
+            If an image has a type that cannot be one.
+        FileNotFoundError
+            If the file of an image does not exist.
 
-    def predict_confidence(self, X, *, length=None, vocabulary=None):
+        Warns
+        -----
+        skcaptcha.exceptions.SkippedImageWarning
+            If images were skipped; it says how many, and of the first ones why.
+        """
+        items, skipped = self._check_items(X), Skipped(on_error)
+        texts = self._predict_texts(items, skipped, length, vocabulary)
+        skipped.warn(len(items))
+        return texts
+
+    def predict_confidence(self, X, *, length=None, vocabulary=None, on_error="raise"):
         """Return how probable the texts are that `predict` returns.
 
         Parameters
         ----------
-        X, length, vocabulary
+        X, length, vocabulary, on_error
             As for `predict`.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            The probability of each text under CTC, summed over its alignments. With
-            `length` or `vocabulary` it is still that of the unrestricted network.
+            The probability of each text under CTC, summed over its alignments; NaN
+            for an image that was skipped. With `length` or `vocabulary` it is still
+            that of the unrestricted network.
         """
-        items = self._check_items(X)
-        confidence = np.empty(len(items))
-        for position, symbols, frames in self._search(items, length, vocabulary):
+        items, skipped = self._check_items(X), Skipped(on_error)
+        confidence = np.full(len(items), np.nan)
+        for position, symbols, frames in self._search(
+            items, skipped, length, vocabulary
+        ):
             confidence[position] = sequence_log_probability(
                 frames[:, None], [len(frames)], [symbols], blank=BLANK
             )[0]
+        skipped.warn(len(items))
         return np.exp(confidence)
 
-    def predict_topk(self, X, k=5, *, length=None, vocabulary=None):
+    def predict_topk(self, X, k=5, *, length=None, vocabulary=None, on_error="raise"):
         """Return the most probable texts of each image.
 
         Parameters
         ----------
-        X, length, vocabulary
+        X, length, vocabulary, on_error
             As for `predict`.
         k : int, default=5
             Number of texts.
@@ -474,21 +496,25 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         -------
         list of list of (str, float)
             For each image up to `k` texts with their probabilities, best first, found
-            by a beam search of width `beam_width`, or `k` if that is larger.
+            by a beam search of width `beam_width`, or `k` if that is larger; None for
+            an image that was skipped.
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; pass an int of at least 1.")
-        items = self._check_items(X)
+        items, skipped = self._check_items(X), Skipped(on_error)
         search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
         texts = [None] * len(items)
-        for position, found, _ in self._search(items, length, vocabulary, search):
+        for position, found, _ in self._search(
+            items, skipped, length, vocabulary, search
+        ):
             texts[position] = [
                 (self.vocabulary_.decode(symbols), math.exp(log_probability))
                 for symbols, log_probability in found
             ]
+        skipped.warn(len(items))
         return texts
 
-    def frame_log_proba(self, X):
+    def frame_log_proba(self, X, *, on_error="raise"):
         """Return what the network says of each time step.
 
         Parameters
@@ -496,17 +522,21 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         X : sequence of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Images in any form that `fit` takes.
+        on_error : {"raise", "skip"}, default="raise"
+            As for `predict`.
 
         Returns
         -------
         list of ndarray of shape (T, K)
             Log-probabilities for each image: class 0 is the blank, class i the
-            character ``vocabulary_.characters[i - 1]``. T goes with the width.
+            character ``vocabulary_.characters[i - 1]``. T goes with the width. None
+            for an image that was skipped.
         """
-        items = self._check_items(X)
+        items, skipped = self._check_items(X), Skipped(on_error)
         frames = [None] * len(items)
-        for position, log_probs in self._frames(items):
+        for position, log_probs in self._frames(items, skipped):
             frames[position] = log_probs
+        skipped.warn(len(items))
         return frames
 
     def score(self, X, y):
@@ -528,7 +558,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         items = self._check_items(X)
         texts = check_texts(y, whole_floats=is_table(X), stacklevel=3)
         check_same_length(items, texts)
-        return exact_match_score(texts, self._predict_texts(items))
+        return exact_match_score(texts, self._predict_texts(items, Skipped()))
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""
@@ -650,7 +680,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             self._settle_size(images, targets, texts)
         size = self._size()
         prepared = [
-            prepare_image(image, name=f"X[{i}]", **size)
+            prepare_image(image, name=name_item(f"X[{i}]", items[i]), **size)
             for i, image in enumerate(images)
         ]
         return vocabulary, Samples(prepared, targets)
@@ -862,22 +892,23 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 stacklevel=6,
             )
 
-    def _predict_texts(self, items, length=None, vocabulary=None):
+    def _predict_texts(self, items, skipped, length=None, vocabulary=None):
         texts = np.empty(len(items), dtype=object)
-        for position, symbols, _ in self._search(items, length, vocabulary):
+        for position, symbols, _ in self._search(items, skipped, length, vocabulary):
             texts[position] = self.vocabulary_.decode(symbols)
         return texts
 
-    def _frames(self, items):
+    def _frames(self, items, skipped):
         return iterate_frames(
             self.network_,
             items,
+            skipped,
             background=self.background_,
             n_jobs=self.n_jobs,
             **self._size(),
         )
 
-    def _search(self, items, length, vocabulary, search=None):
+    def _search(self, items, skipped, length, vocabulary, search=None):
         """Yield position, what `search` finds and log-probabilities of each item."""
         check_length(length)
         allowed = None
@@ -891,7 +922,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 ) from error
         if search is None:
             search = make_search(self.decoder, self.beam_width, length)
-        return find_texts(self._frames(items), search, length=length, allowed=allowed)
+        frames = self._frames(items, skipped)
+        return find_texts(frames, search, skipped, length=length, allowed=allowed)
 
 
 def _untuple(background):

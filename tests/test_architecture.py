@@ -15,7 +15,7 @@ PACKAGE = ROOT / "skcaptcha"
 # module has to be given its place here first. A sub-package counts as one module.
 LAYERS = [
     {"exceptions"},
-    {"_validation"},
+    {"_skipping", "_validation"},
     {"images"},
     {  # leaves
         "augmentation",
