@@ -2,13 +2,16 @@
 
 import functools
 
+import numpy as np
+from scipy.special import logsumexp
+
 from skcaptcha._batches import run_network
 from skcaptcha._sizing import prepare_image
 from skcaptcha.decoding import beam_search, best_path, greedy_decode, restrict
 from skcaptcha.images import read_or_skip
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["find_texts", "iterate_frames", "make_search"]
+__all__ = ["find_texts", "iterate_frames", "make_search", "normalize_frames"]
 
 # Images that are held decoded at a time.
 _CHUNK = 512
@@ -58,6 +61,27 @@ def iterate_frames(network, items, skipped, *, background, n_jobs, **size):
         ):
             for column, position in enumerate(positions):
                 yield first + read[position], log_probs[: lengths[column], column]
+
+
+def normalize_frames(frames):
+    """Make the probabilities of each time step sum to 1 as exactly as float64 does.
+
+    Those of the network do so to seven digits, and the probabilities of all texts would
+    sum to a little more than 1.
+
+    Parameters
+    ----------
+    frames : iterable of (int, ndarray of shape (T, K))
+        What `iterate_frames` yields.
+
+    Yields
+    ------
+    position : int
+    log_probs : ndarray of shape (T, K)
+    """
+    for position, log_probs in frames:
+        log_probs = log_probs.astype(np.float64)
+        yield position, log_probs - logsumexp(log_probs, axis=1, keepdims=True)
 
 
 def make_search(decoder, beam_width, length):

@@ -20,7 +20,12 @@ from skcaptcha._callbacks import EpochTasks
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
-from skcaptcha._reading import find_texts, iterate_frames, make_search
+from skcaptcha._reading import (
+    find_texts,
+    iterate_frames,
+    make_search,
+    normalize_frames,
+)
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
 from skcaptcha._skipping import Skipped
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
@@ -474,7 +479,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         items, skipped = self._check_items(X), Skipped(on_error)
         confidence = np.full(len(items), np.nan)
         for position, symbols, frames in self._search(
-            items, skipped, length, vocabulary
+            items, skipped, length, vocabulary, exact=True
         ):
             confidence[position] = sequence_log_probability(
                 frames[:, None], [len(frames)], [symbols], blank=BLANK
@@ -505,7 +510,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
         texts = [None] * len(items)
         for position, found, _ in self._search(
-            items, skipped, length, vocabulary, search
+            items, skipped, length, vocabulary, search, exact=True
         ):
             texts[position] = [
                 (self.vocabulary_.decode(symbols), math.exp(log_probability))
@@ -908,7 +913,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             **self._size(),
         )
 
-    def _search(self, items, skipped, length, vocabulary, search=None):
+    def _search(self, items, skipped, length, vocabulary, search=None, *, exact=False):
         """Yield position, what `search` finds and log-probabilities of each item."""
         check_length(length)
         allowed = None
@@ -923,6 +928,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if search is None:
             search = make_search(self.decoder, self.beam_width, length)
         frames = self._frames(items, skipped)
+        if exact:
+            frames = normalize_frames(frames)
         return find_texts(frames, search, skipped, length=length, allowed=allowed)
 
 
