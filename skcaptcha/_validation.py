@@ -156,9 +156,9 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
             label.encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"y[{position}]={label!r} holds {label[error.start]!r}, a lone surrogate "
-                "and no character, as the name of a file that is not UTF-8 does; rename "
-                "the file or correct the label."
+                f"y[{position}]={label!r} holds {label[error.start]!r}, a lone "
+                "surrogate and no character, as the name of a file that is not UTF-8 "
+                "does; rename the file or correct the label."
             ) from error
         texts.append(str(label))
     if converted is not None:
