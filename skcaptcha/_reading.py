@@ -4,18 +4,21 @@ import functools
 from contextlib import closing
 from itertools import islice
 
+import numpy as np
+from scipy.special import logsumexp
+
 from skcaptcha._sizing import prepare_image
 from skcaptcha.decoding import beam_search, best_path, greedy_decode, restrict
 from skcaptcha.images import iterate_images
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["find_texts", "in_order", "iterate_frames", "make_search"]
+__all__ = ["collect", "find_texts", "iterate_frames", "make_search", "normalize_frames"]
 
 # Images, already resized, that are sorted by width for the network at a time.
 _CHUNK = 512
 
 
-def iterate_frames(run, items, *, background, n_jobs, **size):
+def iterate_frames(run, items, skipped, *, background, n_jobs, **size):
     """Read images by the network.
 
     Parameters
@@ -27,6 +30,8 @@ def iterate_frames(run, items, *, background, n_jobs, **size):
         Images in any form that `read_images` takes. Few of them are held at a time,
         each resized as soon as it is decoded; the next ones are decoded while the
         network reads, if there are several threads for that.
+    skipped : Skipped
+        Gets the error of each image that cannot be read.
     background, n_jobs
         As for `read_images`.
     **size
@@ -35,7 +40,7 @@ def iterate_frames(run, items, *, background, n_jobs, **size):
     Yields
     ------
     position : int
-        Position in `items`, in any order.
+        Position in `items`, in any order. Those that were skipped are left out.
     log_probs : ndarray of shape (T, K)
         Log-probabilities of the classes in each time step.
     """
@@ -44,14 +49,38 @@ def iterate_frames(run, items, *, background, n_jobs, **size):
         functools.partial(prepare_image, **size),
         background=background,
         n_jobs=n_jobs,
+        skipped=skipped,
     )
     first = 0
     with closing(images):
         while chunk := list(islice(images, _CHUNK)):
-            for positions, log_probs, lengths in run(chunk):
+            read = [i for i, image in enumerate(chunk) if image is not None]
+            batches = run([chunk[i] for i in read]) if read else ()
+            for positions, log_probs, lengths in batches:
                 for column, position in enumerate(positions):
-                    yield first + position, log_probs[: lengths[column], column]
+                    yield first + read[position], log_probs[: lengths[column], column]
             first += len(chunk)
+
+
+def normalize_frames(frames):
+    """Make the probabilities of each time step sum to 1 as exactly as float64 does.
+
+    Those of the network do so to seven digits, and the probabilities of all texts would
+    sum to a little more than 1.
+
+    Parameters
+    ----------
+    frames : iterable of (int, ndarray of shape (T, K))
+        What `iterate_frames` yields.
+
+    Yields
+    ------
+    position : int
+    log_probs : ndarray of shape (T, K)
+    """
+    for position, log_probs in frames:
+        log_probs = log_probs.astype(np.float64)
+        yield position, log_probs - logsumexp(log_probs, axis=1, keepdims=True)
 
 
 def make_search(decoder, beam_width, length):
@@ -61,7 +90,7 @@ def make_search(decoder, beam_width, length):
     return _read_greedily if length is None else best_path
 
 
-def find_texts(frames, search, *, length=None, allowed=None):
+def find_texts(frames, search, skipped, *, length=None, allowed=None):
     """Search for the text in the log-probabilities of each image.
 
     Parameters
@@ -70,6 +99,8 @@ def find_texts(frames, search, *, length=None, allowed=None):
         What `iterate_frames` yields.
     search : callable
         What `make_search` returned, or of its kind.
+    skipped : Skipped
+        Gets the error of each image in which no text of an allowed length fits.
     length : int, tuple of int or dict, optional
         Lengths that the texts may have.
     allowed : ndarray of int, optional
@@ -88,20 +119,31 @@ def find_texts(frames, search, *, length=None, allowed=None):
         if allowed is not None:
             masked = restrict(log_probs, allowed, blank=BLANK)
         try:
-            yield position, search(masked, length=length, blank=BLANK), log_probs
+            found = search(masked, length=length, blank=BLANK)
         except ValueError as error:
-            raise ValueError(f"X[{position}]: {error}") from error
+            named = ValueError(f"X[{position}]: {error}")
+            if not skipped.add(position, named):
+                raise named from error
+        else:
+            yield position, found, log_probs
 
 
-def in_order(found, make):
+def collect(found, make, skipped, *, missing=None, stacklevel=4):
     """Call a function with what was found in each image; return its results in order.
 
     Parameters
     ----------
     found : iterable of tuple
-        The position of an image, every one from 0 on, and what was found.
+        The position of an image, every one from 0 on that was not skipped, and what
+        was found.
     make : callable
         Takes what was found.
+    skipped : Skipped
+        The images that were skipped, of which a warning tells in the end.
+    missing : object, default=None
+        What stands in the place of these.
+    stacklevel : int, default=4
+        How far up the caller is whom the warning concerns.
 
     Returns
     -------
@@ -109,8 +151,11 @@ def in_order(found, make):
     """
     values = []
     for position, *rest in found:
-        values += [None] * (position + 1 - len(values))
+        values += [missing] * (position + 1 - len(values))
         values[position] = make(*rest)
+    n_images = max([len(values) - 1, *skipped.reasons]) + 1
+    values += [missing] * (n_images - len(values))
+    skipped.warn(n_images, stacklevel=stacklevel)
     return values
 
 

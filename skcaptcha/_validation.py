@@ -120,7 +120,7 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
     TypeError
         If `y` or one of its items has another type.
     ValueError
-        If a label is empty, None or not a number, or `y` is missing.
+        If a label is empty, None, not a number or not Unicode text, or `y` is missing.
 
     Warns
     -----
@@ -160,6 +160,14 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
                 f"y[{position}]='' is empty; each label needs at least one character. "
                 "Drop the sample or write the text that its image shows."
             )
+        try:
+            label.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"y[{position}]={label!r} holds {label[error.start]!r}, a lone "
+                "surrogate and no character, as the name of a file that is not UTF-8 "
+                "does; rename the file or correct the label."
+            ) from error
         texts.append(str(label))
     if converted is not None:
         warnings.warn(

@@ -1,6 +1,6 @@
 """Errors and warnings that skcaptcha raises beside those of scikit-learn."""
 
-__all__ = ["ImageReadError", "LabelConversionWarning"]
+__all__ = ["ImageReadError", "LabelConversionWarning", "SkippedImageWarning"]
 
 
 class ImageReadError(ValueError):
@@ -9,3 +9,7 @@ class ImageReadError(ValueError):
 
 class LabelConversionWarning(UserWarning):
     """Labels were integers and were read as their decimal text."""
+
+
+class SkippedImageWarning(UserWarning):
+    """Images that could not be read were skipped, as ``on_error="skip"`` asks."""

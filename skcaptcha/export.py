@@ -30,6 +30,7 @@ from skcaptcha._recipe import (
     seal,
     unpack_recipe,
 )
+from skcaptcha._skipping import Skipped
 from skcaptcha._validation import check_images, is_table
 from skcaptcha.decoding import sequence_log_probability
 from skcaptcha.vocabulary import BLANK
@@ -320,6 +321,7 @@ class OnnxRecognizer:
         return iterate_frames(
             self._run,
             items,
+            Skipped(),
             background=self.recipe.background,
             n_jobs=self.n_jobs,
             height=self.recipe.height,
@@ -328,7 +330,9 @@ class OnnxRecognizer:
         )
 
     def _search(self, items):
-        return find_texts(self._frames(items), make_search("greedy", None, None))
+        return find_texts(
+            self._frames(items), make_search("greedy", None, None), Skipped()
+        )
 
     def _run(self, images):
         for positions in plan_batches([image.shape[1] for image in images]):

@@ -5,10 +5,13 @@ import os
 import re
 import stat
 import threading
+import warnings
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from skcaptcha._skipping import Skipped
 from skcaptcha._threads import count_threads, map_in_threads
 from skcaptcha.exceptions import ImageReadError
 
@@ -24,6 +27,12 @@ FORMS = (
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 # A PIL image may stand twice in X, and Pillow's lazy loading isn't thread-safe.
 _PIL_LOCK = threading.Lock()
+# Pixels that are converted at a time, so that wide intermediate values stay few.
+_BLOCK = 2**20
+# What `warnings.filterwarnings("ignore", module=...)` makes.
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+_quiet_lock = threading.Lock()
+_n_quiet = 0
 
 
 def read_image(item, *, background="white", name="image"):
@@ -77,10 +86,14 @@ def read_image(item, *, background="white", name="image"):
     >>> read_image(half_black, background=(255, 0, 0))
     array([[[204,   0,   0]]], dtype=uint8)
     """
-    return _read(item, _parse_background(background), name)
+    color = _parse_background(background)
+    with _no_warnings_of_pillow():
+        return _read(item, color, name_item(name, item))
 
 
-def read_images(items, *, background="white", n_jobs=None, name="X", first=0):
+def read_images(
+    items, *, background="white", n_jobs=None, name="X", first=0, on_error="raise"
+):
     """Read a list of images, decoding them in threads.
 
     Parameters
@@ -100,16 +113,25 @@ def read_images(items, *, background="white", n_jobs=None, name="X", first=0):
     first : int, default=0
         The position that error messages give to the first item, for a caller who
         hands over a long sequence piece by piece.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do where an item cannot be read: raise its error, or put None in its
+        place and go on, with one warning in the end.
 
     Returns
     -------
     list of ndarray of uint8, each of shape (H, W) or (H, W, 3)
-        The images in the order of `items`.
+        The images in the order of `items`; None for those that were skipped.
 
     Raises
     ------
     FileNotFoundError, ImageReadError, TypeError
-        As :func:`read_image`, for the first item that cannot be read: ``X[i]``.
+        As :func:`read_image`, for the first item that cannot be read: ``X[i]``. Not
+        with ``on_error="skip"``.
+
+    Warns
+    -----
+    SkippedImageWarning
+        If items were skipped; it says how many, and of the first ones why.
 
     Examples
     --------
@@ -119,21 +141,36 @@ def read_images(items, *, background="white", n_jobs=None, name="X", first=0):
     >>> [image.shape for image in images]
     [(2, 5), (3, 4)]
     """
+    skipped = Skipped(on_error)
     single = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
     if isinstance(items, single) or not hasattr(items, "__len__"):
         raise TypeError(
             f"{name}={_describe(items)} is not a sequence of images; "
             f"put a single image into a list: [image]."
         )
-    return list(
+    images = list(
         iterate_images(
-            items, background=background, n_jobs=n_jobs, name=name, first=first
+            items,
+            background=background,
+            n_jobs=n_jobs,
+            name=name,
+            first=first,
+            skipped=skipped,
         )
     )
+    skipped.warn(len(items))
+    return images
 
 
 def iterate_images(
-    items, convert=None, *, background="white", n_jobs=None, name="X", first=0
+    items,
+    convert=None,
+    *,
+    background="white",
+    n_jobs=None,
+    name="X",
+    first=0,
+    skipped=None,
 ):
     """Read images one after the other, each when it is asked for or a little before.
 
@@ -143,24 +180,33 @@ def iterate_images(
         Images in any of the forms that :func:`read_image` takes, mixed at will.
     convert : callable, optional
         Is called with each image, and its name as `name`, in the thread that has read
-        it, and returns what takes its place.
+        it, and returns what takes its place. An error that it raises is one of the
+        image.
     background, n_jobs, name, first
         As for :func:`read_images`, also what is raised.
+    skipped : Skipped, optional
+        Gets the error of each image that cannot be read, and may let it pass.
 
     Returns
     -------
     generator of ndarray of uint8, each of shape (H, W) or (H, W, 3)
-        The images in the order of `items`, or what `convert` made of them. Of encoded
-        images some hundreds are read ahead, if there are several threads.
+        The images in the order of `items`, or what `convert` made of them; None for
+        those that were skipped. Of encoded images some hundreds are read ahead, if
+        there are several threads.
     """
     color = _parse_background(background)
     n_threads = count_threads(n_jobs)
 
     def read(numbered):
         position, item = numbered
-        where = f"{name}[{position}]"
-        image = _read(item, color, where)
-        return image if convert is None else convert(image, name=where)
+        where = name_item(f"{name}[{position}]", item)
+        try:
+            with _no_warnings_of_pillow():
+                image = _read(item, color, where)
+            return image if convert is None else convert(image, name=where)
+        except (ValueError, TypeError, FileNotFoundError) as error:
+            if skipped is None or not skipped.add(position, error):
+                raise
 
     return map_in_threads(
         read,
@@ -173,6 +219,11 @@ def iterate_images(
 def is_encoded(item):
     """Tell whether an item is a path or bytes, and reading it means decoding."""
     return isinstance(item, (str, os.PathLike, bytes, bytearray, memoryview))
+
+
+def name_item(name, item):
+    """Say what error messages call an item, such as ``X[3]='a.png'``."""
+    return f"{name}={_describe(item)}"
 
 
 def to_grayscale(image):
@@ -307,37 +358,66 @@ def _parse_background(background):
     return color
 
 
-def _read(item, background, name):
-    where = f"{name}={_describe(item)}"
+@contextmanager
+def _no_warnings_of_pillow():
+    """Hide what Pillow warns of: a broken file ends in an image or in our error.
+
+    `warnings.catch_warnings` would do harm where several threads read: each puts back
+    the filters that it found, which may be another thread's. So one filter is put in
+    by the first that comes, and taken out by the last that leaves.
+    """
+    global _n_quiet
+    with _quiet_lock:
+        if _n_quiet == 0:
+            warnings.filters.insert(0, _QUIET)
+        _n_quiet += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _n_quiet -= 1
+            if _n_quiet == 0 and _QUIET in warnings.filters:
+                warnings.filters.remove(_QUIET)
+
+
+def _read(item, background, where):
+    try:
+        pixels = _to_array(item, where)
+        shape = pixels.shape
+        if len(shape) == 2:
+            pixels = pixels[:, :, np.newaxis]  # (H, W) -> (H, W, 1)
+        if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
+            raise ImageReadError(
+                f"{where} has shape {shape}; (H, W) or (H, W, 1 to 4) with at least "
+                "one pixel is needed, channels last."
+            )
+        pixels = _to_uint8(pixels, where)
+        if pixels.shape[2] in (2, 4):
+            pixels = _composite(pixels, background)  # -> (H, W, 3)
+        if (pixels[:, :, 1:] == pixels[:, :, :1]).all():
+            pixels = pixels[:, :, 0]  # (H, W, 1 or 3) -> (H, W)
+        return np.array(pixels, order="C")  # a copy even where nothing had to change
+    except MemoryError as error:
+        raise ImageReadError(
+            f"{where} needs more memory than there is; shrink it, or drop it."
+        ) from error
+
+
+def _to_array(item, where):
+    """Turn an item of any form into an array of any shape."""
     if isinstance(item, (str, os.PathLike)):
         with _open_file(item, where) as stream:
-            pixels = _decode(stream, where)
-    elif isinstance(item, (bytes, bytearray, memoryview)):
-        pixels = _decode(io.BytesIO(bytes(item)), where)
-    elif isinstance(item, Image.Image):
-        pixels = _decode(item, where)
-    elif hasattr(item, "__array__") and not isinstance(item, np.generic):
+            return _decode(stream, where)
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return _decode(io.BytesIO(bytes(item)), where)
+    if isinstance(item, Image.Image):
+        return _decode(item, where)
+    if hasattr(item, "__array__") and not isinstance(item, np.generic):
         try:
-            pixels = np.asarray(item)
+            return np.asarray(item)
         except Exception as error:  # each array library raises what it likes
             raise ImageReadError(f"{where} gives no array: {error}") from error
-    else:
-        raise TypeError(f"{where} is no image: {FORMS} is needed.")
-
-    shape = pixels.shape
-    if len(shape) == 2:
-        pixels = pixels[:, :, np.newaxis]  # (H, W) -> (H, W, 1)
-    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
-        raise ImageReadError(
-            f"{where} has shape {shape}; (H, W) or (H, W, 1 to 4) with at least one "
-            "pixel is needed, channels last."
-        )
-    pixels = _to_uint8(pixels, where)
-    if pixels.shape[2] in (2, 4):
-        pixels = _composite(pixels, background)  # -> (H, W, 3)
-    if (pixels == pixels[:, :, :1]).all():
-        pixels = pixels[:, :, 0]  # (H, W, 1 or 3) -> (H, W)
-    return np.array(pixels, order="C")  # a copy even where nothing had to change
+    raise TypeError(f"{where} is no image: {FORMS} is needed.")
 
 
 def _describe(item):
@@ -364,6 +444,11 @@ def _open_file(path, where):
         if stat.S_ISREG(mode):
             return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.islink(path):
+            raise FileNotFoundError(
+                f"{where} is a link to {os.readlink(path)!r}, which does not exist; "
+                "mend or drop it."
+            ) from error
         raise FileNotFoundError(
             f"{where} does not exist; check the spelling, and that a relative path "
             f"starts in the current folder, {os.getcwd()!r}."
@@ -399,21 +484,26 @@ def _decode(source, where):
         if source.seek(0, os.SEEK_END) == 0:
             raise ImageReadError(f"{where} is empty, zero bytes long.") from error
         raise ImageReadError(
-            f"{where} is not an image in a format read here ({', '.join(FORMATS)}); "
-            "convert it, or open it yourself and give the PIL image."
+            f"{where} is not an image in a format read here ({', '.join(FORMATS)}), "
+            "or its header is broken; convert it, or open it yourself and give the "
+            "PIL image."
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # on broken files Pillow's codecs raise nearly anything
+        reason = str(error) or type(error).__name__
         raise ImageReadError(
-            f"{where} is truncated or broken: {error}; replace or drop it."
+            f"{where} is truncated or broken: {reason}; replace or drop it."
         ) from error
 
 
 def _decode_pil(image):
     image.load()
     try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # a broken tag, of whatever kind, leaves the pixels good
-        image = image.copy()
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+    except Exception:
+        pass  # a broken tag, of whatever kind, leaves the pixels good
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         pixels = _scale_16_bit(values)
@@ -430,8 +520,10 @@ def _decode_pil(image):
     if image.mode == "La":
         image = image.convert("LA")  # Pillow's only way out of that mode
     if image.has_transparency_data:
-        return np.asarray(image.convert("RGBA"))
-    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        mode = "RGBA"
+    else:
+        mode = "L" if image.mode in ("1", "L") else "RGB"
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _to_uint8(pixels, where):
@@ -447,9 +539,10 @@ def _to_uint8(pixels, where):
         raise ImageReadError(f"{where} holds {bad}; replace or drop it.")
     low, high = pixels.min(), pixels.max()
     if low >= 0 and high <= 255:
-        if kind == "f":
-            pixels = np.rint(pixels.astype(np.float64) * (255 if high <= 1 else 1))
-        return pixels.astype(np.uint8)
+        if kind != "f":
+            return pixels.astype(np.uint8)
+        white = 255 if high <= 1 else 1
+        return _in_blocks(lambda rows: np.rint(rows.astype(np.float64) * white), pixels)
     if kind == "u" and pixels.itemsize == 2:
         return _scale_16_bit(pixels)
     raise ImageReadError(
@@ -458,12 +551,28 @@ def _to_uint8(pixels, where):
     )
 
 
+def _in_blocks(convert, pixels, n_channels=None):
+    """Fill a uint8 array, some rows at a time, with what `convert` makes of them."""
+    shape = pixels.shape if n_channels is None else (*pixels.shape[:2], n_channels)
+    result = np.empty(shape, np.uint8)
+    n_rows = max(1, _BLOCK // pixels[0].size)
+    for start in range(0, len(pixels), n_rows):
+        rows = slice(start, start + n_rows)
+        result[rows] = convert(pixels[rows])
+    return result
+
+
 def _scale_16_bit(values):
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 257*255
+    # 65535 = 257 * 255
+    return _in_blocks(lambda rows: (rows.astype(np.uint32) + 128) // 257, values)
 
 
 def _composite(pixels, background):
-    color = pixels[:, :, :-1].astype(np.uint32)  # (H, W, 1 or 3)
-    alpha = pixels[:, :, -1:].astype(np.uint32)  # (H, W, 1)
-    mix = color * alpha + np.array(background, np.uint32) * (255 - alpha)  # (H, W, 3)
-    return ((mix + 127) // 255).astype(np.uint8)
+    background = np.array(background, np.uint32)  # (3,)
+
+    def mix(rows):
+        color = rows[:, :, :-1].astype(np.uint32)  # (h, W, 1 or 3)
+        alpha = rows[:, :, -1:].astype(np.uint32)  # (h, W, 1)
+        return (color * alpha + background * (255 - alpha) + 127) // 255  # (h, W, 3)
+
+    return _in_blocks(mix, pixels, n_channels=3)

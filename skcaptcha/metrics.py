@@ -82,7 +82,7 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
     normalize : bool, default=True
         If False, return the (weighted) number of such texts instead.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples, at least 0.
 
     Returns
     -------
@@ -110,10 +110,21 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
             f"sample_weight has shape {weights.shape}; pass one weight for each of the "
             f"{len(matches)} samples."
         )
-    if not weights.sum() > 0:
-        raise ValueError("sample_weight sums to 0 or less; weigh some sample above 0.")
-    score = float(weights[matches].sum())
-    return score / float(weights.sum()) if normalize else score
+    wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
+    if wrong.size:
+        raise ValueError(
+            f"sample_weight holds {wrong[0]}; weights are finite and at least 0."
+        )
+    with np.errstate(over="ignore"):
+        total = float(weights.sum())
+    if not 0 < total < np.inf:
+        raise ValueError(
+            f"sample_weight sums to {total:g}; weigh some sample above 0, and none by "
+            "so much that the sum overflows."
+        )
+    # Not weights[matches].sum(), which rounding may lift above the sum of all.
+    score = float((weights * matches).sum())
+    return score / total if normalize else score
 
 
 def character_error_rate(y_true, y_pred):

@@ -20,8 +20,15 @@ from skcaptcha._callbacks import EpochTasks
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
-from skcaptcha._reading import find_texts, in_order, iterate_frames, make_search
+from skcaptcha._reading import (
+    collect,
+    find_texts,
+    iterate_frames,
+    make_search,
+    normalize_frames,
+)
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
+from skcaptcha._skipping import Skipped
 from skcaptcha._threads import survive_fork
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
 from skcaptcha._validation import (
@@ -35,7 +42,7 @@ from skcaptcha._validation import (
     iterate_items,
 )
 from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
-from skcaptcha.images import has_color, read_images
+from skcaptcha.images import has_color, name_item, read_images
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -414,7 +421,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             )
         return self._fit_or_restore(X, y, incremental=True)
 
-    def predict(self, X, *, length=None, vocabulary=None):
+    def predict(self, X, *, length=None, vocabulary=None, on_error="raise"):
         """Read images.
 
         Parameters
@@ -429,11 +436,15 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             texts are ranked.
         vocabulary : str or sequence of str, default=None
             Characters to which the texts are restricted, part of `vocabulary_`.
+        on_error : {"raise", "skip"}, default="raise"
+            What to do where an image cannot be read, or no text of an allowed length
+            fits into it: raise the error, or go on without it. Each other text is
+            where it would be.
 
         Returns
         -------
         ndarray of shape (n_samples,), dtype object
-            The texts, each a str.
+            The texts, each a str; None for an image that was skipped.
 
         Raises
         ------
@@ -441,22 +452,34 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             If `fit` has not been called.
         ValueError
             If an image cannot be read, or no text of an allowed length fits into it.
-        """
-        return self._predict_texts(self._check_items(X), length, vocabulary)
+            With ``on_error="skip"`` only for what concerns all images.
+        TypeError
+            If an image has a type that cannot be one.
+        FileNotFoundError
+            If the file of an image does not exist.
 
-    def predict_confidence(self, X, *, length=None, vocabulary=None):
+        Warns
+        -----
+        skcaptcha.exceptions.SkippedImageWarning
+            If images were skipped; it says how many, and of the first ones why.
+        """
+        items, skipped = self._check_items(X), Skipped(on_error)
+        return self._predict_texts(items, skipped, length, vocabulary)
+
+    def predict_confidence(self, X, *, length=None, vocabulary=None, on_error="raise"):
         """Return how probable the texts are that `predict` returns.
 
         Parameters
         ----------
-        X, length, vocabulary
+        X, length, vocabulary, on_error
             As for `predict`.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            The probability of each text under CTC, summed over its alignments. With
-            `length` or `vocabulary` it is still that of the unrestricted network.
+            The probability of each text under CTC, summed over its alignments; NaN
+            for an image that was skipped. With `length` or `vocabulary` it is still
+            that of the unrestricted network.
         """
 
         def log_probability(symbols, frames):
@@ -464,15 +487,16 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 frames[:, None], [len(frames)], [symbols], blank=BLANK
             )[0]
 
-        found = self._search(self._check_items(X), length, vocabulary)
-        return np.exp(in_order(found, log_probability))
+        items, skipped = self._check_items(X), Skipped(on_error)
+        found = self._search(items, skipped, length, vocabulary, exact=True)
+        return np.exp(collect(found, log_probability, skipped, missing=np.nan))
 
-    def predict_topk(self, X, k=5, *, length=None, vocabulary=None):
+    def predict_topk(self, X, k=5, *, length=None, vocabulary=None, on_error="raise"):
         """Return the most probable texts of each image.
 
         Parameters
         ----------
-        X, length, vocabulary
+        X, length, vocabulary, on_error
             As for `predict`.
         k : int, default=5
             Number of texts.
@@ -481,7 +505,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         -------
         list of list of (str, float)
             For each image up to `k` texts with their probabilities, best first, found
-            by a beam search of width `beam_width`, or `k` if that is larger.
+            by a beam search of width `beam_width`, or `k` if that is larger; None for
+            an image that was skipped.
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; pass an int of at least 1.")
@@ -492,11 +517,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 for symbols, log_probability in found
             ]
 
+        items, skipped = self._check_items(X), Skipped(on_error)
         search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
-        found = self._search(self._check_items(X), length, vocabulary, search)
-        return in_order(found, make_row)
+        found = self._search(items, skipped, length, vocabulary, search, exact=True)
+        return collect(found, make_row, skipped)
 
-    def frame_log_proba(self, X):
+    def frame_log_proba(self, X, *, on_error="raise"):
         """Return what the network says of each time step.
 
         Parameters
@@ -504,14 +530,18 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Images in any form that `fit` takes.
+        on_error : {"raise", "skip"}, default="raise"
+            As for `predict`.
 
         Returns
         -------
         list of ndarray of shape (T, K)
             Log-probabilities for each image: class 0 is the blank, class i the
-            character ``vocabulary_.characters[i - 1]``. T goes with the width.
+            character ``vocabulary_.characters[i - 1]``. T goes with the width. None
+            for an image that was skipped.
         """
-        return in_order(self._frames(self._check_items(X)), lambda frames: frames)
+        items, skipped = self._check_items(X), Skipped(on_error)
+        return collect(self._frames(items, skipped), lambda frames: frames, skipped)
 
     def score(self, X, y):
         """Return the exact match: the share of images whose whole text is right.
@@ -533,7 +563,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         texts = check_texts(y, whole_floats=is_table(X), stacklevel=3)
         if hasattr(X, "__len__"):
             check_same_length(X, texts)
-        read = self._predict_texts(items)
+        read = self._predict_texts(items, Skipped())
         check_same_length(read, texts)
         return exact_match_score(texts, read)
 
@@ -659,7 +689,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             self._settle_size(images, targets, texts)
         size = self._size()
         prepared = [
-            prepare_image(image, name=f"X[{i}]", **size)
+            prepare_image(image, name=name_item(f"X[{i}]", items[i]), **size)
             for i, image in enumerate(images)
         ]
         return vocabulary, Samples(prepared, targets)
@@ -878,22 +908,25 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 stacklevel=6,
             )
 
-    def _predict_texts(self, items, length=None, vocabulary=None):
-        found = self._search(items, length, vocabulary)
-        texts = in_order(found, lambda symbols, _: self.vocabulary_.decode(symbols))
-        return np.array(texts, dtype=object)
+    def _predict_texts(self, items, skipped, length=None, vocabulary=None):
+        def decode(symbols, _):
+            return self.vocabulary_.decode(symbols)
 
-    def _frames(self, items):
+        found = self._search(items, skipped, length, vocabulary)
+        return np.array(collect(found, decode, skipped, stacklevel=5), dtype=object)
+
+    def _frames(self, items, skipped):
         survive_fork()
         return iterate_frames(
             partial(run_network, self.network_),
             items,
+            skipped,
             background=self.background_,
             n_jobs=self.n_jobs,
             **self._size(),
         )
 
-    def _search(self, items, length, vocabulary, search=None):
+    def _search(self, items, skipped, length, vocabulary, search=None, *, exact=False):
         """Yield position, what `search` finds and log-probabilities of each item."""
         check_length(length)
         allowed = None
@@ -907,7 +940,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 ) from error
         if search is None:
             search = make_search(self.decoder, self.beam_width, length)
-        return find_texts(self._frames(items), search, length=length, allowed=allowed)
+        frames = self._frames(items, skipped)
+        if exact:
+            frames = normalize_frames(frames)
+        return find_texts(frames, search, skipped, length=length, allowed=allowed)
 
 
 def _untuple(background):

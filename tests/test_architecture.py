@@ -15,7 +15,7 @@ PACKAGE = ROOT / "skcaptcha"
 # module has to be given its place here first. A sub-package counts as one module.
 LAYERS = [
     {"exceptions"},
-    {"_files", "_threads", "_validation"},
+    {"_files", "_skipping", "_threads", "_validation"},
     {"images"},
     {  # leaves
         "augmentation",

@@ -5,9 +5,11 @@ import importlib
 import importlib.metadata
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 import types
 import warnings
 import zipfile
@@ -951,3 +953,108 @@ def test_growth_is_judged_from_the_least_to_the_greatest(scaling):
     assert judge(1, 2, 4.3) == "met"
     assert judge(1, 2, 4.5) == "missed"
     assert judge(3, 1, 3) == "met"
+
+
+# ---- fuzzing -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def fuzz(load):
+    return load("fuzz_images")
+
+
+def test_fuzzing_starts_from_whole_files_and_damages_them_by_its_seed(fuzz):
+    corpus = fuzz.make_corpus()
+    assert {name.split()[0] for name in corpus} == set(fuzz.FORMATS)
+    files = list(corpus.values())
+    assert all(image.size for image in fuzz.read_images(files))
+
+    def damage(seed):
+        rng = np.random.default_rng(seed)
+        return [fuzz.mutate(rng, data, files) for data in files * 5]
+
+    assert damage(1) == damage(1) != damage(2)
+    assert sum(a == b for a, b in zip(damage(1), files * 5, strict=True)) < 20
+    png = bytearray(corpus["PNG 0"])
+    png[20] ^= 1  # of the width
+    assert fuzz.mend_checksums(bytes(png))[29:33] != png[29:33]
+    assert fuzz.mend_checksums(corpus["PNG 0"]) == corpus["PNG 0"]
+
+
+def test_fuzzing_tells_answers_and_our_errors_from_findings(fuzz, fitted):
+    class Reader:
+        def __init__(self, answer):
+            self.answer = answer
+
+        def predict(self, X):
+            return self.answer(X)
+
+    def fail(error):
+        raise error
+
+    def warn(X):
+        warnings.warn("careless", stacklevel=2)
+
+    png = fuzz.make_corpus()["PNG 1"]
+    tally = fuzz.Tally(fitted, slow=60)
+    for data in (png, png[:40], b""):
+        tally.try_input(data, "PNG")
+    assert tally.outcomes == {("PNG", "read"): 1, ("PNG", "refused"): 2}
+    assert not tally.findings
+    for answer, kind in [
+        (lambda X: fail(RuntimeError("tensors")), "RuntimeError in "),
+        (lambda X: fail(ValueError("cannot reshape")), "ValueError in "),
+        (lambda X: [None], "AssertionError in fuzz_images.py:_read"),
+        (lambda X: fitted.predict([b""]), "AssertionError in fuzz_images.py:_read"),
+        (warn, "UserWarning in "),
+        (lambda X: time.sleep(0.02) or ["1"], "slower than 0.01 s"),
+    ]:
+        tally = fuzz.Tally(Reader(answer), slow=0.01 if "slow" in kind else 60)
+        tally.try_input(png, "PNG")
+        tally.try_input(png, "PNG")
+        ((found, finding),) = tally.findings.items()
+        assert found.startswith(kind) and finding["count"] == 2
+        assert finding["data"] == png
+
+
+def test_fuzzing_outlives_a_crash_and_a_hang(fuzz, tmp_path):
+    (tmp_path / "current").write_bytes(b"what did it")
+
+    def run(target, *arguments):
+        context = multiprocessing.get_context("spawn")
+        return fuzz.supervise(
+            lambda *_: context.Process(target=target, args=arguments),
+            tmp_path,
+            seconds=60,
+            hang=3,
+        )
+
+    (crashed,) = run(os._exit, 3)
+    finding = crashed["findings"]["ended with exit code 3"]
+    assert finding["data"] == b"what did it"
+    start = time.monotonic()
+    (hung,) = run(time.sleep, 300)
+    assert time.monotonic() - start < 100
+    assert hung["findings"].keys() == {"no word for 3 s"}
+    grown = {**hung, "findings": {}, "memory": (100.0, 300.0)}
+    entry = fuzz.make_entry([grown, {**grown, "memory": (100.0, 150.0)}], growth=100)
+    assert entry["findings"]["memory grows"]["details"] == "from 100 to 300 MiB"
+
+
+def test_fuzzing_runs_and_keeps_its_counts(fuzz, tmp_path, capsys):
+    output = tmp_path / "fuzz.json"
+    arguments = ["--minutes", "0.03", "--output", str(output)]
+    assert fuzz.main([*arguments, "--inputs", str(tmp_path / "inputs")]) == 0
+    entry = json.loads(output.read_text())["mutations"]
+    assert entry["findings"] == {} and not (tmp_path / "inputs").exists()
+    counts = entry["by_format"]
+    assert counts.keys() == set(fuzz.FORMATS)
+    assert entry["n_inputs"] == sum(sum(c.values()) for c in counts.values())
+    assert all(c["read"] >= 2 and not c["found"] for c in counts.values())
+    assert "inputs, 0 kinds of findings" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        fuzz.main([*arguments[:1], "0"])
+    assert "--minutes 0.0 must be greater than 0" in capsys.readouterr().err
+    finding = {"details": "boom", "data": b"input", "count": 1}
+    fuzz.keep_inputs({"kind": finding}, tmp_path / "inputs")
+    assert (tmp_path / "inputs" / finding["file"]).read_bytes() == b"input"

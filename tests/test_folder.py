@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skcaptcha.datasets import _folder, load_image_folder, load_labels_csv
+from skcaptcha.datasets import _zip, load_image_folder, load_labels_csv
 from skcaptcha.images import read_images
 
 
@@ -263,9 +263,9 @@ def test_zip_bomb_of_many_entries(tmp_path, monkeypatch):
     entries = {f"{i}.png": image_bytes(i) for i in range(5)}
     path = write_zip(tmp_path / "a.zip", entries)
     total = sum(map(len, entries.values()))
-    monkeypatch.setattr(_folder, "MAX_TOTAL_BYTES", total)
+    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", total)
     assert len(load_image_folder(path)[0]) == 5
-    monkeypatch.setattr(_folder, "MAX_TOTAL_BYTES", total - 1)
+    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", total - 1)
     with pytest.raises(
         ValueError, match=f"holds {total} bytes of images; {total - 1} at"
     ):

@@ -131,6 +131,13 @@ def test_exact_match_weights_follow_accuracy_score():
         exact_match_score(Y_TRUE, Y_PRED, sample_weight=[1, 2])
     with pytest.raises(ValueError, match="sample_weight sums to 0"):
         exact_match_score(Y_TRUE, Y_PRED, sample_weight=np.zeros(4))
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(
+            ValueError, match=f"sample_weight holds {wrong}; weights are"
+        ):
+            exact_match_score(Y_TRUE, Y_PRED, sample_weight=[1, wrong, 2, 3])
+    with pytest.raises(ValueError, match="sample_weight sums to inf"):
+        exact_match_score(Y_TRUE, Y_PRED, sample_weight=[1e308] * 4)
 
 
 @pytest.mark.parametrize(

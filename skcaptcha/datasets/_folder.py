@@ -5,31 +5,24 @@ import io
 import os
 import posixpath
 import re
-import stat
-import struct
-import zipfile
-import zlib
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+
+from skcaptcha._skipping import Skipped
+from skcaptcha.datasets._zip import (
+    MAX_TABLE_BYTES,
+    is_hidden,
+    list_entries,
+    open_zip,
+    read_entries,
+)
+from skcaptcha.images import read_image
 
 __all__ = ["load_image_folder", "load_labels_csv"]
 
 IMAGE_SUFFIXES = tuple(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split())
-# A zip is read into memory, so what it may hold is bounded.
-MAX_ENTRY_BYTES = 64 * 2**20
-MAX_TOTAL_BYTES = 2 * 2**30
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # NotImplementedError is one of them
-    ValueError,
-)
 
 
-def load_image_folder(path, *, label=None, pattern="*"):
+def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
     r"""List the images below a folder, or in a zip file, with their labels.
 
     Sub-folders are searched too. Files whose suffix is not of an image (.bmp, .gif,
@@ -56,6 +49,12 @@ def load_image_folder(path, *, label=None, pattern="*"):
         Which images to take: a shell pattern for the end of the relative path, case
         ignored, as :meth:`pathlib.PurePath.match` has it. ``"*.png"`` takes every
         PNG, ``"train/*"`` the images right in a folder named ``train``.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do about images that cannot be read. "raise" opens no image of a
+        folder: a ``fit`` will name the first that is broken. "skip" reads each image
+        once, leaves out those that cannot be read, with their labels, and warns of
+        them, so that what comes back can be fitted. A label that cannot be found is
+        an error all the same.
 
     Returns
     -------
@@ -73,7 +72,13 @@ def load_image_folder(path, *, label=None, pattern="*"):
         If `label` is of another type or returns no str.
     ValueError
         If there's no image, a label can't be found or is empty, or the zip file is
-        corrupt, encrypted or too large.
+        corrupt, encrypted or too large, or has a link or the same name twice. With
+        ``on_error="skip"`` also if no image can be read.
+
+    Warns
+    -----
+    skcaptcha.exceptions.SkippedImageWarning
+        If images were skipped; it says how many, and of the first ones why.
 
     Examples
     --------
@@ -90,18 +95,24 @@ def load_image_folder(path, *, label=None, pattern="*"):
     >>> texts
     ['004b', '004b', '7xd2']
     """
-    find_label = _label_finder(label)
+    find_label, skipped = _label_finder(label), Skipped(on_error)
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"pattern={pattern!r} must be a str such as '*' or 'train/*'.")
     path = _existing_path(path, "path")
     if os.path.isdir(path):
         files = _select(_walk(path), pattern, path)
-        return [str(Path(path, file)) for file in files], find_label(files)
-    with _open_zip(path) as archive:
-        entries = _zip_entries(archive)
-        files = _select(entries, pattern, path)
         texts = find_label(files)
-        return _read_entries(archive, [entries[file] for file in files], path), texts
+        items = [str(Path(path, file)) for file in files]
+    else:
+        with open_zip(path) as archive:
+            entries = list_entries(archive, path)
+            files = _select(entries, pattern, path)
+            texts = find_label(files)
+            infos = [entries[file] for file in files]
+            items = read_entries(archive, infos, path, skipped)
+    if on_error == "skip":
+        _try_images(items, files, skipped)
+    return _without_skipped(items, texts, skipped, path)
 
 
 def load_labels_csv(
@@ -112,6 +123,7 @@ def load_labels_csv(
     text_column="text",
     delimiter=",",
     encoding="utf-8-sig",
+    on_error="raise",
 ):
     r"""Read file names and labels from a CSV file with a header.
 
@@ -120,8 +132,9 @@ def load_labels_csv(
     Parameters
     ----------
     path : str or os.PathLike
-        A CSV file, or a ``.zip`` file that holds one CSV file beside the images.
-        A zip's images are read into memory, 64 MiB each and 2 GiB together at most.
+        A CSV file, or a ``.zip`` file that holds one CSV file of at most 16 MiB
+        beside the images. A zip's images are read into memory, 64 MiB each and 2 GiB
+        together at most.
     image_dir : str or os.PathLike, default=None
         The folder that the file names are relative to; for a zip file, a folder in
         it. None is the folder of the CSV file.
@@ -134,6 +147,11 @@ def load_labels_csv(
     encoding : str, default="utf-8-sig"
         The encoding of the CSV file; the default is UTF-8 with or without the mark
         that spreadsheets put first.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do about images that cannot be read. "raise" only looks whether each
+        is there. "skip" reads each image once, leaves out the rows of those that
+        aren't there or cannot be read, and warns of them. A broken table is an error
+        all the same.
 
     Returns
     -------
@@ -151,7 +169,13 @@ def load_labels_csv(
         If the table is broken: a column is missing or twice there, a row has another
         number of fields than the header, a field is empty, there are no rows, or the
         encoding is another. Rows are counted as a spreadsheet does, the header being
-        row 1.
+        row 1. For a zip file as :func:`load_image_folder`, and with
+        ``on_error="skip"`` also if no image can be read.
+
+    Warns
+    -----
+    skcaptcha.exceptions.SkippedImageWarning
+        If rows were skipped; it says how many, and of the first ones why.
 
     Examples
     --------
@@ -167,9 +191,14 @@ def load_labels_csv(
     >>> texts
     ['0042']
     """
+    skipped = Skipped(on_error)
     path = _existing_path(path, "path")
     columns = (filename_column, text_column)
-    if not path.lower().endswith(".zip"):
+    if path.lower().endswith(".zip"):
+        items, rows = _read_zip_with_table(
+            path, image_dir, columns, delimiter, encoding, skipped
+        )
+    else:
         if not os.path.isfile(path):
             raise ValueError(
                 f"path={path!r} is no file; give the CSV file, or use "
@@ -180,12 +209,18 @@ def load_labels_csv(
             image_dir = os.path.dirname(path) or os.curdir
         else:
             image_dir = _existing_path(image_dir, "image_dir")
-        paths = [os.path.join(image_dir, name) for _, name, _ in rows]
-        _check_images_exist(rows, [os.path.isfile(p) for p in paths], path, image_dir)
-        return paths, [text for _, _, text in rows]
+        items = [os.path.join(image_dir, name) for _, name, _ in rows]
+        exist = [os.path.isfile(item) for item in items]
+        _check_images_exist(rows, exist, path, image_dir, skipped)
+    if on_error == "skip":
+        _try_images(items, [name for _, name, _ in rows], skipped)
+    return _without_skipped(items, [text for _, _, text in rows], skipped, path)
 
-    with _open_zip(path) as archive:
-        entries = _zip_entries(archive)
+
+def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, skipped):
+    """Return the contents of the images in the order of the rows, and the rows."""
+    with open_zip(path) as archive:
+        entries = list_entries(archive, path)
         tables = [file for file in entries if file.suffix.lower() == ".csv"]
         if len(tables) != 1:
             found = ", ".join(map(str, tables[:5])) or "none"
@@ -193,7 +228,14 @@ def load_labels_csv(
                 f"path={path!r} must hold one CSV file but holds {len(tables)} "
                 f"({found}); unpack it and give the CSV file."
             )
-        (data,) = _read_entries(archive, [entries[tables[0]]], path)
+        table = entries[tables[0]]
+        if table.file_size > MAX_TABLE_BYTES:
+            raise ValueError(
+                f"path={path!r} has a table {table.filename!r} of {table.file_size} "
+                f"bytes; {MAX_TABLE_BYTES} at most are read: unpack it and give the "
+                "CSV file."
+            )
+        (data,) = read_entries(archive, [table], path, Skipped())
         where = f"{path}/{tables[0]}"
         rows = _parse_csv(data, where, columns, delimiter, encoding)
         folder = str(tables[0].parent)
@@ -203,9 +245,39 @@ def load_labels_csv(
             PurePosixPath(posixpath.normpath(posixpath.join(folder, name)))
             for _, name, _ in rows
         ]
-        _check_images_exist(rows, [file in entries for file in files], where, folder)
-        images = _read_entries(archive, [entries[file] for file in files], path)
-        return images, [text for _, _, text in rows]
+        exist = [file in entries for file in files]
+        _check_images_exist(rows, exist, where, folder, skipped)
+        infos = [entries.get(file) for file in files]
+        return read_entries(archive, infos, path, skipped), rows
+
+
+def _try_images(items, names, skipped):
+    """Read each image, unless it is skipped already, and note what cannot be read."""
+    errors = {}  # by item, as a table may name one often
+    for position, (item, name) in enumerate(zip(items, names, strict=True)):
+        if position in skipped.reasons:
+            continue
+        if item not in errors:
+            errors[item] = None
+            called = "image" if isinstance(item, str) else repr(str(name))
+            try:
+                read_image(item, name=called)
+            except (ValueError, FileNotFoundError) as error:
+                errors[item] = str(error)
+        if errors[item] is not None:
+            skipped.add(position, errors[item])
+
+
+def _without_skipped(items, texts, skipped, path):
+    """Leave out the images that were skipped, with their texts, and warn of them."""
+    kept = [i for i in range(len(items)) if i not in skipped.reasons]
+    if not kept:
+        raise ValueError(
+            f"None of the {len(items)} images in path={path!r} can be read: "
+            f"{skipped.reasons[0]}"
+        )
+    skipped.warn(len(items), where=f" in path={path!r}", stacklevel=4)
+    return [items[i] for i in kept], [texts[i] for i in kept]
 
 
 def _as_str(path, name):
@@ -238,16 +310,12 @@ def _walk(folder):
                 yield relative / name
 
 
-def _is_hidden(file):
-    return any(part.startswith(".") or part == "__MACOSX" for part in file.parts)
-
-
 def _select(files, pattern, path):
     """Keep the images that match, in the order of their paths."""
     images = [
         file
         for file in files
-        if file.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(file)
+        if file.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(file)
     ]
     chosen = sorted(
         (f for f in images if PurePosixPath(str(f).lower()).match(pattern.lower())),
@@ -315,80 +383,6 @@ def _group_finder(expression):
     return find
 
 
-@contextmanager
-def _zip_errors(path):
-    try:
-        yield
-    except _ZIP_ERRORS as error:
-        raise ValueError(
-            f"path={path!r} cannot be read as a zip file: {error}; an intact zip "
-            "file, or a folder, is needed."
-        ) from error
-
-
-@contextmanager
-def _open_zip(path):
-    # Asked first, as opening a pipe would wait for ever.
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError(f"path={path!r} is neither a folder nor a zip file.")
-    with _zip_errors(path):
-        archive = zipfile.ZipFile(path)
-    with archive:
-        yield archive
-
-
-def _zip_entries(archive):
-    """Map the path of each visible file in the archive to its entry."""
-    entries = {}
-    for info in archive.infolist():
-        name = info.filename
-        if not info.flag_bits & 0x800:  # no word that the name is UTF-8
-            try:
-                name = name.encode("cp437").decode()  # macOS writes it all the same
-            except UnicodeError:
-                pass  # what zipfile took it for
-        file = PurePosixPath(name.replace("\\", "/"))  # some Windows programs' slash
-        if not info.is_dir() and not _is_hidden(file):
-            entries[file] = info
-    return entries
-
-
-def _read_entries(archive, infos, path):
-    """Read entries within the bounds; one that is named twice is read once."""
-    unique = {info.filename: info for info in infos}
-    for name, info in unique.items():
-        if info.flag_bits & 0x1:
-            raise ValueError(
-                f"path={path!r} has an encrypted entry {name!r}; unpack it and give "
-                "the folder."
-            )
-        # The other methods can inflate a few bytes without any bound.
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(
-                f"path={path!r} has the entry {name!r} compressed by method "
-                f"{info.compress_type}; pack it anew with deflate or unpack it."
-            )
-        if info.file_size > MAX_ENTRY_BYTES:
-            raise ValueError(
-                f"path={path!r} has an entry {name!r} of {info.file_size} bytes; "
-                f"{MAX_ENTRY_BYTES} at most are read."
-            )
-    total = sum(info.file_size for info in unique.values())
-    if total > MAX_TOTAL_BYTES:
-        raise ValueError(
-            f"path={path!r} holds {total} bytes of images; {MAX_TOTAL_BYTES} at most "
-            "are read: unpack it and give the folder."
-        )
-    contents = {}
-    for name, info in unique.items():
-        with _zip_errors(path), archive.open(info) as stream:
-            # No more than it claims, as the claims were checked.
-            contents[name] = stream.read(info.file_size)
-            if len(contents[name]) != info.file_size or stream.read(1):
-                raise zipfile.BadZipFile(f"the size of {name!r} is wrong")
-    return [contents[info.filename] for info in infos]
-
-
 def _parse_csv(data, path, columns, delimiter, encoding):
     """Split a table into (row number, file name, text) with the header as row 1."""
     try:
@@ -431,10 +425,15 @@ def _parse_csv(data, path, columns, delimiter, encoding):
     return rows
 
 
-def _check_images_exist(rows, exist, path, image_dir):
-    for (number, name, _), found in zip(rows, exist, strict=True):
-        if not found:
-            raise FileNotFoundError(
-                f"row {number} of {path!r} names {name!r}, which is not in "
-                f"image_dir={image_dir!r}; correct the row or `image_dir`."
-            )
+def _check_images_exist(rows, exist, path, image_dir, skipped):
+    for position, ((number, name, _), found) in enumerate(
+        zip(rows, exist, strict=True)
+    ):
+        if found:
+            continue
+        error = FileNotFoundError(
+            f"row {number} of {path!r} names {name!r}, which is not in "
+            f"image_dir={image_dir!r}; correct the row or `image_dir`."
+        )
+        if not skipped.add(position, error):
+            raise error

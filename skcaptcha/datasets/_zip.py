@@ -1,0 +1,142 @@
+"""The files in a zip archive, read into memory and within bounds."""
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+
+__all__ = ["MAX_TABLE_BYTES", "is_hidden", "list_entries", "open_zip", "read_entries"]
+
+# A zip is read into memory, so what it may hold is bounded.
+MAX_ENTRY_BYTES = 64 * 2**20
+MAX_TOTAL_BYTES = 2 * 2**30
+MAX_TABLE_BYTES = 16 * 2**20  # a table's rows take up to a hundred times its bytes
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # NotImplementedError is one of them
+    ValueError,
+)
+
+
+def is_hidden(file):
+    """Tell whether a path is one that leads upwards, or that systems hide."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in file.parts)
+
+
+@contextmanager
+def _zip_errors(path):
+    try:
+        yield
+    except _ZIP_ERRORS as error:
+        raise ValueError(
+            f"path={path!r} cannot be read as a zip file: {error}; an intact zip "
+            "file, or a folder, is needed."
+        ) from error
+
+
+@contextmanager
+def open_zip(path):
+    """Open an archive for a ``with`` block, and turn errors into ours."""
+    # Asked first, as opening a pipe would wait for ever.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"path={path!r} is neither a folder nor a zip file.")
+    with _zip_errors(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        yield archive
+
+
+def list_entries(archive, path):
+    """Map the path of each visible file in the archive to its entry.
+
+    Paths are names here and no more: nothing is written anywhere.
+    """
+    entries = {}
+    for info in archive.infolist():
+        name = info.filename
+        if not info.flag_bits & 0x800:  # no word that the name is UTF-8
+            try:
+                name = name.encode("cp437").decode()  # macOS writes it all the same
+            except UnicodeError:
+                pass  # what zipfile took it for
+        file = PurePosixPath(name.replace("\\", "/"))  # some Windows programs' slash
+        if info.is_dir() or is_hidden(file):
+            continue
+        if file in entries:
+            raise ValueError(
+                f"path={path!r} has the name {str(file)!r} twice, and which of the two "
+                "is meant cannot be known; pack it anew."
+            )
+        entries[file] = info
+    return entries
+
+
+def read_entries(archive, infos, path, skipped):
+    """Read entries within the bounds; one that is named twice is read once.
+
+    None stands for an entry that is missing, and in the place of one that is skipped.
+    """
+    positions = {}  # of each entry, by its name
+    for position, info in enumerate(infos):
+        if info is not None:
+            positions.setdefault(info.filename, []).append(position)
+    unique = [infos[found[0]] for found in positions.values()]
+    # Of the larger ones not a byte is read.
+    total = sum(i.file_size for i in unique if i.file_size <= MAX_ENTRY_BYTES)
+    if total > MAX_TOTAL_BYTES:
+        raise ValueError(
+            f"path={path!r} holds {total} bytes of images; {MAX_TOTAL_BYTES} at most "
+            "are read: unpack it and give the folder."
+        )
+    contents = [None] * len(infos)
+    for info in unique:
+        try:
+            content = _read_entry(archive, info, path)
+        except ValueError as error:
+            for position in positions[info.filename]:
+                if not skipped.add(position, error):
+                    raise
+        else:
+            for position in positions[info.filename]:
+                contents[position] = content
+    return contents
+
+
+def _read_entry(archive, info, path):
+    """Return the content of one entry, or raise a ValueError."""
+    name = info.filename
+    if info.flag_bits & 0x1:
+        raise ValueError(
+            f"path={path!r} has an encrypted entry {name!r}; unpack it and give "
+            "the folder."
+        )
+    mode = info.external_attr >> 16  # as Unix has it; 0 where another system packed
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise ValueError(
+            f"path={path!r} has the entry {name!r}, which is a link or a device and "
+            "no file; pack the file itself."
+        )
+    # The other methods can inflate a few bytes without any bound.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(
+            f"path={path!r} has the entry {name!r} compressed by method "
+            f"{info.compress_type}; pack it anew with deflate or unpack it."
+        )
+    if info.file_size > MAX_ENTRY_BYTES:
+        raise ValueError(
+            f"path={path!r} has an entry {name!r} of {info.file_size} bytes; "
+            f"{MAX_ENTRY_BYTES} at most are read."
+        )
+    with _zip_errors(path), archive.open(info) as stream:
+        # No more than it claims, as the claims were checked.
+        content = stream.read(info.file_size)
+        if len(content) != info.file_size or stream.read(1):
+            raise zipfile.BadZipFile(f"the size of {name!r} is wrong")
+    return content
