@@ -156,9 +156,21 @@ def test_predict_goes_on_after_an_unreadable_image(run, model, labelled, fitted)
     assert code == 1
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["text"] for row in rows] == [texts[0], None, None, texts[1]]
-    assert rows[1]["confidence"] is None and "bad.png" in rows[1]["error"]
+    assert rows[1]["confidence"] is None
+    assert rows[1]["error"].startswith(repr(str(bad)))
     code, out, _ = run("predict", model, *paths)
     assert out.splitlines()[1].split("\t")[:3] == [str(bad), "", ""]
+
+
+def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labelled):
+    path = labelled / "narrow.png"
+    Image.new("L", (6, 16)).save(path)
+    good = sorted(labelled.glob("*.png"))[0]
+    code, out, _ = run("predict", model, good, path, "--length", "9")
+    first, second = (line.split("\t") for line in out.splitlines())
+    assert code == 1
+    assert len(first[1]) == 9 and len(first) == 3
+    assert second[1] == "" and second[3].startswith("No text of length=9 fits")
 
 
 def test_predict_reads_all_images_of_a_folder(run, model, labelled):

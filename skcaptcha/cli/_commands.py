@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import tomllib
+import warnings
 
 import joblib
 import numpy as np
@@ -16,13 +17,15 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer, persistence
 from skcaptcha._files import write_whole
+from skcaptcha._skipping import Skipped
 from skcaptcha.cli import _report
 from skcaptcha.datasets import (
     load_image_folder,
     load_labelled_images,
     make_captchas,
 )
-from skcaptcha.images import read_image, read_images
+from skcaptcha.exceptions import SkippedImageWarning
+from skcaptcha.images import iterate_images, read_images
 from skcaptcha.metrics import (
     character_accuracy_score,
     exact_match_score,
@@ -113,24 +116,46 @@ def predict(options):
     write = _WRITERS[options.format]()
     failed = False
     for paths in _chunk(_list_paths(options.images)):
-        images, errors = [], {}
-        for path in paths:
-            try:
-                images.append(read_image(path, background=recognizer.background_))
-            except (OSError, ValueError) as error:
-                errors[len(images) + len(errors)] = " ".join(str(error).split())
-        texts = iter(recognizer.predict(images, **constraint) if images else [])
-        confidence = iter(
-            recognizer.predict_confidence(images, **constraint) if images else []
-        )
+        read, errors = _read_chunk(recognizer, paths, constraint)
         for position, path in enumerate(paths):
-            if position in errors:
-                write(path, None, None, errors[position])
-            else:
-                write(path, str(next(texts)), float(next(confidence)), None)
+            write(path, *read[position], errors.get(position))
         sys.stdout.flush()
         failed |= bool(errors)
     return int(failed)
+
+
+def _read_chunk(recognizer, paths, constraint):
+    """Return (text, confidence) of each image, and the errors by their positions."""
+    skipped = Skipped("skip")
+    images = list(
+        iterate_images(
+            paths,
+            background=recognizer.background_,
+            n_jobs=recognizer.n_jobs,
+            skipped=skipped,
+        )
+    )
+    read = [(None, None)] * len(paths)
+    positions = [i for i in range(len(paths)) if i not in skipped.reasons]
+    if positions:
+        X = [images[i] for i in positions]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SkippedImageWarning)
+            texts = recognizer.predict(X, **constraint, on_error="skip")
+            confidence = recognizer.predict_confidence(X, **constraint, on_error="skip")
+        for i, image, text, value in zip(positions, X, texts, confidence, strict=True):
+            if text is None:  # it was read, but no text of the length fits into it
+                try:
+                    recognizer.predict([image], **constraint)
+                except ValueError as error:
+                    skipped.add(i, str(error).removeprefix("X[0]: "))
+            else:
+                read[i] = text, float(value)
+    errors = {
+        i: " ".join(reason.removeprefix(f"X[{i}]=").split())
+        for i, reason in skipped.reasons.items()
+    }
+    return read, errors
 
 
 def evaluate(options):
