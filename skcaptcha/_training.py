@@ -5,12 +5,19 @@ Nothing here knows of scikit-learn. `fit_network` returns a plain `TrainingResul
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from skcaptcha._batches import Samples, make_batches, pad_images, run_network
+from skcaptcha._batches import (
+    Samples,
+    halve_batch,
+    make_batches,
+    pad_images,
+    run_network,
+)
 from skcaptcha._losses import (
     ctc_loss,
     locate_ink,
@@ -33,6 +40,8 @@ __all__ = [
 ]
 
 _GRADIENT_CLIP = 5.0
+# New starts that a single epoch takes at the most.
+_MOST_RESTARTS = 5
 
 
 @dataclass
@@ -69,6 +78,22 @@ class TrainingResult:
     stopped: bool = False
     converged: bool = False
     blank_ratio: float = 1.0
+    n_updates: int = 0
+    n_left_out: int = 0
+
+
+@dataclass
+class Standing:
+    """Where the epochs of a fit stand, beside the result."""
+
+    best: float = -math.inf
+    weights: dict | None = None  # of the best epoch
+    n_stale: int = 0
+    aligning: bool = False  # when the epoch began
+
+    def forget(self):
+        """Start again."""
+        self.best, self.weights, self.n_stale = -math.inf, None, 0
 
 
 def evaluate(network, samples):
@@ -87,6 +112,12 @@ def evaluate(network, samples):
         n_steps += int(lengths.sum())
     network.train(was_training)
     return n_right / len(samples), n_blank / n_steps
+
+
+def is_sound(network, samples):
+    """Tell whether what the network reads in a few samples is finite."""
+    read = run_network(network.eval(), samples.images[:8])
+    return all(np.isfinite(log_probs).all() for _, log_probs, _ in read)
 
 
 def make_optimizer(network, settings):
@@ -116,6 +147,17 @@ class Trainer:
         On the CPU; the only source of randomness.
     start : CRNN, optional
         Network to go on from, which stays as it is. It may know fewer classes.
+
+    Attributes
+    ----------
+    losses : list of float
+        Of the updates of the epoch so far.
+    shuffling : tensor
+        State of `generator` when the epoch began.
+    n_left_out : int
+        Updates that were left out because they were not finite.
+    most_at_once : int or math.inf
+        Images for which the GPU has enough memory, as far as is known.
     """
 
     def __init__(self, shape, settings, schedule, generator, start=None):
@@ -124,17 +166,26 @@ class Trainer:
         self.schedule = schedule
         self.generator = generator
         self.start = start
+        self.losses, self.shuffling = [], None
+        self.n_left_out, self.most_at_once = 0, math.inf
         self.begin()
 
-    def begin(self):
-        """Take the weights to begin with, those of `start` or new ones."""
+    def begin(self, start=None):
+        """Take the weights to begin with, those of a network or new ones.
+
+        Parameters
+        ----------
+        start : CRNN, optional
+            The network, if not `self.start`.
+        """
         device = self.settings.device
         self.schedule.begun = self.schedule.update  # the optimiser has to warm up
-        if self.start is None:
+        start = self.start if start is None else start
+        if start is None:
             network = build_network(self.shape, self.generator)
         else:
             network = extend_network(
-                self.start,
+                start,
                 self.shape["n_classes"],
                 self.generator,
                 auxiliary=self.schedule.stage == "alignment",
@@ -162,14 +213,58 @@ class Trainer:
         )
 
     def update(self, images, targets):
-        """Learn from one batch; return its loss a symbol."""
-        aligning = self.schedule.stage == "alignment"
+        """Learn from one batch; return its loss a symbol.
+
+        It is NaN if the loss or the gradients were not finite. The weights are then
+        as before.
+        """
         rate = self.schedule.learning_rate * self.settings.learning_rate_init
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch, widths = pad_images(images, self.settings.device)
         # In the end the network sees the images as they are, with all of its features.
         self.network.dropout = self.shape["dropout"] * self.schedule.share_left
+        statistics = [buffer.clone() for buffer in self.network.buffers()]
+        while (loss := self._find_gradients(images, targets)) is None:
+            most = min(self.most_at_once, len(images))
+            self.most_at_once = halve_batch(most, stacklevel=9)
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.network.parameters(), _GRADIENT_CLIP
+        ).item()
+        # Half precision overflows until its scale suits; the scaler then skips a step.
+        overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        finite = math.isfinite(loss) and (math.isfinite(norm) or overflow)
+        if finite:
+            self.scaler.step(self.optimizer)
+        else:
+            self.n_left_out += 1
+            for buffer, before in zip(self.network.buffers(), statistics, strict=True):
+                buffer.copy_(before)
+        self.scaler.update()
+        return loss if finite else math.nan
+
+    def _find_gradients(self, images, targets):
+        """Find the gradients of a batch, a part of it at a time if need be.
+
+        Return the loss, or None if the GPU has too little memory.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        size, loss = min(self.most_at_once, len(images)), 0.0
+        try:
+            for first in range(0, len(images), size):
+                part = slice(first, first + size)
+                losses = self._find_losses(images[part], targets[part])
+                share = len(targets[part]) / len(targets)
+                self.scaler.scale(share * sum(losses)).backward()
+                loss += share * losses[0].item()
+        except torch.OutOfMemoryError:
+            return None
+        return loss
+
+    def _find_losses(self, images, targets):
+        """Return the loss of each head of the network, a symbol."""
+        aligning = self.schedule.stage == "alignment"
+        batch, widths = pad_images(images, self.settings.device)
         strength = self.settings.augmentation * self.schedule.share_left
         if strength:
             batch = random_affine(
@@ -182,42 +277,41 @@ class Trainer:
             *heads, lengths = self.network(
                 batch, widths, auxiliary=True, generator=self.noise
             )
-        losses = [
+        return [
             uniform_alignment_loss(log_probs, targets, ink)
             if aligning
             else ctc_loss(log_probs, lengths, targets)
             for log_probs in heads
         ]
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(sum(losses)).backward()
-        self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_CLIP)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return losses[0].item()
 
 
-def run_epoch(trainer, samples, progress=None):
+def run_epoch(trainer, samples, progress=None, save=None):
     """Pass once over the samples in random order.
 
     Returns the mean loss and whether the fit has to begin anew, which ends the epoch
-    early, as does the end of the schedule.
+    early, as does the end of the schedule. An epoch of which some updates were made
+    already goes on. `save` is called before each update.
     """
-    losses, restart = [], False
+    restart = False
     widths = [image.shape[1] for image in samples.images]
-    batch_size = trainer.settings.batch_size
-    for positions in make_batches(widths, batch_size, trainer.generator):
+    trainer.shuffling = trainer.generator.get_state()
+    batches = make_batches(widths, trainer.settings.batch_size, trainer.generator)
+    for positions in batches[len(trainer.losses) :]:
+        if save is not None:
+            save()
         loss = trainer.update(
             [samples.images[i] for i in positions],
             [samples.targets[i] for i in positions],
         )
-        losses.append(loss)
+        trainer.losses.append(loss)
         if progress is not None:
             progress.update()
         restart = trainer.schedule.step(loss)
         if restart or trainer.schedule.finished:
             break
-    return float(np.mean(losses)), restart
+    losses, trainer.losses = trainer.losses, []
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return float(np.mean(finite)) if finite else math.nan, restart
 
 
 def fit_network(
@@ -230,6 +324,7 @@ def fit_network(
     start=None,
     aligned=False,
     tasks=None,
+    checkpoint=None,
 ):
     """Train a network.
 
@@ -251,13 +346,21 @@ def fit_network(
         Whether `start` can read already, so that no alignment is needed.
     tasks : object, optional
         Is told of each epoch: ``tasks.begin()``, and ``tasks.end(network, result)``,
-        which returns whether to stop.
+        which returns whether to stop; and by ``tasks.skip(n)`` of those of which it
+        was told before training broke off.
+    checkpoint : Checkpoint, optional
+        Where to go on from, and what to keep the state in.
 
     Returns
     -------
     TrainingResult
         A keyboard interrupt ends the training early, as do the `tasks`, with the best
         weights so far.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the gradients were not finite, and there are no good weights.
     """
     updates_per_epoch = math.ceil(len(samples) / settings.batch_size)
     schedule = Schedule(
@@ -270,10 +373,16 @@ def fit_network(
     result = TrainingResult()
     if validation is not None:
         result.validation_scores = []
-    best_weights, best, n_stale = None, -math.inf, 0
+    standing, save = Standing(), None
+    if checkpoint is not None:
+        checkpoint.restore(trainer, standing, result)
+        save = partial(checkpoint.save, trainer, standing, result)
+    if tasks is not None:
+        tasks.skip(result.n_iter)
     restart = False
     progress = tqdm(
         total=schedule.n_updates,
+        initial=schedule.update,
         desc="Training",
         unit="update",
         disable=not settings.verbose,
@@ -282,13 +391,21 @@ def fit_network(
         while not (schedule.finished or result.stopped):
             if tasks is not None and not restart:
                 tasks.begin()
-            aligning = schedule.stage == "alignment"
-            loss, restart = run_epoch(trainer, samples, progress)
+            if not trainer.losses:  # else the epoch is one that goes on
+                standing.aligning = schedule.stage == "alignment"
+            loss, restart = run_epoch(trainer, samples, progress, save)
             progress.total = schedule.last_update
             if restart:
-                trainer.begin()
-                best_weights, best, n_stale = None, -math.inf, 0
-                result.best_validation_score = None
+                good = None
+                if schedule.diverged and result.converged and standing.weights:
+                    trainer.network.load_state_dict(standing.weights)
+                    if is_sound(trainer.network, samples):
+                        good = trainer.network
+                        schedule.begin_aligned()
+                if good is None:
+                    standing.forget()
+                    result.best_validation_score = None
+                trainer.begin(good)
                 continue
             report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
             value = -loss
@@ -300,29 +417,37 @@ def fit_network(
             result.loss_curve.append(loss)
             progress.set_postfix(report)
             # Without validation the loss of the alignment says nothing of the next.
-            if not aligning or validation is not None:
-                n_stale = 0 if value > best + settings.tol else n_stale + 1
-                if best_weights is None or value >= best:
-                    best, best_weights = value, copy_weights(trainer.network)
+            if not standing.aligning or validation is not None:
+                better = value > standing.best + settings.tol
+                standing.n_stale = 0 if better else standing.n_stale + 1
+                # Weights that nothing was learned with last may be destroyed.
+                if not schedule.n_bad and value >= standing.best:
+                    standing.best = value
+                    standing.weights = copy_weights(trainer.network)
                     if validation is not None:
-                        result.best_validation_score = best
-                enough = n_stale * updates_per_epoch >= LEAST_ANNEALING
-                if enough and n_stale >= settings.n_iter_no_change:
+                        result.best_validation_score = value
+                enough = standing.n_stale * updates_per_epoch >= LEAST_ANNEALING
+                if enough and standing.n_stale >= settings.n_iter_no_change:
                     schedule.anneal()
             result.n_restarts = schedule.n_restarts
             result.converged = schedule.left_plateau or schedule.aligned
             if tasks is not None:
-                result.stopped = tasks.end(trainer.network, result)
+                result.stopped = bool(tasks.end(trainer.network, result))
     except KeyboardInterrupt:
         result.interrupted = True
     finally:
         progress.close()
     early = result.interrupted or result.stopped
-    if result.interrupted and best_weights is None and start is not None:
+    failing = schedule.n_bad > 0 or schedule.diverged
+    if result.interrupted and standing.weights is None and start is not None:
         trainer.begin()  # half an epoch is no reason to give up what could read
+        failing = False
     result.network = trainer.network.eval()
-    if best_weights is not None and (validation is not None or early):
-        result.network.load_state_dict(best_weights)
+    if standing.weights and (validation is not None or early or failing):
+        result.network.load_state_dict(standing.weights)
+    if failing and not (standing.weights and is_sound(result.network, samples)):
+        raise ValueError(describe_failure(trainer))
+    result.n_updates, result.n_left_out = schedule.update, trainer.n_left_out
     result.n_restarts = schedule.n_restarts
     result.converged = schedule.left_plateau or schedule.aligned
     if not result.interrupted:
@@ -349,6 +474,11 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
         The trainer to go on with, its network in evaluation mode.
     loss : float
         Mean loss a symbol of the epoch.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the gradients were not finite however low the rate was.
     """
     entropy = symbol_entropy(samples.targets)
     if trainer is None:
@@ -363,6 +493,7 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
         trainer.start, trainer.schedule.aligned = start, True
     trainer.schedule.forget_restarts()
     trainer.settings, trainer.shape = settings, shape
+    trainer.n_left_out, trainer.most_at_once = 0, math.inf
     trainer.schedule.set_entropy(entropy)
     trainer.network.train().dropout = shape["dropout"]
     progress = tqdm(
@@ -373,12 +504,26 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
     )
     with progress:
         loss, restart = run_epoch(trainer, samples, progress)
-        while restart:
+        while restart or trainer.schedule.n_bad:
+            if trainer.n_left_out and trainer.schedule.n_restarts > _MOST_RESTARTS:
+                raise ValueError(describe_failure(trainer))
+            if not restart:  # the epoch ended before it was seen what is to blame
+                trainer.schedule.restart()
             trainer.begin()
             loss, restart = run_epoch(trainer, samples, progress)
         progress.set_postfix({"stage": trainer.schedule.stage, "loss": f"{loss:.3f}"})
     trainer.network.eval()
     return trainer, loss
+
+
+def describe_failure(trainer):
+    """Say what is wrong where no good weights are left."""
+    return (
+        f"Training failed: in {trainer.n_left_out} updates, the last one among them, "
+        "the loss or the gradients were not finite (inf or NaN). Lower "
+        f"learning_rate_init={trainer.settings.learning_rate_init!r}; where that does "
+        "not help, the weights that it began with are to blame."
+    )
 
 
 def copy_weights(network):

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "skcaptcha"
 # A module imports only from the layers above its own, never from a neighbour. A new
 # module has to be given its place here first. A sub-package counts as one module.
 LAYERS = [
-    {"exceptions"},
+    {"_version", "exceptions"},
     {"_validation"},
     {"images"},
     {  # leaves
@@ -28,6 +28,7 @@ LAYERS = [
     {
         "_batches",
         "_callbacks",
+        "_checkpoint",
         "_losses",
         "_persistence",
         "_pretrained",

@@ -335,11 +335,11 @@ def test_a_destroyed_step_does_not_cost_what_was_learned(captchas, monkeypatch):
     score = recognizer.score(images[160:], texts[160:])
     update, calls = _training.Trainer.update, iter(range(1000))
 
-    def fail_once(trainer, *args):
+    def fail(trainer, *args):
         loss = update(trainer, *args)
-        return float("nan") if next(calls) == 3 else loss
+        return float("nan") if next(calls) in range(3, 8) else loss
 
-    monkeypatch.setattr(_training.Trainer, "update", fail_once)
+    monkeypatch.setattr(_training.Trainer, "update", fail)
     recognizer.partial_fit(images[:160], texts[:160])
     assert recognizer.n_restarts_ == 1
     assert recognizer.score(images[160:], texts[160:]) >= score - 0.3 > 0.2
@@ -353,14 +353,6 @@ def test_partial_fit_takes_a_single_image(learned, captchas):
     learned.partial_fit(captchas[0][:1], captchas[1][:1])
     assert learned.n_iter_ == n_iter + 1
     assert np.isfinite(learned.loss_curve_).all()
-
-
-def test_a_destroyed_network_begins_again_in_partial_fit(captchas):
-    recognizer = CaptchaRecognizer(**{**TINY, "learning_rate_init": 1e30})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        recognizer.partial_fit(captchas[0][:16], captchas[1][:16])
-    assert recognizer.n_restarts_ > 0
 
 
 def test_learning_curve_of_a_fitted_recogniser_starts_from_nothing(learned, captchas):

@@ -90,15 +90,6 @@ def test_a_network_that_learns_nothing_warns(captchas):
     assert recognizer.predict(images[:2]).shape == (2,)
 
 
-def test_a_rate_that_destroys_the_weights_warns(captchas):
-    recognizer = CaptchaRecognizer(
-        max_iter=3, image_height=16, conv_channels=(4, 4), learning_rate_init=1e30
-    )
-    with pytest.warns(ConvergenceWarning, match="not learned to read"):
-        recognizer.fit(captchas[0][:64], captchas[1][:64])
-    assert recognizer.predict(captchas[0][:2]).shape == (2,)
-
-
 def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
