@@ -35,7 +35,8 @@ LAYERS = [
         "_schedule",
         "_sizing",
     },
-    {"_reading", "_training"},
+    {"_reading", "_trainer"},
+    {"_training"},
     {"recognizer"},
     {"__init__"},
     {"datasets", "export", "plotting"},  # edges

@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator
 
-from skcaptcha import _pretrained, _training
+from skcaptcha import _pretrained, _trainer
 from skcaptcha.datasets import load_image_folder, make_captchas
 
 
@@ -178,7 +178,7 @@ def test_a_fit_that_is_interrupted_counts_for_nothing(main_job, tiny, monkeypatc
     def press_ctrl_c(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_training, "random_affine", press_ctrl_c)
+    monkeypatch.setattr(_trainer, "random_affine", press_ctrl_c)
     with pytest.raises(UserWarning, match="Training was interrupted"):
         main_job.main(arguments)
     assert not output.exists()

@@ -20,7 +20,7 @@ from conftest import TINY, make_easy
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 
-from skcaptcha import CaptchaRecognizer, _checkpoint, _schedule, _training
+from skcaptcha import CaptchaRecognizer, _checkpoint, _schedule, _trainer
 from skcaptcha._batches import Samples
 from skcaptcha._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from skcaptcha._training import TrainingSettings, fit_network
@@ -51,7 +51,7 @@ def path(tmp_path):
 @pytest.fixture
 def break_off(monkeypatch):
     """Function that makes the fit break off after some updates, over and over."""
-    update = _training.Trainer.update
+    update = _trainer.Trainer.update
 
     def after(n_updates):
         calls = itertools.count(1)
@@ -61,7 +61,7 @@ def break_off(monkeypatch):
                 raise BrokenOff
             return update(trainer, *args)
 
-        monkeypatch.setattr(_training.Trainer, "update", fail)
+        monkeypatch.setattr(_trainer.Trainer, "update", fail)
 
     return after
 
@@ -237,14 +237,14 @@ def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start)
         fit_with_checkpoint.result = fit(checkpoint)
 
     expected = fit()
-    update, calls = _training.Trainer.update, itertools.count(1)
+    update, calls = _trainer.Trainer.update, itertools.count(1)
 
     def fail(trainer, *args):
         if next(calls) % 3 == 0:
             raise BrokenOff
         return update(trainer, *args)
 
-    monkeypatch.setattr(_training.Trainer, "update", fail)
+    monkeypatch.setattr(_trainer.Trainer, "update", fail)
     assert fit_until_it_ends(fit_with_checkpoint) > 10
     found = fit_with_checkpoint.result
     assert found.n_restarts == expected.n_restarts > 0
@@ -279,14 +279,14 @@ def test_what_was_interrupted_goes_on_and_what_ended_is_forgotten(
     few, path, monkeypatch
 ):
     expected = make().fit(*few)
-    update, calls = _training.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.update, itertools.count()
 
     def interrupt(trainer, *args):
         if next(calls) == 8:
             raise KeyboardInterrupt
         return update(trainer, *args)
 
-    monkeypatch.setattr(_training.Trainer, "update", interrupt)
+    monkeypatch.setattr(_trainer.Trainer, "update", interrupt)
     recognizer = make(path)
     with pytest.warns(UserWarning, match=r"in epoch 2; .*fit.ckpt' is there to go"):
         recognizer.fit(*few)
@@ -340,7 +340,7 @@ def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
 def broken_off(few, tmp_path_factory):
     """Bytes of the checkpoint of a fit that broke off in its second epoch."""
     path = tmp_path_factory.mktemp("broken_off") / "fit.ckpt"
-    update, calls = _training.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.update, itertools.count()
 
     def fail(trainer, *args):
         if next(calls) == 8:
@@ -348,7 +348,7 @@ def broken_off(few, tmp_path_factory):
         return update(trainer, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_training.Trainer, "update", fail)
+        patch.setattr(_trainer.Trainer, "update", fail)
         with pytest.raises(BrokenOff):
             make(path).fit(*few)
     return path.read_bytes()

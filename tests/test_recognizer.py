@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from skcaptcha import CaptchaRecognizer, _training
+from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha._batches import Samples
 from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
 from skcaptcha.network import TIME_STRIDE
@@ -94,7 +94,7 @@ def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_training.Trainer, "update", interrupted)
+    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
     recognizer = CaptchaRecognizer(image_height=16, conv_channels=(4, 4))
     with pytest.warns(UserWarning, match="interrupted in epoch 1"):
         recognizer.fit(captchas[0][:16], captchas[1][:16])
@@ -104,14 +104,14 @@ def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
 
 def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
     images, texts = captchas
-    update, calls = _training.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.update, itertools.count()
 
     def interrupted(*args):
         if next(calls) == 5:
             raise KeyboardInterrupt
         return update(*args)
 
-    monkeypatch.setattr(_training.Trainer, "update", interrupted)
+    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
     recognizer = CaptchaRecognizer(
         max_iter=50, image_height=16, conv_channels=(4, 4), batch_size=8
     )

@@ -17,7 +17,8 @@ from skcaptcha._batches import Samples, halve_batch, pad_images, run_network
 from skcaptcha._losses import ctc_loss
 from skcaptcha._schedule import Schedule
 from skcaptcha._sizing import choose_stretch, prepare_image
-from skcaptcha._training import Trainer, TrainingSettings, fit_network
+from skcaptcha._trainer import Trainer
+from skcaptcha._training import TrainingSettings, fit_network
 from skcaptcha.network import CRNN, TIME_STRIDE, build_network
 
 SHAPE = {
