@@ -24,7 +24,8 @@ from skcaptcha._losses import symbol_entropy
 from skcaptcha._pretrained import CHARACTERS
 from skcaptcha._schedule import Schedule
 from skcaptcha._sizing import prepare_image
-from skcaptcha._training import Trainer, TrainingSettings, evaluate
+from skcaptcha._trainer import Trainer
+from skcaptcha._training import TrainingSettings, evaluate
 from skcaptcha.datasets import make_captchas
 from skcaptcha.vocabulary import Vocabulary
 

@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha import CaptchaRecognizer, _training, network, recognizer
+from skcaptcha import CaptchaRecognizer, _trainer, _training, network, recognizer
 from skcaptcha.datasets import load_image_folder, make_captchas
 
 # Stage -> what it is made of. It runs once for a fit, or else in each epoch.
@@ -39,19 +39,19 @@ ONCE = {
     "rest of the fit": [(CaptchaRecognizer, "fit")],
 }
 EACH_EPOCH = {
-    "batch and host-to-device": [(_training, "pad_images")],
-    "augmentation": [(_training, "random_affine")],
+    "batch and host-to-device": [(_trainer, "pad_images")],
+    "augmentation": [(_trainer, "random_affine")],
     "forward: convolutions": [(network.ConvBlock, "forward")],
     "forward: LSTM": [(network.BidirectionalLSTM, "forward")],
     "forward: rest": [(network.CRNN, "forward")],
-    "CTC": [(_training, "ctc_loss")],
+    "CTC": [(_trainer, "ctc_loss")],
     "backward": [(torch.Tensor, "backward")],
     "optimiser": [
         (torch.optim.AdamW, "step"),
         (torch.optim.Optimizer, "zero_grad"),
         (torch.nn.utils, "clip_grad_norm_"),
     ],
-    "rest of the updates": [(_training.Trainer, "update")],
+    "rest of the updates": [(_trainer.Trainer, "update")],
     "rest of the epochs": [(_training, "run_epoch")],
 }
 # Within it, what else is wrapped does not count apart.

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from skcaptcha import CaptchaRecognizer, _training
+from skcaptcha import CaptchaRecognizer, _trainer
 
 BATCH_SIZE = 16  # the default one from 2000 images on
 WARM_UP = 5  # updates that don't count
@@ -36,7 +36,7 @@ def draw_texts(n_images, n_characters, length, rng):
 def fit(X, y, n_characters, n_updates, **params):
     """Fit for `n_updates`; return when it began and when each update ended."""
     ends = []
-    update = _training.Trainer.update
+    update = _trainer.Trainer.update
 
     def timed(trainer, images, targets):
         loss = update(trainer, images, targets)
@@ -54,7 +54,7 @@ def fit(X, y, n_characters, n_updates, **params):
         **params,
     )
     with (
-        patch.object(_training.Trainer, "update", timed),
+        patch.object(_trainer.Trainer, "update", timed),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Training was interrupted")

@@ -1,7 +1,6 @@
 """scikit-learn for reading short text images."""
 
+from skcaptcha._version import __version__
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["CaptchaRecognizer", "__version__"]
-
-__version__ = "0.1.0"

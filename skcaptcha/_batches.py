@@ -1,11 +1,19 @@
 """Samples, batches of them, and a trained network's reading of batches."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-__all__ = ["Samples", "make_batches", "pad_images", "plan_batches", "run_network"]
+__all__ = [
+    "Samples",
+    "halve_batch",
+    "make_batches",
+    "pad_images",
+    "plan_batches",
+    "run_network",
+]
 
 # Images that are read at once, and the most columns that they have in all.
 _BATCH_SIZE, _COLUMNS = 64, 2**16
@@ -103,6 +111,46 @@ def plan_batches(widths, batch_size=_BATCH_SIZE):
             yield group[start : start + size]
 
 
+def halve_batch(size, stacklevel):
+    """Return half the size of a batch for which the GPU has too little memory.
+
+    Parameters
+    ----------
+    size : int
+        Number of its images.
+    stacklevel : int
+        How far up the caller is whom the warning concerns.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    MemoryError
+        If the batch is a single image.
+
+    Warns
+    -----
+    UserWarning
+        In all other cases.
+    """
+    if size == 1:
+        raise MemoryError(
+            "The GPU has too little memory for a single image. Cut wide images to "
+            "their text, set a smaller `image_height` or smaller `conv_channels`, end "
+            "what else runs on the GPU, or set device='cpu'."
+        )
+    torch.cuda.empty_cache()  # of pieces that are too small for half the batch
+    half = (size + 1) // 2
+    warnings.warn(
+        f"The GPU has too little memory for {size} images at once; they are worked "
+        f"off {half} at a time. A smaller `image_height` takes less of it.",
+        stacklevel=stacklevel,
+    )
+    return half
+
+
 def run_network(network, images, batch_size=_BATCH_SIZE):
     """Read images with a trained network.
 
@@ -113,7 +161,8 @@ def run_network(network, images, batch_size=_BATCH_SIZE):
     images : list of ndarray of shape (H, W_i, C), uint8
         Images of the height that the network reads.
     batch_size : int, default=64
-        Images that are read at once; very wide ones are fewer.
+        Images that are read at once; very wide ones are fewer, and so are all where a
+        GPU has too little memory.
 
     Yields
     ------
@@ -124,9 +173,24 @@ def run_network(network, images, batch_size=_BATCH_SIZE):
     lengths : ndarray of shape (N,)
         Time steps that belong to each image.
     """
-    device = next(network.parameters()).device
     for positions in plan_batches([image.shape[1] for image in images], batch_size):
-        batch, widths = pad_images([images[i] for i in positions], device)
+        yield from _read_batch(network, images, positions)
+
+
+def _read_batch(network, images, positions):
+    """Yield what `run_network` does, in halves where a GPU has too little memory."""
+    try:
+        batch, widths = pad_images(
+            [images[i] for i in positions], next(network.parameters()).device
+        )
         with torch.inference_mode():
             log_probs, lengths = network(batch, widths)
-        yield positions, log_probs.cpu().numpy(), lengths.numpy()
+        found = positions, log_probs.cpu().numpy(), lengths.numpy()
+    except torch.OutOfMemoryError:
+        found = None
+    if found is not None:
+        yield found
+    else:
+        half = halve_batch(len(positions), stacklevel=8)
+        yield from _read_batch(network, images, positions[:half])
+        yield from _read_batch(network, images, positions[half:])

@@ -22,6 +22,9 @@ _WARM_UP = 60
 _LONGEST_ALIGNMENT = 2000
 # Updates on the plateau without the loss falling by a hundredth before a new start.
 _PATIENCE = 500
+# Updates in a row whose loss is not finite before a new start. It takes a few to tell
+# weights that are destroyed from a batch that is to blame.
+_MOST_BAD = 5
 
 
 class Schedule:
@@ -31,7 +34,7 @@ class Schedule:
     full rate until it has learned what it can, CTC with a rate that a cosine lowers
     to zero. A fit that does not leave the plateau starts again, from the weights that
     it began with or new ones, at half the rate, aligned for longer and with more
-    patience.
+    patience. So does one whose loss is no longer finite.
 
     Parameters
     ----------
@@ -52,6 +55,7 @@ class Schedule:
         self.n_updates = n_updates
         self.least_patience = max(_PATIENCE, updates_per_epoch)
         self.update = 0
+        self.diverged = False
         self.forget_restarts()
         self._begin()
 
@@ -66,6 +70,7 @@ class Schedule:
     def _begin(self):
         self.begun = self.update
         self.left_plateau = False
+        self.n_bad = 0
         self._enter("ctc" if self.aligned else "alignment")
 
     def _enter(self, stage):
@@ -100,10 +105,17 @@ class Schedule:
         return self.update >= self.last_update
 
     def step(self, loss):
-        """Take in the loss of an update; return True to begin anew."""
+        """Take in the loss of an update, NaN of a failed one; return True to restart.
+
+        `diverged` then tells whether it is for losses that are not finite.
+        """
         self.update += 1
-        if not math.isfinite(loss):
-            return self._restart()
+        self.n_bad = 0 if math.isfinite(loss) else self.n_bad + 1
+        self.diverged = self.n_bad == _MOST_BAD
+        if self.diverged:
+            return self.restart()
+        if self.n_bad:
+            return False
         self.loss = loss if self.loss is None else 0.95 * self.loss + 0.05 * loss
         if self.stage == "alignment":
             age = self.update - self.stage_begun
@@ -118,19 +130,25 @@ class Schedule:
                 self.least_loss, self.progressed = self.loss, self.update
             stalled = self.update - self.progressed >= self.patience
             if stalled and not self.left_plateau and left > self.patience:
-                return self._restart()
+                return self.restart()
             least = _LEAST_LEARNING_ON if self.aligned else _LEAST_LEARNING
             enough = self.update - self.begun >= least
             if (enough and self.loss < _LEARNED) or left <= self._annealing_length():
                 self.anneal()
         return False
 
-    def _restart(self):
+    def restart(self):
+        """Begin anew at half the rate; return True."""
         self.n_restarts += 1
         self.patience *= 2
         self.aligned &= self.left_plateau
         self._begin()
         return True
+
+    def begin_aligned(self):
+        """Begin with weights that can read."""
+        self.aligned = True
+        self._begin()
 
     def _annealing_length(self):
         return max(LEAST_ANNEALING, _ANNEALING * (self.update - self.begun))

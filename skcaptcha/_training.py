@@ -1,38 +1,33 @@
-"""Training of the network: updates, epochs, the whole fit.
+"""Training of the network: the whole fit, and a single epoch of one without an end.
 
 Nothing here knows of scikit-learn. `fit_network` returns a plain `TrainingResult`.
 """
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from skcaptcha._batches import Samples, make_batches, pad_images, run_network
-from skcaptcha._losses import (
-    ctc_loss,
-    locate_ink,
-    symbol_entropy,
-    uniform_alignment_loss,
-)
+from skcaptcha._batches import Samples, run_network
+from skcaptcha._losses import symbol_entropy
 from skcaptcha._schedule import LEAST_ANNEALING, Schedule
-from skcaptcha.augmentation import random_affine
+from skcaptcha._trainer import Trainer, run_epoch
 from skcaptcha.decoding import greedy_decode
-from skcaptcha.network import build_network, extend_network
 from skcaptcha.vocabulary import BLANK
 
 __all__ = [
-    "Trainer",
     "TrainingResult",
     "TrainingSettings",
     "evaluate",
+    "fit_epoch",
     "fit_network",
-    "run_epoch",
 ]
 
-_GRADIENT_CLIP = 5.0
+# New starts that a single epoch takes at the most.
+_MOST_RESTARTS = 5
 
 
 @dataclass
@@ -69,6 +64,22 @@ class TrainingResult:
     stopped: bool = False
     converged: bool = False
     blank_ratio: float = 1.0
+    n_updates: int = 0
+    n_left_out: int = 0
+
+
+@dataclass
+class Standing:
+    """Where the epochs of a fit stand, beside the result."""
+
+    best: float = -math.inf
+    weights: dict | None = None  # of the best epoch
+    n_stale: int = 0
+    aligning: bool = False  # when the epoch began
+
+    def forget(self):
+        """Start again."""
+        self.best, self.weights, self.n_stale = -math.inf, None, 0
 
 
 def evaluate(network, samples):
@@ -89,135 +100,10 @@ def evaluate(network, samples):
     return n_right / len(samples), n_blank / n_steps
 
 
-def make_optimizer(network, settings):
-    """AdamW whose weight decay spares biases and the scales of the norms."""
-    learning = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in learning if p.ndim > 1]
-    vectors = [p for p in learning if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
-
-
-class Trainer:
-    """Network, optimiser, schedule and randomness, and a single update.
-
-    Parameters
-    ----------
-    shape : dict
-        The parameters of `CRNN`.
-    settings : TrainingSettings
-        How to learn.
-    schedule : Schedule
-        When to do what.
-    generator : torch.Generator
-        On the CPU; the only source of randomness.
-    start : CRNN, optional
-        Network to go on from, which stays as it is. It may know fewer classes.
-    """
-
-    def __init__(self, shape, settings, schedule, generator, start=None):
-        self.shape = shape
-        self.settings = settings
-        self.schedule = schedule
-        self.generator = generator
-        self.start = start
-        self.begin()
-
-    def begin(self):
-        """Take the weights to begin with, those of `start` or new ones."""
-        device = self.settings.device
-        self.schedule.begun = self.schedule.update  # the optimiser has to warm up
-        if self.start is None:
-            network = build_network(self.shape, self.generator)
-        else:
-            network = extend_network(
-                self.start,
-                self.shape["n_classes"],
-                self.generator,
-                auxiliary=self.schedule.stage == "alignment",
-            )
-            network.dropout = self.shape["dropout"]
-        network.freeze_convolutions(self.settings.freeze_convolutions)
-        self.network = network.to(device).train()
-        self.optimizer = make_optimizer(self.network, self.settings)
-        seed = int(torch.randint(2**31, (1,), generator=self.generator))
-        self.noise = torch.Generator(device).manual_seed(seed)
-        self.half = torch.float32
-        if device.type == "cuda":
-            # Earlier devices only emulate bfloat16.
-            recent = torch.cuda.get_device_capability(device) >= (8, 0)
-            self.half = torch.bfloat16 if recent else torch.float16
-        self.scaler = torch.amp.GradScaler(
-            device.type, enabled=self.half == torch.float16
-        )
-
-    def suits(self, shape, settings):
-        """Tell whether the network and its optimiser can go on as they are."""
-        names = ("device", "freeze_convolutions", "weight_decay")
-        return {**shape, "dropout": self.shape["dropout"]} == self.shape and all(
-            getattr(settings, name) == getattr(self.settings, name) for name in names
-        )
-
-    def update(self, images, targets):
-        """Learn from one batch; return its loss a symbol."""
-        aligning = self.schedule.stage == "alignment"
-        rate = self.schedule.learning_rate * self.settings.learning_rate_init
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        batch, widths = pad_images(images, self.settings.device)
-        # In the end the network sees the images as they are, with all of its features.
-        self.network.dropout = self.shape["dropout"] * self.schedule.share_left
-        strength = self.settings.augmentation * self.schedule.share_left
-        if strength:
-            batch = random_affine(
-                batch, widths, strength=strength, generator=self.noise
-            )
-        ink = locate_ink(batch, widths) if aligning else None
-        with torch.autocast(
-            self.settings.device.type, self.half, enabled=self.half != torch.float32
-        ):
-            *heads, lengths = self.network(
-                batch, widths, auxiliary=True, generator=self.noise
-            )
-        losses = [
-            uniform_alignment_loss(log_probs, targets, ink)
-            if aligning
-            else ctc_loss(log_probs, lengths, targets)
-            for log_probs in heads
-        ]
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(sum(losses)).backward()
-        self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_CLIP)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return losses[0].item()
-
-
-def run_epoch(trainer, samples, progress=None):
-    """Pass once over the samples in random order.
-
-    Returns the mean loss and whether the fit has to begin anew, which ends the epoch
-    early, as does the end of the schedule.
-    """
-    losses, restart = [], False
-    widths = [image.shape[1] for image in samples.images]
-    batch_size = trainer.settings.batch_size
-    for positions in make_batches(widths, batch_size, trainer.generator):
-        loss = trainer.update(
-            [samples.images[i] for i in positions],
-            [samples.targets[i] for i in positions],
-        )
-        losses.append(loss)
-        if progress is not None:
-            progress.update()
-        restart = trainer.schedule.step(loss)
-        if restart or trainer.schedule.finished:
-            break
-    return float(np.mean(losses)), restart
+def is_sound(network, samples):
+    """Tell whether what the network reads in a few samples is finite."""
+    read = run_network(network.eval(), samples.images[:8])
+    return all(np.isfinite(log_probs).all() for _, log_probs, _ in read)
 
 
 def fit_network(
@@ -230,6 +116,7 @@ def fit_network(
     start=None,
     aligned=False,
     tasks=None,
+    checkpoint=None,
 ):
     """Train a network.
 
@@ -251,13 +138,21 @@ def fit_network(
         Whether `start` can read already, so that no alignment is needed.
     tasks : object, optional
         Is told of each epoch: ``tasks.begin()``, and ``tasks.end(network, result)``,
-        which returns whether to stop.
+        which returns whether to stop; and by ``tasks.skip(n)`` of those of which it
+        was told before training broke off.
+    checkpoint : Checkpoint, optional
+        Where to go on from, and what to keep the state in.
 
     Returns
     -------
     TrainingResult
         A keyboard interrupt ends the training early, as do the `tasks`, with the best
         weights so far.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the gradients were not finite, and there are no good weights.
     """
     updates_per_epoch = math.ceil(len(samples) / settings.batch_size)
     schedule = Schedule(
@@ -270,10 +165,16 @@ def fit_network(
     result = TrainingResult()
     if validation is not None:
         result.validation_scores = []
-    best_weights, best, n_stale = None, -math.inf, 0
+    standing, save = Standing(), None
+    if checkpoint is not None:
+        checkpoint.restore(trainer, standing, result)
+        save = partial(checkpoint.save, trainer, standing, result)
+    if tasks is not None:
+        tasks.skip(result.n_iter)
     restart = False
     progress = tqdm(
         total=schedule.n_updates,
+        initial=schedule.update,
         desc="Training",
         unit="update",
         disable=not settings.verbose,
@@ -282,13 +183,21 @@ def fit_network(
         while not (schedule.finished or result.stopped):
             if tasks is not None and not restart:
                 tasks.begin()
-            aligning = schedule.stage == "alignment"
-            loss, restart = run_epoch(trainer, samples, progress)
+            if not trainer.losses:  # else the epoch is one that goes on
+                standing.aligning = schedule.stage == "alignment"
+            loss, restart = run_epoch(trainer, samples, progress, save)
             progress.total = schedule.last_update
             if restart:
-                trainer.begin()
-                best_weights, best, n_stale = None, -math.inf, 0
-                result.best_validation_score = None
+                good = None
+                if schedule.diverged and result.converged and standing.weights:
+                    trainer.network.load_state_dict(standing.weights)
+                    if is_sound(trainer.network, samples):
+                        good = trainer.network
+                        schedule.begin_aligned()
+                if good is None:
+                    standing.forget()
+                    result.best_validation_score = None
+                trainer.begin(good)
                 continue
             report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
             value = -loss
@@ -300,29 +209,37 @@ def fit_network(
             result.loss_curve.append(loss)
             progress.set_postfix(report)
             # Without validation the loss of the alignment says nothing of the next.
-            if not aligning or validation is not None:
-                n_stale = 0 if value > best + settings.tol else n_stale + 1
-                if best_weights is None or value >= best:
-                    best, best_weights = value, copy_weights(trainer.network)
+            if not standing.aligning or validation is not None:
+                better = value > standing.best + settings.tol
+                standing.n_stale = 0 if better else standing.n_stale + 1
+                # Weights that nothing was learned with last may be destroyed.
+                if not schedule.n_bad and value >= standing.best:
+                    standing.best = value
+                    standing.weights = copy_weights(trainer.network)
                     if validation is not None:
-                        result.best_validation_score = best
-                enough = n_stale * updates_per_epoch >= LEAST_ANNEALING
-                if enough and n_stale >= settings.n_iter_no_change:
+                        result.best_validation_score = value
+                enough = standing.n_stale * updates_per_epoch >= LEAST_ANNEALING
+                if enough and standing.n_stale >= settings.n_iter_no_change:
                     schedule.anneal()
             result.n_restarts = schedule.n_restarts
             result.converged = schedule.left_plateau or schedule.aligned
             if tasks is not None:
-                result.stopped = tasks.end(trainer.network, result)
+                result.stopped = bool(tasks.end(trainer.network, result))
     except KeyboardInterrupt:
         result.interrupted = True
     finally:
         progress.close()
     early = result.interrupted or result.stopped
-    if result.interrupted and best_weights is None and start is not None:
+    failing = schedule.n_bad > 0 or schedule.diverged
+    if result.interrupted and standing.weights is None and start is not None:
         trainer.begin()  # half an epoch is no reason to give up what could read
+        failing = False
     result.network = trainer.network.eval()
-    if best_weights is not None and (validation is not None or early):
-        result.network.load_state_dict(best_weights)
+    if standing.weights and (validation is not None or early or failing):
+        result.network.load_state_dict(standing.weights)
+    if failing and not (standing.weights and is_sound(result.network, samples)):
+        raise ValueError(describe_failure(trainer))
+    result.n_updates, result.n_left_out = schedule.update, trainer.n_left_out
     result.n_restarts = schedule.n_restarts
     result.converged = schedule.left_plateau or schedule.aligned
     if not result.interrupted:
@@ -349,6 +266,11 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
         The trainer to go on with, its network in evaluation mode.
     loss : float
         Mean loss a symbol of the epoch.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the gradients were not finite however low the rate was.
     """
     entropy = symbol_entropy(samples.targets)
     if trainer is None:
@@ -363,6 +285,7 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
         trainer.start, trainer.schedule.aligned = start, True
     trainer.schedule.forget_restarts()
     trainer.settings, trainer.shape = settings, shape
+    trainer.n_left_out, trainer.most_at_once = 0, math.inf
     trainer.schedule.set_entropy(entropy)
     trainer.network.train().dropout = shape["dropout"]
     progress = tqdm(
@@ -373,12 +296,26 @@ def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
     )
     with progress:
         loss, restart = run_epoch(trainer, samples, progress)
-        while restart:
+        while restart or trainer.schedule.n_bad:
+            if trainer.n_left_out and trainer.schedule.n_restarts > _MOST_RESTARTS:
+                raise ValueError(describe_failure(trainer))
+            if not restart:  # the epoch ended before it was seen what is to blame
+                trainer.schedule.restart()
             trainer.begin()
             loss, restart = run_epoch(trainer, samples, progress)
         progress.set_postfix({"stage": trainer.schedule.stage, "loss": f"{loss:.3f}"})
     trainer.network.eval()
     return trainer, loss
+
+
+def describe_failure(trainer):
+    """Say what is wrong where no good weights are left."""
+    return (
+        f"Training failed: in {trainer.n_left_out} updates, the last one among them, "
+        "the loss or the gradients were not finite (inf or NaN). Lower "
+        f"learning_rate_init={trainer.settings.learning_rate_init!r}; where that does "
+        "not help, the weights that it began with are to blame."
+    )
 
 
 def copy_weights(network):

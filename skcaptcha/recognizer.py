@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import warnings
 from functools import partial
 from numbers import Integral, Real
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcaptcha._batches import Samples, run_network
 from skcaptcha._callbacks import EpochTasks
+from skcaptcha._checkpoint import Checkpoint
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
@@ -142,6 +144,16 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         and sums over the paths of a text.
     beam_width : int, default=10
         Texts that the beam search follows. Only used with ``decoder="beam"``.
+    checkpoint : str or path-like, default=None
+        File in which `fit` keeps its state, so that one that was killed goes on from
+        there when it is called again with the same images, labels and parameters, on
+        the CPU to the very weights that it would have found. A file that is damaged
+        or of another fit is refused; each fit needs a file of its own, also each
+        candidate of a search. A fit that ends deletes it; one that was interrupted
+        or that failed leaves it. None keeps nothing.
+    checkpoint_interval : float, default=60.0
+        Seconds between two writes of the checkpoint at the least; 0 writes it before
+        each update of the weights. Only used with `checkpoint`.
     device : str, default="auto"
         Where to train and predict, such as "cpu", "cuda" or "cuda:1". "auto" is CUDA
         when there is any. A fitted recogniser predicts where it was trained, and on
@@ -185,7 +197,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Whether the network learned to read at all, rather than stay on the plateau
         where it reads nothing.
     n_restarts_ : int
-        How often training started again because it stayed on that plateau.
+        How often training started again because it stayed on that plateau, or its
+        loss was no longer finite.
     background_ : str or tuple of int
         Colour on which transparent images are composited.
     image_shape_ : tuple of int
@@ -275,6 +288,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         "freeze_convolutions": ["boolean"],
         "decoder": [StrOptions({"greedy", "beam"})],
         "beam_width": [Interval(Integral, 1, None, closed="left")],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
         "device": [str],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -307,6 +322,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         freeze_convolutions=False,
         decoder="greedy",
         beam_width=10,
+        checkpoint=None,
+        checkpoint_interval=60.0,
         device="auto",
         n_jobs=None,
         random_state=None,
@@ -335,6 +352,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         self.freeze_convolutions = freeze_convolutions
         self.decoder = decoder
         self.beam_width = beam_width
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.device = device
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -364,16 +383,23 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         ------
         ValueError
             If a parameter, an image or a label cannot be used; the message names it.
-            The estimator is then left as it was.
+            Also if the checkpoint is damaged or of another fit, or if training
+            diverged from the start. The estimator is then left as it was.
         TypeError
             If an image or a label has a type that cannot be one.
         FileNotFoundError
             If the file of an image does not exist.
+        MemoryError
+            If a GPU has too little memory for a single image.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the network has not learned to read.
+            If the network has not learned to read, or updates were left out because
+            their loss or gradients were not finite.
+        UserWarning
+            If training was interrupted, a checkpoint could not be written, or a GPU
+            has too little memory for a batch, which is then learned from in parts.
         """
         return self._fit_or_restore(X, y)
 
@@ -404,8 +430,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit`; also if `early_stopping` is True, for which there is no use
-            here.
+            As in `fit`; also if `early_stopping` is True or `checkpoint` is set, for
+            which there is no use here.
 
         Notes
         -----
@@ -418,6 +444,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 "partial_fit does not support early_stopping=True; set it to False or "
                 "'auto', and score held-out images between the calls."
+            )
+        if self.checkpoint is not None:
+            raise ValueError(
+                "partial_fit does not support checkpoint="
+                f"{os.fspath(self.checkpoint)!r}; set it to None, and save the "
+                "recogniser between the calls, by joblib.dump."
             )
         return self._fit_or_restore(X, y, incremental=True)
 
@@ -612,6 +644,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         self._validate_params()  # which scikit-learn does at a first partial_fit alone
         device = check_device(self.device)
         conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
         if going_on:
             self._check_unchanged(conv_channels)
         items, texts = self._check_data(X, y, going_on, least=1 if incremental else 2)
@@ -619,8 +654,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if not is_table(X):
             X = items
         del items  # of a table they are a copy, and training needs the samples alone
-        # For scikit-learn None is NumPy's global generator, which a fit would advance.
         rng = self.random_state
+        if checkpoint is not None:
+            network = self.network_ if going_on else None
+            params = self.get_params()
+            checkpoint.claim(params, samples, texts, vocabulary, device, network)
+            rng = checkpoint.seed if rng is None else rng
+        # For scikit-learn None is NumPy's global generator, which a fit would advance.
         rng = np.random.RandomState() if rng is None else check_random_state(rng)
         shape = {
             "n_classes": vocabulary.n_classes,
@@ -655,6 +695,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
             tasks=tasks,
+            checkpoint=checkpoint,
         )
         vars(self).update(tasks.attributes(result.network, result))
         vars(self).pop("_trainer", None)
@@ -662,6 +703,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_end(
             estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
         )
+        if checkpoint is not None and not result.interrupted:
+            checkpoint.remove()
         return self
 
     def _check_data(self, X, y, going_on, least):
@@ -729,6 +772,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
         )
+        if trainer.n_left_out:
+            warnings.warn(
+                _say_left_out(trainer.n_left_out), ConvergenceWarning, stacklevel=6
+            )
         self._trainer, self._network_shape = trainer, shape
         self.vocabulary_ = vocabulary
         self.network_ = trainer.network
@@ -887,10 +934,17 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         )
 
     def _warn(self, result, n_samples, entropy):
+        left_out = ""
+        if result.n_left_out:
+            left_out = " " + _say_left_out(result.n_left_out, result.n_updates)
         if result.interrupted:
+            go_on = ""
+            if self.checkpoint is not None:
+                path = os.fspath(self.checkpoint)
+                go_on = f" checkpoint={path!r} is there to go on from."
             warnings.warn(
                 f"Training was interrupted in epoch {result.n_iter + 1}; the best "
-                "weights so far are kept.",
+                f"weights so far are kept.{go_on}{left_out}",
                 stacklevel=6,
             )
         elif not (result.converged or result.stopped):
@@ -903,10 +957,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 f"frequency gives {entropy:.2f}. Check that each label belongs to its "
                 f"image; then try more labelled images (now {n_samples}), a larger "
                 "`max_iter`, a larger `image_height` if the characters are small, or "
-                "another `learning_rate_init`.",
+                f"another `learning_rate_init`.{left_out}",
                 ConvergenceWarning,
                 stacklevel=6,
             )
+        elif left_out:
+            warnings.warn(left_out.strip(), ConvergenceWarning, stacklevel=6)
 
     def _predict_texts(self, items, skipped, length=None, vocabulary=None):
         def decode(symbols, _):
@@ -949,6 +1005,15 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 def _untuple(background):
     """Return a colour in the one form in which colours can be compared."""
     return background if isinstance(background, str) else list(background)
+
+
+def _say_left_out(n_left_out, n_updates=None):
+    of_all = "" if n_updates is None else f" of {n_updates}"
+    return (
+        f"In {n_left_out}{of_all} updates the loss or the gradients were not finite "
+        "(inf or NaN). Nothing was learned from them, and the best weights are kept. "
+        "If there are many, lower `learning_rate_init`."
+    )
 
 
 def _make_generator(rng):

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "skcaptcha"
 # A module imports only from the layers above its own, never from a neighbour. A new
 # module has to be given its place here first. A sub-package counts as one module.
 LAYERS = [
-    {"exceptions"},
+    {"_version", "exceptions"},
     {"_files", "_skipping", "_threads", "_validation"},
     {"images"},
     {  # leaves
@@ -28,6 +28,7 @@ LAYERS = [
     {
         "_batches",
         "_callbacks",
+        "_checkpoint",
         "_losses",
         "_onnx_graph",
         "_persistence",
@@ -35,7 +36,8 @@ LAYERS = [
         "_schedule",
         "_sizing",
     },
-    {"_reading", "_recipe", "_training"},
+    {"_reading", "_recipe", "_trainer"},
+    {"_training"},
     {"recognizer"},
     {"__init__"},
     {"datasets", "export", "inspection", "persistence", "plotting"},  # edges

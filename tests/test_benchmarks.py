@@ -24,7 +24,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator
 
-from skcaptcha import CaptchaRecognizer, _pretrained, _training
+from skcaptcha import CaptchaRecognizer, _pretrained, _trainer
 from skcaptcha.datasets import load_image_folder, make_captchas
 
 
@@ -189,7 +189,7 @@ def test_a_fit_that_is_interrupted_counts_for_nothing(main_job, tiny, monkeypatc
     def press_ctrl_c(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_training, "random_affine", press_ctrl_c)
+    monkeypatch.setattr(_trainer, "random_affine", press_ctrl_c)
     with pytest.raises(UserWarning, match="Training was interrupted"):
         main_job.main(arguments)
     assert not output.exists()
@@ -846,9 +846,9 @@ def test_a_stage_that_no_longer_runs_is_an_error(profile_fit):
 def test_a_fit_is_profiled_stage_by_stage(profile_fit, tmp_path, capsys):
     output = tmp_path / "profile.json"
     arguments = ["make_captchas", "--quick", "--threads", "1", "--output", str(output)]
-    update = profile_fit._training.Trainer.update
+    update = profile_fit._trainer.Trainer.update
     assert profile_fit.main(arguments) == 0
-    assert profile_fit._training.Trainer.update is update
+    assert profile_fit._trainer.Trainer.update is update
     (run,) = json.loads(output.read_text())["make_captchas"]["runs"]
     assert run["seconds"].keys() == {*profile_fit.ONCE, *profile_fit.EACH_EPOCH}
     assert all(seconds > 0 for seconds in run["seconds"].values())

@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha import CaptchaRecognizer, _training
+from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha.exceptions import ImageReadError
 
 READERS = ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
@@ -263,14 +263,14 @@ def test_a_fit_that_breaks_off_leaves_no_half_state(
 ):
     recognizer = quick() if was_fitted else CaptchaRecognizer(**TINY)
     before = dict(vars(recognizer))
-    update, calls = _training.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.update, itertools.count()
 
     def fail(*args):
         if next(calls) == 3:
             raise error("in the second epoch")
         return update(*args)
 
-    monkeypatch.setattr(_training.Trainer, "update", fail)
+    monkeypatch.setattr(_trainer.Trainer, "update", fail)
     recognizer.set_params(max_iter=5)
     with pytest.raises(error, match="in the second epoch"):
         recognizer.fit(captchas[0][:16], captchas[1][:16])

@@ -1,0 +1,442 @@
+"""The file from which a fit that was killed goes on.
+
+It holds a line that tells what it is, with a checksum of the rest; a line of JSON; and
+tensors as safetensors writes them. To read it runs no code.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from skcaptcha._version import __version__
+
+__all__ = [
+    "Checkpoint",
+    "describe_fit",
+    "pack_training",
+    "read_checkpoint",
+    "unpack_training",
+    "write_checkpoint",
+]
+
+FORMAT_VERSION = 1
+"""Version of the file's form."""
+
+# Parameters that do not change what a fit finds; of `warm_start` the network tells.
+_NO_MATTER = {
+    "beam_width",
+    "checkpoint",
+    "checkpoint_interval",
+    "decoder",
+    "n_jobs",
+    "verbose",
+    "warm_start",
+}
+# Attributes of a `Trainer` that JSON can hold and that belong to its state.
+_OF_TRAINER = ("losses", "n_left_out", "most_at_once")
+_FIRST_LINE = re.compile(rb"skcaptcha checkpoint (\d{1,9}) ([0-9a-f]{64})\n")
+_REMEDY = (
+    "Delete the file to begin anew, or pass another path; each of several fits needs "
+    "its own."
+)
+
+
+class Checkpoint:
+    """Keeps the state of a fit in a file, and hands out what was kept.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Beside it, one of the same name with ``.tmp`` is written.
+    interval : float
+        Seconds between two writes at the least.
+
+    Attributes
+    ----------
+    seed : int
+        Seed for a fit that names none: that of the fit whose state the file has, or
+        one of the operating system.
+
+    Raises
+    ------
+    ValueError
+        If the path cannot be that of a file, or there is one that is damaged or no
+        checkpoint.
+    """
+
+    def __init__(self, path, interval):
+        self.name = f"checkpoint={os.fspath(path)!r}"
+        self.path = Path(os.path.realpath(path))  # to replace a link would lose it
+        self.interval = interval
+        if not self.path.parent.is_dir():
+            raise ValueError(
+                f"{self.name} lies in {str(self.path.parent)!r}, which is no folder; "
+                "make it first."
+            )
+        if self.path.exists() and not self.path.is_file():
+            raise ValueError(f"{self.name} is no file; pass the path of one.")
+        self.values, self.tensors = None, None
+        self.seed = secrets.randbits(32)
+        if self.path.exists():
+            try:
+                self.values, self.tensors = read_checkpoint(self.path)
+            except OSError as error:
+                raise ValueError(f"{self.name} cannot be read: {error}.") from error
+            except ValueError as error:
+                raise ValueError(f"{self.name} {error}. {_REMEDY}") from error
+            self.seed = self.values["seed"]
+        self.is_new, self.lost, self.warned = self.values is None, False, False
+        self.due = -float("inf") if self.is_new else time.monotonic() + interval
+
+    def claim(self, *fit):
+        """Raise a ValueError if the file is of another fit than `fit`.
+
+        The arguments are those of `describe_fit`.
+        """
+        self.fit = describe_fit(*fit)
+        if not self.is_new:
+            self._check_same(self.values)
+
+    def _check_same(self, values):
+        differences = list_differences(values["fit"], self.fit)
+        if not differences and values["seed"] != self.seed:
+            differences = ["its random numbers are others"]
+        if differences:
+            more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
+            raise ValueError(
+                f"{self.name} is of another fit: {'; '.join(differences[:3])}{more}. "
+                f"To go on with that fit, call it as it was called. {_REMEDY}"
+            )
+
+    def restore(self, trainer, standing, result):
+        """Bring a fit to the state in the file, if there is one."""
+        if self.is_new:
+            return
+        try:
+            unpack_training(self.values, self.tensors, trainer, standing, result)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.name} does not belong to this network: {error!r}. {_REMEDY}"
+            ) from error
+        self.values = self.tensors = None
+
+    def save(self, trainer, standing, result):
+        """Write the state of a fit, if it is time.
+
+        The first write has to succeed. A later one that does not, as where the disk is
+        full, leaves the file of the one before and warns.
+        """
+        if self.lost or time.monotonic() < self.due:
+            return
+        values, tensors = pack_training(trainer, standing, result)
+        values = {"fit": self.fit, "seed": self.seed, **values}
+        try:
+            self._check_mine()
+            write_checkpoint(self.path, values, tensors)
+            self.is_new = False
+        except OSError as error:
+            if self.is_new:
+                raise ValueError(f"{self.name} cannot be written: {error}.") from error
+            if not self.warned:
+                self._warn(error, "the one before is kept")
+        except ValueError as error:
+            if self.is_new:
+                raise
+            self.lost = True  # another fit has taken the path, and is not disturbed
+            self._warn(error, "there will be none")
+        self.due = time.monotonic() + self.interval
+
+    def _warn(self, error, outcome):
+        self.warned = True
+        warnings.warn(
+            f"{self.name} could not be written; training goes on, and {outcome}: "
+            f"{error}",
+            stacklevel=9,
+        )
+
+    def remove(self):
+        """Delete the file, unless it is that of another fit by now."""
+        # Where it stays, the same fit goes on from it, which does no harm.
+        with contextlib.suppress(OSError, ValueError):
+            self._check_mine()
+            self.path.unlink(missing_ok=True)
+            _name_temporary(self.path).unlink(missing_ok=True)
+
+    def _check_mine(self):
+        """Raise a ValueError if another fit has written the file by now."""
+        try:
+            with open(self.path, "rb") as file:
+                file.readline(200)
+                values = _parse(file.readline())
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise ValueError(
+                f"{self.name} is no longer a checkpoint; something else writes there."
+            ) from error
+        self._check_same(values)
+
+
+def write_checkpoint(path, values, tensors):
+    """Write a checkpoint in place of the one before, all of it or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    values : dict
+        What JSON can hold.
+    tensors : dict of str to tensor
+        The tensors.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. The file is then as before.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    payload = save_tensors(tensors)
+    line = json.dumps(values).encode("ascii") + b"\n"
+    digest = hashlib.sha256(line)
+    digest.update(payload)
+    temporary = _name_temporary(path)
+    try:
+        with open(temporary, "wb") as file:
+            first = f"skcaptcha checkpoint {FORMAT_VERSION} {digest.hexdigest()}\n"
+            file.write(first.encode("ascii"))
+            file.write(line)
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    # So that the new name outlasts a loss of power; not every system can do it.
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _name_temporary(path):
+    # Always the same, so that what killed fits leave behind does not pile up.
+    return path.with_name(path.name + ".tmp")
+
+
+def read_checkpoint(path):
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    values : dict
+    tensors : dict of str to tensor
+        What `write_checkpoint` was given.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or something else. The message goes on from its name.
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb") as file:
+        match = _FIRST_LINE.fullmatch(file.readline(200))
+        if match is None:
+            raise ValueError("is no checkpoint of skcaptcha, or damaged")
+        version, digest = int(match[1]), match[2].decode("ascii")
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"has the format {version}, and this version of skcaptcha reads "
+                f"{FORMAT_VERSION} alone"
+            )
+        body = file.read()
+    if hashlib.sha256(body).hexdigest() != digest:
+        raise ValueError("is damaged: its checksum is wrong")
+    line, _, payload = body.partition(b"\n")
+    try:
+        return _parse(line), load_tensors(payload)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"has a checksum that fits, but {error}") from error
+
+
+def _parse(line):
+    values = json.loads(line)
+    if not (
+        isinstance(values, dict)
+        and isinstance(values.get("fit"), dict)
+        and values.get("seed") in range(2**32)
+    ):
+        raise ValueError("its second line does not tell what fit it is of")
+    return values
+
+
+def describe_fit(params, samples, texts, vocabulary, device, network=None):
+    """Return all that decides on what a fit finds, in a form that JSON can hold.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the recogniser.
+    samples : Samples
+        What to learn from, with what is to be held out.
+    texts : list of str
+        Their labels.
+    vocabulary : iterable of str
+        The characters to read.
+    device : torch.device
+        Where to train.
+    network : torch.nn.Module, optional
+        The network of an earlier fit to go on from.
+
+    Returns
+    -------
+    dict
+        What is large stands as a checksum.
+    """
+    fit = {name: value for name, value in params.items() if name not in _NO_MATTER}
+    if isinstance(fit["random_state"], np.random.RandomState):
+        kind, key, *rest = fit["random_state"].get_state()
+        fit["random_state"] = _digest([key, repr((kind, rest)).encode()])
+    fit |= {
+        "skcaptcha": __version__,
+        "torch": torch.__version__,
+        "device": device.type,
+        "number of samples": len(texts),
+        "X": _digest(samples.images),
+        "y": _digest([json.dumps(texts).encode()]),
+        "vocabulary": list(vocabulary),
+        "network to go on from": None,
+    }
+    if network is not None:
+        weights = network.state_dict().values()
+        fit["network to go on from"] = _digest(w.cpu().numpy() for w in weights)
+    return json.loads(json.dumps(fit, default=_to_plain))
+
+
+def _to_plain(value):
+    return value.tolist() if hasattr(value, "tolist") else repr(value)
+
+
+def _digest(parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        if not isinstance(part, bytes):
+            digest.update(repr((part.shape, part.dtype.str)).encode())
+            part = np.ascontiguousarray(part)
+        digest.update(part)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def list_differences(before, now):
+    """Say in what two fits differ that `describe_fit` has described."""
+    found = []
+    for name in sorted(before.keys() | now.keys()):
+        values = [repr(fit.get(name)) for fit in (before, now)]
+        if values[0] == values[1]:
+            continue
+        if any("sha256:" in value for value in values):
+            found.append(f"{name} is not the same")
+        else:
+            was, is_now = (v if len(v) <= 60 else f"{v[:57]}..." for v in values)
+            found.append(f"{name} was {was} and now is {is_now}")
+    return found
+
+
+def pack_training(trainer, standing, result):
+    """Return the state of a fit between two updates.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its network, optimiser, schedule and generators, and the epoch so far.
+    standing : Standing
+        Where the epochs stand.
+    result : TrainingResult
+        What was found so far.
+
+    Returns
+    -------
+    values : dict
+        What JSON can hold.
+    tensors : dict of str to tensor
+        The rest.
+    """
+    values = {
+        "schedule": dict(vars(trainer.schedule)),
+        "scaler": trainer.scaler.state_dict(),
+        "epoch": {name: getattr(trainer, name) for name in _OF_TRAINER},
+        "standing": {k: v for k, v in vars(standing).items() if k != "weights"},
+        "result": {k: v for k, v in vars(result).items() if k != "network"},
+    }
+    tensors = {"shuffling": trainer.shuffling, "noise": trainer.noise.get_state()}
+    for name, tensor in trainer.network.state_dict().items():
+        tensors[f"network/{name}"] = tensor
+    for name, tensor in (standing.weights or {}).items():
+        tensors[f"best/{name}"] = tensor
+    for number, parameter in enumerate(_list_parameters(trainer.optimizer)):
+        for name, tensor in trainer.optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{number}/{name}"] = tensor
+    return values, tensors
+
+
+def unpack_training(values, tensors, trainer, standing, result):
+    """Bring a fit to the state that `pack_training` returned.
+
+    Parameters
+    ----------
+    values, tensors
+        What `pack_training` returned.
+    trainer, standing, result
+        As for `pack_training`, of a fit that has not begun; they are changed.
+    """
+    if "network/auxiliary.weight" in tensors and trainer.network.auxiliary is None:
+        trainer.schedule.stage = "alignment"  # for which the network has a second head
+        trainer.begin()
+    trainer.network.load_state_dict(_list_under("network/", tensors))
+    for number, parameter in enumerate(_list_parameters(trainer.optimizer)):
+        for name, tensor in _list_under(f"optimizer/{number}/", tensors).items():
+            copy = tensor.clone()
+            if tensor.shape == parameter.shape:  # in the same order in the memory too
+                copy = torch.empty_like(parameter).detach().copy_(tensor)
+            trainer.optimizer.state[parameter][name] = copy
+    trainer.scaler.load_state_dict(values["scaler"])
+    trainer.generator.set_state(tensors["shuffling"])
+    trainer.noise.set_state(tensors["noise"])
+    vars(trainer).update(values["epoch"])
+    vars(trainer.schedule).update(values["schedule"])
+    vars(standing).update(values["standing"])
+    standing.weights = _list_under("best/", tensors) or None
+    vars(result).update(values["result"])
+
+
+def _list_parameters(optimizer):
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _list_under(prefix, tensors):
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
