@@ -4,6 +4,7 @@ Images are noise and labels random, 5 of 62 characters on 150x40 pixels unless i
 said otherwise, so nothing is learned and no font is needed. Each fit runs in a process
 of its own, with batches of 16 and otherwise default parameters, on the CPU. It is
 broken off after some updates, whose mean time is multiplied by the updates of an epoch.
+What comes once an epoch, the shuffling, is left out where an epoch is longer than that.
 Longer texts stand on images of 480x40, which have room for them.
 
 Memory is that of the whole process, and of images that come from files.

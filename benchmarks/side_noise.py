@@ -104,6 +104,7 @@ def measure_memory(threads, n_images, width, color, n_updates, seed):
 
 
 def find_peak_memory():
+    # On Linux a process begins with the peak of the one that started it, a small one.
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return round(peak / 1e9, 3)

@@ -1,9 +1,9 @@
 """Measure the time to 0.99 exact match on held-out images, beside Keras's example.
 
-Each training runs in a process of its own. Its clock starts when the libraries are
-imported and ends after the first epoch with that exact match. It includes decoding the
-files, the start-up of the fit, and reading the held-out images after each epoch, on
-both sides; the last is also counted apart.
+Each training runs in a process of its own. Its clock starts when the libraries have
+been imported and ends after the first epoch with that exact match. On both sides it
+includes decoding the files, the start-up of the fit with all that it imports by itself,
+and reading the held-out images after each epoch; the last is also counted apart.
 
 Ours is `CaptchaRecognizer` with default parameters, and once more without the weights
 that it ships with. The Keras side is `side_keras.py`, which says how it differs from
