@@ -61,6 +61,7 @@ class TrainingResult:
 
     network: torch.nn.Module | None = None
     loss_curve: list = field(default_factory=list)
+    learning_rate_curve: list = field(default_factory=list)
     validation_scores: list | None = None
     best_validation_score: float | None = None
     n_iter: int = 0
@@ -153,6 +154,11 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(
             device.type, enabled=self.half == torch.float16
         )
+
+    @property
+    def learning_rate(self):
+        """What the last update learned with."""
+        return self.optimizer.param_groups[0]["lr"]
 
     def suits(self, shape, settings):
         """Tell whether the network and its optimiser can go on as they are."""
@@ -298,6 +304,7 @@ def fit_network(
                 report["validation exact match"] = f"{value:.3f}"
             result.n_iter += 1
             result.loss_curve.append(loss)
+            result.learning_rate_curve.append(trainer.learning_rate)
             progress.set_postfix(report)
             # Without validation the loss of the alignment says nothing of the next.
             if not aligning or validation is not None:
