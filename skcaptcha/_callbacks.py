@@ -18,8 +18,8 @@ class EpochTasks:
         What callbacks are given as the training data.
     settled : dict
         Attributes that this fit has settled before its first epoch.
-    earlier : list of float
-        The losses of the epochs before.
+    earlier : dict of str to list of float
+        The curves of the epochs before, by attribute.
     """
 
     def __init__(self, recognizer, context, X, y, *, settled, earlier):
@@ -52,12 +52,16 @@ class EpochTasks:
         """Return the attributes with which the recogniser can read."""
         network.auxiliary = None  # it helps in training alone
         network.freeze_convolutions(False)
-        loss_curve = [*self.earlier, *result.loss_curve]
+        loss_curve = [*self.earlier["loss_curve_"], *result.loss_curve]
         scores = result.validation_scores
         return {
             **self.settled,
             "network_": network,
             "loss_curve_": loss_curve,
+            "learning_rate_curve_": [
+                *self.earlier["learning_rate_curve_"],
+                *result.learning_rate_curve,
+            ],
             "n_iter_": len(loss_curve),
             "validation_scores_": None if scores is None else list(scores),
             "best_validation_score_": result.best_validation_score,

@@ -100,6 +100,11 @@ class Trainer:
             device.type, enabled=self.half == torch.float16
         )
 
+    @property
+    def learning_rate(self):
+        """What the last update learned with."""
+        return self.optimizer.param_groups[0]["lr"]
+
     def suits(self, shape, settings):
         """Tell whether the network and its optimiser can go on as they are."""
         names = ("device", "freeze_convolutions", "weight_decay")

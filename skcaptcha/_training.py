@@ -56,6 +56,7 @@ class TrainingResult:
 
     network: torch.nn.Module | None = None
     loss_curve: list = field(default_factory=list)
+    learning_rate_curve: list = field(default_factory=list)
     validation_scores: list | None = None
     best_validation_score: float | None = None
     n_iter: int = 0
@@ -207,6 +208,7 @@ def fit_network(
                 report["validation exact match"] = f"{value:.3f}"
             result.n_iter += 1
             result.loss_curve.append(loss)
+            result.learning_rate_curve.append(trainer.learning_rate)
             progress.set_postfix(report)
             # Without validation the loss of the alignment says nothing of the next.
             if not standing.aligning or validation is not None:

@@ -186,6 +186,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     loss_curve_ : list of float
         Mean loss a character of each epoch: of the uniform alignment in the first
         ones, of CTC from there on. Epochs that go on from earlier ones are appended.
+    learning_rate_curve_ : list of float
+        Learning rate at the end of each epoch; NaN for epochs of a recogniser that was
+        saved before it was kept.
     validation_scores_ : list of float or None
         Exact match on the held-out samples after each epoch of the last fit; None if
         none were held out.
@@ -683,7 +686,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             X,
             texts,
             settled={"vocabulary_": vocabulary, "_network_shape": shape},
-            earlier=self.loss_curve_ if going_on else [],
+            earlier=self._curves(going_on),
         )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
         result = fit_network(
@@ -781,10 +784,23 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         self.network_ = trainer.network
         self.converged_ = trainer.schedule.left_plateau or trainer.schedule.aligned
         self.n_restarts_ = trainer.schedule.n_restarts
-        self.loss_curve_ = [*(self.loss_curve_ if going_on else []), loss]
+        curves = self._curves(going_on)
+        self.loss_curve_ = [*curves["loss_curve_"], loss]
+        self.learning_rate_curve_ = [
+            *curves["learning_rate_curve_"],
+            trainer.learning_rate,
+        ]
         self.n_iter_ = len(self.loss_curve_)
         self.validation_scores_ = self.best_validation_score_ = None
         return self
+
+    def _curves(self, going_on):
+        """Return the curves of the epochs before, by attribute."""
+        losses = self.loss_curve_ if going_on else []
+        rates = [math.nan] * len(losses)
+        if going_on:
+            rates = vars(self).get("learning_rate_curve_", rates)
+        return {"loss_curve_": losses, "learning_rate_curve_": rates}
 
     def _check_unchanged(self, conv_channels):
         """Raise a ValueError if a parameter asks for what the network is not."""

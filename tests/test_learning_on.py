@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, make_easy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
+from conftest import TINY, make_easy
 from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.network import build_network, extend_network
@@ -46,11 +46,23 @@ def with_new_digits():
 def test_warm_start_goes_on_from_the_fitted_network(learned, captchas):
     images, texts = captchas
     loss = learned.loss_curve_[-1]
-    n_iter = learned.n_iter_
+    n_iter, rates = learned.n_iter_, learned.learning_rate_curve_
     learned.set_params(warm_start=True, max_iter=1).fit(images[:160], texts[:160])
+    assert learned.learning_rate_curve_[:-1] == rates
     assert learned.n_iter_ == len(learned.loss_curve_) == n_iter + 1
     assert learned.loss_curve_[-1] < 2 * loss + 0.1  # a new network begins above 1
     assert learned.score(images[160:], texts[160:]) >= 0.8
+
+
+def test_learning_rates_from_before_they_were_kept_are_unknown(learned, captchas):
+    images, texts = captchas
+    n_iter = learned.n_iter_
+    del learned.learning_rate_curve_  # as in a recogniser saved by an earlier version
+    learned.partial_fit(images[:16], texts[:16])
+    learned.set_params(warm_start=True, max_iter=1).fit(images[:16], texts[:16])
+    assert np.isnan(learned.learning_rate_curve_[:n_iter]).all()
+    # Two updates of each, of the sixty in which the rate rises.
+    assert learned.learning_rate_curve_[n_iter:] == pytest.approx([1e-4, 1e-4])
 
 
 def test_without_warm_start_a_second_fit_forgets_the_first(quick, captchas):

@@ -1,24 +1,20 @@
-import sys
+"""PredictionDisplay: what was read in each image."""
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_hex
+from pictures import draw, find_faults
 from PIL import Image
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skcaptcha.exceptions import ImageReadError
-from skcaptcha.plotting import RIGHT, WRONG, PredictionDisplay
-
-
-@pytest.fixture(autouse=True)
-def close_figures(monkeypatch):
-    def fail():
-        raise AssertionError("the display must leave showing to the caller")
-
-    monkeypatch.setattr(pyplot, "show", fail)
-    yield
-    pyplot.close("all")
+from skcaptcha.plotting import PredictionDisplay
+from skcaptcha.plotting._predictions import RIGHT, WRONG
+from skcaptcha.preprocessing import ImageResizer
 
 
 class Reader:
@@ -29,6 +25,11 @@ class Reader:
 class SureReader(Reader):
     def predict_confidence(self, X):
         return np.linspace(0, 1, len(X))
+
+
+class FittedReader(BaseEstimator, SureReader):
+    def fit(self, X, y):
+        return self
 
 
 def grey_images(n, shape=(10, 30)):
@@ -45,13 +46,6 @@ def title_color(ax):
 
 def title_artist(ax):
     return ax._left_title  # there is no public way to it
-
-
-def drawn_texts(display):
-    """Return every text in the figure that is not empty, once it has been drawn."""
-    display.figure_.draw_without_rendering()
-    texts = display.figure_.findobj(matplotlib.text.Text)
-    return [text.get_text() for text in texts if text.get_text()]
 
 
 def test_titles_say_what_was_read_and_whether_it_is_right():
@@ -97,7 +91,7 @@ def test_markup_is_drawn_literally(text):
     display = PredictionDisplay.from_predictions(
         grey_images(1), [text], y_true=["x"], title=text
     )
-    assert text in drawn_texts(display)
+    assert text in draw(display.figure_)[0]
 
 
 def test_confidence_is_small_and_beside_what_was_read():
@@ -243,9 +237,138 @@ def test_estimator_is_asked_for_texts_and_confidence():
         SureReader(), grey_images(2), ["ab", "x"]
     )
     assert [title(ax) for ax in display.axes_] == ["✓ ab", "✗ ab\n≠ x"]
-    assert {"0.00", "1.00"} <= set(drawn_texts(display))
+    assert {"0.00", "1.00"} <= set(draw(display.figure_)[0])
     display = PredictionDisplay.from_estimator(Reader(), grey_images(2))
-    assert drawn_texts(display) == ["ab", "ab"]
+    assert draw(display.figure_)[0] == ["ab", "ab"]
+
+
+def test_integers_are_compared_as_their_decimal_text():
+    display = PredictionDisplay.from_predictions(
+        grey_images(2), ["7", "8"], y_true=np.array([7, 9])
+    )
+    assert [title(ax) for ax in display.axes_] == ["✓ 7", "✗ 8\n≠ 9"]
+
+
+# Preprocessing
+
+
+def test_preprocessed_images_stand_beside_the_originals():
+    images, small = grey_images(3), grey_images(3, (5, 15))
+    display = PredictionDisplay.from_predictions(
+        images, ["ab"] * 3, confidence=[0.5] * 3, preprocessed=small
+    )
+    assert display.axes_.shape == (3, 2)
+    display.figure_.draw_without_rendering()
+    for pair, image, other in zip(display.axes_, images, small, strict=True):
+        for ax, expected in zip(pair, (image, other), strict=True):
+            np.testing.assert_array_equal(ax.images[0].get_array(), expected)
+        left, right = (ax.get_window_extent() for ax in pair)
+        assert left.x1 < right.x0
+        assert left.y1 == pytest.approx(right.y1)
+    # Four images side by side are two samples.
+    bottoms = [pair[0].get_window_extent().y0 for pair in display.axes_]
+    assert bottoms[0] == bottoms[1] > bottoms[2]
+    assert find_faults(display.figure_) == []
+
+
+@pytest.mark.parametrize("size", [(2, 1.5), (9, 2), (2, 9)])
+def test_pairs_fit_into_axes_of_any_shape(size):
+    figure = pyplot.figure(figsize=size, dpi=300)
+    ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    display = PredictionDisplay.from_predictions(
+        grey_images(7, (20, 50)),
+        ["abcde"] * 7,
+        y_true=["abcde", "x"] * 3 + ["x"],
+        confidence=np.ones(7),
+        preprocessed=grey_images(7, (32, 64)),
+        ax=ax,
+    )
+    assert find_faults(figure) == []
+    edge = figure.bbox.extents
+    boxes = [ax.get_window_extent().extents for ax in display.axes_.ravel()]
+    assert (np.min(boxes, axis=0)[:2] >= -1).all()
+    assert (np.max(boxes, axis=0)[2:] <= edge[2:] + 1).all()
+
+
+def test_of_a_pipeline_the_images_are_shown_as_its_steps_made_them():
+    pipeline = make_pipeline(ImageResizer(height=8), FittedReader())
+    X = [np.full((16, 48), 255, dtype=np.uint8)] * 2
+    display = PredictionDisplay.from_estimator(pipeline.fit(X), X, ["ab", "ab"])
+    assert [image.shape for image in display.images] == [(16, 48)] * 2
+    assert [image.shape for image in display.preprocessed] == [(8, 24)] * 2
+    assert list(display.confidence) == [0, 1]  # which a pipeline does not pass on
+    display = PredictionDisplay.from_estimator(pipeline, X, preprocessed=False)
+    assert display.preprocessed is None
+
+
+def test_a_recogniser_shows_what_its_network_sees_if_asked(fitted, captchas):
+    images, texts = captchas
+    display = PredictionDisplay.from_estimator(fitted, images[160:164])
+    assert display.preprocessed is None
+    display = PredictionDisplay.from_estimator(
+        fitted, images[160:164], texts[160:164], preprocessed=True
+    )
+    heights = {image.shape[0] for image in display.preprocessed}
+    assert heights == {fitted.image_height_}
+    assert list(display.y_pred) == list(fitted.predict(images[160:164]))
+
+
+def test_preprocessed_is_a_switch(fitted, captchas):
+    with pytest.raises(ValueError, match="preprocessed='yes' must be True, False or"):
+        PredictionDisplay.from_estimator(fitted, captchas[0][:2], preprocessed="yes")
+
+
+# Tables
+
+
+def test_rows_of_a_table_are_drawn_as_images(captchas, quick):
+    images, texts = captchas
+    X = np.array([image.ravel() / 255.0 for image in images[:16]])
+    recognizer = quick(X, image_shape=(16, 48))
+    display = PredictionDisplay.from_estimator(
+        recognizer, X[:4], texts[:4], preprocessed=True
+    )
+    for shown, image in zip(display.images, images[:4], strict=True):
+        low, high = 255 * X.min(), 255 * X.max()
+        expected = 255 * (image - low) / (high - low)
+        np.testing.assert_allclose(shown, expected, atol=1)
+    assert {image.shape[0] for image in display.preprocessed} == {16}
+
+
+def test_rows_are_drawn_as_they_were_before_steps_that_scale_them(captchas, quick):
+    X = np.array([image.ravel() for image in captchas[0][:16]], dtype=float)
+    recognizer = quick(-X, image_shape=(16, 48))
+    pipeline = make_pipeline(FunctionTransformer(np.negative), recognizer)
+    display = PredictionDisplay.from_estimator(pipeline, X[:4])
+    assert (np.array(display.images) > 127).mean() > 0.5  # of dark text on white
+    assert (np.array(display.preprocessed) > 127).mean() < 0.5
+
+
+def test_a_table_that_no_fit_has_seen_is_refused(fitted):
+    with pytest.raises(ValueError, match=r"X is a 2-D array.* was not fitted on; pass"):
+        PredictionDisplay.from_estimator(fitted, np.ones((2, 768)))
+
+
+# Fonts
+
+
+def test_characters_that_no_font_has_are_written_as_python_does():
+    display = PredictionDisplay.from_predictions(
+        grey_images(1), ["a\u4e2d"], y_true=["\u0e0a"], title="\u4e2d"
+    )
+    texts, _ = draw(display.figure_)
+    assert r"✗ 'a\u4e2d'" in texts[0] or r"✗ 'a\u4e2d'" in texts[1]
+    assert "U+4E2D" in texts
+
+
+def test_right_to_left_texts_leave_the_marks_where_they_are():
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"  # only the user's font has it
+    display = PredictionDisplay.from_predictions(
+        grey_images(1, (20, 200)), [hebrew], y_true=["ab"], confidence=[0.5]
+    )
+    text = title(display.axes_[0])
+    assert text.startswith("✗ ") and hebrew in text
+    assert find_faults(display.figure_) == []
 
 
 def test_images_are_drawn_on_the_background_of_the_estimator():
@@ -276,9 +399,11 @@ def test_pandas_series_with_any_index_are_taken():
         ({"y_pred": ["ab"]}, ValueError, "y_pred has 1 items and there are 2 images"),
         ({"y_true": ["ab"] * 3}, ValueError, "y_true has 3 items"),
         ({"confidence": [0.5]}, ValueError, "confidence has 1 items"),
-        ({"y_true": ["ab", 12]}, TypeError, r"y_true\[1\]=12 is int; pass str"),
+        ({"y_true": ["ab", 1.5]}, TypeError, r"y_true\[1\]=1.5 is float, not str"),
         ({"y_pred": [None, "a"]}, TypeError, r"y_pred\[0\]=None"),
         ({"confidence": [0.5, "a"]}, TypeError, r"confidence\[1\]='a' is str; pass n"),
+        ({"preprocessed": grey_images(1)}, ValueError, "preprocessed has 1 items"),
+        ({"preprocessed": [b"", b""]}, ImageReadError, r"preprocessed\[0\]=<0 bytes"),
         ({"n_columns": 0}, ValueError, "n_columns=0 must be an int of at least 1"),
         ({"n_columns": 2.5}, ValueError, "n_columns=2.5"),
         ({"max_images": 0}, ValueError, "max_images=0"),
@@ -292,10 +417,3 @@ def test_bad_input_is_named(arguments, error, message):
     with pytest.raises(error, match=message):
         PredictionDisplay.from_predictions(**arguments)
     assert pyplot.get_fignums() == []
-
-
-def test_missing_matplotlib_is_named_with_the_remedy(monkeypatch):
-    display = PredictionDisplay(grey_images(1), ["ab"])
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "skcaptcha\[plot\]"'):
-        display.plot()

@@ -35,6 +35,7 @@ def test_fitted_attributes(fitted, captchas):
     assert fitted.vocabulary_.characters == ("0", "1", "2", "3")
     assert fitted.n_iter_ == len(fitted.loss_curve_) <= 35
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
+    assert len(fitted.learning_rate_curve_) == fitted.n_iter_
     assert fitted.validation_scores_ is None
     assert fitted.best_validation_score_ is None
     assert (fitted.image_height_, fitted.color_mode_) == (16, "grayscale")

@@ -342,6 +342,16 @@ def test_best_weights_are_restored(monkeypatch):
     assert torch.equal(result.network.head.weight, seen[1])
 
 
+def test_learning_rate_of_each_epoch_is_that_of_its_last_update():
+    result = fit_network(SHAPE, samples(), None, settings(max_iter=60), generator())
+    assert len(result.learning_rate_curve) == result.n_iter
+    # So many of the sixty updates in which the rate rises.
+    updates = math.ceil(len(samples()) / settings().batch_size)
+    rate = settings().learning_rate_init
+    assert result.learning_rate_curve[0] == pytest.approx(rate * updates / 60)
+    assert max(result.learning_rate_curve) <= rate
+
+
 def test_interrupt_keeps_the_best_weights(monkeypatch):
     calls = []
 

@@ -1,0 +1,22 @@
+"""Pictures of images, training and predictions, in the manner of scikit-learn.
+
+Each display has `plot`, which draws on axes of the caller's or in a new figure, and
+class methods that make it from an estimator or from predictions. They need matplotlib:
+``pip install "skcaptcha[plot]"``.
+"""
+
+from skcaptcha.plotting._alignment import AlignmentDisplay
+from skcaptcha.plotting._confidence import ConfidenceDisplay
+from skcaptcha.plotting._confusion import CharacterConfusionDisplay
+from skcaptcha.plotting._predictions import PredictionDisplay
+from skcaptcha.plotting._samples import SamplesDisplay
+from skcaptcha.plotting._training_curve import TrainingCurveDisplay
+
+__all__ = [
+    "AlignmentDisplay",
+    "CharacterConfusionDisplay",
+    "ConfidenceDisplay",
+    "PredictionDisplay",
+    "SamplesDisplay",
+    "TrainingCurveDisplay",
+]

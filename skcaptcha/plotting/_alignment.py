@@ -1,0 +1,546 @@
+"""AlignmentDisplay: where in an image each character was read."""
+
+import numbers
+
+import numpy as np
+
+from skcaptcha._validation import check_images, check_same_length, is_table
+from skcaptcha.decoding import greedy_decode, sequence_log_probability
+from skcaptcha.images import read_image
+from skcaptcha.metrics import _check_list, exact_match_score
+from skcaptcha.plotting._axes import (
+    check_count,
+    import_pyplot,
+    margins_in_points,
+    prepare_axes,
+    size_in_points,
+)
+from skcaptcha.plotting._estimator import Reading
+from skcaptcha.plotting._lettering import Lettering, draw_title
+from skcaptcha.recognizer import CaptchaRecognizer
+from skcaptcha.vocabulary import BLANK
+
+__all__ = ["AlignmentDisplay"]
+
+LARGEST, SMALLEST = 10.0, 4.0  # font size in points
+ROW = 1.3  # least height of a row in units of the font size
+# Of the image: share of the height of the caller's axes, and inches in new ones.
+GREATEST_SHARE, GREATEST_HEIGHT = 0.5, 2.5
+GREATEST_NUMBER = 12  # of rows in a new figure, if no more characters were read
+# Probability in some time step from which on a character that was not read is shown.
+NOTICEABLE = 0.05
+
+
+class AlignmentDisplay:
+    """An image over what the network says of each time step.
+
+    Time steps go from left to right, in step with the image. Each row below is a
+    character, the last one the blank of CTC; the darker a cell, the more probable is
+    the character there. First come those that were read, in the order of their reading,
+    then others that had a probability of at least 0.05 in some time step. A dashed line
+    leads from where in the image a character was read to its cell: the middle of its
+    time steps on the most probable path that makes the text.
+
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
+    are stored as attributes.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 of shape (H, W) or (H, W, 3)
+        The image, as :func:`skcaptcha.images.read_image` returns it.
+    frame_log_proba : ndarray of shape (T, K)
+        Log-probabilities of the blank, class 0, and the characters in each time step.
+    characters : sequence of str of shape (K - 1,)
+        The characters of the classes from 1 on.
+    symbols : ndarray of int of shape (n_read,)
+        Classes of the characters that were read.
+    y_true : str, default=None
+        What the image says. By default the text is not called right or wrong.
+
+    Attributes
+    ----------
+    spans_ : ndarray of int of shape (n_read, 2)
+        First and last time step of each character that was read.
+    confidence_ : float
+        Probability of the text, summed over all of its alignments.
+    labels_ : list of str
+        Characters of the rows, the last one being the empty string, for the blank.
+    axes_ : ndarray of matplotlib Axes, shape (2,)
+        Axes of the image and of the probabilities.
+    ax_ : matplotlib Axes
+        Axes whose area they share.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+
+    References
+    ----------
+    A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
+    Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks",
+    ICML 2006, for the paths of a text; the best one is found by Viterbi's algorithm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.plotting import AlignmentDisplay
+    >>> probabilities = [[0.1, 0.9, 0.0], [0.8, 0.2, 0.0], [0.3, 0.1, 0.6]]
+    >>> with np.errstate(divide="ignore"):
+    ...     log_proba = np.log(probabilities)
+    >>> display = AlignmentDisplay.from_predictions(
+    ...     np.full((10, 30), 255, dtype=np.uint8), log_proba, ["a", "b"]
+    ... )
+    >>> display.spans_
+    array([[0, 0],
+           [2, 2]])
+    >>> display.figure_.savefig("alignment.png", dpi=150)  # doctest: +SKIP
+    """
+
+    def __init__(self, image, frame_log_proba, characters, symbols, *, y_true=None):
+        self.image = image
+        self.frame_log_proba = frame_log_proba
+        self.characters = characters
+        self.symbols = symbols
+        self.y_true = y_true
+
+    def plot(self, *, ax=None, max_labels=None, title=None):
+        """Draw the image and the probabilities.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes whose area both share, at the size that they have now. By default a new
+            figure is made.
+        max_labels : int, default=None
+            Number of characters that are shown at most, besides the blank, but at
+            least those that were read. None shows as many as can be told apart.
+        title : str, default=None
+            Heading above the text that was read.
+
+        Returns
+        -------
+        AlignmentDisplay
+            This object.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `ax` is no Axes, or `y_true` no str.
+        ValueError
+            If the log-probabilities, the characters and the symbols do not belong
+            together, or `max_labels` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skcaptcha.plotting import AlignmentDisplay
+        >>> image = np.full((10, 30), 255, dtype=np.uint8)
+        >>> log_proba = np.log([[0.2, 0.8], [0.9, 0.1]])
+        >>> display = AlignmentDisplay(image, log_proba, ["a"], [1], y_true="a")
+        >>> round(display.plot(title="One character").confidence_, 2)
+        0.82
+        """
+        pyplot = import_pyplot(self)
+        log_proba, characters, symbols = self._check()
+        if max_labels is not None:
+            check_count("max_labels", max_labels)
+        self.spans_ = align(log_proba, symbols, BLANK)
+        self.confidence_ = float(
+            np.exp(
+                sequence_log_probability(
+                    log_proba[:, None], [len(log_proba)], [symbols], blank=BLANK
+                )[0]
+            )
+        )
+        proba = np.exp(log_proba)  # (T, K)
+        classes = _choose_rows(proba, symbols)
+        n_read = len(set(symbols.tolist()))
+        lettering = Lettering()
+        slope = self.image.shape[0] / self.image.shape[1]
+        if ax is None:
+            classes = classes[: max(n_read, max_labels or GREATEST_NUMBER)]
+            names = [lettering.name(characters[k - 1]) for k in classes]
+            ax = _make_axes(pyplot, slope, len(proba), names, title, lettering)
+            highest = 72 * GREATEST_HEIGHT
+        else:
+            prepare_axes(pyplot, ax, figsize=None)
+            highest = GREATEST_SHARE * size_in_points(ax)[1]
+        size, margins = size_in_points(ax), margins_in_points(ax)
+        font_size = min(LARGEST, size[1] / 12, margins[1] / 3.2)
+        above, between = 1.5 * font_size, 0.7 * font_size
+        image_height = min(slope * size[0], highest)
+        width = image_height / slope
+        height = size[1] - image_height - above - between
+        if max_labels is None:
+            max_labels = max(1, int(height / (ROW * SMALLEST)) - 1)
+        classes = [*classes[: max(n_read, max_labels)], BLANK]
+        self.labels_ = [characters[k - 1] if k != BLANK else "" for k in classes]
+
+        ax.set_axis_off()
+        top = ax.inset_axes(
+            (
+                0,
+                (height + between) / size[1],
+                width / size[0],
+                image_height / size[1],
+            )
+        )
+        below = ax.inset_axes((0, 0, width / size[0], height / size[1]))
+        self.axes_ = np.array([top, below], dtype=object)
+        self.ax_, self.figure_ = ax, ax.figure
+        n_frames = len(proba)
+        top.imshow(
+            self.image,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            aspect="auto",
+            extent=(-0.5, n_frames - 0.5, self.image.shape[0], 0),
+        )
+        top.set(xticks=[], yticks=[])
+        below.imshow(proba[:, classes].T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        self._label_rows(below, width, height, margins, font_size, lettering)
+        self._mark(top, below, classes, symbols, width / n_frames, font_size, lettering)
+        self._write_heading(ax, title, lettering)
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y=None, *, index=0, ax=None, max_labels=None, title=None
+    ):
+        """Read an image with an estimator and draw where it read each character.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
+            or a search over either. Of a pipeline, the image is drawn as its steps made
+            it.
+        X : sequence of images, or array of shape (n_samples, n_features)
+            Images in any form that the estimator takes, of which one is read.
+        y : sequence of str of shape (n_samples,), default=None
+            What each says. By default the text is not called right or wrong.
+        index : int, default=0
+            Position in `X` of the image.
+        ax : matplotlib Axes, default=None
+            Axes whose area both share. By default a new figure is made.
+        max_labels : int, default=None
+            Number of characters that are shown at most, besides the blank, but at
+            least those that were read. None shows as many as can be told apart.
+        title : str, default=None
+            Heading above the text that was read.
+
+        Returns
+        -------
+        AlignmentDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator has not been fitted.
+        FileNotFoundError, ImageReadError
+            If the image cannot be read.
+        ImportError, TypeError, ValueError
+            As :meth:`plot`; a TypeError also if the estimator is no recogniser, a
+            ValueError if `X` has no image at `index`.
+
+        Examples
+        --------
+        >>> from skcaptcha import CaptchaRecognizer
+        >>> from skcaptcha.datasets import make_captchas
+        >>> from skcaptcha.plotting import AlignmentDisplay
+        >>> images, texts = make_captchas(
+        ...     20, vocabulary="01", length=2, size=(16, 40), random_state=0
+        ... )
+        >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0)
+        >>> recognizer.fit(images, texts)
+        CaptchaRecognizer(max_iter=20, random_state=0)
+        >>> display = AlignmentDisplay.from_estimator(recognizer, images, index=3)
+        >>> len(display.spans_) == len(recognizer.predict(images[3:4])[0])
+        True
+        """
+        items = X if is_table(X) else check_images(X)
+        n_samples = len(items) if isinstance(items, list) else items.shape[0]
+        if not isinstance(index, numbers.Integral) or not 0 <= index < n_samples:
+            raise ValueError(
+                f"index={index!r} is no position in X, which has {n_samples} images; "
+                f"pass an int from 0 to {n_samples - 1}."
+            )
+        y_true = None
+        if y is not None:
+            y_true = _check_list(y, "y")
+            check_same_length(range(n_samples), y_true)
+            y_true = y_true[index]
+        rows = getattr(items, "iloc", items)  # of a data frame
+        reading = Reading(estimator, rows[index : index + 1])
+        reader = reading.reader
+        if not isinstance(reader, CaptchaRecognizer):
+            raise TypeError(
+                f"estimator={type(reader).__name__} does not say what it sees in each "
+                "time step; pass a fitted CaptchaRecognizer, or log-probabilities to "
+                "AlignmentDisplay.from_predictions."
+            )
+        image, symbols, log_proba = reading.read_frames()
+        display = cls(
+            image, log_proba, reader.vocabulary_.characters, symbols, y_true=y_true
+        )
+        return display.plot(ax=ax, max_labels=max_labels, title=title)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        image,
+        frame_log_proba,
+        characters,
+        *,
+        symbols=None,
+        y_true=None,
+        ax=None,
+        max_labels=None,
+        title=None,
+    ):
+        """Draw where in an image each character was read.
+
+        Parameters
+        ----------
+        image : str, os.PathLike, bytes, PIL image or array
+            The image, in any of the forms that :func:`skcaptcha.images.read_image`
+            takes.
+        frame_log_proba : array-like of shape (T, K)
+            Log-probabilities of the blank, class 0, and the characters in each time
+            step, as :meth:`skcaptcha.CaptchaRecognizer.frame_log_proba` returns them.
+        characters : sequence of str of shape (K - 1,)
+            The characters of the classes from 1 on, such as ``vocabulary_.characters``.
+        symbols : sequence of int, default=None
+            Classes of the characters that were read. By default those of the most
+            probable path.
+        y_true : str, default=None
+            What the image says. By default the text is not called right or wrong.
+        ax : matplotlib Axes, default=None
+            Axes whose area both share. By default a new figure is made.
+        max_labels : int, default=None
+            Number of characters that are shown at most, besides the blank, but at
+            least those that were read. None shows as many as can be told apart.
+        title : str, default=None
+            Heading above the text that was read.
+
+        Returns
+        -------
+        AlignmentDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        FileNotFoundError, ImageReadError
+            If the image cannot be read.
+        ImportError, TypeError, ValueError
+            As :meth:`plot`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skcaptcha.plotting import AlignmentDisplay
+        >>> display = AlignmentDisplay.from_predictions(
+        ...     np.full((10, 30), 255, dtype=np.uint8),
+        ...     np.log([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]),
+        ...     ["a"],
+        ...     symbols=[1],
+        ...     y_true="aa",
+        ... )
+        >>> display.spans_
+        array([[0, 0]])
+        """
+        if symbols is None:
+            log_proba = _check_log_proba(frame_log_proba, characters)
+            lengths = [len(log_proba)]
+            [symbols] = greedy_decode(log_proba[:, None], lengths, blank=BLANK)
+        display = cls(
+            read_image(image), frame_log_proba, characters, symbols, y_true=y_true
+        )
+        return display.plot(ax=ax, max_labels=max_labels, title=title)
+
+    def _check(self):
+        """Return log-probabilities, characters and symbols that belong together."""
+        log_proba = _check_log_proba(self.frame_log_proba, self.characters)
+        symbols = np.asarray(self.symbols)
+        n_classes = log_proba.shape[1]
+        if not symbols.size:
+            symbols = np.zeros(0, dtype=np.int64)
+        is_class = symbols.dtype.kind in "iu" and symbols.ndim == 1
+        if not is_class or not ((symbols > BLANK) & (symbols < n_classes)).all():
+            raise ValueError(
+                f"symbols={self.symbols!r} are not classes of characters; pass ints "
+                f"from 1 to {n_classes - 1}."
+            )
+        if self.y_true is not None and not isinstance(self.y_true, str):
+            raise TypeError(
+                f"y_true={self.y_true!r} is {type(self.y_true).__name__}; pass a str."
+            )
+        return log_proba, list(self.characters), symbols
+
+    def _label_rows(self, axes, width, height, margins, font_size, lettering):
+        """Name the rows and count the time steps."""
+        from matplotlib.ticker import MaxNLocator
+
+        names = [lettering.name(label) if label else "blank" for label in self.labels_]
+        longest = max(map(lettering.measure, names))
+        size = min(font_size, height / (ROW * len(names)), (margins[0] - 4) / longest)
+        axes.set_yticks(np.arange(len(names)), names, **lettering.style)
+        axes.tick_params(axis="y", labelsize=size, length=0, pad=2)
+        for edge in np.arange(len(names) - 1) + 0.5:
+            axes.axhline(edge, color="0.85", linewidth=0.4)
+        small = 0.9 * font_size
+        room = width / (small * (0.7 * len(str(len(self.frame_log_proba))) + 1))
+        axes.xaxis.set_major_locator(
+            MaxNLocator(
+                max(1, min(10, int(room))),
+                steps=[1, 2, 5, 10],
+                integer=True,
+                min_n_ticks=1,
+            )
+        )
+        axes.tick_params(
+            axis="x", labelsize=small, length=0.3 * font_size, pad=0.2 * font_size
+        )
+        axes.set_xlabel("Time step", fontsize=small, labelpad=0.1 * font_size)
+
+    def _mark(self, top, below, classes, symbols, step, font_size, lettering):
+        """Lead from each character in the image to its cell."""
+        middles = self.spans_.mean(axis=1)
+        names = [lettering.name(self.characters[k - 1]) for k in symbols]
+        size = font_size
+        if len(names) > 1:
+            # No name reaches beyond half the way to the next.
+            widths = np.array([lettering.measure(name) for name in names])
+            between = step * np.diff(middles) / (0.5 * (widths[1:] + widths[:-1]) + 0.1)
+            size = min(font_size, between.min())
+        for middle, symbol, name in zip(middles, symbols, names, strict=True):
+            # White beneath black is seen on any image.
+            row = classes.index(symbol)
+            dashed = {"color": "black", "linewidth": 0.8, "linestyle": (0, (3, 2))}
+            top.axvline(middle, color="white", linewidth=1.6, alpha=0.7)
+            top.axvline(middle, **dashed)
+            below.plot([middle, middle], [-0.5, row - 0.5], **dashed)
+            if size >= SMALLEST:
+                top.annotate(
+                    name,
+                    (middle, 0),
+                    xytext=(0, 0.2 * font_size),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=size,
+                    annotation_clip=False,
+                    **lettering.style,
+                )
+
+    def _write_heading(self, ax, title, lettering):
+        """Write the text that was read, whether it is right, and its probability."""
+        read = "".join(self.characters[k - 1] for k in self.symbols)
+        text = f"{lettering.show(read)}  ({self.confidence_:.2f})"
+        if self.y_true is not None:
+            right = exact_match_score([self.y_true], [read]) == 1
+            text = f"✓ {text}" if right else f"✗ {text} ≠ {lettering.show(self.y_true)}"
+        draw_title(ax, f"{title}\n{text}" if title else text, LARGEST, loc="left")
+
+
+def _make_axes(pyplot, slope, n_frames, names, title, lettering):
+    """Return axes in a new figure, with room for the image and the rows of names."""
+    width = min(max(4.0, 0.15 * n_frames), 10.0, max(2.0, GREATEST_HEIGHT / slope))
+    rows = 0.2 * (len(names) + 1) + 0.35  # with what is above and between, in inches
+    height = min(slope * width, GREATEST_HEIGHT) + rows
+    longest = max(map(lettering.measure, [*names, "blank"]))
+    left, below, right, above = LARGEST * longest / 72 + 0.1, 0.45, 0.15, 0.35
+    if title:
+        above += 0.2
+    figsize = left + width + right, below + height + above
+    margins = left, below, right, above
+    return prepare_axes(pyplot, None, figsize=figsize, margins=margins)
+
+
+def align(log_proba, symbols, blank):
+    """Return the first and last frame of each symbol on the best path of a text.
+
+    Parameters
+    ----------
+    log_proba : ndarray of shape (T, K)
+        Log-probabilities.
+    symbols : ndarray of int, shape (L,)
+        The text.
+    blank : int
+        Class of the blank.
+
+    Returns
+    -------
+    ndarray of int, shape (L, 2)
+
+    Raises
+    ------
+    ValueError
+        If the text has no path.
+    """
+    n_frames = len(log_proba)
+    states = np.full(2 * len(symbols) + 1, blank)  # a blank around each symbol
+    states[1::2] = symbols
+    # From a symbol to the next, unless it is the same one again.
+    skips = np.zeros(len(states), dtype=bool)
+    skips[3::2] = states[3::2] != states[1:-2:2]
+    score = np.full(len(states), -np.inf)
+    score[:2] = log_proba[0, states[:2]]
+    steps = np.zeros((n_frames, len(states)), dtype=np.int64)
+    for t in range(1, n_frames):
+        came = np.full((3, len(states)), -np.inf)  # by 0, 1 or 2 states
+        came[0] = score
+        came[1, 1:] = score[:-1]
+        came[2, 2:] = np.where(skips[2:], score[:-2], -np.inf)
+        steps[t] = came.argmax(axis=0)
+        score = came.max(axis=0) + log_proba[t, states]
+    state = len(states) - 1
+    if len(states) > 1 and score[-2] > score[-1]:
+        state -= 1
+    if score[state] == -np.inf:
+        raise ValueError(
+            f"symbols={symbols.tolist()} have no path through {n_frames} time steps; "
+            "pass a text that the log-probabilities allow."
+        )
+    path = np.empty(n_frames, dtype=np.int64)
+    for t in range(n_frames - 1, -1, -1):
+        path[t] = state
+        state -= steps[t, state]
+    frames = [np.flatnonzero(path == 2 * i + 1)[[0, -1]] for i in range(len(symbols))]
+    return np.array(frames, dtype=np.int64).reshape(-1, 2)
+
+
+def _choose_rows(proba, symbols):
+    """Return the classes read, in their order, then others, the most probable first."""
+    read = list(dict.fromkeys(symbols.tolist()))
+    peaks = proba.max(axis=0)
+    others = np.argsort(-peaks, kind="stable")
+    return read + [
+        int(k)
+        for k in others
+        if peaks[k] >= NOTICEABLE and k != BLANK and k not in read
+    ]
+
+
+def _check_log_proba(frame_log_proba, characters):
+    """Return the log-probabilities as an array."""
+    log_proba = np.asarray(frame_log_proba)
+    shape = log_proba.shape
+    if (
+        log_proba.dtype.kind != "f"
+        or log_proba.ndim != 2
+        or not shape[0]
+        or shape[1] != len(characters) + 1
+    ):
+        raise ValueError(
+            f"frame_log_proba has shape {shape} and dtype {log_proba.dtype}, and there "
+            f"are {len(characters)} characters; pass floats, one row a time step and "
+            "one column for the blank and each character."
+        )
+    if np.isnan(log_proba).any() or log_proba.max() > 1e-3:
+        raise ValueError(
+            "frame_log_proba holds numbers that are no logarithms of probabilities; "
+            "pass numbers of at most 0, such as np.log(probabilities)."
+        )
+    return log_proba

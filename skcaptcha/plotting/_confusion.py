@@ -1,0 +1,378 @@
+"""CharacterConfusionDisplay: which character was read as which."""
+
+import numpy as np
+
+from skcaptcha.metrics import character_confusion
+from skcaptcha.plotting._axes import (
+    check_count,
+    import_pyplot,
+    margins_in_points,
+    prepare_axes,
+    size_in_points,
+)
+from skcaptcha.plotting._estimator import Reading
+from skcaptcha.plotting._lettering import Lettering, draw_title
+
+__all__ = ["CharacterConfusionDisplay"]
+
+LARGEST, SMALLEST = 10.0, 5.0  # font size in points
+CELL = 1.2  # least height of a cell in units of the font size
+INCHES, LEAST_SIDE, GREATEST_SIDE = 0.25, 3.0, 9.0  # of a cell, and of a new figure
+NOTHING = "∅"
+RIGHT, FAINTEST = 0.94, 0.2  # grey of the diagonal, darkness of the rarest error
+
+
+class CharacterConfusionDisplay:
+    """Matrix of the characters: which one was read as which.
+
+    A row is a true character, a column what was read; the row ∅ counts characters that
+    were read where there is none, the column ∅ those that were not read. The more often
+    an error occurred, the darker is its cell. What was read right, on the diagonal, has
+    no share in that, as it would outshine the errors. The counts stand in the cells
+    where they fit; otherwise the heading says how many errors black stands for.
+
+    Of characters that are more than can be told apart at the size of the axes, those of
+    the most frequent errors are shown, and the heading says so. One that no font
+    has is labelled ``U+4E2D``; ``rcParams["font.family"]`` of matplotlib names the
+    fonts.
+
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
+    are stored as attributes.
+
+    Parameters
+    ----------
+    confusion_matrix : ndarray of shape (n_labels, n_labels)
+        How often each character of a row was read as that of a column, as
+        :func:`skcaptcha.metrics.character_confusion` counts it.
+    labels : sequence of str of shape (n_labels,)
+        The characters, the last one being the empty string, for insertions and
+        deletions.
+
+    Attributes
+    ----------
+    labels_ : list of str
+        The characters shown.
+    im_ : matplotlib AxesImage
+        The shaded cells.
+    text_ : ndarray of shape (n_shown, n_shown), dtype=matplotlib Text or None
+        The counts, None where there is none.
+    ax_ : matplotlib Axes
+        Axes with the matrix.
+    figure_ : matplotlib Figure
+        Figure that holds it.
+
+    See Also
+    --------
+    skcaptcha.metrics.character_confusion : The counts alone.
+    skcaptcha.metrics.recognition_report : The most frequent ones as text.
+
+    Examples
+    --------
+    >>> from skcaptcha.plotting import CharacterConfusionDisplay
+    >>> display = CharacterConfusionDisplay.from_predictions(
+    ...     ["2b827", "x38fn", "mm4x"], ["2b827", "x88fn", "m4xx"]
+    ... )
+    >>> "".join(display.labels_)
+    '23478bfmnx'
+    >>> display.figure_.savefig("confusion.png", dpi=150)  # doctest: +SKIP
+    """
+
+    def __init__(self, confusion_matrix, labels):
+        self.confusion_matrix = confusion_matrix
+        self.labels = labels
+
+    def plot(self, *, ax=None, max_labels=None, title=None):
+        """Draw the matrix.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on, at the size that they have now. By default a new figure is
+            made.
+        max_labels : int, default=None
+            Number of characters that are shown at most, besides ∅. None shows as many
+            as can be told apart.
+        title : str, default=None
+            Heading above the number of errors.
+
+        Returns
+        -------
+        CharacterConfusionDisplay
+            This object.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `ax` is no Axes.
+        ValueError
+            If the matrix and the labels do not belong together, or `max_labels` is out
+            of range.
+
+        Examples
+        --------
+        >>> from skcaptcha.metrics import character_confusion
+        >>> from skcaptcha.plotting import CharacterConfusionDisplay
+        >>> matrix, labels = character_confusion(["ab", "cd"], ["ab", "cc"])
+        >>> display = CharacterConfusionDisplay(matrix, labels)
+        >>> display.plot(max_labels=2, title="The two worst").labels_
+        ['c', 'd', '']
+        """
+        pyplot = import_pyplot(self)
+        matrix, labels = self._check()
+        if max_labels is not None:
+            check_count("max_labels", max_labels)
+        side = min(max(INCHES * len(labels), LEAST_SIDE), GREATEST_SIDE)
+        ax = prepare_axes(pyplot, ax, figsize=(side + 0.6, side + 0.4))
+        room = size_in_points(ax).min()
+        if max_labels is None:
+            max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
+        shown = _choose(matrix, labels, max_labels)
+        self.labels_ = [labels[i] for i in shown]
+        heading = _summarise(matrix, labels, shown)
+        if title:
+            heading.insert(0, title)
+        matrix = matrix[np.ix_(shown, shown)]
+
+        lettering = Lettering()
+        cell = room / len(shown)
+        font_size = min(LARGEST, cell / CELL)
+        readable, most = self._draw_cells(ax, matrix, cell, font_size, lettering)
+        if most and not readable:
+            heading.append(f"black: {_number(most, 'error')}")
+        _draw_labels(ax, self.labels_, cell, font_size, lettering)
+        draw_title(ax, "\n".join(heading), LARGEST, loc="left")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, labels=None, ax=None, max_labels=None, title=None
+    ):
+        """Read images with an estimator and draw which character it read as which.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
+            a search over either, or any other with a ``predict`` that returns texts.
+        X : sequence of images, or array of shape (n_samples, n_features)
+            Images in any form that the estimator takes.
+        y : sequence of str of shape (n_samples,)
+            What each says.
+        labels : iterable of str, default=None
+            Characters to count, in this order. By default all that occur, sorted.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. By default a new figure is made.
+        max_labels : int, default=None
+            Number of characters that are shown at most, besides ∅. None shows as many
+            as can be told apart.
+        title : str, default=None
+            Heading above the number of errors.
+
+        Returns
+        -------
+        CharacterConfusionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError, TypeError, ValueError
+            As :meth:`from_predictions`, and what the estimator raises.
+
+        Examples
+        --------
+        >>> from skcaptcha.datasets import make_captchas
+        >>> from skcaptcha.plotting import CharacterConfusionDisplay
+        >>> class Reader:
+        ...     def predict(self, X):
+        ...         return ["2b827"] * len(X)
+        >>> images, texts = make_captchas(4, random_state=0)
+        >>> display = CharacterConfusionDisplay.from_estimator(Reader(), images, texts)
+        >>> display.confusion_matrix.shape == (len(display.labels),) * 2
+        True
+        """
+        return cls.from_predictions(
+            y,
+            Reading(estimator, X).predict(),
+            labels=labels,
+            ax=ax,
+            max_labels=max_labels,
+            title=title,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_pred, *, labels=None, ax=None, max_labels=None, title=None
+    ):
+        """Draw which character was read as which.
+
+        Parameters
+        ----------
+        y_true, y_pred : sequence of str of shape (n_samples,)
+            True and predicted texts, at least one; a text may be empty.
+        labels : iterable of str, default=None
+            Characters to count, in this order. By default all that occur, sorted.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. By default a new figure is made.
+        max_labels : int, default=None
+            Number of characters that are shown at most, besides ∅. None shows as many
+            as can be told apart.
+        title : str, default=None
+            Heading above the number of errors.
+
+        Returns
+        -------
+        CharacterConfusionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError, TypeError, ValueError
+            As :meth:`plot` and :func:`skcaptcha.metrics.character_confusion`.
+
+        Examples
+        --------
+        >>> from skcaptcha.plotting import CharacterConfusionDisplay
+        >>> display = CharacterConfusionDisplay.from_predictions(["ab"], ["b"])
+        >>> display.confusion_matrix
+        array([[0, 0, 1],
+               [0, 1, 0],
+               [0, 0, 0]])
+        """
+        matrix, labels = character_confusion(y_true, y_pred, labels=labels)
+        return cls(matrix, labels).plot(ax=ax, max_labels=max_labels, title=title)
+
+    def _check(self):
+        """Return the matrix as an array and the labels as a list."""
+        matrix, labels = np.asarray(self.confusion_matrix), list(self.labels)
+        if matrix.dtype.kind not in "iuf" or matrix.shape != (len(labels),) * 2:
+            raise ValueError(
+                f"confusion_matrix has shape {matrix.shape} and dtype {matrix.dtype}, "
+                f"and there are {len(labels)} labels; pass counts, one row and one "
+                "column for each label, as character_confusion returns them."
+            )
+        if not labels or labels[-1] != "" or "" in labels[:-1]:
+            raise ValueError(
+                f"labels={labels!r} must end in '', the row of insertions and column "
+                "of deletions, as character_confusion returns them."
+            )
+        if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
+            raise ValueError(
+                "confusion_matrix holds numbers that are no counts; pass finite "
+                "numbers of at least 0."
+            )
+        return matrix, labels
+
+    def _draw_cells(self, ax, matrix, cell, font_size, lettering):
+        """Shade the cells; return whether counts stand in them, and the greatest."""
+        from matplotlib import colormaps
+        from matplotlib.colors import ListedColormap
+
+        n = len(matrix)
+        is_right = np.eye(n, dtype=bool)
+        errors = np.ma.masked_where(is_right | (matrix == 0), matrix)
+        most = errors.max() if errors.count() else 0
+        greys = colormaps["Greys"](np.linspace(FAINTEST, 1, 256))
+        is_character = is_right & (np.arange(n) < n - 1)
+        light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
+        ax.imshow(light, cmap="gray", vmin=0, vmax=1)
+        ax.set_anchor("NW")
+        self.im_ = ax.imshow(errors, cmap=ListedColormap(greys), vmin=0, vmax=most or 1)
+        for edge in np.arange(n - 1) + 0.5:
+            # What has no character is set apart from what has.
+            style = {"color": "0.88", "linewidth": 0.4}
+            if edge == n - 1.5:
+                style = {"color": "0.3", "linewidth": 0.8}
+            ax.axhline(edge, **style)
+            ax.axvline(edge, **style)
+
+        text = np.vectorize("{:.4g}".format if matrix.dtype.kind == "f" else str)
+        counts = np.where(matrix > 0, text(matrix), "")
+        digit = lettering.measure("0")
+        longest = max(map(len, counts[~errors.mask].tolist()), default=1)
+        size = min(font_size, 0.85 * cell / (longest * digit))
+        # What was read right is more, and its counts need not be seen.
+        longest = max(map(len, counts[is_right].tolist()))
+        if size * longest * digit > 0.95 * cell:
+            counts[is_right] = ""
+        self.text_ = np.full((n, n), None)
+        if size >= SMALLEST:
+            for i, j in np.argwhere(counts != ""):
+                dark = i != j and matrix[i, j] / most > 0.5
+                self.text_[i, j] = ax.text(
+                    j,
+                    i,
+                    counts[i, j],
+                    ha="center",
+                    va="center_baseline",
+                    fontsize=size,
+                    color="0.4" if i == j else "white" if dark else "black",
+                    **lettering.style,
+                )
+        return size >= SMALLEST, most
+
+
+def _choose(matrix, labels, max_labels):
+    """Return the positions of the characters to show, and of the gap."""
+    *characters, gap = range(len(labels))
+    if len(characters) <= max_labels:
+        return [*characters, gap]
+    errors = matrix - np.diag(matrix.diagonal())
+    chosen = set()
+    # The most frequent errors first, each with both of its characters.
+    for i, j in sorted(np.argwhere(errors), key=lambda cell: -errors[tuple(cell)]):
+        joined = chosen | {int(i), int(j)} - {gap}
+        if len(joined) <= max_labels:
+            chosen = joined
+    if not chosen:  # there are no errors, or no room for two characters
+        often = errors.sum(axis=0) + errors.sum(axis=1)
+        often = often if often.any() else matrix.diagonal()
+        chosen = sorted(characters, key=lambda i: -often[i])[:max_labels]
+    return [*sorted(chosen), gap]
+
+
+def _summarise(matrix, labels, shown):
+    """Return lines that say how many errors there are, and how many are shown."""
+
+    def count_errors(counts):
+        return counts.sum() - counts.diagonal().sum()
+
+    n_errors, n_true = count_errors(matrix), matrix[:-1].sum()
+    lines = [f"{_number(n_errors, 'error')} in {_number(n_true, 'character')}"]
+    if len(shown) < len(labels):
+        inside = count_errors(matrix[np.ix_(shown, shown)])
+        some = f"{inside:,.10g} of the errors" if n_errors else "the most frequent"
+        lines.append(f"shown: {len(shown) - 1} of {len(labels) - 1} characters, {some}")
+    return lines
+
+
+def _number(n, noun):
+    return f"{n:,.10g} {noun}" + ("" if n == 1 else "s")
+
+
+def _draw_labels(ax, labels, cell, font_size, lettering):
+    """Label the rows and columns, and say what they are."""
+    nothing = "none" if NOTHING in labels else NOTHING
+    names = [lettering.name(label) if label else nothing for label in labels]
+    longest = max(map(lettering.measure, names))
+    upright = longest * font_size <= cell
+    ticks = np.arange(len(names))
+    ax.set_xticks(ticks, names, rotation=0 if upright else 90, **lettering.style)
+    ax.set_yticks(ticks, names, **lettering.style)
+    left, below = margins_in_points(ax)[:2]
+    words = f"True character ({nothing}: nothing)", f"Read as ({nothing}: nothing)"
+    size = min(
+        LARGEST,
+        max(SMALLEST, 1.2 * font_size),
+        0.35 * min(left, below),
+        cell * len(labels) / lettering.measure(words[0]),
+    )
+    # What is left beside those words, or as small as can be read.
+    left, below = left - 1.5 * size - 3, below - 1.5 * size - 3
+    room = min(left / longest, below / (1.3 if upright else longest))
+    font_size = min(font_size, max(SMALLEST - 2, room))
+    ax.tick_params(labelsize=font_size, length=0, pad=1.5)
+    ax.set_ylabel(words[0], fontsize=size, labelpad=1)
+    ax.set_xlabel(words[1], fontsize=size, labelpad=1)

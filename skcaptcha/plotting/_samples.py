@@ -1,0 +1,214 @@
+"""SamplesDisplay: images with their labels, before anything is trained on them."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skcaptcha._validation import check_images, check_same_length, is_table
+from skcaptcha.images import read_images
+from skcaptcha.metrics import _check_list
+from skcaptcha.plotting._axes import check_count, import_pyplot
+from skcaptcha.plotting._estimator import list_rows
+from skcaptcha.plotting._grid import Caption, draw_grid
+from skcaptcha.plotting._lettering import Lettering
+
+__all__ = ["SamplesDisplay"]
+
+
+class SamplesDisplay:
+    """Images in a grid, each under its label.
+
+    So one sees before training whether each label says what its image shows. A label
+    that is empty, or has a blank at an end or a character that doesn't print or that no
+    font has, is shown in quotes, as Python writes it; ``rcParams["font.family"]`` of
+    matplotlib names the fonts.
+
+    Use :meth:`from_samples` to make one. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of uint8, each of shape (H, W) or (H, W, 3)
+        The images, as :func:`skcaptcha.images.read_images` returns them.
+    texts : sequence of str of shape (n_samples,), default=None
+        Their labels. Integers stand for their decimal text. By default there are none.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes, shape (n_images_shown,)
+        Axes of the images shown, row by row.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+
+    See Also
+    --------
+    PredictionDisplay : Images with what was read in them.
+
+    Examples
+    --------
+    >>> from skcaptcha.datasets import make_captchas
+    >>> from skcaptcha.plotting import SamplesDisplay
+    >>> images, texts = make_captchas(100, random_state=0)
+    >>> display = SamplesDisplay.from_samples(images, texts)
+    >>> display.axes_.shape
+    (16,)
+    >>> display.figure_.savefig("samples.png", dpi=150)  # doctest: +SKIP
+    """
+
+    def __init__(self, images, texts=None):
+        self.images = images
+        self.texts = texts
+
+    def plot(self, *, ax=None, n_columns=4, max_images=16, title=None):
+        """Draw the grid.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes whose area the grid takes up, at the size they have now. By default a
+            new figure is made, just high enough for the grid.
+        n_columns : int, default=4
+            Number of images side by side, at most.
+        max_images : int or None, default=16
+            Number of images shown, the first ones; None shows all.
+        title : str, default=None
+            Heading above the grid.
+
+        Returns
+        -------
+        SamplesDisplay
+            This object.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `texts` holds something other than str, or `ax` is no Axes.
+        ValueError
+            If there are no images, lengths differ, or a parameter is out of range.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from skcaptcha.datasets import make_captchas
+        >>> from skcaptcha.plotting import SamplesDisplay
+        >>> figure, ax = plt.subplots(figsize=(5, 2))
+        >>> display = SamplesDisplay(*make_captchas(6, random_state=0))
+        >>> display.plot(ax=ax, n_columns=3, title="Six captchas").axes_.shape
+        (6,)
+        """
+        pyplot = import_pyplot(self)
+        if len(self.images) == 0:
+            raise ValueError("images is empty; pass at least one image.")
+        texts = [None] * len(self.images)
+        if self.texts is not None:
+            texts = _check_list(self.texts, "texts")
+        if len(texts) != len(self.images):
+            raise ValueError(
+                f"texts has {len(texts)} items and there are {len(self.images)} "
+                "images; pass one for each image."
+            )
+        lettering = Lettering()
+        captions = [
+            Caption("" if text is None else lettering.show(text)) for text in texts
+        ]
+        ax, self.axes_ = draw_grid(
+            pyplot,
+            ax,
+            self.images,
+            captions,
+            lettering,
+            beside=None,
+            n_columns=n_columns,
+            max_images=max_images,
+            title=title,
+        )
+        self.figure_ = ax.figure
+        return self
+
+    @classmethod
+    def from_samples(
+        cls,
+        X,
+        y=None,
+        *,
+        image_shape=None,
+        background="white",
+        shuffle=False,
+        random_state=None,
+        ax=None,
+        n_columns=4,
+        max_images=16,
+        title=None,
+    ):
+        """Draw images and their labels.
+
+        Only the images that are shown are read.
+
+        Parameters
+        ----------
+        X : sequence of images, or array of shape (n_samples, n_features)
+            Images in any of the forms that :func:`skcaptcha.images.read_image` takes,
+            or one flattened image a row.
+        y : sequence of str of shape (n_samples,), default=None
+            Their labels. By default none is shown.
+        image_shape : tuple of int, default=None
+            (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold, as for
+            :class:`~skcaptcha.CaptchaRecognizer`. Other forms of `X` have no use for
+            it.
+        background : str or tuple of int, default="white"
+            Colour that shows through transparent pixels.
+        shuffle : bool, default=False
+            Whether to draw the images at random instead of the first ones; those of a
+            folder, which are sorted, say more then.
+        random_state : int, RandomState instance or None, default=None
+            Determines which ones. Pass an int for the same ones each time.
+        ax : matplotlib Axes, default=None
+            Axes whose area the grid takes up. By default a new figure is made.
+        n_columns : int, default=4
+            Number of images side by side, at most.
+        max_images : int or None, default=16
+            Number of images shown; None shows all.
+        title : str, default=None
+            Heading above the grid.
+
+        Returns
+        -------
+        SamplesDisplay
+            The display, drawn. It holds the images shown.
+
+        Raises
+        ------
+        FileNotFoundError, ImageReadError
+            If an image cannot be read.
+        ImportError, TypeError, ValueError
+            As :meth:`plot`; also if `image_shape` is not that of the rows of `X`.
+
+        Examples
+        --------
+        >>> from skcaptcha.datasets import make_captchas
+        >>> from skcaptcha.plotting import SamplesDisplay
+        >>> images, texts = make_captchas(100, random_state=0)
+        >>> display = SamplesDisplay.from_samples(
+        ...     images, texts, shuffle=True, random_state=0, max_images=8
+        ... )
+        >>> len(display.images), len(display.texts)
+        (8, 8)
+        """
+        items = list_rows(X, image_shape) if is_table(X) else check_images(X)
+        if max_images is not None:
+            check_count("max_images", max_images)
+        shown = np.arange(len(items))
+        if shuffle:
+            shown = check_random_state(random_state).permutation(shown)
+        shown = shown[:max_images]
+        texts = None
+        if y is not None:
+            labels = _check_list(y, "y")
+            check_same_length(items, labels)
+            texts = [labels[i] for i in shown]
+        images = []
+        for i in shown:  # one by one, so that an error names the place in X
+            images += read_images([items[i]], background=background, first=int(i))
+        return cls(images, texts).plot(
+            ax=ax, n_columns=n_columns, max_images=max_images, title=title
+        )
