@@ -6,7 +6,7 @@ import re
 import stat
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -31,8 +31,6 @@ _PIL_LOCK = threading.Lock()
 _BLOCK = 2**20
 # What `warnings.filterwarnings("ignore", module=...)` makes.
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-_quiet_lock = threading.Lock()
-_n_quiet = 0
 
 
 def read_image(item, *, background="white", name="image"):
@@ -363,21 +361,15 @@ def _no_warnings_of_pillow():
     """Hide what Pillow warns of: a broken file ends in an image or in our error.
 
     `warnings.catch_warnings` would do harm where several threads read: each puts back
-    the filters that it found, which may be another thread's. So one filter is put in
-    by the first that comes, and taken out by the last that leaves.
+    the filters that it found, which may be another thread's. So each puts in a filter
+    and takes one out, and it doesn't matter whose.
     """
-    global _n_quiet
-    with _quiet_lock:
-        if _n_quiet == 0:
-            warnings.filters.insert(0, _QUIET)
-        _n_quiet += 1
+    warnings.filters.insert(0, _QUIET)
     try:
         yield
     finally:
-        with _quiet_lock:
-            _n_quiet -= 1
-            if _n_quiet == 0 and _QUIET in warnings.filters:
-                warnings.filters.remove(_QUIET)
+        with suppress(ValueError):  # where another thread has put back others
+            warnings.filters.remove(_QUIET)
 
 
 def _read(item, background, where):
@@ -475,7 +467,7 @@ def _decode(source, where):
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width}x{image.height}")
             return _decode_pil(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise ImageReadError(
             f"{where} claims too many pixels ({error}); raise "
             "PIL.Image.MAX_IMAGE_PIXELS if you trust it."

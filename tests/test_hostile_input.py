@@ -406,7 +406,7 @@ def test_a_large_image_takes_few_bytes_a_pixel():
     assert len(packed) < 20_000
     read_image(packed)
     # The file has 4 bytes a pixel, the image 1.
-    assert peak_memory(lambda: read_image(packed)) < 20 * side**2
+    assert peak_memory(lambda: read_image(packed)) < 14 * side**2
 
 
 def test_many_large_images_are_not_held_at_once(fitted):
@@ -452,8 +452,9 @@ def test_threads_that_read_leave_the_filters_as_they_were(captchas):
         thread.start()
     for thread in threads:
         thread.join()
-    # Under the filters of these tests a warning would be an error, and so a reason.
-    assert len(reasons) == 400 and len(set(reasons)) == 1
+    # Under the filters of these tests a warning would be an error, and so the reason.
+    assert len(reasons) == 400
+    assert all("is not an image in a format" in reason for reason in reasons)
     assert warnings.filters == before
 
 
