@@ -418,7 +418,7 @@ def unpack_training(values, tensors, trainer, standing, result):
         for name, tensor in _list_under(f"optimizer/{number}/", tensors).items():
             copy = tensor.clone()
             if tensor.shape == parameter.shape:  # in the same order in the memory too
-                copy = torch.empty_like(parameter).detach().copy_(tensor)
+                copy = torch.empty_like(parameter).copy_(tensor)
             trainer.optimizer.state[parameter][name] = copy
     trainer.scaler.load_state_dict(values["scaler"])
     trainer.generator.set_state(tensors["shuffling"])

@@ -955,7 +955,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             left_out = " " + _say_left_out(result.n_left_out, result.n_updates)
         if result.interrupted:
             go_on = ""
-            if self.checkpoint is not None:
+            if self.checkpoint is not None and os.path.exists(self.checkpoint):
                 path = os.fspath(self.checkpoint)
                 go_on = f" checkpoint={path!r} is there to go on from."
             warnings.warn(

@@ -116,19 +116,19 @@ def test_fits_that_were_killed_twenty_times_find_the_same_weights(tmp_path):
     assert written == {"update": 6, "left": ["fit.ckpt"]}
 
 
-@pytest.mark.parametrize("n_updates", [1, 5])
 @pytest.mark.parametrize(
-    "params",
+    "n_updates, params",
     [
-        {"early_stopping": True, "max_iter": 7},  # reaches CTC
-        {"pretrained": False, "color_mode": "rgb", "lstm_layers": 2, "batch_size": 9},
+        (3, {"early_stopping": True, "max_iter": 7}),  # reaches CTC
+        (1, {"pretrained": False, "color_mode": "rgb", "lstm_layers": 2}),
+        (5, {"lstm_layers": 0, "conv_channels": (4, 8), "batch_size": 9}),
     ],
 )
 def test_a_fit_goes_on_from_any_update(few, path, break_off, params, n_updates):
     expected = make(**params).fit(*few)
     break_off(n_updates)
     recognizer = make(path, **params)
-    assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 2 / n_updates
+    assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 0
     assert same(weights_of(expected), weights_of(recognizer))
     for name in ("loss_curve_", "n_iter_", "validation_scores_", "converged_"):
         assert getattr(recognizer, name) == getattr(expected, name)
