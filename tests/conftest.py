@@ -81,6 +81,20 @@ def quick(captchas):
     return fit
 
 
+@pytest.fixture
+def close_figures(monkeypatch):
+    """Close all figures before and after the test, in which none may be shown."""
+    from matplotlib import pyplot
+
+    def fail():
+        raise AssertionError("the display must leave showing to the caller")
+
+    monkeypatch.setattr(pyplot, "show", fail)
+    pyplot.close("all")
+    yield
+    pyplot.close("all")
+
+
 @pytest.fixture(scope="session")
 def data_dir():
     """Folder of the real data sets; tests that need it skip where it is absent."""

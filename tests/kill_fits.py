@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from conftest import TINY, make_easy
+
 from skcaptcha import CaptchaRecognizer, _checkpoint
 
 POINTS = ("half of the file is written", "all but the name", "all")

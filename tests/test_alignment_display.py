@@ -4,15 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
+from conftest import make_easy
 from matplotlib import pyplot
 from pictures import draw, find_faults
 from sklearn.pipeline import make_pipeline
 
-from conftest import make_easy
 from skcaptcha.images import read_image
 from skcaptcha.plotting import AlignmentDisplay
-from skcaptcha.plotting._alignment import align
+from skcaptcha.plotting._best_path import align
 from skcaptcha.preprocessing import ImageResizer
+
+pytestmark = pytest.mark.usefixtures("close_figures")
 
 IMAGE = np.full((10, 40), 200, dtype=np.uint8)
 

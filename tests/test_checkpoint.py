@@ -16,10 +16,10 @@ import kill_fits
 import numpy as np
 import pytest
 import torch
+from conftest import TINY, make_easy
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 
-from conftest import TINY, make_easy
 from skcaptcha import CaptchaRecognizer, _checkpoint, _schedule, _trainer
 from skcaptcha._batches import Samples
 from skcaptcha._checkpoint import Checkpoint, read_checkpoint, write_checkpoint

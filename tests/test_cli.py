@@ -224,7 +224,9 @@ def test_evaluate_prints_the_report(run, model, labelled, fitted, captchas):
     assert float(line.split()[-1]) == pytest.approx(score, abs=1e-4)
 
 
-def test_evaluate_writes_pictures_and_one_page_of_its_own(run, model, labelled):
+def test_evaluate_writes_pictures_and_one_page_of_its_own(
+    run, model, labelled, close_figures
+):
     page, picture = labelled.parent / "report.html", labelled.parent / "worst.png"
     code, _, err = run(
         "evaluate", model, labelled, "--html", page, "--picture", picture

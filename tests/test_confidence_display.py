@@ -8,6 +8,8 @@ from sklearn.calibration import calibration_curve
 
 from skcaptcha.plotting import ConfidenceDisplay
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 
 def make_display(is_right, confidence, **options):
     y_pred = ["a" if right else "b" for right in is_right]

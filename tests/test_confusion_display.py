@@ -10,6 +10,8 @@ from pictures import draw, find_faults
 from skcaptcha.metrics import character_confusion
 from skcaptcha.plotting import CharacterConfusionDisplay
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 ALPHANUMERIC = string.digits + string.ascii_letters
 CHINESE = [chr(0x4E00 + i) for i in range(500)]
 

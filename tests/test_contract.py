@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import TINY
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from conftest import TINY
 from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha.exceptions import ImageReadError
 

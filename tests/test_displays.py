@@ -20,6 +20,8 @@ from skcaptcha.plotting import (
     TrainingCurveDisplay,
 )
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 IMAGES = [np.full((20, 60), 10 * i, dtype=np.uint8) for i in range(6)]
 TRUE, READ = ["2b827", "x38fn", "mm4x"] * 2, ["2b827", "x88f", "m44xx"] * 2
 PROBA = np.full((20, 4), 0.01)

@@ -16,9 +16,9 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+from conftest import TINY
 from PIL import Image
 
-from conftest import TINY
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import _zip, load_image_folder, load_labels_csv
 from skcaptcha.exceptions import ImageReadError, SkippedImageWarning

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import TINY
 from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
 
-from conftest import TINY
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.inspection import find_label_issues
 from skcaptcha.metrics import exact_match_score

@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from conftest import TINY, make_easy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
-from conftest import TINY, make_easy
 from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.network import build_network, extend_network

@@ -7,7 +7,6 @@ from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from pictures import draw, find_faults
 from PIL import Image
-from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -16,8 +15,13 @@ from skcaptcha.plotting import PredictionDisplay
 from skcaptcha.plotting._predictions import RIGHT, WRONG
 from skcaptcha.preprocessing import ImageResizer
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 
 class Reader:
+    def fit(self, X, y=None):
+        return self
+
     def predict(self, X):
         return np.array(["ab"] * len(X), dtype=object)
 
@@ -25,11 +29,6 @@ class Reader:
 class SureReader(Reader):
     def predict_confidence(self, X):
         return np.linspace(0, 1, len(X))
-
-
-class FittedReader(BaseEstimator, SureReader):
-    def fit(self, X, y):
-        return self
 
 
 def grey_images(n, shape=(10, 30)):
@@ -291,7 +290,7 @@ def test_pairs_fit_into_axes_of_any_shape(size):
 
 
 def test_of_a_pipeline_the_images_are_shown_as_its_steps_made_them():
-    pipeline = make_pipeline(ImageResizer(height=8), FittedReader())
+    pipeline = make_pipeline(ImageResizer(height=8), SureReader())
     X = [np.full((16, 48), 255, dtype=np.uint8)] * 2
     display = PredictionDisplay.from_estimator(pipeline.fit(X), X, ["ab", "ab"])
     assert [image.shape for image in display.images] == [(16, 48)] * 2

@@ -20,6 +20,7 @@ import pytest
 import scipy.sparse
 import skops.io
 import torch
+from conftest import TINY
 from PIL import Image
 from scipy import ndimage
 from sklearn import config_context
@@ -30,7 +31,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
-from conftest import TINY
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
 from skcaptcha.exceptions import ImageReadError

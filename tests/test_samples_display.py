@@ -8,6 +8,8 @@ from PIL import Image
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.plotting import SamplesDisplay
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 
 def labels(display):
     return [ax.get_title(loc="left") for ax in display.axes_]

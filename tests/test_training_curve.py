@@ -13,6 +13,8 @@ from skcaptcha import CaptchaRecognizer
 from skcaptcha.plotting import TrainingCurveDisplay
 from skcaptcha.preprocessing import GrayscaleConverter
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 LOSSES, SCORES, RATES = [3.0, 1.0, 0.1, 0.2], [0, 0.5, 0.9, 0.9], [3e-3, 3e-3, 1e-3, 0]
 
 

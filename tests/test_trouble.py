@@ -8,10 +8,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from conftest import TINY
 from skcaptcha import CaptchaRecognizer, _training
 from skcaptcha._batches import Samples, halve_batch, pad_images, run_network
 from skcaptcha._losses import ctc_loss

@@ -15,6 +15,7 @@ from skcaptcha.plotting._axes import (
     prepare_axes,
     size_in_points,
 )
+from skcaptcha.plotting._best_path import align
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._lettering import Lettering, draw_title
 from skcaptcha.recognizer import CaptchaRecognizer
@@ -198,7 +199,14 @@ class AlignmentDisplay:
             extent=(-0.5, n_frames - 0.5, self.image.shape[0], 0),
         )
         top.set(xticks=[], yticks=[])
-        below.imshow(proba[:, classes].T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        below.imshow(
+            proba[:, classes].T,
+            cmap="Greys",
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+        )
         self._label_rows(below, width, height, margins, font_size, lettering)
         self._mark(top, below, classes, symbols, width / n_frames, font_size, lettering)
         self._write_heading(ax, title, lettering)
@@ -456,59 +464,6 @@ def _make_axes(pyplot, slope, n_frames, names, title, lettering):
     figsize = left + width + right, below + height + above
     margins = left, below, right, above
     return prepare_axes(pyplot, None, figsize=figsize, margins=margins)
-
-
-def align(log_proba, symbols, blank):
-    """Return the first and last frame of each symbol on the best path of a text.
-
-    Parameters
-    ----------
-    log_proba : ndarray of shape (T, K)
-        Log-probabilities.
-    symbols : ndarray of int, shape (L,)
-        The text.
-    blank : int
-        Class of the blank.
-
-    Returns
-    -------
-    ndarray of int, shape (L, 2)
-
-    Raises
-    ------
-    ValueError
-        If the text has no path.
-    """
-    n_frames = len(log_proba)
-    states = np.full(2 * len(symbols) + 1, blank)  # a blank around each symbol
-    states[1::2] = symbols
-    # From a symbol to the next, unless it is the same one again.
-    skips = np.zeros(len(states), dtype=bool)
-    skips[3::2] = states[3::2] != states[1:-2:2]
-    score = np.full(len(states), -np.inf)
-    score[:2] = log_proba[0, states[:2]]
-    steps = np.zeros((n_frames, len(states)), dtype=np.int64)
-    for t in range(1, n_frames):
-        came = np.full((3, len(states)), -np.inf)  # by 0, 1 or 2 states
-        came[0] = score
-        came[1, 1:] = score[:-1]
-        came[2, 2:] = np.where(skips[2:], score[:-2], -np.inf)
-        steps[t] = came.argmax(axis=0)
-        score = came.max(axis=0) + log_proba[t, states]
-    state = len(states) - 1
-    if len(states) > 1 and score[-2] > score[-1]:
-        state -= 1
-    if score[state] == -np.inf:
-        raise ValueError(
-            f"symbols={symbols.tolist()} have no path through {n_frames} time steps; "
-            "pass a text that the log-probabilities allow."
-        )
-    path = np.empty(n_frames, dtype=np.int64)
-    for t in range(n_frames - 1, -1, -1):
-        path[t] = state
-        state -= steps[t, state]
-    frames = [np.flatnonzero(path == 2 * i + 1)[[0, -1]] for i in range(len(symbols))]
-    return np.array(frames, dtype=np.int64).reshape(-1, 2)
 
 
 def _choose_rows(proba, symbols):

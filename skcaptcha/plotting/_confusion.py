@@ -277,9 +277,15 @@ class CharacterConfusionDisplay:
         greys = colormaps["Greys"](np.linspace(FAINTEST, 1, 256))
         is_character = is_right & (np.arange(n) < n - 1)
         light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
-        ax.imshow(light, cmap="gray", vmin=0, vmax=1)
+        ax.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set_anchor("NW")
-        self.im_ = ax.imshow(errors, cmap=ListedColormap(greys), vmin=0, vmax=most or 1)
+        self.im_ = ax.imshow(
+            errors,
+            cmap=ListedColormap(greys),
+            vmin=0,
+            vmax=most or 1,
+            interpolation="nearest",
+        )
         for edge in np.arange(n - 1) + 0.5:
             # What has no character is set apart from what has.
             style = {"color": "0.88", "linewidth": 0.4}
@@ -356,11 +362,13 @@ def _draw_labels(ax, labels, cell, font_size, lettering):
     """Label the rows and columns, and say what they are."""
     nothing = "none" if NOTHING in labels else NOTHING
     names = [lettering.name(label) if label else nothing for label in labels]
-    longest = max(map(lettering.measure, names))
-    upright = longest * font_size <= cell
+    widths = np.array([lettering.measure(name) for name in names])
+    turned = widths * font_size > cell
     ticks = np.arange(len(names))
-    ax.set_xticks(ticks, names, rotation=0 if upright else 90, **lettering.style)
+    ax.set_xticks(ticks, names, **lettering.style)
     ax.set_yticks(ticks, names, **lettering.style)
+    for label, turn in zip(ax.get_xticklabels(), turned, strict=True):
+        label.set_rotation(90 if turn else 0)
     left, below = margins_in_points(ax)[:2]
     words = f"True character ({nothing}: nothing)", f"Read as ({nothing}: nothing)"
     size = min(
@@ -371,7 +379,7 @@ def _draw_labels(ax, labels, cell, font_size, lettering):
     )
     # What is left beside those words, or as small as can be read.
     left, below = left - 1.5 * size - 3, below - 1.5 * size - 3
-    room = min(left / longest, below / (1.3 if upright else longest))
+    room = min(left / widths.max(), below / max([1.3, *widths[turned]]))
     font_size = min(font_size, max(SMALLEST - 2, room))
     ax.tick_params(labelsize=font_size, length=0, pad=1.5)
     ax.set_ylabel(words[0], fontsize=size, labelpad=1)

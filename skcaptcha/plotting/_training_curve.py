@@ -268,10 +268,10 @@ class TrainingCurveDisplay:
             short = decisive.headings[-1]
             decisive.headings = [
                 *(
-                    f"{name} ({word}: {value:.3g} in epoch {best})"
+                    f"{name} ({word}: {value:.4g} in epoch {best})"
                     for name in decisive.headings
                 ),
-                f"{short} ({word}: {value:.3g})",
+                f"{short} ({word}: {value:.4g})",
                 short,
             ]
         if rates is not None and np.isfinite(rates).any():
