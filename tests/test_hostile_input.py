@@ -20,7 +20,7 @@ from conftest import TINY
 from PIL import Image
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.datasets import _zip, load_image_folder, load_labels_csv
+from skcaptcha.datasets import _folder, _zip, load_image_folder, load_labels_csv
 from skcaptcha.exceptions import ImageReadError, SkippedImageWarning
 from skcaptcha.images import read_image, read_images
 
@@ -635,6 +635,17 @@ def test_a_table_is_loaded_without_the_rows_of_what_cannot_be_read(
     path = zip_folder(spoiled_folder) if packed else table
     with pytest.raises(ValueError, match="row 2 of .* has 1 fields"):
         load_labels_csv(path, on_error="skip")
+
+
+def test_an_image_that_many_rows_name_is_read_once(spoiled_folder, monkeypatch):
+    table = spoiled_folder / "labels.csv"
+    table.write_text("filename,text\n" + "a.png,1\nb.png,2\n" * 50)
+    read = []
+    monkeypatch.setattr(_folder, "read_image", lambda item, name: read.append(item))
+    for path in (table, zip_folder(spoiled_folder)):
+        items, _ = load_labels_csv(path, on_error="skip")
+        assert len(items) == 100 and len(read) == 2
+        read.clear()
 
 
 def test_a_label_that_is_not_found_is_not_skipped(spoiled_folder):
