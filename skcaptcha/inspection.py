@@ -77,10 +77,10 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     ...     60, vocabulary="0123", length=2, size=(24, 48), lines=0, random_state=0
     ... )
     >>> texts[7] = "3" + texts[7][1:] if texts[7][0] != "3" else "0" + texts[7][1:]
-    >>> recognizer = CaptchaRecognizer(max_iter=25, lstm_layers=0, random_state=0)
+    >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0)
     >>> found = find_label_issues(recognizer, images, texts, cv=2)
-    >>> int(found.ranking[0])
-    7
+    >>> 7 in found.ranking[:5]
+    True
     """
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(
