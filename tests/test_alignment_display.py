@@ -9,6 +9,7 @@ from matplotlib import pyplot
 from pictures import draw, find_faults
 from sklearn.pipeline import make_pipeline
 
+from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_image
 from skcaptcha.plotting import AlignmentDisplay
 from skcaptcha.plotting._best_path import align
@@ -229,6 +230,13 @@ def test_an_index_outside_of_x_is_named(fitted, captchas, index):
         ValueError, match="is no position in X, which has 16 images; pas"
     ):
         AlignmentDisplay.from_estimator(fitted, captchas[0][:16], index=index)
+
+
+def test_an_image_that_cannot_be_read_is_named_by_its_place(fitted, captchas):
+    X = [*captchas[0][:3], b""]
+    with pytest.raises(ImageReadError, match=r"X\[3\]=<0 bytes>"):
+        AlignmentDisplay.from_estimator(fitted, X, index=3)
+    assert AlignmentDisplay.from_estimator(fitted, X, index=2).image.shape == (16, 48)
 
 
 def test_an_estimator_that_is_no_recogniser_is_named():

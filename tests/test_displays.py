@@ -164,5 +164,11 @@ def test_shades_get_darker_throughout(make):
             assert (steps <= 0).all() or (steps >= 0).all()
 
 
+def test_marks_are_seen_on_dark_styles_too(make):
+    with pyplot.style.context("dark_background"):
+        for ax in list_axes(make()):
+            assert ax.images or ax.get_facecolor() == (1, 1, 1, 1)
+
+
 def test_a_title_that_no_font_has_is_spelled(make):
     assert "U+4E2D" in "\n".join(draw(make(title="\u4e2d $x_1").figure_)[0])

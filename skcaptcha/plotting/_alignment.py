@@ -6,7 +6,7 @@ import numpy as np
 
 from skcaptcha._validation import check_images, check_same_length, is_table
 from skcaptcha.decoding import greedy_decode, sequence_log_probability
-from skcaptcha.images import read_image
+from skcaptcha.images import read_image, read_images
 from skcaptcha.metrics import _check_list, exact_match_score
 from skcaptcha.plotting._axes import (
     check_count,
@@ -280,6 +280,9 @@ class AlignmentDisplay:
             y_true = _check_list(y, "y")
             check_same_length(range(n_samples), y_true)
             y_true = y_true[index]
+        if isinstance(items, list) and not is_table(items):
+            # Where it cannot be read, the error gives its place in X.
+            read_images(items[index : index + 1], first=index)
         rows = getattr(items, "iloc", items)  # of a data frame
         reading = Reading(estimator, rows[index : index + 1])
         reader = reading.reader

@@ -402,6 +402,7 @@ class ConfidenceDisplay:
 
 def _letter(axes, title, headings, across, up, size, font_size):
     """Write the heading and the labels that fit, and give each axis its ticks."""
+    axes.set_facecolor("white")  # whatever the style, as lines are black
     heading = choose_fitting(headings, size[0], font_size)
     axes.set_xlabel(choose_fitting(across, size[0], 0.9 * font_size))
     axes.set_ylabel(choose_fitting(up, size[1], 0.9 * font_size))

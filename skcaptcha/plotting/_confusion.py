@@ -278,6 +278,7 @@ class CharacterConfusionDisplay:
         is_character = is_right & (np.arange(n) < n - 1)
         light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
         ax.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_facecolor("white")  # whatever the style, as counts are black
         ax.set_anchor("NW")
         self.im_ = ax.imshow(
             errors,

@@ -305,6 +305,7 @@ def _draw(axes, panel, n_epochs, best, height, width, font_size):
     axes.tick_params(
         labelsize=0.9 * font_size, length=0.3 * font_size, pad=0.2 * font_size
     )
+    axes.set_facecolor("white")  # whatever the style, as marks are dark
     axes.grid(axis="y", color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
 
