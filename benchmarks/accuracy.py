@@ -211,9 +211,10 @@ def measure(row, folder, part, seed):
         # Ctrl-C leaves a recogniser that works, but no measurement.
         warnings.filterwarnings("error", message="Training was interrupted")
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is recorded
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         recognizer.fit(X_train, y_train)
         seconds = time.perf_counter() - start
+        cpu_seconds = time.process_time() - start_cpu
     start = time.perf_counter()
     y_pred = recognizer.predict(X_test)
     reading = {"greedy": time.perf_counter() - start}
@@ -241,6 +242,7 @@ def measure(row, folder, part, seed):
         "epochs": int(recognizer.n_iter_),
         "restarts": int(recognizer.n_restarts_),
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu_seconds, 2),
         "converged": bool(recognizer.converged_),
         "exact_match_by_decoder": exact_match,
         "seconds_of_reading": {k: round(v, 2) for k, v in reading.items()},
@@ -314,6 +316,12 @@ def judge(row, part, fits):
     return ("met" if met else "missed") + (f", over {row.seconds} s" if slow else "")
 
 
+def format_cpu(fits):
+    """Return the longest of the fits' times of processors, as far as they are known."""
+    seconds = [fit["cpu_seconds"] for fit in fits if "cpu_seconds" in fit]
+    return f"{max(seconds):.0f}" if seconds else ""
+
+
 def format_decoders(column):
     """Return the mean exact match of each decoder and the median times of reading."""
     scores, seconds = column["exact_match_by_decoder"], column["seconds_of_reading"]
@@ -329,8 +337,8 @@ def format_markdown(entries):
     """Return the table, and below it the convergence and what it was measured on."""
     lines = [
         "| data | fits | exact match: mean (95 %) | lowest | CER | edits "
-        "| seconds: median / longest | target | |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| seconds: median / longest | of processors: longest | target | |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     decoding = [
         "| data | greedy | beam search | beam search, known lengths "
@@ -366,7 +374,9 @@ def format_markdown(entries):
                 f"| {statistics.mean(column['character_error_rate']):.4f} "
                 f"| {statistics.mean(column['mean_edit_distance']):.3f} "
                 f"| {statistics.median(column['seconds']):.0f} / "
-                f"{max(column['seconds']):.0f} | {target} | {judge(row, part, fits)} |"
+                f"{max(column['seconds']):.0f} "
+                f"| {format_cpu(fits)} "
+                f"| {target} | {judge(row, part, fits)} |"
             )
         settings.setdefault(records.describe_setting(entry), []).append(f"`{name}`")
     lines += ["", *decoding]
