@@ -543,6 +543,47 @@ def test_label_noise_is_measured_seed_by_seed(load, monkeypatch, tmp_path, capsy
     assert "25% of the labels are wrong" in capsys.readouterr().out
 
 
+class SureReader(StemReader):
+    """Is the surer of a text the later it comes; the first fifth it reads wrong."""
+
+    def predict(self, X):
+        texts = super().predict(X)
+        wrong = np.arange(len(texts)) < len(texts) // 5
+        return np.where(wrong, texts + "x", texts)
+
+    def predict_confidence(self, X):
+        return (np.arange(len(X)) + 1) / len(X)
+
+
+def test_confidence_is_judged_by_the_share_that_may_be_accepted(
+    load, monkeypatch, tmp_path, capsys
+):
+    confidence = load("confidence")
+
+    def split(folder, part, seed):
+        texts = [f"{i:03}" for i in range(part)]
+        return texts, texts, texts, texts
+
+    row = confidence.accuracy.Row("a trial", split, parts=(100,), seeds=(0,))
+    monkeypatch.setattr(confidence, "ROWS", {"trial": row})
+    monkeypatch.setattr(confidence, "CaptchaRecognizer", SureReader)
+    output = tmp_path / "confidence.json"
+    # On average it is sure by a half of what it reads right in four fifths.
+    assert confidence.main(["--output", str(output)]) == 1
+    assert "| -0.295, missed | 0.2100 | 80.0% | 1.0000 |" in capsys.readouterr().out
+    entry = json.loads(output.read_text())["trial"]
+    assert entry["exact_match"] == 0.8 and entry["threshold"] == 0.21
+    assert 0.75 < entry["accepted_of_halves"] <= 0.82
+    assert confidence.main(["--output", str(output), "--markdown"]) == 1
+
+
+def test_confidence_that_tells_nothing_lets_nothing_be_accepted(load):
+    confidence = load("confidence")
+    texts, read = ["a"] * 4, ["a", "b", "a", "a"]
+    assert confidence.find_threshold(texts, read, [0.9] * 4) == np.inf
+    assert confidence.judge_halves(texts, read, [0.9] * 4)[1] <= 0.5
+
+
 # Speed and memory
 
 
