@@ -37,6 +37,7 @@ FORMAT_VERSION = 1
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
 _NO_MATTER = {
     "beam_width",
+    "cache_size",
     "checkpoint",
     "checkpoint_interval",
     "decoder",

@@ -199,10 +199,9 @@ def run_epoch(trainer, samples, progress=None, save=None):
     for positions in batches[len(trainer.losses) :]:
         if save is not None:
             save()
-        loss = trainer.update(
-            [samples.images[i] for i in positions],
-            [samples.targets[i] for i in positions],
-        )
+        batch = samples.pick(positions)
+        loss = trainer.update(batch.images, batch.targets)
+        samples.release()
         trainer.losses.append(loss)
         if progress is not None:
             progress.update()

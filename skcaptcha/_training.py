@@ -98,6 +98,7 @@ def evaluate(network, samples):
         n_blank += int(((log_probs.argmax(axis=2) == BLANK) & inside).sum())
         n_steps += int(lengths.sum())
     network.train(was_training)
+    samples.release()
     return n_right / len(samples), n_blank / n_steps
 
 

@@ -36,7 +36,7 @@ LAYERS = [
         "_schedule",
         "_sizing",
     },
-    {"_reading", "_recipe", "_trainer"},
+    {"_reading", "_recipe", "_samples", "_trainer"},
     {"_training"},
     {"recognizer"},
     {"__init__"},

@@ -311,7 +311,7 @@ def test_a_label_that_is_not_refused_can_be_aligned(fixed):
         target = rng.integers(1, 3, rng.integers(1, 30))  # doubled ones among them
         height = int(rng.integers(8, 40))
         try:
-            stretch = choose_stretch([image], [target], ["x"], height, fixed=fixed)
+            stretch = choose_stretch([shape], [target], ["x"], height, fixed=fixed)
         except ValueError:
             continue
         n_taken += 1
