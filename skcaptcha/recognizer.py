@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import secrets
 import warnings
 from functools import partial
 from numbers import Integral, Real
@@ -18,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcaptcha._batches import run_network
 from skcaptcha._callbacks import EpochTasks
-from skcaptcha._checkpoint import Checkpoint
+from skcaptcha._checkpoint import Checkpoint, Follower
+from skcaptcha._distributed import Alone, join_team
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
@@ -643,7 +645,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         survive_fork()
         before = dict(vars(self))
         try:
-            return self._fit(X, y, incremental)
+            with Alone() if incremental else join_team() as team:
+                return self._fit(X, y, incremental, team)
         except BaseException:
             now = vars(self)
             now.update(before)  # first, as another thread may be reading
@@ -651,13 +654,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 del now[name]
             raise
 
-    def _fit(self, X, y, incremental):
+    def _fit(self, X, y, incremental, team):
         going_on = (incremental or self.warm_start) and self.__sklearn_is_fitted__()
         self._validate_params()  # which scikit-learn does at a first partial_fit alone
         device = check_device(self.device)
         conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
         checkpoint = None
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and team.rank == 0:
             checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
         if going_on:
             self._check_unchanged(conv_channels)
@@ -671,9 +674,14 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             network = self.network_ if going_on else None
             params = self.get_params()
             checkpoint.claim(params, samples, texts, vocabulary, device, network)
-            rng = checkpoint.seed if rng is None else rng
         # For scikit-learn None is NumPy's global generator, which a fit would advance.
-        rng = np.random.RandomState() if rng is None else check_random_state(rng)
+        if rng is None:
+            seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
+            rng = team.first(seed)
+        rng = check_random_state(rng)
+        if self.checkpoint is not None:
+            kept = team.first(checkpoint and checkpoint.kept)
+            checkpoint = checkpoint or Follower(*kept)
         shape = {
             "n_classes": vocabulary.n_classes,
             "in_channels": 3 if self.color_mode_ == "rgb" else 1,
@@ -700,20 +708,23 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             earlier=self._curves(going_on),
         )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
-        result = fit_network(
-            shape,
-            training,
-            validation,
-            settings,
-            generator,
-            start=start,
-            aligned=aligned,
-            tasks=tasks,
-            checkpoint=checkpoint,
-        )
+        with team.hold_interrupts():
+            result = fit_network(
+                shape,
+                training,
+                validation,
+                settings,
+                generator,
+                start=start,
+                aligned=aligned,
+                tasks=tasks,
+                checkpoint=checkpoint,
+                team=team,
+            )
         vars(self).update(tasks.attributes(result.network, result))
         vars(self).pop("_trainer", None)
-        self._warn(result, len(samples), symbol_entropy(samples.targets))
+        if team.rank == 0:
+            self._warn(result, len(samples), symbol_entropy(samples.targets))
         context.call_on_fit_task_end(
             estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
         )

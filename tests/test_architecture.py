@@ -29,6 +29,7 @@ LAYERS = [
         "_batches",
         "_callbacks",
         "_checkpoint",
+        "_distributed",
         "_losses",
         "_onnx_graph",
         "_persistence",
