@@ -674,14 +674,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             network = self.network_ if going_on else None
             params = self.get_params()
             checkpoint.claim(params, samples, texts, vocabulary, device, network)
+        seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
+        seed, kept = team.first((seed, checkpoint and checkpoint.kept))
+        if kept and team.rank > 0:
+            checkpoint = Follower(*kept)
         # For scikit-learn None is NumPy's global generator, which a fit would advance.
-        if rng is None:
-            seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
-            rng = team.first(seed)
-        rng = check_random_state(rng)
-        if self.checkpoint is not None:
-            kept = team.first(checkpoint and checkpoint.kept)
-            checkpoint = checkpoint or Follower(*kept)
+        rng = check_random_state(seed if rng is None else rng)
         shape = {
             "n_classes": vocabulary.n_classes,
             "in_channels": 3 if self.color_mode_ == "rgb" else 1,

@@ -23,7 +23,7 @@ from skcaptcha import CaptchaRecognizer
 from skcaptcha._distributed import join_team
 
 IMAGES, TEXTS = make_easy(65, "0123", seed=0)
-PARAMS = {**TINY, "max_iter": 3, "batch_size": 8, "augmentation": 0.0}
+PARAMS = {**TINY, "max_iter": 2, "batch_size": 8, "augmentation": 0.0}
 NOISE = {"augmentation": 1.0, "dropout": 0.3}
 
 
@@ -90,13 +90,13 @@ def fit_padded(rank, folder):
 
 
 def fit_with_noise(rank, folder):
-    seeds = (0, 0, None, None)
-    return [describe(fit(**{**NOISE, "random_state": seed})) for seed in seeds]
+    return [describe(fit(**{**NOISE, "random_state": seed})) for seed in (0, None)]
 
 
 def resume(rank, folder):
     """Break off after the first epoch, and go on."""
-    params = {**PARAMS, **NOISE, "checkpoint": str(Path(folder) / "fit.ckpt")}
+    path = str(Path(folder) / "fit.ckpt")
+    params = {**PARAMS, **NOISE, "checkpoint": path if rank == 0 else None}
     recognizer = CaptchaRecognizer(**params, checkpoint_interval=0)
     broken_off = catch(fit, recognizer.set_callbacks(AtEpoch(0, fail)))
     left = sorted(os.listdir(folder))
@@ -134,7 +134,8 @@ def fail_in_one(rank, folder):
 
 def differ(rank, folder):
     return [
-        catch(fit, max_iter=2 + rank),
+        catch(fit, max_iter=1 + rank),
+        catch(fit, random_state=None if rank else 0),
         catch(fit, random_state=rank),
         catch(CaptchaRecognizer(**PARAMS).fit, IMAGES[rank:], TEXTS[rank:]),
     ]
@@ -150,8 +151,9 @@ def fit_alone(rank, folder):
     thread = threading.Thread(target=note)
     thread.start()
     thread.join()
-    pool = joblib.Parallel(n_jobs=2)
-    found["job"] = pool([joblib.delayed(lambda: join_team().size)()])
+    if rank == 0:  # one is enough, they take long to start
+        pool = joblib.Parallel(n_jobs=2)
+        found["job"] = pool([joblib.delayed(lambda: join_team().size)()])
     process = os.fork()
     if process == 0:
         os._exit(join_team().size)
