@@ -30,6 +30,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skcaptcha import (
     CaptchaRecognizer,
+    _optimizer,
     _samples,
     _trainer,
     _training,
@@ -54,8 +55,8 @@ EACH_EPOCH = {
     "CTC": [(_trainer, "ctc_loss")],
     "backward": [(torch.Tensor, "backward")],
     "optimiser": [
-        (torch.optim.AdamW, "step"),
-        (torch.optim.Optimizer, "zero_grad"),
+        (_optimizer.AdamW, "step"),
+        (_optimizer.AdamW, "zero_grad"),
         (torch.nn.utils, "clip_grad_norm_"),
     ],
     "rest of the updates": [(_trainer.Trainer, "update")],

@@ -8,6 +8,7 @@ import torch
 from skcaptcha._batches import halve_batch, make_batches, pad_images
 from skcaptcha._distributed import Alone
 from skcaptcha._losses import ctc_loss, locate_ink, uniform_alignment_loss
+from skcaptcha._optimizer import AdamW
 from skcaptcha.augmentation import random_affine
 from skcaptcha.network import build_network, extend_network
 
@@ -25,7 +26,7 @@ def make_optimizer(network, settings):
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
+    return AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
 
 
 class Trainer:
@@ -160,7 +161,7 @@ class Trainer:
 
         Return the loss times `weight`, or None if the GPU has too little memory.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         size, loss = min(self.most_at_once, len(images)), 0.0
         noise = self.team.fork(self.noise)
         try:

@@ -302,7 +302,7 @@ def build_network(shape, generator=None):
     """
     with torch.device("meta"):
         network = CRNN(**shape)
-    network = network.to_empty(device="cpu")
+    _allocate(network)
     if generator is not None:
         network.reset_parameters(generator)
     return network.to(memory_format=torch.channels_last)
@@ -344,9 +344,21 @@ def extend_network(network, n_classes, generator, *, auxiliary=False):
 def _make_head(n_features, n_classes, generator):
     with torch.device("meta"):
         head = nn.Linear(n_features, n_classes)
-    head = head.to_empty(device="cpu")
+    _allocate(head)
     _reset_head(head, generator)
     return head
+
+
+def _allocate(module):
+    """Bring a module from the meta device to the CPU, its values undefined.
+
+    `Module.to_empty` does that too, but loads parts of PyTorch's compiler first.
+    """
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            setattr(part, name, nn.Parameter(torch.empty(parameter.shape)))
+        for name, buffer in list(part.named_buffers(recurse=False)):
+            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
 def _reset_head(head, generator):

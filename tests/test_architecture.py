@@ -32,6 +32,7 @@ LAYERS = [
         "_distributed",
         "_losses",
         "_onnx_graph",
+        "_optimizer",
         "_persistence",
         "_pretrained",
         "_schedule",
