@@ -11,7 +11,7 @@ import numpy as np
 from skcaptcha._batches import Samples
 from skcaptcha._sizing import prepare_image
 from skcaptcha.exceptions import CacheError, ImageReadError
-from skcaptcha.images import has_color, is_encoded, iterate_images
+from skcaptcha.images import has_color, iterate_images, name_item
 
 __all__ = ["MANY", "hold_out", "read_samples"]
 
@@ -59,10 +59,9 @@ def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
     """
     reading = {"background": background, "n_jobs": n_jobs}
     try:
-        sizes, colored, items = _look_at(items, cache_size, **reading)
+        sizes, colored, decoded = _look_at(items, cache_size, **reading)
         prepare = partial(prepare_image, **settle(sizes, colored))
-        images = iterate_images(_drain(items), prepare, **reading)
-        images, mapping = _keep(images, cache_size)
+        images, mapping = _keep(_prepare(items, decoded, prepare, reading), cache_size)
     except (MemoryError, ImageReadError) as error:
         if not isinstance(error.__cause__ or error, MemoryError):
             raise
@@ -115,29 +114,36 @@ def hold_out(samples, rng, early_stopping, validation_fraction):
 
 
 def _look_at(items, cache_size, **reading):
-    """Return sizes, whether there is colour, and the items, some of them decoded."""
-    sizes, decoded = [], list(items)
+    """Return sizes, whether there is colour, and the first images that have room."""
+    sizes, decoded = [], []
     room = _DECODED * cache_size * _MEGABYTE
 
     def look():
         nonlocal room
-        images = iterate_images(items, ahead=_AHEAD, **reading)
-        for position, image in enumerate(images):
+        for image in iterate_images(items, ahead=_AHEAD, **reading):
             sizes.append(image.shape[:2])
-            if is_encoded(items[position]) and image.nbytes <= room:
-                decoded[position] = image
-                room -= image.nbytes
+            room -= image.nbytes
+            if room >= 0:
+                decoded.append(image)
             yield image
 
     colored = has_color(look())
     return np.array(sizes), colored, decoded
 
 
-def _drain(items):
-    """Yield the items of a list, which keeps none of those that are done with."""
-    for position, item in enumerate(items):
-        items[position] = None
-        yield item
+def _prepare(items, decoded, prepare, reading):
+    """Yield the images resized, of which the first ones are decoded already."""
+    n = len(decoded)
+    for position, image in enumerate(_drain(decoded)):
+        yield prepare(image, name=name_item(f"X[{position}]", items[position]))
+    yield from iterate_images(items[n:], prepare, first=n, **reading)
+
+
+def _drain(images):
+    """Yield the images of a list, which keeps none of those that are done with."""
+    for position, image in enumerate(images):
+        images[position] = None
+        yield image
 
 
 def _keep(images, cache_size):

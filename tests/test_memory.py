@@ -16,7 +16,7 @@ from conftest import TINY
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha import CaptchaRecognizer, _trainer
+from skcaptcha import CaptchaRecognizer, _trainer, images
 from skcaptcha._samples import hold_out, read_samples
 from skcaptcha.exceptions import CacheError
 
@@ -316,6 +316,14 @@ def test_an_image_that_vanishes_meanwhile_is_named(captchas, png_folder, tmp_pat
         )
 
 
+@pytest.mark.parametrize("cache_size", [0, 1000])
+def test_an_image_that_cannot_be_resized_is_named(tmp_path, captchas, cache_size):
+    path = tmp_path / "wide.png"
+    Image.new("L", (30_000, 4)).save(path)
+    with pytest.raises(ValueError, match=r"^X\[1\]='.*wide.png' has the shape \(4,"):
+        read([captchas[0][0], path], cache_size=cache_size)
+
+
 # How much
 
 
@@ -339,20 +347,19 @@ def test_files_are_never_all_decoded_at_a_time(tmp_path, folder, n_jobs):
     assert peak < n * side**2 / 10
 
 
-def test_files_are_decoded_once_where_there_is_the_memory(png_folder):
-    class Path(os.PathLike):
-        n_opened = 0
+def test_files_are_decoded_once_where_there_is_the_memory(png_folder, monkeypatch):
+    decoded, decode = [], images._decode
 
-        def __fspath__(self):
-            Path.n_opened += 1
-            return str(png_folder / "0.png")
+    def count(*args):
+        decoded.append(None)
+        return decode(*args)
 
-    read([Path()])
-    once = Path.n_opened
-    for cache_size, times in ((1000, 1), (0, 2)):
-        Path.n_opened = 0
-        read([Path()] * 20, cache_size=cache_size)
-        assert Path.n_opened == 20 * once * times
+    monkeypatch.setattr(images, "_decode", count)
+    size = 16 * 48  # of which half of the bound is to hold some
+    for cache_size, n_anew in ((1000, 0), (2 * 15 * size / 1e6, 5), (0, 20)):
+        decoded.clear()
+        read([png_folder / "0.png"] * 20, cache_size=cache_size)
+        assert len(decoded) == 20 + n_anew
 
 
 def test_beyond_the_bound_images_take_no_memory(folder):
