@@ -28,13 +28,21 @@ import torch
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha import CaptchaRecognizer, _trainer, _training, network, recognizer
+from skcaptcha import (
+    CaptchaRecognizer,
+    _optimizer,
+    _samples,
+    _trainer,
+    _training,
+    network,
+    recognizer,
+)
 from skcaptcha.datasets import load_image_folder, make_captchas
 
 # Stage -> what it is made of. It runs once for a fit, or else in each epoch.
 ONCE = {
-    "decoding": [(recognizer, "read_images")],
-    "resizing": [(recognizer, "prepare_image")],
+    "decoding": [(_samples, "_look_at")],
+    "resizing": [(recognizer, "read_samples")],
     "reading samples": [(_training, "evaluate")],
     "rest of the fit": [(CaptchaRecognizer, "fit")],
 }
@@ -47,8 +55,8 @@ EACH_EPOCH = {
     "CTC": [(_trainer, "ctc_loss")],
     "backward": [(torch.Tensor, "backward")],
     "optimiser": [
-        (torch.optim.AdamW, "step"),
-        (torch.optim.Optimizer, "zero_grad"),
+        (_optimizer.AdamW, "step"),
+        (_optimizer.AdamW, "zero_grad"),
         (torch.nn.utils, "clip_grad_norm_"),
     ],
     "rest of the updates": [(_trainer.Trainer, "update")],

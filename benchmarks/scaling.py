@@ -7,7 +7,8 @@ broken off after some updates, whose mean time is multiplied by the updates of a
 What comes once an epoch, the shuffling, is left out where an epoch is longer than that.
 Longer texts stand on images of 480x40, which have room for them.
 
-Memory is that of the whole process, and of images that come from files.
+Memory is that of the whole process, and of images that come from files. What images
+cost that wait in the temporary file is compared with images in memory, in turn.
 """
 
 import argparse
@@ -28,6 +29,9 @@ TOLERANCE = 1.1
 GIGABYTES = 2.5  # that a fit may take
 MEMORY_IMAGES = 100_000
 COLORS = {"grey": False, "colour": True}
+CACHE_SIZES = {"in memory": 1000, "in the file": 0}  # megabytes
+CACHE_IMAGES = 10_000
+GREATEST_RATIO = 1.3  # of an epoch from the file to one from memory
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ ROWS = {
     "vocabulary": Row("characters", "n_characters", (10, 50, 250, 1000, 5000)),
     "length": Row("length of the text", "length", (4, 8, 16, 32), {"width": 480}),
 }
-MEMORY = "memory"
+MEMORY, CACHE = "memory", "cache"
 
 
 def run_row(name, arguments):
@@ -145,23 +149,29 @@ def describe_usual(row, usual):
 
 
 def run_memory(arguments):
-    """Measure the peak memory of fits on grey images and on colour ones."""
+    """Measure the peak memory of fits on grey images and colour ones, at two bounds."""
     entry = describe_run(arguments)
     entry["n_images"] = 200 if arguments.quick else MEMORY_IMAGES
     entry["runs"] = []
     for words, color in COLORS.items():
-        measured = children.run_task(
-            "noise",
-            "measure_memory",
-            threads=arguments.threads,
-            n_images=entry["n_images"],
-            width=150,
-            color=color,
-            n_updates=3 if arguments.quick else UPDATES,
-            seed=arguments.seed,
-        )
-        entry["runs"].append({"images": words, **measured})
-        print(f"  memory, {words}: {measured['peak']:.2f} GB", flush=True)
+        for cache_size in CACHE_SIZES.values():
+            measured = children.run_task(
+                "noise",
+                "measure_memory",
+                threads=arguments.threads,
+                n_images=entry["n_images"],
+                width=150,
+                color=color,
+                cache_size=cache_size,
+                n_updates=3 if arguments.quick else UPDATES,
+                seed=arguments.seed,
+            )
+            run = {"images": words, "cache_size": cache_size, **measured}
+            entry["runs"].append(run)
+            print(
+                f"  memory, {words}, cache_size={cache_size}: {run['peak']:.2f} GB",
+                flush=True,
+            )
     return entry
 
 
@@ -173,10 +183,16 @@ def judge_memory(entry):
 
 def format_memory(entry):
     rows = [
-        [run["images"], f"{run['peak']:.2f} GB", f"{run['before']:.2f} GB"]
+        [
+            run["images"],
+            str(run["cache_size"]),
+            f"{run['peak']:.2f} GB",
+            f"{run['before']:.2f} GB",
+        ]
         for run in entry["runs"]
     ]
-    header = ["images", "peak memory of the process", "of it before the fit"]
+    header = ["images", "`cache_size`", "peak memory of the process"]
+    header.append("of it before the fit")
     return [
         *records.format_table(header, rows),
         "",
@@ -185,17 +201,97 @@ def format_memory(entry):
     ]
 
 
+def run_cache(arguments):
+    """Time epochs of images in memory and in the file in turn, as often as asked."""
+    entry = describe_run(arguments)
+    entry["updates"] = 3 if arguments.quick else UPDATES
+    entry["n_images"] = 200 if arguments.quick else CACHE_IMAGES
+    entry["runs"] = []
+    for repeat in range(arguments.repeats):
+        for words, cache_size in CACHE_SIZES.items():
+            measured = children.run_task(
+                "noise",
+                "time_epoch",
+                threads=arguments.threads,
+                n_updates=entry["updates"],
+                seed=arguments.seed,
+                cache_size=cache_size,
+                **{**USUAL, "n_images": entry["n_images"]},
+            )
+            entry["runs"].append({"repeat": repeat, "images": words, **measured})
+            print(
+                f"  images {words}, repeat {repeat}: "
+                f"{1000 * measured['update']:.1f} ms an update, "
+                f"{1000 * measured['processor']:.1f} ms of the processor",
+                flush=True,
+            )
+    return entry
+
+
+def find_ratios(entry, unit):
+    """Return for each repeat what the file costs, memory being 1."""
+    costs = {
+        words: [run[unit] for run in entry["runs"] if run["images"] == words]
+        for words in CACHE_SIZES
+    }
+    pairs = zip(*costs.values(), strict=True)
+    return [from_file / in_memory for in_memory, from_file in pairs]
+
+
+def judge_cache(entry):
+    if entry["quick"]:
+        return "open: so short a run cannot tell"
+    ratios = [statistics.median(find_ratios(entry, u)) for u in ("update", "processor")]
+    return "met" if max(ratios) <= GREATEST_RATIO else "missed"
+
+
+def format_cache(entry):
+    rows = []
+    for words in CACHE_SIZES:
+        runs = [run for run in entry["runs"] if run["images"] == words]
+        rows.append(
+            [
+                words,
+                *(
+                    records.describe_spread([1000 * run[unit] for run in runs], ".1f")
+                    for unit in ("update", "processor")
+                ),
+            ]
+        )
+    ratios = (
+        records.describe_spread(find_ratios(entry, unit), ".2f")
+        for unit in ("update", "processor")
+    )
+    rows.append(["**ratio**", *ratios])
+    header = ["images", "ms an update", "ms of the processor"]
+    return [
+        *records.format_table(header, rows),
+        "",
+        f"{entry['n_images']:,} images of 150x40; {entry['updates']} updates timed. "
+        "The operating system kept the file in memory, as it does where there is room. "
+        f"Target: at most {GREATEST_RATIO:g} times: {judge_cache(entry)}.",
+    ]
+
+
+# Name -> how to run, format and judge what is no `Row`.
+OTHERS = {
+    MEMORY: (run_memory, format_memory, judge_memory),
+    CACHE: (run_cache, format_cache, judge_cache),
+}
+
+
 def judge(name, entry):
-    return judge_memory(entry) if name == MEMORY else judge_row(entry)
+    return OTHERS[name][2](entry) if name in OTHERS else judge_row(entry)
 
 
 def format_markdown(entries):
     """Return the tables, and below each what it was measured on."""
     lines = []
-    for name in [*ROWS, MEMORY]:
+    for name in [*ROWS, *OTHERS]:
         if name in entries:
             entry = entries[name]
-            lines += format_memory(entry) if name == MEMORY else format_row(name, entry)
+            other = name in OTHERS
+            lines += OTHERS[name][1](entry) if other else format_row(name, entry)
             lines += ["", f"Measured on {records.describe_setting(entry)}.", ""]
     return "\n".join(lines).rstrip()
 
@@ -227,7 +323,7 @@ def draw_plot(entries, path):
 
 
 def parse_arguments(argv):
-    names = [*ROWS, MEMORY]
+    names = [*ROWS, *OTHERS]
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     records.add_arguments(parser, names, "scaling.json")
     records.add_quick_argument(parser)
@@ -255,9 +351,8 @@ def main(argv=None):
     torch.set_num_threads(arguments.threads)
     ran = {}
     for name in arguments.rows:
-        ran[name] = (
-            run_memory(arguments) if name == MEMORY else run_row(name, arguments)
-        )
+        other = name in OTHERS
+        ran[name] = OTHERS[name][0](arguments) if other else run_row(name, arguments)
         records.save_entry(arguments.output, name, ran[name])
     entries = records.read_entries(arguments.output)
     if ROWS.keys() & entries.keys():

@@ -34,13 +34,17 @@ def draw_texts(n_images, n_characters, length, rng):
 
 
 def fit(X, y, n_characters, n_updates, **params):
-    """Fit for `n_updates`; return when it began and when each update ended."""
-    ends = []
+    """Fit for `n_updates`; return when it began and when each update ended.
+
+    The last is told in seconds of the clock and in those of the processor.
+    """
+    ends, processor = [], []
     update = _trainer.Trainer.update
 
     def timed(trainer, images, targets):
         loss = update(trainer, images, targets)
         ends.append(time.perf_counter())
+        processor.append(time.process_time())
         if len(ends) == n_updates:
             raise KeyboardInterrupt  # upon which a fit ends in good order
         return loss
@@ -60,31 +64,41 @@ def fit(X, y, n_characters, n_updates, **params):
         warnings.filterwarnings("ignore", message="Training was interrupted")
         start = time.perf_counter()
         recognizer.fit(X, y)
-    return start, ends
+    return start, ends, processor
 
 
-def time_epoch(threads, n_images, width, n_characters, length, n_updates, seed):
+def time_epoch(
+    threads, n_images, width, n_characters, length, n_updates, seed, cache_size=1000
+):
     """Return the seconds until the first update has ended, and those of an epoch."""
     torch.set_num_threads(threads)
     rng = np.random.default_rng(seed)
     X = rng.integers(256, size=(n_images, 40, width), dtype=np.uint8)
     y = draw_texts(n_images, n_characters, length, rng)
     # Held-out images would make it fewer to train on, from some number of them on.
-    start, ends = fit(
-        X, y, n_characters, n_updates + WARM_UP, early_stopping=False, max_iter=10_000
+    start, ends, processor = fit(
+        X,
+        y,
+        n_characters,
+        n_updates + WARM_UP,
+        early_stopping=False,
+        max_iter=10_000,
+        cache_size=cache_size,
     )
     updates = np.diff(ends[WARM_UP - 1 :])
+    processor = np.diff(processor[WARM_UP - 1 :])
     in_an_epoch = math.ceil(n_images / BATCH_SIZE)
     return {
         "start": round(ends[0] - start, 3),
         "update": round(statistics.mean(updates), 6),
+        "processor": round(statistics.mean(processor), 6),
         "epoch": round(statistics.mean(updates) * in_an_epoch, 3),
         "timed_updates": len(updates),
         "updates_in_an_epoch": in_an_epoch,
     }
 
 
-def measure_memory(threads, n_images, width, color, n_updates, seed):
+def measure_memory(threads, n_images, width, color, cache_size, n_updates, seed):
     """Return the peak memory of the process, before the fit and after it, in GB."""
     torch.set_num_threads(threads)
     rng = np.random.default_rng(seed)
@@ -99,7 +113,7 @@ def measure_memory(threads, n_images, width, color, n_updates, seed):
         # Each file comes again and again, and is decoded anew each time.
         paths = [files[i % n_files] for i in range(n_images)]
         before = find_peak_memory()
-        fit(paths, texts, 62, n_updates)
+        fit(paths, texts, 62, n_updates, cache_size=cache_size)
     return {"before": before, "peak": find_peak_memory()}
 
 

@@ -1,5 +1,6 @@
 """Samples, batches of them, and a trained network's reading of batches."""
 
+import mmap
 import warnings
 from dataclasses import dataclass
 
@@ -25,6 +26,20 @@ class Samples:
 
     images: list
     targets: list
+    mapping: mmap.mmap | None = None  # the file of which the images are views
+
+    def pick(self, positions):
+        """Return some of the samples."""
+        return Samples(
+            [self.images[i] for i in positions],
+            [self.targets[i] for i in positions],
+            self.mapping,
+        )
+
+    def release(self):
+        """Let go of the memory of images that a file holds; it is read again."""
+        if hasattr(self.mapping, "madvise"):  # Windows has none
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
     def __len__(self):
         """Return the number of samples."""

@@ -24,6 +24,7 @@ from skcaptcha._version import __version__
 
 __all__ = [
     "Checkpoint",
+    "Follower",
     "describe_fit",
     "pack_training",
     "read_checkpoint",
@@ -37,6 +38,7 @@ FORMAT_VERSION = 1
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
 _NO_MATTER = {
     "beam_width",
+    "cache_size",
     "checkpoint",
     "checkpoint_interval",
     "decoder",
@@ -109,6 +111,11 @@ class Checkpoint:
         if not self.is_new:
             self._check_same(self.values)
 
+    @property
+    def kept(self):
+        """What a `Follower` in another process is made of."""
+        return self.name, self.values, self.tensors
+
     def _check_same(self, values):
         differences = list_differences(values["fit"], self.fit)
         if not differences and values["seed"] != self.seed:
@@ -122,7 +129,7 @@ class Checkpoint:
 
     def restore(self, trainer, standing, result):
         """Bring a fit to the state in the file, if there is one."""
-        if self.is_new:
+        if self.values is None:
             return
         try:
             unpack_training(self.values, self.tensors, trainer, standing, result)
@@ -187,6 +194,27 @@ class Checkpoint:
                 f"{self.name} is no longer a checkpoint; something else writes there."
             ) from error
         self._check_same(values)
+
+
+class Follower(Checkpoint):
+    """The checkpoint in a process that leaves the file to another one.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    values, tensors
+        What the file holds, None if there is none.
+    """
+
+    def __init__(self, name, values, tensors):
+        self.name, self.values, self.tensors = name, values, tensors
+
+    def save(self, trainer, standing, result):
+        """Leave it to the other process."""
+
+    def remove(self):
+        """Leave it to the other process."""
 
 
 def write_checkpoint(path, values, tensors):

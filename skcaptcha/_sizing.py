@@ -28,17 +28,26 @@ GREATEST_STRETCH = 4
 _STEPS_PER_CHARACTER = 3
 
 
-def choose_height(images):
+def choose_height(sizes):
     """Return the median height, of which four fifths do from 40 rows on.
 
     Characters seldom fill a high image. It is a multiple of 8 between 32 and 56.
+
+    Parameters
+    ----------
+    sizes : array-like of shape (n, 2)
+        Heights and widths of the images.
+
+    Returns
+    -------
+    int
     """
-    median = float(np.median([image.shape[0] for image in images]))
+    median = float(np.median(np.asarray(sizes)[:, 0]))
     height = max(min(median, 40), 0.8 * median)
     return int(min(max(int(height / 8 + 0.5) * 8, 32), 56))
 
 
-def choose_stretch(images, targets, texts, height, fixed=None):
+def choose_stretch(sizes, targets, texts, height, fixed=None):
     """Return by how much images are widened so that labels have enough time steps.
 
     A label needs a step for each character and one between equal neighbours; the
@@ -46,8 +55,8 @@ def choose_stretch(images, targets, texts, height, fixed=None):
 
     Parameters
     ----------
-    images : list of ndarray of shape (H, W[, 3])
-        The images in their own size.
+    sizes : array-like of shape (n, 2)
+        Heights and widths of the images.
     targets : list of ndarray of int
         The symbols of each.
     texts : list of str
@@ -67,7 +76,8 @@ def choose_stretch(images, targets, texts, height, fixed=None):
     ValueError
         If a label has more characters than its image can have time steps.
     """
-    widths = np.array([image.shape[1] * height / image.shape[0] for image in images])
+    sizes = np.asarray(sizes)
+    widths = sizes[:, 1] * height / sizes[:, 0]
     steps = np.maximum(widths, LEAST_WIDTH) / TIME_STRIDE
     lengths = np.array([len(target) for target in targets])
     repeats = np.array([np.count_nonzero(t[1:] == t[:-1]) for t in targets])
@@ -78,7 +88,7 @@ def choose_stretch(images, targets, texts, height, fixed=None):
     if misfits.size:
         named = ", ".join(
             f"y[{i}]={texts[i]!r} needs {needed[i]} and X[{i}], an image of shape "
-            f"{images[i].shape[:2]}, yields {int(greatest * steps[i])}"
+            f"{tuple(sizes[i].tolist())}, yields {int(greatest * steps[i])}"
             for i in misfits[:5]
         )
         more = f", and {misfits.size - 5} more" if misfits.size > 5 else ""

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from skcaptcha._batches import halve_batch, make_batches, pad_images
+from skcaptcha._distributed import Alone
 from skcaptcha._losses import ctc_loss, locate_ink, uniform_alignment_loss
+from skcaptcha._optimizer import AdamW
 from skcaptcha.augmentation import random_affine
 from skcaptcha.network import build_network, extend_network
 
@@ -24,7 +26,7 @@ def make_optimizer(network, settings):
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
+    return AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
 
 
 class Trainer:
@@ -42,6 +44,8 @@ class Trainer:
         On the CPU; the only source of randomness.
     start : CRNN, optional
         Network to go on from, which stays as it is. It may know fewer classes.
+    team : Alone, optional
+        The processes that train the network together.
 
     Attributes
     ----------
@@ -55,12 +59,13 @@ class Trainer:
         Images for which the GPU has enough memory, as far as is known.
     """
 
-    def __init__(self, shape, settings, schedule, generator, start=None):
+    def __init__(self, shape, settings, schedule, generator, start=None, team=None):
         self.shape = shape
         self.settings = settings
         self.schedule = schedule
         self.generator = generator
         self.start = start
+        self.team = Alone() if team is None else team
         self.losses, self.shuffling = [], None
         self.n_left_out, self.most_at_once = 0, math.inf
         self.begin()
@@ -88,6 +93,7 @@ class Trainer:
             network.dropout = self.shape["dropout"]
         network.freeze_convolutions(self.settings.freeze_convolutions)
         self.network = network.to(device).train()
+        self.team.wrap(self.network)
         self.optimizer = make_optimizer(self.network, self.settings)
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
         self.noise = torch.Generator(device).manual_seed(seed)
@@ -124,9 +130,16 @@ class Trainer:
         # In the end the network sees the images as they are, with all of its features.
         self.network.dropout = self.shape["dropout"] * self.schedule.share_left
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        while (loss := self._find_gradients(images, targets)) is None:
+        images, targets, weight = self.team.take(images, targets)
+        while (loss := self._find_gradients(images, targets, weight)) is None:
+            if self.team.size > 1:  # the others would not know of the halves
+                raise MemoryError(
+                    f"The GPU of process {self.team.rank} has too little memory for "
+                    f"its {len(images)} images of a batch; lower `batch_size`."
+                )
             most = min(self.most_at_once, len(images))
             self.most_at_once = halve_batch(most, stacklevel=9)
+        loss = self.team.settle(loss, self.settings.device)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(
             self.network.parameters(), _GRADIENT_CLIP
@@ -143,39 +156,38 @@ class Trainer:
         self.scaler.update()
         return loss if finite else math.nan
 
-    def _find_gradients(self, images, targets):
+    def _find_gradients(self, images, targets, weight):
         """Find the gradients of a batch, a part of it at a time if need be.
 
-        Return the loss, or None if the GPU has too little memory.
+        Return the loss times `weight`, or None if the GPU has too little memory.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         size, loss = min(self.most_at_once, len(images)), 0.0
+        noise = self.team.fork(self.noise)
         try:
             for first in range(0, len(images), size):
                 part = slice(first, first + size)
-                losses = self._find_losses(images[part], targets[part])
-                share = len(targets[part]) / len(targets)
+                losses = self._find_losses(images[part], targets[part], noise)
+                share = weight * len(targets[part]) / len(targets)
                 self.scaler.scale(share * sum(losses)).backward()
                 loss += share * losses[0].item()
         except torch.OutOfMemoryError:
             return None
         return loss
 
-    def _find_losses(self, images, targets):
+    def _find_losses(self, images, targets, noise):
         """Return the loss of each head of the network, a symbol."""
         aligning = self.schedule.stage == "alignment"
         batch, widths = pad_images(images, self.settings.device)
         strength = self.settings.augmentation * self.schedule.share_left
         if strength:
-            batch = random_affine(
-                batch, widths, strength=strength, generator=self.noise
-            )
+            batch = random_affine(batch, widths, strength=strength, generator=noise)
         ink = locate_ink(batch, widths) if aligning else None
         with torch.autocast(
             self.settings.device.type, self.half, enabled=self.half != torch.float32
         ):
-            *heads, lengths = self.network(
-                batch, widths, auxiliary=True, generator=self.noise
+            *heads, lengths = self.team.model(
+                batch, widths, auxiliary=True, generator=noise, share=self.team.share
             )
         return [
             uniform_alignment_loss(log_probs, targets, ink)
@@ -199,10 +211,9 @@ def run_epoch(trainer, samples, progress=None, save=None):
     for positions in batches[len(trainer.losses) :]:
         if save is not None:
             save()
-        loss = trainer.update(
-            [samples.images[i] for i in positions],
-            [samples.targets[i] for i in positions],
-        )
+        batch = samples.pick(positions)
+        loss = trainer.update(batch.images, batch.targets)
+        samples.release()
         trainer.losses.append(loss)
         if progress is not None:
             progress.update()

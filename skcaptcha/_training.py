@@ -4,6 +4,7 @@ Nothing here knows of scikit-learn. `fit_network` returns a plain `TrainingResul
 """
 
 import math
+import zlib
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from skcaptcha._batches import Samples, run_network
+from skcaptcha._distributed import Alone
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._schedule import LEAST_ANNEALING, Schedule
 from skcaptcha._trainer import Trainer, run_epoch
@@ -98,6 +100,7 @@ def evaluate(network, samples):
         n_blank += int(((log_probs.argmax(axis=2) == BLANK) & inside).sum())
         n_steps += int(lengths.sum())
     network.train(was_training)
+    samples.release()
     return n_right / len(samples), n_blank / n_steps
 
 
@@ -118,6 +121,7 @@ def fit_network(
     aligned=False,
     tasks=None,
     checkpoint=None,
+    team=None,
 ):
     """Train a network.
 
@@ -143,6 +147,8 @@ def fit_network(
         was told before training broke off.
     checkpoint : Checkpoint, optional
         Where to go on from, and what to keep the state in.
+    team : Alone, optional
+        The processes that train the network together, each of which calls this.
 
     Returns
     -------
@@ -153,8 +159,11 @@ def fit_network(
     Raises
     ------
     ValueError
-        If the loss or the gradients were not finite, and there are no good weights.
+        If the loss or the gradients were not finite, and there are no good weights;
+        or if the processes have not the same samples and settings.
     """
+    team = Alone() if team is None else team
+    team.check_same(describe_job(shape, samples, settings, generator))
     updates_per_epoch = math.ceil(len(samples) / settings.batch_size)
     schedule = Schedule(
         symbol_entropy(samples.targets),
@@ -162,7 +171,7 @@ def fit_network(
         updates_per_epoch,
         aligned=aligned,
     )
-    trainer = Trainer(shape, settings, schedule, generator, start)
+    trainer = Trainer(shape, settings, schedule, generator, start, team)
     result = TrainingResult()
     if validation is not None:
         result.validation_scores = []
@@ -178,7 +187,7 @@ def fit_network(
         initial=schedule.update,
         desc="Training",
         unit="update",
-        disable=not settings.verbose,
+        disable=not settings.verbose or team.rank > 0,
     )
     try:
         while not (schedule.finished or result.stopped):
@@ -203,7 +212,8 @@ def fit_network(
             report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
             value = -loss
             if validation is not None:
-                value, _ = evaluate(trainer.network, validation)
+                # Machines of different kinds might find different ones.
+                value = team.first(evaluate(trainer.network, validation)[0])
                 result.validation_scores.append(value)
                 report["validation exact match"] = f"{value:.3f}"
             result.n_iter += 1
@@ -226,7 +236,7 @@ def fit_network(
             result.n_restarts = schedule.n_restarts
             result.converged = schedule.left_plateau or schedule.aligned
             if tasks is not None:
-                result.stopped = bool(tasks.end(trainer.network, result))
+                result.stopped = team.any(tasks.end(trainer.network, result))
     except KeyboardInterrupt:
         result.interrupted = True
     finally:
@@ -246,10 +256,25 @@ def fit_network(
     result.converged = schedule.left_plateau or schedule.aligned
     if not result.interrupted:
         some = Samples(samples.images[:200], samples.targets[:200])
-        share_right, result.blank_ratio = evaluate(result.network, some)
+        share_right, result.blank_ratio = team.first(evaluate(result.network, some))
         # The smoothed loss lags behind a fit that was stopped.
         result.converged = share_right > (0 if schedule.left_plateau else 0.5)
     return result
+
+
+def describe_job(shape, samples, settings, generator):
+    """Return what has to be the same in processes that train together, by name."""
+    return {
+        "The network": repr(shape),
+        "The number of samples": len(samples),
+        "Some label": zlib.crc32(np.concatenate(samples.targets)),
+        "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
+        "`random_state`": generator.initial_seed(),
+    } | {
+        f"`{name}`": value
+        for name, value in vars(settings).items()
+        if name not in ("device", "verbose")
+    }
 
 
 def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):

@@ -1,6 +1,15 @@
 """Errors and warnings that skcaptcha raises beside those of scikit-learn."""
 
-__all__ = ["ImageReadError", "LabelConversionWarning", "SkippedImageWarning"]
+__all__ = [
+    "CacheError",
+    "ImageReadError",
+    "LabelConversionWarning",
+    "SkippedImageWarning",
+]
+
+
+class CacheError(OSError):
+    """The temporary file for more training images than `cache_size` failed."""
 
 
 class ImageReadError(ValueError):

@@ -169,6 +169,7 @@ def iterate_images(
     name="X",
     first=0,
     skipped=None,
+    ahead=512,
 ):
     """Read images one after the other, each when it is asked for or a little before.
 
@@ -184,13 +185,14 @@ def iterate_images(
         As for :func:`read_images`, also what is raised.
     skipped : Skipped, optional
         Gets the error of each image that cannot be read, and may let it pass.
+    ahead : int, default=512
+        Encoded images that are read ahead, if there are several threads.
 
     Returns
     -------
     generator of ndarray of uint8, each of shape (H, W) or (H, W, 3)
         The images in the order of `items`, or what `convert` made of them; None for
-        those that were skipped. Of encoded images some hundreds are read ahead, if
-        there are several threads.
+        those that were skipped.
     """
     color = _parse_background(background)
     n_threads = count_threads(n_jobs)
@@ -211,6 +213,7 @@ def iterate_images(
         enumerate(items, first),
         n_threads,
         worthwhile=lambda numbered: is_encoded(numbered[1]),
+        ahead=ahead,
     )
 
 

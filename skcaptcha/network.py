@@ -21,19 +21,28 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
     Beyond ``BatchNorm2d`` it takes a mask of shape (N, 1, 1, W), one where a column
     belongs to the image and zero where it is padding. The output is zero in padding,
     just as the zero padding of a convolution sees the edge of an unpadded image.
+    Processes that learn together from parts of a batch share the statistics of it all.
     """
 
-    def forward(self, x, mask=None):
+    def forward(self, x, mask=None, share=None):
         """Normalise `x` of shape (N, C, H, W)."""
-        if mask is None:
+        if not self.training:
+            share = None
+        if mask is None and share is None:
             return super().forward(x)
+        if mask is None:
+            mask = torch.ones(len(x), 1, 1, x.shape[3], device=x.device)
         if self.training:
             masked = x.float() * mask  # the sums need float32 also under autocast
             # Of all columns, padding as zeros; then of the images' own columns.
             variance, mean = torch.var_mean(masked, dim=(0, 2, 3), correction=0)  # (C,)
-            share = x.shape[0] * x.shape[3] / mask.sum()
-            square = (variance + mean * mean) * share
-            mean = mean * share
+            inside = x.shape[0] * x.shape[3] / mask.sum()
+            square = (variance + mean * mean) * inside
+            mean = mean * inside
+            if share is not None:
+                count = mask.sum()[None]
+                sums = share(torch.cat([mean * count, square * count, count]))
+                mean, square = (sums[:-1] / sums[-1]).chunk(2)
             variance = (square - mean * mean).clamp(min=0)
             with torch.no_grad():
                 self.num_batches_tracked += 1
@@ -61,12 +70,12 @@ class ConvBlock(nn.Module):
         self.norm = MaskedBatchNorm2d(out_channels)
         self.pool = pool
 
-    def forward(self, x, mask):
+    def forward(self, x, mask, share=None):
         """Return the new map (N, C, H, W) and its mask."""
         x = functional.max_pool2d(self.conv(x), self.pool, ceil_mode=True)
         if mask is not None:
             mask = mask[..., :: self.pool[1]]
-        return torch.relu(self.norm(x, mask)), mask
+        return torch.relu(self.norm(x, mask, share)), mask
 
 
 class BidirectionalLSTM(nn.Module):
@@ -175,7 +184,9 @@ class CRNN(nn.Module):
                             forget = parameter.detach().chunk(4)[1]
                             nn.init.ones_(forget)
 
-    def forward(self, images, widths=None, *, auxiliary=False, generator=None):
+    def forward(
+        self, images, widths=None, *, auxiliary=False, generator=None, share=None
+    ):
         """Read a batch of images.
 
         Parameters
@@ -189,6 +200,8 @@ class CRNN(nn.Module):
             for that.
         generator : torch.Generator, optional
             Source of the dropout while training, on the device of `images`.
+        share : callable, optional
+            Sums a tensor over the processes that learn from parts of a batch.
 
         Returns
         -------
@@ -206,7 +219,7 @@ class CRNN(nn.Module):
             mask = mask[:, None, None, :]  # (N, 1, 1, W)
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
-            x, mask = block(x, mask)
+            x, mask = block(x, mask, share)
         x = x.amax(dim=2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C)
         x = self._drop(x, generator)
         if widths is None:
@@ -289,7 +302,7 @@ def build_network(shape, generator=None):
     """
     with torch.device("meta"):
         network = CRNN(**shape)
-    network = network.to_empty(device="cpu")
+    _allocate(network)
     if generator is not None:
         network.reset_parameters(generator)
     return network.to(memory_format=torch.channels_last)
@@ -331,9 +344,21 @@ def extend_network(network, n_classes, generator, *, auxiliary=False):
 def _make_head(n_features, n_classes, generator):
     with torch.device("meta"):
         head = nn.Linear(n_features, n_classes)
-    head = head.to_empty(device="cpu")
+    _allocate(head)
     _reset_head(head, generator)
     return head
+
+
+def _allocate(module):
+    """Bring a module from the meta device to the CPU, its values undefined.
+
+    `Module.to_empty` does that too, but loads parts of PyTorch's compiler first.
+    """
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            setattr(part, name, nn.Parameter(torch.empty(parameter.shape)))
+        for name, buffer in list(part.named_buffers(recurse=False)):
+            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
 def _reset_head(head, generator):

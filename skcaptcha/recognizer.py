@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import secrets
 import warnings
 from functools import partial
 from numbers import Integral, Real
@@ -16,9 +17,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcaptcha._batches import Samples, run_network
+from skcaptcha._batches import run_network
 from skcaptcha._callbacks import EpochTasks
-from skcaptcha._checkpoint import Checkpoint
+from skcaptcha._checkpoint import Checkpoint, Follower
+from skcaptcha._distributed import Alone, join_team
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
 from skcaptcha._pretrained import load_pretrained
@@ -29,7 +31,8 @@ from skcaptcha._reading import (
     make_search,
     normalize_frames,
 )
-from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
+from skcaptcha._samples import MANY, hold_out, read_samples
+from skcaptcha._sizing import choose_height, choose_stretch
 from skcaptcha._skipping import Skipped
 from skcaptcha._threads import survive_fork
 from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
@@ -44,14 +47,11 @@ from skcaptcha._validation import (
     iterate_items,
 )
 from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
-from skcaptcha.images import has_color, name_item, read_images
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]
 
-# Samples from which on there are enough to hold some out, and to learn on for longer.
-_MANY = 5000
 # What only a fit on a 2-D X sets.
 _TABLE_ATTRIBUTES = (
     "n_features_in_",
@@ -162,6 +162,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Threads that decode images, which the network meanwhile need not wait for. None
         is one for each core, up to 8, and one within a job of joblib's, or what
         ``joblib.parallel_config`` says; -1 is one for each core.
+    cache_size : float, default=1000
+        Megabytes of memory that the resized training images may take. Where they take
+        more, they wait in a temporary file, in the folder that the environment
+        variable ``TMPDIR`` names. The result of the fit is the same.
     random_state : int, RandomState instance or None, default=None
         Determines the weights at the start, the held-out samples, the order of the
         samples, dropout and augmentation. Pass an int for the same result in each fit
@@ -295,6 +299,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
         "device": [str],
         "n_jobs": [Integral, None],
+        "cache_size": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -329,6 +334,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         checkpoint_interval=60.0,
         device="auto",
         n_jobs=None,
+        cache_size=1000,
         random_state=None,
         verbose=False,
     ):
@@ -359,6 +365,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         self.checkpoint_interval = checkpoint_interval
         self.device = device
         self.n_jobs = n_jobs
+        self.cache_size = cache_size
         self.random_state = random_state
         self.verbose = verbose
 
@@ -393,7 +400,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         FileNotFoundError
             If the file of an image does not exist.
         MemoryError
-            If a GPU has too little memory for a single image.
+            If there is too little memory for `cache_size`, or a GPU has too little for
+            a single image.
+        skcaptcha.exceptions.CacheError
+            If the training images take more than `cache_size`, and the temporary file
+            for them cannot be written.
 
         Warns
         -----
@@ -634,7 +645,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         survive_fork()
         before = dict(vars(self))
         try:
-            return self._fit(X, y, incremental)
+            with Alone() if incremental else join_team() as team:
+                return self._fit(X, y, incremental, team)
         except BaseException:
             now = vars(self)
             now.update(before)  # first, as another thread may be reading
@@ -642,13 +654,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 del now[name]
             raise
 
-    def _fit(self, X, y, incremental):
+    def _fit(self, X, y, incremental, team):
         going_on = (incremental or self.warm_start) and self.__sklearn_is_fitted__()
         self._validate_params()  # which scikit-learn does at a first partial_fit alone
         device = check_device(self.device)
         conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
         checkpoint = None
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and team.rank == 0:
             checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
         if going_on:
             self._check_unchanged(conv_channels)
@@ -662,9 +674,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             network = self.network_ if going_on else None
             params = self.get_params()
             checkpoint.claim(params, samples, texts, vocabulary, device, network)
-            rng = checkpoint.seed if rng is None else rng
+        seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
+        seed, kept = team.first((seed, checkpoint and checkpoint.kept))
+        if kept and team.rank > 0:
+            checkpoint = Follower(*kept)
         # For scikit-learn None is NumPy's global generator, which a fit would advance.
-        rng = np.random.RandomState() if rng is None else check_random_state(rng)
+        rng = check_random_state(seed if rng is None else rng)
         shape = {
             "n_classes": vocabulary.n_classes,
             "in_channels": 3 if self.color_mode_ == "rgb" else 1,
@@ -675,7 +690,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         }
         if incremental:
             return self._fit_epoch(shape, vocabulary, samples, device, rng, going_on)
-        training, validation = self._split(samples, rng)
+        training, validation = hold_out(
+            samples, rng, self.early_stopping, self.validation_fraction
+        )
         settings = self._make_settings(training, device)
         generator = _make_generator(rng)
         start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
@@ -689,20 +706,23 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             earlier=self._curves(going_on),
         )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
-        result = fit_network(
-            shape,
-            training,
-            validation,
-            settings,
-            generator,
-            start=start,
-            aligned=aligned,
-            tasks=tasks,
-            checkpoint=checkpoint,
-        )
+        with team.hold_interrupts():
+            result = fit_network(
+                shape,
+                training,
+                validation,
+                settings,
+                generator,
+                start=start,
+                aligned=aligned,
+                tasks=tasks,
+                checkpoint=checkpoint,
+                team=team,
+            )
         vars(self).update(tasks.attributes(result.network, result))
         vars(self).pop("_trainer", None)
-        self._warn(result, len(samples), symbol_entropy(samples.targets))
+        if team.rank == 0:
+            self._warn(result, len(samples), symbol_entropy(samples.targets))
         context.call_on_fit_task_end(
             estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
         )
@@ -726,19 +746,15 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         """Return the vocabulary, and the samples as the network takes them."""
         vocabulary = self._make_vocabulary(texts, going_on)
         targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
-        images = read_images(items, background=self.background, n_jobs=self.n_jobs)
-        if going_on:
-            choose_stretch(
-                images, targets, texts, self.image_height_, fixed=self.width_stretch_
-            )
-        else:
-            self._settle_size(images, targets, texts)
-        size = self._size()
-        prepared = [
-            prepare_image(image, name=name_item(f"X[{i}]", items[i]), **size)
-            for i, image in enumerate(images)
-        ]
-        return vocabulary, Samples(prepared, targets)
+        samples = read_samples(
+            items,
+            targets,
+            settle=partial(self._settle_size, targets, texts, going_on),
+            background=self.background,
+            n_jobs=self.n_jobs,
+            cache_size=self.cache_size,
+        )
+        return vocabulary, samples
 
     def _choose_start(self, shape, vocabulary, generator, going_on):
         """Return the network to train on, None for a new one, and whether it reads."""
@@ -852,15 +868,21 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             )
         return self.vocabulary_.extend(vocabulary)
 
-    def _settle_size(self, images, targets, texts):
-        self.background_ = self.background
-        self.color_mode_ = self.color_mode
-        if self.color_mode == "auto":
-            self.color_mode_ = "rgb" if has_color(images) else "grayscale"
-        self.image_height_ = self.image_height
-        if self.image_height == "auto":
-            self.image_height_ = choose_height(images)
-        self.width_stretch_ = choose_stretch(images, targets, texts, self.image_height_)
+    def _settle_size(self, targets, texts, going_on, sizes, colored):
+        """Return how images are resized, which the first fit settles."""
+        if not going_on:
+            self.background_ = self.background
+            self.color_mode_ = self.color_mode
+            if self.color_mode == "auto":
+                self.color_mode_ = "rgb" if colored else "grayscale"
+            self.image_height_ = self.image_height
+            if self.image_height == "auto":
+                self.image_height_ = choose_height(sizes)
+        fixed = self.width_stretch_ if going_on else None
+        self.width_stretch_ = choose_stretch(
+            sizes, targets, texts, self.image_height_, fixed
+        )
+        return self._size()
 
     def _size(self):
         return {
@@ -901,30 +923,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
         return map(make_image, X)
 
-    def _split(self, samples, rng):
-        n = len(samples)
-        n_held_out = max(1, round(self.validation_fraction * n))
-        hold_out = self.early_stopping
-        if hold_out == "auto":
-            hold_out, n_held_out = n >= _MANY, min(n_held_out, 500)
-        if not hold_out:
-            return samples, None
-        if n - n_held_out < 2:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} of {n} samples "
-                f"leaves {n - n_held_out} to train on; pass more samples, a smaller "
-                "`validation_fraction` or early_stopping=False."
-            )
-        order = rng.permutation(n)
-
-        def pick(positions):
-            return Samples(
-                [samples.images[i] for i in positions],
-                [samples.targets[i] for i in positions],
-            )
-
-        return pick(order[n_held_out:]), pick(order[:n_held_out])
-
     def _make_settings(self, samples, device):
         n_samples = len(samples)
         batch_size, max_iter = self.batch_size, self.max_iter
@@ -934,7 +932,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             updates = math.ceil(n_samples / batch_size)  # of an epoch
             pixels = sum(math.prod(image.shape[:2]) for image in samples.images)
             affordable = min(math.ceil(20_000 / updates), int(2.6e9 / pixels))
-            usual = 20 if n_samples < _MANY else 30
+            usual = 20 if n_samples < MANY else 30
             max_iter = max(math.ceil(2500 / updates), min(usual, affordable), 5)
         return TrainingSettings(
             batch_size=batch_size,

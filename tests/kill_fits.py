@@ -179,10 +179,6 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    # The first step of an optimiser imports for a second, once instead of in each fork.
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    parameter.grad = torch.zeros(1)
-    torch.optim.AdamW([parameter]).step()
     print(json.dumps(run(args.folder, args.kills, args.seed)))
 
 

@@ -977,10 +977,36 @@ def test_memory_is_measured_for_grey_images_and_colour(scaling, tmp_path, capsys
     arguments = ["memory", "--quick", "--threads", "1", "--output", str(output)]
     assert scaling.main(arguments) == 0
     runs = json.loads(output.read_text())["memory"]["runs"]
-    assert [run["images"] for run in runs] == ["grey", "colour"]
+    assert [run["images"] for run in runs] == ["grey", "grey", "colour", "colour"]
+    assert [run["cache_size"] for run in runs] == [1000, 0, 1000, 0]
     assert all(0.05 < run["before"] <= run["peak"] < 20 for run in runs)
     assert "200 images of 150x40 from files" in capsys.readouterr().out
     assert not output.with_suffix(".png").exists()
+
+
+def test_images_in_the_file_are_compared_with_images_in_memory(
+    scaling, tmp_path, capsys
+):
+    output = tmp_path / "scaling.json"
+    arguments = ["cache", "--quick", "--threads", "1", "--output", str(output)]
+    assert scaling.main(arguments) == 0
+    entry = json.loads(output.read_text())["cache"]
+    assert [run["images"] for run in entry["runs"]] == ["in memory", "in the file"]
+    shown = capsys.readouterr().out
+    assert "Target: at most 1.3 times: open" in shown
+    runs = [
+        {"images": words, "update": update, "processor": processor}
+        for words, update, processor in [
+            ("in memory", 1.0, 1.0),
+            ("in the file", 1.2, 1.1),
+            ("in memory", 2.0, 1.0),
+            ("in the file", 2.8, 1.4),
+        ]
+    ]
+    assert scaling.find_ratios({"runs": runs}, "update") == [1.2, 1.4]
+    assert scaling.judge_cache({"quick": False, "runs": runs}) == "met"
+    runs[1]["processor"] = 1.3
+    assert scaling.judge_cache({"quick": False, "runs": runs}) == "missed"
 
 
 def test_growth_is_judged_from_the_least_to_the_greatest(scaling):

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -14,6 +16,7 @@ from skcaptcha import CaptchaRecognizer
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+array = pytest.importorskip("dask.array")
 bag = pytest.importorskip("dask.bag")
 
 N = 18
@@ -66,10 +69,22 @@ def find_process(recognizer, X, y):
     return os.getpid()
 
 
-def read_partition(paths, recognizer):
+def read_partition(paths, recognizer, **options):
     """Read the images of a partition, which may be empty."""
     paths = list(paths)
-    return list(recognizer.predict(paths)) if paths else []
+    return list(recognizer.predict(paths, **options)) if paths else []
+
+
+def read_block(paths, recognizer):
+    """Read the images of a block of an array of paths."""
+    return recognizer.predict(paths, on_error="skip")
+
+
+def tell_skipped(paths, recognizer):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        recognizer.predict(paths, on_error="skip")
+    return str(caught[-1].message)
 
 
 class CountedRecognizer(CaptchaRecognizer):
@@ -194,3 +209,51 @@ def test_a_file_that_cannot_be_read_is_named(client, fitted, files, tmp_path):
     read = partitions.map_partitions(read_partition, dask.delayed(fitted))
     with pytest.raises(FileNotFoundError, match=r"absent.png' does not exist"):
         read.compute()
+
+
+@pytest.fixture(scope="module")
+def some_bad(files, tmp_path_factory):
+    """Paths of `files` with three bad ones among them, and where these are."""
+    folder = tmp_path_factory.mktemp("bad")
+    broken, text = folder / "broken.png", folder / "text.png"
+    broken.write_bytes(Path(files[0][0]).read_bytes()[:60])
+    text.write_text("no image")
+    paths = list(files[0])
+    for place, bad in ((4, broken), (11, folder / "absent.png"), (20, text)):
+        paths.insert(place, str(bad))
+    return paths, [4, 11, 20]
+
+
+@pytest.mark.parametrize("form", ["bag", "array", "futures"])
+def test_images_that_cannot_be_read_do_not_take_the_job_down(
+    form, client, fitted, files, some_bad
+):
+    paths, bad = some_bad
+    if form == "bag":
+        partitions = bag.from_sequence(paths, npartitions=5)
+        model = dask.delayed(fitted)
+        read = partitions.map_partitions(read_partition, model, on_error="skip")
+        read = read.compute()
+    elif form == "array":
+        blocks = array.from_array(np.array(paths, dtype=object), chunks=5)
+        model = client.scatter(fitted, broadcast=True)
+        read = blocks.map_blocks(
+            read_block, model, dtype=object, meta=np.empty(0, dtype=object)
+        )
+        read = list(read.compute())
+    else:
+        model = client.scatter(fitted, broadcast=True)
+        parts = [paths[i : i + 5] for i in range(0, len(paths), 5)]
+        futures = client.map(read_partition, parts, recognizer=model, on_error="skip")
+        read = sum(client.gather(futures), [])
+    assert [i for i, text in enumerate(read) if text is None] == bad
+    texts = [text for text in read if text is not None]
+    assert texts == list(fitted.predict(files[0]))
+
+
+def test_workers_tell_which_images_they_have_skipped(client, fitted, some_bad):
+    paths, bad = some_bad
+    model = client.scatter(fitted, broadcast=True)
+    told = client.submit(tell_skipped, paths, model).result()
+    assert told.startswith("3 of 21 images were skipped: X[4]=")
+    assert "broken.png" in told and "absent.png" in told and "text.png" in told

@@ -170,7 +170,7 @@ def test_shrinking_averages_over_the_covered_area():
     ],
 )
 def test_height_follows_the_median(heights, expected):
-    assert choose_height([blank(h, 10) for h in heights]) == expected
+    assert choose_height([(h, 10) for h in heights]) == expected
 
 
 @pytest.mark.parametrize(
@@ -185,27 +185,27 @@ def test_height_follows_the_median(heights, expected):
     ],
 )
 def test_each_label_gets_the_time_steps_that_it_needs(shape, target):
-    images, target = [blank(*shape)] * 3, np.array(target)
+    target = np.array(target)
     targets = [target, np.array([1]), np.array([1])]
-    stretch = choose_stretch(images, targets, ["a"] * 3, 32)
-    steps = prepare(images[0], stretch=stretch).shape[1] // TIME_STRIDE
+    stretch = choose_stretch([shape] * 3, targets, ["a"] * 3, 32)
+    steps = prepare(blank(*shape), stretch=stretch).shape[1] // TIME_STRIDE
     assert steps >= len(target) + np.count_nonzero(target[1:] == target[:-1])
 
 
 def test_wide_images_are_left_as_they_are():
-    assert choose_stretch([blank(50, 200)], [np.array([1, 2])], ["ab"], 32) == 1.0
+    assert choose_stretch([(50, 200)], [np.array([1, 2])], ["ab"], 32) == 1.0
 
 
 def test_most_labels_get_three_time_steps_a_character():
     # 32 columns are 8 steps; 5 characters get 15.
     targets = [np.array([1, 2, 3, 4, 5])] * 3
-    assert choose_stretch([blank(32, 32)] * 3, targets, ["a"] * 3, 32) == 15 / 8
+    assert choose_stretch([(32, 32)] * 3, targets, ["a"] * 3, 32) == 15 / 8
 
 
 def test_labels_that_cannot_fit_are_all_named():
     targets = [np.array([1]), np.array([1] * 30), np.array([1, 2] * 20)]
     with pytest.raises(ValueError, match=r"y\[1\]='b' needs 59 .*, y\[2\]='c'"):
-        choose_stretch([blank(32, 8)] * 3, targets, list("abc"), 32)
+        choose_stretch([(32, 8)] * 3, targets, list("abc"), 32)
 
 
 # Median

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha._batches import Samples
+from skcaptcha._samples import hold_out
 from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
 from skcaptcha.network import TIME_STRIDE
 
@@ -73,7 +74,8 @@ def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
     recognizer = CaptchaRecognizer()
     image = np.broadcast_to(np.uint8(0), (40, width, 3))
     samples = Samples([image] * n_samples, [None] * n_samples)
-    training, held_out = recognizer._split(samples, np.random.RandomState(0))
+    rng = np.random.RandomState(0)
+    training, held_out = hold_out(samples, rng, "auto", 0.1)
     assert len(held_out or []) == n_held_out
     assert len(training) == n_samples - n_held_out
     settings = recognizer._make_settings(training, "cpu")

@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from skcaptcha._losses import (
     symbol_entropy,
     uniform_alignment_loss,
 )
+from skcaptcha._optimizer import AdamW
 from skcaptcha._schedule import Schedule
 from skcaptcha._trainer import make_optimizer
 from skcaptcha._training import TrainingSettings, evaluate, fit_network
@@ -472,3 +476,55 @@ def test_the_ink_is_sought_in_the_distorted_image(monkeypatch):
     trainer.update(some.images, some.targets)
     batch, _ = pad_images(some.images, torch.device("cpu"))
     assert torch.equal(sought[0], batch.float() + 7)
+
+
+# The optimiser
+
+
+def test_the_optimiser_computes_as_that_of_pytorch():
+    rng = torch.Generator().manual_seed(0)
+    shapes = ((3, 4), (5,), (2, 3, 3, 3))
+    settings = {"lr": 3e-3, "betas": (0.9, 0.99)}
+    found = []
+    start = [torch.randn(shape, generator=rng) for shape in shapes]
+    gradients = [[torch.randn(s, generator=rng) for s in shapes] for _ in range(20)]
+    for optimizer_class in (AdamW, torch.optim.AdamW):
+        parameters = [torch.nn.Parameter(values.clone()) for values in start]
+        optimizer = optimizer_class(
+            [
+                {"params": parameters[:2], "weight_decay": 0.1},
+                {"params": parameters[2:], "weight_decay": 0.0},
+            ],
+            **settings,
+        )
+        for i, drawn in enumerate(gradients):
+            optimizer.zero_grad()
+            for parameter, gradient in zip(parameters, drawn, strict=True):
+                if i % 4 or parameter.ndim > 1:  # some have none now and then
+                    parameter.grad = gradient.clone()
+            optimizer.param_groups[0]["lr"] = 3e-3 / (i + 1)
+            optimizer.step()
+        found.append(parameters)
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_neither_a_fit_nor_reading_loads_the_compiler():
+    """It takes longer to load than many an epoch."""
+    code = """
+        import sys, warnings
+        import numpy as np
+        from skcaptcha import CaptchaRecognizer
+        warnings.simplefilter("ignore")
+        images = [np.full((16, 40), i, np.uint8) for i in range(4)]
+        fitted = CaptchaRecognizer(max_iter=1).fit(images, ["a", "b"] * 2)
+        fitted.predict(images)
+        print({"torch._dynamo", "torch._inductor", "sympy"} & sys.modules.keys())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "set()\n"

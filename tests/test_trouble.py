@@ -63,9 +63,8 @@ def make_trainer(**changes):
 
 
 def copy_state(trainer):
-    return copy.deepcopy(
-        [trainer.network.state_dict(), trainer.optimizer.state_dict()["state"]]
-    )
+    moments = enumerate(trainer.optimizer.state.values())
+    return copy.deepcopy([trainer.network.state_dict(), dict(moments)])
 
 
 def same(a, b):
@@ -146,9 +145,9 @@ def test_a_batch_that_is_to_blame_is_left_out_and_counted(monkeypatch):
 
     find = Trainer._find_losses
 
-    def watch(trainer, images, targets):
+    def watch(trainer, images, *others):
         trainer.black = any(image.max() == 0 for image in images)
-        return find(trainer, images, targets)
+        return find(trainer, images, *others)
 
     monkeypatch.setattr(Trainer, "begin", spoil)
     monkeypatch.setattr(Trainer, "_find_losses", watch)
@@ -311,7 +310,7 @@ def test_a_label_that_is_not_refused_can_be_aligned(fixed):
         target = rng.integers(1, 3, rng.integers(1, 30))  # doubled ones among them
         height = int(rng.integers(8, 40))
         try:
-            stretch = choose_stretch([image], [target], ["x"], height, fixed=fixed)
+            stretch = choose_stretch([shape], [target], ["x"], height, fixed=fixed)
         except ValueError:
             continue
         n_taken += 1

@@ -1,0 +1,80 @@
+"""AdamW, without what PyTorch's own one loads when it is first used."""
+
+from collections import defaultdict
+
+import torch
+
+__all__ = ["AdamW"]
+
+
+class AdamW:
+    """Adam with decoupled weight decay [1]_, computed as by ``torch.optim.AdamW``.
+
+    That one imports PyTorch's compiler, which takes longer than many an epoch.
+
+    Parameters
+    ----------
+    groups : list of dict
+        `params`, a list of tensors, and `weight_decay` of each group.
+    lr : float
+        Learning rate, which stands in each of the `param_groups` from then on.
+    betas : tuple of float
+        Decay of the means of the gradients and of their squares.
+    eps : float, default=1e-8
+        Is added to the root of the mean of the squares.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        The groups.
+    state : dict of tensor to dict of str to tensor
+        For each parameter that was updated the number of its updates and the two means.
+
+    References
+    ----------
+    .. [1] I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    """
+
+    def __init__(self, groups, lr, betas, eps=1e-8):
+        self.param_groups = [{**group, "lr": lr} for group in groups]
+        self.betas, self.eps = betas, eps
+        self.state = defaultdict(dict)
+
+    def zero_grad(self):
+        """Drop the gradients."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def step(self):
+        """Update the parameters that have gradients."""
+        for group in self.param_groups:
+            updated = [p for p in group["params"] if p.grad is not None]
+            if updated:
+                self._update(updated, group["lr"], group["weight_decay"])
+
+    def _update(self, parameters, lr, weight_decay):
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+            state["step"] += 1
+        gradients = [p.grad for p in parameters]
+        means, squares = (
+            [self.state[p][name] for p in parameters]
+            for name in ("exp_avg", "exp_avg_sq")
+        )
+        beta, beta_of_squares = self.betas
+        steps = [self.state[p]["step"].item() for p in parameters]
+        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_lerp_(means, gradients, 1 - beta)
+        torch._foreach_mul_(squares, beta_of_squares)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta_of_squares)
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_div_(roots, [(1 - beta_of_squares**n) ** 0.5 for n in steps])
+        torch._foreach_add_(roots, self.eps)
+        sizes = [-lr / (1 - beta**n) for n in steps]
+        torch._foreach_addcdiv_(parameters, means, roots, sizes)
