@@ -66,5 +66,6 @@ class EpochTasks:
             "validation_scores_": None if scores is None else list(scores),
             "best_validation_score_": result.best_validation_score,
             "n_restarts_": result.n_restarts,
+            "temperature_": result.temperature,
             "converged_": result.converged,
         }

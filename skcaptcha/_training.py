@@ -13,6 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from skcaptcha._batches import Samples, run_network
+from skcaptcha._calibration import divide_logits, find_temperature
 from skcaptcha._distributed import Alone
 from skcaptcha._losses import symbol_entropy
 from skcaptcha._schedule import LEAST_ANNEALING, Schedule
@@ -52,7 +53,8 @@ class TrainingSettings:
 class TrainingResult:
     """What `fit_network` found.
 
-    An epoch that a new start broke off does not count. The loss is that of the uniform
+    An epoch that a new start broke off does not count. `temperature` is what the logits
+    have been divided by. The loss is that of the uniform
     alignment at first and CTC's later, either without that of the auxiliary output.
     """
 
@@ -69,6 +71,7 @@ class TrainingResult:
     blank_ratio: float = 1.0
     n_updates: int = 0
     n_left_out: int = 0
+    temperature: float = 1.0
 
 
 @dataclass
@@ -259,6 +262,10 @@ def fit_network(
         share_right, result.blank_ratio = team.first(evaluate(result.network, some))
         # The smoothed loss lags behind a fit that was stopped.
         result.converged = share_right > (0 if schedule.left_plateau else 0.5)
+        if validation is not None and result.converged:
+            found = find_temperature(result.network, validation)
+            result.temperature = team.first(found)
+            divide_logits(result.network, result.temperature)
     return result
 
 

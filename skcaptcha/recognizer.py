@@ -206,6 +206,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     n_restarts_ : int
         How often training started again because it stayed on that plateau, or its
         loss was no longer finite.
+    temperature_ : float
+        What the last fit divided the logits by in its end, so that on the held-out
+        samples the mean confidence is no more than the exact match; 1 if none were
+        held out.
     background_ : str or tuple of int
         Colour on which transparent images are composited.
     image_shape_ : tuple of int
@@ -524,8 +528,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             The probability of each text under CTC, summed over its alignments; NaN
-            for an image that was skipped. With `length` or `vocabulary` it is still
-            that of the unrestricted network.
+            for an image that was skipped. Where `early_stopping` held samples out, it
+            is calibrated on them. With `length` or `vocabulary` it is still that of
+            the unrestricted network.
         """
 
         def log_probability(symbols, frames):
@@ -639,6 +644,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             except ValueError:
                 device = torch.device("cpu")
             state["network_"].to(device)
+            state.setdefault("temperature_", 1.0)  # of before it was kept
         super().__setstate__(state)
 
     def _fit_or_restore(self, X, y, *, incremental=False):
@@ -808,6 +814,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         ]
         self.n_iter_ = len(self.loss_curve_)
         self.validation_scores_ = self.best_validation_score_ = None
+        self.temperature_ = 1.0
         return self
 
     def _curves(self, going_on):

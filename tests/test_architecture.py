@@ -38,7 +38,7 @@ LAYERS = [
         "_schedule",
         "_sizing",
     },
-    {"_reading", "_recipe", "_samples", "_trainer"},
+    {"_calibration", "_reading", "_recipe", "_samples", "_trainer"},
     {"_training"},
     {"recognizer"},
     {"__init__"},

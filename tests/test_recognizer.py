@@ -39,6 +39,7 @@ def test_fitted_attributes(fitted, captchas):
     assert len(fitted.learning_rate_curve_) == fitted.n_iter_
     assert fitted.validation_scores_ is None
     assert fitted.best_validation_score_ is None
+    assert fitted.temperature_ == 1
     assert (fitted.image_height_, fitted.color_mode_) == (16, "grayscale")
     assert not hasattr(fitted, "n_features_in_")
     assert fitted.network_.auxiliary is None
@@ -53,6 +54,7 @@ def test_early_stopping_holds_out_and_keeps_the_best(captchas):
     recognizer.fit(images, texts)
     assert len(recognizer.validation_scores_) == recognizer.n_iter_
     assert recognizer.best_validation_score_ == max(recognizer.validation_scores_)
+    assert 1 <= recognizer.temperature_ <= 4
 
 
 @pytest.mark.parametrize(
