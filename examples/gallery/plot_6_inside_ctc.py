@@ -49,5 +49,5 @@ from skcaptcha.vocabulary import BLANK
 
 symbols = best_path(log_proba, blank=BLANK)
 print(recognizer.vocabulary_.decode(symbols))
-for symbols, log_probability in beam_search(log_proba, blank=BLANK, beam_width=10)[:3]:
+for symbols, log_probability in beam_search(log_proba, blank=BLANK, n_best=3):
     print(recognizer.vocabulary_.decode(symbols), f"{np.exp(log_probability):.4f}")
