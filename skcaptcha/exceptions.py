@@ -26,14 +26,16 @@ class LabelConversionWarning(UserWarning):
     Make it an error where leading zeros must not be lost:
 
     >>> import warnings
+    >>> from skcaptcha import CaptchaRecognizer
+    >>> from skcaptcha.datasets import make_captchas
     >>> from skcaptcha.exceptions import LabelConversionWarning
-    >>> from skcaptcha.metrics import exact_match_score
+    >>> images, _ = make_captchas(2, vocabulary="01", length=2, size=(16, 40))
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("error", LabelConversionWarning)
-    ...     exact_match_score([12, 7], ["12", "07"])
+    ...     CaptchaRecognizer().fit(images, [1, 10])
     Traceback (most recent call last):
         ...
-    skcaptcha.exceptions.LabelConversionWarning: ...
+    skcaptcha.exceptions.LabelConversionWarning: y holds integers (y[0]=1), ...
     """
 
 
