@@ -57,7 +57,7 @@ html_title = f"skcaptcha {release}"
 html_copy_source = False
 html_show_sourcelink = False
 html_sidebars = {
-    page: [] for page in ("index", "changelog", "deployment", "with_scikit_learn")
+    page: [] for page in ("index", "benchmarks", "changelog", "contributing")
 }
 html_theme_options = {
     "logo": {"text": "skcaptcha"},

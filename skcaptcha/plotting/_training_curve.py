@@ -315,7 +315,7 @@ def _draw(axes, panel, n_epochs, best, height, width, font_size):
     if panel.limits is not None:
         axes.set_ylim(panel.limits)
         if panel.ticks is not None:
-            axes.set_yticks(panel.ticks)
+            axes.set_yticks(panel.ticks, [f"{tick:.3g}" for tick in panel.ticks])
     elif finite.size and finite.min() > 0 and finite.max() >= 10 * finite.min():
         axes.set_yscale("log")
         within = (1, 2, 5) if finite.max() < 100 * finite.min() else (1,)
