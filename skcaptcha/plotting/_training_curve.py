@@ -315,13 +315,13 @@ def _draw(axes, panel, n_epochs, best, height, width, font_size):
     if panel.limits is not None:
         axes.set_ylim(panel.limits)
         if panel.ticks is not None:
-            axes.set_yticks(panel.ticks, [f"{tick:.3g}" for tick in panel.ticks])
+            axes.set_yticks(panel.ticks)
     elif finite.size and finite.min() > 0 and finite.max() >= 10 * finite.min():
         axes.set_yscale("log")
         within = (1, 2, 5) if finite.max() < 100 * finite.min() else (1,)
         axes.yaxis.set_major_locator(LogLocator(subs=within, numticks=max(3, n_ticks)))
         axes.yaxis.set_minor_formatter(lambda value, position: "")
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.3g}")
     # Of the widest labels, as many as stand apart.
     room = width / (font_size * (DIGIT * len(str(n_epochs)) + 1))
     n_ticks = max(1, min(10, int(room)))
