@@ -68,6 +68,7 @@ docs: $(VENV)/.with-docs
 
 clean:
 	rm -rf $(VENV) $(MINIMUM) benchmarks/.keras-venv
-	rm -rf build dist docs/_build docs/generated skcaptcha.egg-info
+	rm -rf build dist docs/_build docs/generated docs/gallery skcaptcha.egg-info
+	rm -f docs/sg_execution_times.rst
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,5 +1,7 @@
 """Settings of the documentation, built by ``make docs``. Nothing needs the network."""
 
+from urllib.request import urlopen
+
 import skcaptcha
 
 project = "skcaptcha"
@@ -10,8 +12,10 @@ version = release = skcaptcha.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "numpydoc",
-    "myst_parser",  # reads the changelog, which is Markdown
+    "myst_parser",  # reads the changelog and the contributing page, in Markdown
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -22,12 +26,40 @@ autosummary_generate = True
 # The template of classes lists the members; numpydoc would list them once more.
 numpydoc_show_class_members = False
 
+# Others' documentation, to link to where it can be reached.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "sklearn": ("https://scikit-learn.org/stable", None),
+    "torch": ("https://docs.pytorch.org/docs/stable", None),
+    "matplotlib": ("https://matplotlib.org/stable", None),
+}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "ignore_repr_types": r"skcaptcha\.plotting|matplotlib",
+    "doc_module": ("skcaptcha",),
+    "backreferences_dir": "generated/backreferences",
+    "reference_url": {"skcaptcha": None},
+    "remove_config_comments": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"skcaptcha {release}"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_sidebars = {
-    page: [] for page in ("index", "changelog", "deployment", "with_scikit_learn")
+    page: [] for page in ("index", "benchmarks", "changelog", "contributing")
 }
 html_theme_options = {
     "logo": {"text": "skcaptcha"},
@@ -45,5 +77,15 @@ def skip_member(app, kind, name, obj, skip, options):
     return routing or name in ("get_metadata_routing", "set_output") or None
 
 
+def keep_reachable(app, config):
+    """Leave out of intersphinx what doesn't answer, as all does without a network."""
+    for name, (address, _) in list(config.intersphinx_mapping.items()):
+        try:
+            urlopen(f"{address}/objects.inv", timeout=3).close()
+        except OSError:
+            del config.intersphinx_mapping[name]
+
+
 def setup(app):
+    app.connect("config-inited", keep_reachable)  # intersphinx looks at it later
     app.connect("autodoc-skip-member", skip_member)

@@ -13,12 +13,51 @@ class CacheError(OSError):
 
 
 class ImageReadError(ValueError):
-    """An item of ``X`` exists but cannot be read as an image."""
+    """An item of ``X`` exists but cannot be read as an image.
+
+    Examples
+    --------
+    >>> from skcaptcha.exceptions import ImageReadError
+    >>> from skcaptcha.images import read_image
+    >>> try:
+    ...     read_image(b"no image")
+    ... except ImageReadError as error:
+    ...     print(error)
+    image=<8 bytes> is not an image in a format read here ...
+    """
 
 
 class LabelConversionWarning(UserWarning):
-    """Labels were integers and were read as their decimal text."""
+    """Labels were integers and were read as their decimal text.
+
+    Examples
+    --------
+    Make it an error where leading zeros must not be lost:
+
+    >>> import warnings
+    >>> from skcaptcha import CaptchaRecognizer
+    >>> from skcaptcha.datasets import make_captchas
+    >>> from skcaptcha.exceptions import LabelConversionWarning
+    >>> images, _ = make_captchas(2, vocabulary="01", length=2, size=(16, 40))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", LabelConversionWarning)
+    ...     CaptchaRecognizer().fit(images, [1, 10])
+    Traceback (most recent call last):
+        ...
+    skcaptcha.exceptions.LabelConversionWarning: y holds integers (y[0]=1), ...
+    """
 
 
 class SkippedImageWarning(UserWarning):
-    """Images that could not be read were skipped, as ``on_error="skip"`` asks."""
+    """Images that could not be read were skipped, as ``on_error="skip"`` asks.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skcaptcha.exceptions import SkippedImageWarning
+    >>> from skcaptcha.images import read_images
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", SkippedImageWarning)
+    ...     read_images([b"no image"], on_error="skip")
+    [None]
+    """

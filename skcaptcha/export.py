@@ -232,7 +232,22 @@ class OnnxRecognizer:
 
     Examples
     --------
-    See `export_onnx`.
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcaptcha import CaptchaRecognizer
+    >>> from skcaptcha.datasets import make_captchas
+    >>> from skcaptcha.export import export_onnx, load_onnx
+    >>> images, texts = make_captchas(
+    ...     40, vocabulary="012", length=2, size=(16, 40), random_state=0
+    ... )
+    >>> recognizer = CaptchaRecognizer(max_iter=5, random_state=0).fit(images, texts)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_onnx(recognizer, Path(folder, "captchas.onnx"))
+    ...     reader = load_onnx(Path(folder, "captchas.onnx"))
+    >>> "".join(reader.vocabulary_.characters)
+    '012'
+    >>> reader.predict(images[:2]).shape, reader.predict_confidence(images[:2]).shape
+    ((2,), (2,))
     """
 
     def __init__(self, session, recipe, *, n_jobs=None):

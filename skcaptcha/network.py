@@ -128,6 +128,22 @@ class CRNN(nn.Module):
     .. [1] B. Shi, X. Bai, C. Yao, "An End-to-End Trainable Neural Network for
        Image-based Sequence Recognition and Its Application to Scene Text
        Recognition", TPAMI 39(11), 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcaptcha.network import CRNN
+    >>> network = CRNN(
+    ...     11,
+    ...     in_channels=1,
+    ...     conv_channels=(8, 16),
+    ...     lstm_units=16,
+    ...     lstm_layers=1,
+    ...     dropout=0.0,
+    ... ).eval()
+    >>> log_probs, lengths = network(torch.zeros(2, 1, 16, 40))
+    >>> log_probs.shape, lengths.tolist()
+    (torch.Size([10, 2, 11]), [10, 10])
     """
 
     def __init__(
@@ -299,6 +315,21 @@ def build_network(shape, generator=None):
     -------
     CRNN
         On the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcaptcha.network import build_network
+    >>> shape = {
+    ...     "n_classes": 11,
+    ...     "in_channels": 1,
+    ...     "conv_channels": (8, 16),
+    ...     "lstm_units": 16,
+    ...     "lstm_layers": 0,
+    ...     "dropout": 0.0,
+    ... }
+    >>> build_network(shape, torch.Generator().manual_seed(0)).head
+    Linear(in_features=16, out_features=11, bias=True)
     """
     with torch.device("meta"):
         network = CRNN(**shape)
@@ -326,6 +357,28 @@ def extend_network(network, n_classes, generator, *, auxiliary=False):
     -------
     CRNN
         On the CPU.
+
+    Examples
+    --------
+    A network of ten characters learns two more:
+
+    >>> import torch
+    >>> from skcaptcha.network import build_network, extend_network
+    >>> shape = {
+    ...     "n_classes": 11,
+    ...     "in_channels": 1,
+    ...     "conv_channels": (8, 16),
+    ...     "lstm_units": 16,
+    ...     "lstm_layers": 0,
+    ...     "dropout": 0.0,
+    ... }
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build_network(shape, generator)
+    >>> extended = extend_network(network, 13, generator)
+    >>> extended.head.out_features
+    13
+    >>> bool((extended.head.weight[:11] == network.head.weight).all())
+    True
     """
     network = copy.deepcopy(network).cpu()
     for name in ("head", "auxiliary"):

@@ -81,6 +81,17 @@ def load(path):
         If it is damaged, no file of skops, or holds something else.
     ImportError
         If skops is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcaptcha import CaptchaRecognizer, persistence
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "unfitted.skops")
+    ...     persistence.dump(CaptchaRecognizer(max_iter=50), path)
+    ...     persistence.load(path)
+    CaptchaRecognizer(max_iter=50)
     """
     skops_io = _import_skops()
     with open(path, "rb"):  # what is wrong with the path is not wrong with the file

@@ -112,6 +112,19 @@ def test_train_on_all_images_and_in_the_safe_format(run, labelled, tmp_path):
     assert run("info", path)[0] == 0
 
 
+def test_train_draws_the_images_held_out(run, labelled, tmp_path, close_figures):
+    page, picture = tmp_path / "report.html", tmp_path / "worst.png"
+    code, _, err = run(
+        *("train", labelled, "--out", tmp_path / "model.joblib"),
+        *("--html", page, "--picture", picture, *TINY),
+    )
+    assert code == 0 and str(page) in err and picture.stat().st_size > 1000
+    text = page.read_text("utf-8")
+    assert "held out</h1>" in text and "<td>images</td><td>8</td>" in text
+    # So short a fit reads nothing; the mistakes are listed by their files.
+    assert text.count(f"<td>{labelled}") == 8
+
+
 def test_search_takes_the_best_of_the_grid(run, labelled, tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text("lstm_units = [4, 8]\nconv_channels = [[4, 8]]\n")
@@ -276,6 +289,10 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         (["train", ".", "--out", "a.txt"], "must end in .joblib, .pkl or .skops"),
         (["train", ".", "--out", "no/a.joblib"], "the folder of --out, 'no', is"),
         (["train", ".", "--out", "a.pkl", "--test-size=2"], "--test-size=2.0 must be"),
+        (
+            ["train", ".", "--out", "a.pkl", "--test-size=0", "--html", "a.html"],
+            "--picture and --html show images held out",
+        ),
         (
             ["train", ".", "--out", "a.pkl", "--param", "max_itr=2"],
             "CaptchaRecognizer has no parameter 'max_itr'; did you mean max_iter?",

@@ -1,11 +1,27 @@
-"""What the documentation says of the tests is what they do."""
+"""What the documentation says is so: its code runs, its lists are whole."""
 
 import re
+import textwrap
+from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 
 import checks
+import joblib
+import pytest
+from conftest import TINY
+from PIL import Image
+from sklearn.model_selection import GridSearchCV
+from test_architecture import FILES, list_public
 
-PAGE = Path(__file__).parents[1] / "docs" / "with_scikit_learn.rst"
+import skcaptcha
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.datasets import load_image_folder
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGE = DOCS / "with_scikit_learn.rst"
+GALLERY = ROOT / "examples" / "gallery"
 
 
 def find_cells(title):
@@ -32,3 +48,90 @@ def test_the_guide_lists_every_estimator_that_is_checked():
     assert listed == [
         type(estimator).__name__ for estimator in checks.make_estimators()
     ]
+
+
+def list_code_blocks():
+    """Blocks of Python that are no doctests, which pytest collects by itself."""
+    found = re.findall(
+        "```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    blocks = [pytest.param(source, id="README.md") for source in found]
+    for page in sorted(DOCS.glob("*.rst")):
+        found = re.findall(
+            r"\.\. code-block:: python\n\n((?: {3}.*\n|\n)+)", page.read_text("utf-8")
+        )
+        blocks += [pytest.param(textwrap.dedent(f), id=page.name) for f in found]
+    return blocks
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("source", list_code_blocks())
+def test_code_that_is_no_doctest_runs(source, captchas, tmp_path, monkeypatch):
+    def make_quick(**params):
+        return CaptchaRecognizer(**{**TINY, "max_iter": 1, **params})
+
+    by_text = dict(zip(captchas[1], captchas[0], strict=True))
+    texts = list(by_text)[:24]
+    (tmp_path / "captchas").mkdir()
+    for text in texts:
+        Image.fromarray(by_text[text]).save(tmp_path / "captchas" / f"{text}.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(skcaptcha, "CaptchaRecognizer", make_quick)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    names = {
+        "CaptchaRecognizer": make_quick,
+        "GridSearchCV": GridSearchCV,
+        "data": Path("captchas", f"{texts[0]}.png").read_bytes(),
+        "images": [by_text[text] for text in texts],
+        "joblib": joblib,
+        "load_image_folder": load_image_folder,
+        "paths": [f"captchas/{text}.png" for text in texts],
+        "recognizer": make_quick().fit(captchas[0][:8], captchas[1][:8]),
+        "texts": texts,
+    }
+    # There are 24 images here, and not a thousand.
+    exec(compile(source.replace("900", "20"), "block", "exec"), names)
+
+
+def list_names():
+    """Public classes and functions, by dotted name."""
+    names = sorted(set().union(*(list_public(path) for path in FILES)))
+    return [name for name in names if isinstance(find(name), (type, FunctionType))]
+
+
+def find(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
+
+
+@pytest.mark.parametrize("name", list_names())
+def test_every_public_name_has_an_example(name):
+    _, found, examples = find(name).__doc__.partition("Examples\n    --------\n")
+    assert found and ">>> " in examples
+
+
+def test_the_gallery_has_eight_examples_that_are_run():
+    """`make docs` runs what is called ``plot_*`` and ends where one fails."""
+    titles = [path.read_text("utf-8").splitlines()[1] for path in GALLERY.glob("*.py")]
+    assert len(set(titles)) >= 8
+    assert all(path.name.startswith("plot_") for path in GALLERY.glob("*.py"))
+
+
+def test_every_page_is_led_to():
+    tables = [(DOCS / f"{name}.rst").read_text("utf-8") for name in ("index", "guide")]
+    listed = re.findall(r"^   \w[^\n]+<([\w/]+)>$", "\n".join(tables), re.MULTILINE)
+    pages = {page.stem for page in DOCS.glob("*.rst")} - {"index"}
+    pages.discard("sg_execution_times")  # made by the build
+    assert {*listed} - {"gallery/index"} == pages
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
+
+
+def test_every_benchmark_is_on_its_page():
+    page = (DOCS / "benchmarks.rst").read_text("utf-8")
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    parts = {name for name in scripts if name.startswith("side_")}
+    parts |= {"children.py", "records.py"}
+    assert scripts - parts == set(re.findall(r"\* - ``(\w+\.py)``", page))

@@ -78,6 +78,10 @@ def train(options):
         )
     if not 0 <= options.test_size < 1:
         raise ValueError(f"--test-size={options.test_size} must be in [0, 1)")
+    if not options.test_size and (options.picture or options.html):
+        raise ValueError(
+            "--picture and --html show images held out, of which --test-size 0 has none"
+        )
     recognizer = CaptchaRecognizer(
         random_state=options.seed, verbose=0 if options.quiet else 1
     )
@@ -94,8 +98,8 @@ def train(options):
     if grid:
         recognizer = _search(recognizer, grid, X, y, options)
     recognizer.fit(X, y)
-    # The default of 0, lest the model show progress wherever it learns on.
-    recognizer.set_params(verbose=0)
+    # The default, lest the model show progress wherever it learns on.
+    recognizer.set_params(verbose=False)
     if X_test:
         y_pred = recognizer.predict(X_test)
         recognizer.test_scores_ = {
@@ -107,6 +111,9 @@ def train(options):
         print(recognition_report(y_test, y_pred) + "\n")
     save(recognizer, options.out)
     print(f"The model is in {options.out}")
+    if X_test:
+        what = f"images of {options.source} held out"
+        _draw(recognizer, X_test, y_test, y_pred, options, f"{options.out} on {what}")
 
 
 def predict(options):
@@ -164,6 +171,12 @@ def evaluate(options):
     X, y = load_labelled_images(options.source, label=options.label)
     y_pred = recognizer.predict(X)
     print(recognition_report(y, y_pred))
+    title = f"{options.model} on {options.source}"
+    _draw(recognizer, X, y, y_pred, options, title)
+
+
+def _draw(recognizer, X, y, y_pred, options, title):
+    """Write the picture and the page that are asked for."""
     if options.picture is None and options.html is None:
         return
     confidence = recognizer.predict_confidence(X)
@@ -172,14 +185,7 @@ def evaluate(options):
         _report.save_figure(drawn, options.picture)
         _say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
-        page = _report.make_page(
-            recognizer,
-            X,
-            y,
-            y_pred,
-            confidence,
-            title=f"{options.model} on {options.source}",
-        )
+        page = _report.make_page(recognizer, X, y, y_pred, confidence, title=title)
         write_whole(options.html, page.encode())
         _say(f"The report is in {options.html}")
 

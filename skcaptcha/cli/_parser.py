@@ -28,7 +28,7 @@ examples:
 """
 TRAIN = """
 examples:
-  skcaptcha train my_images --out model.joblib
+  skcaptcha train my_images --out model.joblib --html report.html
         my_images/2b827.png reads 2b827, or my_images/labels.csv says what it reads
   skcaptcha train my_images.zip --label "^([^_]+)_" --out model.skops
         2b827_0417.png reads 2b827; a .skops file can be loaded without trust
@@ -120,6 +120,7 @@ def make_parser():
         default=0.2,
         help="share of the images to hold out and report on, 0 for none (%(default)s)",
     )
+    _add_pictures(command, "the images held out")
     _add_param(command, "a parameter of CaptchaRecognizer")
     command.add_argument(
         "--search",
@@ -159,12 +160,7 @@ def make_parser():
     command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
     command.add_argument("source", metavar="SOURCE", type=Path, help=SOURCE)
     command.add_argument("--label", metavar="REGEX", help=LABEL)
-    command.add_argument(
-        "--picture", metavar="FILE", type=Path, help="draw the worst mistakes to it"
-    )
-    command.add_argument(
-        "--html", metavar="FILE", type=Path, help="write a report with pictures to it"
-    )
+    _add_pictures(command, "the images")
 
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
@@ -210,6 +206,21 @@ def _add_param(command, what):
         action="append",
         default=[],
         help=f"{what}, in Python's notation; repeat for more",
+    )
+
+
+def _add_pictures(command, of):
+    command.add_argument(
+        "--picture",
+        metavar="FILE",
+        type=Path,
+        help=f"draw the worst mistakes in {of} to it",
+    )
+    command.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help=f"write a report on {of}, with pictures, to it",
     )
 
 

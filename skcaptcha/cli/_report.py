@@ -105,6 +105,17 @@ def sort_mistakes(y_true, y_pred, confidence):
     return order.tolist(), int((~right).sum())
 
 
+def _list_mistakes(X, y_true, y_pred, confidence, *, n_images=100):
+    """Return (image, what was read, what it says, confidence) of the worst mistakes."""
+    order, wrong = sort_mistakes(y_true, y_pred, confidence)
+    return [
+        # The images of a zip file have no path, only their place.
+        (X[i] if isinstance(X[i], str) else f"number {i + 1}", y_pred[i], y_true[i])
+        + (f"{confidence[i]:.4f}",)
+        for i in order[: min(wrong, n_images)]
+    ]
+
+
 def save_figure(figure, path):
     """Write a figure to a file of the kind that its suffix says, and close it."""
     from matplotlib import pyplot
@@ -145,6 +156,7 @@ def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
             y_true, y_pred
         ).figure_,
     }
+    listed = _list_mistakes(X, y_true, y_pred, confidence)
     if recognizer.loss_curve_:
         figures["Training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
     parts = [
@@ -158,6 +170,9 @@ def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
     for name, figure in figures.items():
         parts.append(f"<h2>{name}</h2>{_embed(figure, name)}")
         pyplot.close(figure)
+        if name == "Mistakes" and listed:
+            header = ("image", "read", "says", "confidence")
+            parts.append(_tabulate(listed, header=header))
     parts.append(f"<h2>Model</h2><pre>{html.escape(describe(recognizer))}</pre>")
     parts.append(f"<p>skcaptcha {__version__}</p>")
     return (

@@ -321,7 +321,7 @@ def _draw(axes, panel, n_epochs, best, height, width, font_size):
         within = (1, 2, 5) if finite.max() < 100 * finite.min() else (1,)
         axes.yaxis.set_major_locator(LogLocator(subs=within, numticks=max(3, n_ticks)))
         axes.yaxis.set_minor_formatter(lambda value, position: "")
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.3g}")
     # Of the widest labels, as many as stand apart.
     room = width / (font_size * (DIGIT * len(str(n_epochs)) + 1))
     n_ticks = max(1, min(10, int(room)))
