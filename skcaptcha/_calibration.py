@@ -1,4 +1,4 @@
-"""How sure a network is of what it reads, brought in line with how often it is right."""
+"""How sure a network is of what it reads, against how often it is right."""
 
 import numpy as np
 import torch

@@ -9,7 +9,16 @@ __all__ = [
 
 
 class CacheError(OSError):
-    """The temporary file for more training images than `cache_size` failed."""
+    """The temporary file for more training images than `cache_size` failed.
+
+    Examples
+    --------
+    It is an ``OSError``, and the recogniser is as it was before the fit:
+
+    >>> from skcaptcha.exceptions import CacheError
+    >>> issubclass(CacheError, OSError)
+    True
+    """
 
 
 class ImageReadError(ValueError):
