@@ -18,11 +18,16 @@ __all__ = [
 
 # Images that are read at once, and the most columns that they have in all.
 _BATCH_SIZE, _COLUMNS = 64, 2**16
+# Images that are sent to a device at once.
+_AT_ONCE = 1000
 
 
 @dataclass
 class Samples:
-    """Images of one height, uint8 of shape (H, W_i, C), and the symbols they show."""
+    """Images of one height, uint8 of shape (H, W_i, C), and the symbols they show.
+
+    The images are arrays, or tensors on the device of the network.
+    """
 
     images: list
     targets: list
@@ -35,6 +40,28 @@ class Samples:
             [self.targets[i] for i in positions],
             self.mapping,
         )
+
+    def put_on(self, device):
+        """Return the samples with their images on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where the images go.
+
+        Returns
+        -------
+        Samples
+            The images are tensors.
+        """
+        images = []
+        for first in range(0, len(self), _AT_ONCE):
+            some = self.images[first : first + _AT_ONCE]
+            flat = np.concatenate([image.ravel() for image in some])
+            parts = torch.from_numpy(flat).to(device).split([i.size for i in some])
+            images += [p.view(i.shape) for p, i in zip(parts, some, strict=True)]
+            self.release()
+        return Samples(images, self.targets)
 
     def release(self):
         """Let go of the memory of images that a file holds; it is read again."""
@@ -86,8 +113,8 @@ def pad_images(images, device):
 
     Parameters
     ----------
-    images : list of ndarray of shape (H, W_i, C), uint8
-        The images.
+    images : list of ndarray or tensor of shape (H, W_i, C), uint8
+        The images; tensors are on `device`.
     device : torch.device
         Where the batch goes.
 
@@ -97,12 +124,22 @@ def pad_images(images, device):
     widths : tensor of shape (N,), or None if all are equally wide
     """
     widths = [image.shape[1] for image in images]
+    same = min(widths) == max(widths)
     height, _, channels = images[0].shape
-    batch = np.zeros((len(images), height, max(widths), channels), dtype=np.uint8)
-    for row, image, width in zip(batch, images, widths, strict=True):
-        row[:, :width] = image
-    batch = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)  # (N, C, H, W)
-    return batch, None if min(widths) == max(widths) else torch.tensor(widths)
+    shape = (len(images), height, max(widths), channels)
+    on_device = isinstance(images[0], torch.Tensor)
+    if on_device and same:  # all at once
+        batch = torch.stack(images)
+    else:
+        if on_device:
+            batch = torch.zeros(shape, dtype=torch.uint8, device=device)
+        else:
+            batch = np.zeros(shape, dtype=np.uint8)
+        for row, image, width in zip(batch, images, widths, strict=True):
+            row[:, :width] = image
+    if not on_device:
+        batch = torch.from_numpy(batch).to(device)
+    return batch.permute(0, 3, 1, 2), None if same else torch.tensor(widths)
 
 
 def plan_batches(widths, batch_size=_BATCH_SIZE):

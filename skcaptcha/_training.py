@@ -29,6 +29,8 @@ __all__ = [
     "fit_network",
 ]
 
+# Share of a GPU's free memory that the training images may take.
+_GPU_SHARE = 0.25
 # New starts that a single epoch takes at the most.
 _MOST_RESTARTS = 5
 
@@ -166,6 +168,8 @@ def fit_network(
         or if the processes have not the same samples and settings.
     """
     team = Alone() if team is None else team
+    if fits_on_device(samples, settings.device):
+        samples = samples.put_on(settings.device)
     team.check_same(describe_job(shape, samples, settings, generator))
     updates_per_epoch = math.ceil(len(samples) / settings.batch_size)
     schedule = Schedule(
@@ -267,6 +271,15 @@ def fit_network(
             result.temperature = team.first(found)
             divide_logits(result.network, result.temperature)
     return result
+
+
+def fits_on_device(samples, device):
+    """Tell whether a GPU has room for the images, which it then need not be sent."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    n_bytes = sum(math.prod(image.shape) for image in samples.images)
+    return n_bytes <= _GPU_SHARE * free
 
 
 def describe_job(shape, samples, settings, generator):

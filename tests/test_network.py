@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from skcaptcha._batches import pad_images
+from skcaptcha import _training
+from skcaptcha._batches import Samples, pad_images
 from skcaptcha.network import (
     CRNN,
     TIME_STRIDE,
@@ -183,3 +184,34 @@ def test_crnn_is_an_ordinary_module():
     network = CRNN(**SHAPE)
     network.load_state_dict(make().state_dict())
     assert sum(p.numel() for p in network.parameters()) > 1000
+
+
+@pytest.mark.parametrize("widths", [[32, 32, 32], [32, 16, 48]])
+@pytest.mark.parametrize("n_at_once", [2, 1000])
+def test_images_on_the_device_make_the_batches_that_images_in_memory_make(
+    monkeypatch, widths, n_at_once
+):
+    monkeypatch.setattr("skcaptcha._batches._AT_ONCE", n_at_once)
+    images = random_images(widths)
+    samples = Samples(images, [[1]] * 3).put_on(torch.device("cpu"))
+    assert all(isinstance(image, torch.Tensor) for image in samples.images)
+    batch, own = pad_images(samples.pick([2, 0]).images, torch.device("cpu"))
+    expected, expected_own = pad_images([images[2], images[0]], torch.device("cpu"))
+    assert torch.equal(batch, expected) and batch.dtype == torch.uint8
+    assert own is expected_own or torch.equal(own, expected_own)
+
+
+def test_a_gpu_gets_the_images_it_has_room_for(monkeypatch):
+    samples = Samples(random_images([32, 32]), [[1], [1]])
+    size = sum(image.size for image in samples.images)
+    device = torch.device("cuda")
+    for free, fits in (4 * size, True), (4 * size - 1, False):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 0))
+        assert _training.fits_on_device(samples, device) is fits
+    assert not _training.fits_on_device(samples, torch.device("cpu"))
+
+
+def test_a_fit_from_images_on_the_device_finds_the_same_weights(monkeypatch, quick):
+    in_memory = quick()
+    monkeypatch.setattr(_training, "fits_on_device", lambda *_: True)
+    assert quick().loss_curve_ == in_memory.loss_curve_
