@@ -1125,3 +1125,33 @@ def test_fuzzing_runs_and_keeps_its_counts(fuzz, tmp_path, capsys):
     finding = {"details": "boom", "data": b"input", "count": 1}
     fuzz.keep_inputs({"kind": finding}, tmp_path / "inputs")
     assert (tmp_path / "inputs" / finding["file"]).read_bytes() == b"input"
+
+
+# A GPU
+
+
+def test_the_benchmark_of_a_gpu_is_ready_to_run(load, monkeypatch, tmp_path, capsys):
+    gpu = load("gpu")
+    monkeypatch.setattr(gpu, "N_QUICK", 40)
+    monkeypatch.setattr(gpu, "N_COMPARED", 5)
+    output = tmp_path / "gpu.json"
+    arguments = ["--device", "cpu", "--quick", "--threads", "1"]
+    assert gpu.main([*arguments, "--output", str(output)]) == 1  # nothing is that fast
+    entries = json.loads(output.read_text())
+    assert entries["fit"]["measured"]["n_train"] == 40
+    assert entries["elsewhere"]["measured"]["alike"] == 1
+    assert "| an epoch | n train 40, seconds " in capsys.readouterr().out
+
+
+def test_the_benchmark_of_a_gpu_says_that_there_is_none(load, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="2"):
+        load("gpu").main([])
+    assert "PyTorch finds no GPU here" in capsys.readouterr().err
+
+
+def test_a_busy_gpu_is_seen_in_the_interval_alone(load):
+    watch = load("gpu").Watch()
+    watch.seen = [(0.5, 0.1), (1.5, 0.8), (2.5, 1.0), (3.5, 0.2)]
+    assert watch.busy(1, 3) == pytest.approx(0.9)
+    assert watch.busy(4, 5) is None
