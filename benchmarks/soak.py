@@ -322,9 +322,12 @@ def main(argv=None):
     recognizer, images = fit_recognizer(arguments.seed)
     gc.freeze()  # what is there already need not be gone through at each count
     entries = {}
-    for name in arguments.rows:
-        entries[name] = run_row(name, arguments, recognizer, images)
-        records.save_entry(arguments.output, name, entries[name])
+    try:
+        for name in arguments.rows:
+            entries[name] = run_row(name, arguments, recognizer, images)
+            records.save_entry(arguments.output, name, entries[name])
+    finally:
+        gc.unfreeze()
     print("\n" + format_markdown(entries))
     if arguments.quick:
         return 0
