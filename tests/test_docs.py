@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import checks
+import hostile
+import numpy as np
 
-PAGE = Path(__file__).parents[1] / "docs" / "with_scikit_learn.rst"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "with_scikit_learn.rst"
 
 
 def find_cells(title):
@@ -32,3 +35,20 @@ def test_the_guide_lists_every_estimator_that_is_checked():
     assert listed == [
         type(estimator).__name__ for estimator in checks.make_estimators()
     ]
+
+
+def test_every_file_of_tests_that_the_documentation_names_is_there():
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.rst")]
+    named = set(re.findall(r"(?:tests|benchmarks)/\w+\.py", "\n".join(pages)))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+def test_the_numbers_of_what_is_tested_are_those_of_the_tests():
+    page = (ROOT / "docs" / "reliability.rst").read_text("utf-8")
+    variants = hostile.make_variants(np.zeros((4, 9), np.uint8))
+    assert f"{len(hostile.BAD)} kinds of what is no image" in page
+    assert f"{len(variants)} ways to write one image" in page
+    properties = (ROOT / "tests" / "test_properties.py").read_text("utf-8")
+    n_properties = len(re.findall("^@given", properties, re.MULTILINE))
+    assert f"states {n_properties} properties" in page
