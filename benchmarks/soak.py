@@ -4,8 +4,8 @@ One process predicts 100,000 times, then 20,000 times from 16 threads; then it m
 each kind of odd, cut off and hostile image of tests/hostile.py 10,000 times, in
 `predict` and, where the image is refused, in `fit` as well. Odd images are read ten in
 a call, all others one. Each answer has to be the right one, and each refusal an error
-that names the item. After a warm-up, memory, Python's memory blocks, open files and
-threads are counted at times.
+that names the item. After a warm-up and in the end memory, Python's memory blocks, open
+files and threads are counted.
 
 The network is tiny, since its size changes nothing of what is counted.
 """
@@ -38,7 +38,6 @@ from skcaptcha.exceptions import ImageReadError
 sys.path.append(str(records.ROOT / "tests"))
 import hostile  # noqa: E402
 
-N_PARTS = 10  # after each of which is counted
 N_THREADS = 16
 N_AT_ONCE = 10  # odd images in a call
 MEMORY = 4.0  # MiB by which memory may grow, in each kind
@@ -201,7 +200,7 @@ def count():
 
 
 def repeat(functions, n_calls, pool=None):
-    """Call functions in turn; return the counts at times, and what was wrong.
+    """Call functions in turn; return the counts before and after, and what was wrong.
 
     Parameters
     ----------
@@ -214,19 +213,16 @@ def repeat(functions, n_calls, pool=None):
     """
     wrong, turn = {}, cycle(functions)
 
-    def call_part(n):
-        some = list(islice(turn, n))
-        for answer in pool.map(_call, some) if pool else map(_call, some):
+    def call_next(n):
+        some = islice(turn, n)
+        for answer in (pool.map if pool else map)(_call, some):
             if answer is not None:
                 wrong[answer] = wrong.get(answer, 0) + 1
 
-    part = max(1, n_calls // N_PARTS)
-    call_part(max(part, 2 * len(functions)))
+    call_next(max(n_calls // 10, 2 * len(functions)))
     counts = [count()]
-    for _ in range(N_PARTS):
-        call_part(part)
-        counts.append(count())
-    return {"n_calls": N_PARTS * part, "counts": counts, "wrong": wrong}
+    call_next(n_calls)
+    return {"n_calls": n_calls, "counts": [*counts, count()], "wrong": wrong}
 
 
 def _call(function):
