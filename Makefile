@@ -11,14 +11,16 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-minimum checks lint docs clean
+.PHONY: help demo test test-minimum audit checks lint docs clean
 
 help:
 	@echo "make demo   train on generated captchas, read held-out ones, save the model"
 	@echo "            (on your own images: make demo ARGS=path/to/folder-zip-or-csv)"
 	@echo "make test   run the tests and the examples in the docstrings"
 	@echo "            (some of them: make test ARGS='tests/test_fetch.py -x')"
-	@echo "make test-minimum   run the tests with the least supported versions"
+	@echo "make test-minimum   run the tests with the least supported versions, then with"
+	@echo "            the newest (one of them: make test-minimum VERSIONS=newest)"
+	@echo "make audit  look for known vulnerabilities of the pinned versions"
 	@echo "make checks run scikit-learn's estimator checks and print the counts"
 	@echo "make lint   check style and formatting"
 	@echo "make docs   build the documentation into docs/_build/html"
@@ -44,17 +46,41 @@ demo: $(VENV)/.with-plot
 test: $(VENV)/.with-test
 	@$(RUN) -m pytest $(ARGS)
 
-MINIMUM := .venv-minimum
+# The least supported versions, by their pins, and the newest, which have none; in an
+# environment for each.
+VERSIONS ?= minimum newest
 
-$(MINIMUM)/.with-test: pyproject.toml constraints-minimum.txt
-	@echo "Making $(MINIMUM) with the least supported versions (once; minutes)"
-	@$(PYTHON) -m venv --clear $(MINIMUM)
-	@$(MINIMUM)/bin/python -m pip install -q --disable-pip-version-check \
+.venv-minimum/.with-test: pyproject.toml constraints-minimum.txt
+	@echo "Making .venv-minimum with the least supported versions (once; minutes)"
+	@$(PYTHON) -m venv --clear .venv-minimum
+	@.venv-minimum/bin/python -m pip install -q --disable-pip-version-check \
 		-c constraints-minimum.txt -e '.[test]'
 	@touch $@
 
-test-minimum: $(MINIMUM)/.with-test
-	@$(MINIMUM)/bin/python -m pytest $(ARGS)
+.venv-newest/.with-test: pyproject.toml
+	@echo "Making .venv-newest with the newest supported versions (minutes)"
+	@$(PYTHON) -m venv --clear .venv-newest
+	@.venv-newest/bin/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+test-minimum: $(VERSIONS:%=.venv-%/.with-test)
+	@for name in $(VERSIONS); do \
+		echo "The $$name versions:"; \
+		.venv-$$name/bin/python -m pip list --disable-pip-version-check \
+			| grep -Ei '^(numpy|pillow|scikit-learn|torch) '; \
+		.venv-$$name/bin/python -m pytest $(ARGS) || exit 1; \
+	done
+
+.venv-audit/.made:
+	@$(PYTHON) -m venv --clear .venv-audit
+	@.venv-audit/bin/python -m pip install -q --disable-pip-version-check pip-audit
+	@touch $@
+
+# The pins name every package, so nothing is resolved and nothing installed. A package
+# that the database does not answer for is a failure, and not clean.
+audit: .venv-audit/.made
+	@.venv-audit/bin/pip-audit --strict --no-deps --disable-pip \
+		-r constraints.txt
 
 checks: $(VENV)/.with-test
 	@$(RUN) tests/checks.py
@@ -67,7 +93,7 @@ docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(MINIMUM) benchmarks/.keras-venv
+	rm -rf $(VENV) .venv-minimum .venv-newest .venv-audit benchmarks/.keras-venv
 	rm -rf build dist docs/_build docs/generated docs/gallery skcaptcha.egg-info
 	rm -f docs/sg_execution_times.rst
 	rm -rf .pytest_cache .ruff_cache .hypothesis

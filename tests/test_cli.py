@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+import zipfile
 
 import joblib
 import numpy as np
@@ -400,6 +401,26 @@ def test_the_safe_format_refuses_what_it_does_not_know(fitted, tmp_path):
         persistence.load(path)
     skops_io.dump(clone(fitted).set_params(random_state=Path_), path)
     with pytest.raises(ValueError, match="holds .*Path_, which this function does"):
+        persistence.load(path)
+
+
+@pytest.mark.parametrize("name", ["os.system", "subprocess.Popen", "builtins.eval"])
+@pytest.mark.parametrize("loader", ["ObjectNode", "FunctionNode", "TypeNode"])
+def test_the_safe_format_runs_nothing_that_a_file_names(fitted, tmp_path, loader, name):
+    path = tmp_path / "model.skops"
+    persistence.dump(fitted, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.namelist()}
+    schema = json.loads(entries["schema.json"])
+    node = schema["content"]["content"]["vocabulary_"]
+    assert node["__class__"] == "Vocabulary"
+    node["__module__"], _, node["__class__"] = name.rpartition(".")
+    node["__loader__"] = loader
+    entries["schema.json"] = json.dumps(schema).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, content in entries.items():
+            archive.writestr(entry, content)
+    with pytest.raises(ValueError, match=f"model.skops' holds .*{name}, which this"):
         persistence.load(path)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from types import FunctionType
 
 import checks
+import hostile
 import joblib
+import numpy as np
 import pytest
 from conftest import TINY
 from PIL import Image
@@ -135,3 +137,20 @@ def test_every_benchmark_is_on_its_page():
     parts = {name for name in scripts if name.startswith("side_")}
     parts |= {"children.py", "records.py"}
     assert scripts - parts == set(re.findall(r"\* - ``(\w+\.py)``", page))
+
+
+def test_every_file_of_tests_that_the_documentation_names_is_there():
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.rst")]
+    named = set(re.findall(r"(?:tests|benchmarks)/\w+\.py", "\n".join(pages)))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+def test_the_numbers_of_what_is_tested_are_those_of_the_tests():
+    page = (ROOT / "docs" / "reliability.rst").read_text("utf-8")
+    variants = hostile.make_variants(np.zeros((4, 9), np.uint8))
+    assert f"{len(hostile.BAD)} kinds of what is no image" in page
+    assert f"{len(variants)} ways to write one image" in page
+    properties = (ROOT / "tests" / "test_properties.py").read_text("utf-8")
+    n_properties = len(re.findall("^@given", properties, re.MULTILINE))
+    assert f"states {n_properties} properties" in page

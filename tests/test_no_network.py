@@ -6,8 +6,9 @@ import warnings
 import joblib
 import pytest
 
-from skcaptcha import CaptchaRecognizer
-from skcaptcha.datasets import fetch_captcha_images_v2
+from skcaptcha import CaptchaRecognizer, persistence
+from skcaptcha.datasets import fetch_captcha_images_v2, load_image_folder
+from skcaptcha.export import export_onnx, load_onnx
 
 
 @pytest.fixture
@@ -28,15 +29,23 @@ def test_the_fetcher_would_be_noticed(no_network, tmp_path):
         fetch_captcha_images_v2(data_home=tmp_path)
 
 
-def test_fit_predict_save_and_load_stay_at_home(no_network, captchas, tmp_path):
-    images, texts = captchas
+def test_fit_predict_save_and_load_stay_at_home(
+    no_network, captchas, png_folder, tmp_path
+):
+    paths, texts = load_image_folder(png_folder)
     recognizer = CaptchaRecognizer(max_iter=1, random_state=0)  # pretrained
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The network has not learned to read")
-        recognizer.fit(images[:8], texts[:8])
-    path = tmp_path / "model.joblib"
-    joblib.dump(recognizer, path)
-    loaded = joblib.load(path)
-    expected = recognizer.predict(images[:8]).tolist()
-    assert loaded.predict(images[:8]).tolist() == expected
-    loaded.predict_topk(images[:2], k=2, length=2)
+        recognizer.fit(paths[:8], texts[:8])
+    joblib.dump(recognizer, tmp_path / "model.joblib")
+    persistence.dump(recognizer, tmp_path / "model.skops")
+    export_onnx(recognizer, tmp_path / "model.onnx")
+    images = captchas[0][:8]
+    expected = recognizer.predict(images).tolist()
+    for loaded in (
+        joblib.load(tmp_path / "model.joblib"),
+        persistence.load(tmp_path / "model.skops"),
+        load_onnx(tmp_path / "model.onnx"),
+    ):
+        assert loaded.predict(images).tolist() == expected
+    recognizer.predict_topk(images[:2], k=2, length=2)

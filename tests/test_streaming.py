@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -287,10 +288,12 @@ def test_sixteen_threads_at_once_read_what_one_does(fitted, captchas, method):
         barrier.wait(20)
         return [read(share) for _ in range(3)]
 
-    before = dict(vars(fitted))
+    before, saved = dict(vars(fitted)), pickle.dumps(fitted)
+    modes = [module.training for module in fitted.network_.modules()]
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(wait_and_read, shares))
-    assert vars(fitted) == before
+    assert vars(fitted) == before and pickle.dumps(fitted) == saved
+    assert [module.training for module in fitted.network_.modules()] == modes
     for repeats, one in zip(results, expected, strict=True):
         for result in repeats:
             assert_equal(result, one)

@@ -394,7 +394,8 @@ class ConfidenceDisplay:
             marker=marker,
             markersize=0.3 * font_size,
         )
-        right = axes.secondary_yaxis("right", (lambda y: y / top, lambda y: y * top))
+        functions = (lambda y: y / top, lambda y: y * top)
+        right = axes.secondary_yaxis("right", functions=functions)
         up = ["Least confidence accepted (dashed)", "Confidence (dashed)"]
         right.set_ylabel(choose_fitting(up, size[1], 0.9 * font_size))
         _set_ticks(right.yaxis, size[1] / 2.5, font_size)
