@@ -9,6 +9,8 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
+# The tests compute in one thread each. Those of a file share what its fixtures fit.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-minimum audit checks lint docs clean
@@ -44,7 +46,7 @@ demo: $(VENV)/.with-plot
 	@$(RUN) examples/quickstart.py $(ARGS)
 
 test: $(VENV)/.with-test
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(IN_PARALLEL) $(ARGS)
 
 # The least supported versions, by their pins, and the newest, which have none; in an
 # environment for each.
@@ -68,7 +70,7 @@ test-minimum: $(VERSIONS:%=.venv-%/.with-test)
 		echo "The $$name versions:"; \
 		.venv-$$name/bin/python -m pip list --disable-pip-version-check \
 			| grep -Ei '^(numpy|pillow|scikit-learn|torch) '; \
-		.venv-$$name/bin/python -m pytest $(ARGS) || exit 1; \
+		.venv-$$name/bin/python -m pytest $(IN_PARALLEL) $(ARGS) || exit 1; \
 	done
 
 .venv-audit/.made:
