@@ -23,6 +23,7 @@ def quickstart(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
+    pyplot.close("all")  # early versions warn of figures that a switch would close
     pyplot.switch_backend("Agg")
     yield module
     pyplot.close("all")
