@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import importlib
 import json
+import mmap
 import os
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def test_what_leaks_is_found(soak, tmp_path):
     kept = []
 
     def keep_memory():
-        kept.append(b"x" * 2**19)  # more in all than what is free of earlier tests
+        # From the system, as others might come from what earlier tests left free.
+        kept.append(mmap.mmap(-1, 2**19))
+        kept[-1].write(b"x" * 2**19)
 
     def keep_objects():
         kept.append([object() for _ in range(10)])
