@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -272,7 +273,10 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
     assert code == 0
     n_parameters = sum(p.numel() for p in fitted.network_.parameters())
     assert f"{n_parameters:,}" in out
-    assert "blocks.0.conv" in out and "lstms.0.ahead" in out
+    # An image of 16 rows and 64 columns makes 16 time steps.
+    assert re.search(r"blocks\.0\.conv +8x16x64 ", out)
+    assert re.search(r"lstms\.0\.ahead +16x16 ", out)
+    assert re.search(r"head +16x5 ", out)
     assert "Vocabulary (4)\n  0 1 2 3" in out
     assert "height" in out and "grayscale" in out
     assert str(fitted.n_iter_) in out and "CaptchaRecognizer(" in out

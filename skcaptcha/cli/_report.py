@@ -211,7 +211,9 @@ def _list_layers(recognizer):
             if isinstance(output, tuple):
                 output = output[0]
             n = sum(p.numel() for p in module.parameters())
-            rows.append((name, "x".join(map(str, output.shape[1:])), f"{n:,}"))
+            shape = list(output.shape)
+            del shape[0 if len(shape) == 4 else 1]  # the batch, of one
+            rows.append((name, "x".join(map(str, shape)), f"{n:,}"))
 
         hooks.append(module.register_forward_hook(note))
     height, channels = recognizer.image_height_, network.blocks[0].conv.in_channels
