@@ -170,7 +170,8 @@ def fit_network(
     team = Alone() if team is None else team
     if fits_on_device(samples, settings.device):
         samples = samples.put_on(settings.device)
-    team.check_same(describe_job(shape, samples, settings, generator))
+    if team.size > 1:
+        team.check_same(describe_job(shape, samples, settings, generator))
     updates_per_epoch = math.ceil(len(samples) / settings.batch_size)
     schedule = Schedule(
         symbol_entropy(samples.targets),

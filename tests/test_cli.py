@@ -260,6 +260,19 @@ def test_evaluate_writes_pictures_and_one_page_of_its_own(
     assert not matplotlib.pyplot.get_fignums()
 
 
+def test_mistakes_on_a_zip_are_named(run, model, labelled, close_figures):
+    """A label that is certainly wrong makes a mistake of the image that it is of."""
+    table = labelled / "labels.csv"
+    rows = [re.sub("^170.png,.*", "170.png,3333", r) for r in table.read_text().split()]
+    table.write_text("\n".join(rows))
+    path, page = labelled.parent / "all.zip", labelled.parent / "report.html"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in labelled.iterdir():
+            archive.write(file, f"set/{file.name}")
+    assert run("evaluate", model, path, "--html", page)[0] == 0
+    assert "<td>set/170.png</td>" in page.read_text("utf-8")
+
+
 def test_export_writes_onnx(run, model, fitted, captchas, tmp_path):
     path = tmp_path / "model.onnx"
     code, out, err = run("export", model, "--onnx", path)

@@ -109,9 +109,8 @@ def _list_mistakes(X, y_true, y_pred, confidence, *, n_images=100):
     """Return (image, what was read, what it says, confidence) of the worst mistakes."""
     order, wrong = sort_mistakes(y_true, y_pred, confidence)
     return [
-        # The images of a zip file have no path, only their place.
-        (X[i] if isinstance(X[i], str) else f"number {i + 1}", y_pred[i], y_true[i])
-        + (f"{confidence[i]:.4f}",)
+        # The images of a zip file have no path, but a name in it.
+        (getattr(X[i], "name", X[i]), y_pred[i], y_true[i], f"{confidence[i]:.4f}")
         for i in order[: min(wrong, n_images)]
     ]
 

@@ -30,6 +30,10 @@ def is_hidden(file):
     return any(part.startswith(".") or part == "__MACOSX" for part in file.parts)
 
 
+class ZippedFile(bytes):
+    """The content of a file in an archive, which knows the file's `name` there."""
+
+
 @contextmanager
 def _zip_errors(path):
     try:
@@ -139,4 +143,6 @@ def _read_entry(archive, info, path):
         content = stream.read(info.file_size)
         if len(content) != info.file_size or stream.read(1):
             raise zipfile.BadZipFile(f"the size of {name!r} is wrong")
+    content = ZippedFile(content)
+    content.name = name
     return content
