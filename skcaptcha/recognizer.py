@@ -21,9 +21,15 @@ from skcaptcha._batches import run_network
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._checkpoint import Checkpoint, Follower
 from skcaptcha._distributed import Alone, join_team
-from skcaptcha._losses import symbol_entropy
+from skcaptcha._fitting import (
+    check_unchanged,
+    choose_start,
+    make_settings,
+    make_vocabulary,
+    say_left_out,
+    warn_of_result,
+)
 from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
-from skcaptcha._pretrained import load_pretrained
 from skcaptcha._reading import (
     collect,
     find_texts,
@@ -31,11 +37,11 @@ from skcaptcha._reading import (
     make_search,
     normalize_frames,
 )
-from skcaptcha._samples import MANY, hold_out, read_samples
+from skcaptcha._samples import hold_out, read_samples
 from skcaptcha._sizing import choose_height, choose_stretch
 from skcaptcha._skipping import Skipped
 from skcaptcha._threads import survive_fork
-from skcaptcha._training import TrainingSettings, fit_epoch, fit_network
+from skcaptcha._training import fit_epoch, fit_network
 from skcaptcha._validation import (
     check_device,
     check_ints,
@@ -669,7 +675,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if self.checkpoint is not None and team.rank == 0:
             checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
         if going_on:
-            self._check_unchanged(conv_channels)
+            check_unchanged(self, conv_channels)
         items, texts = self._check_data(X, y, going_on, least=1 if incremental else 2)
         vocabulary, samples = self._read_samples(items, texts, going_on)
         if not is_table(X):
@@ -699,9 +705,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         training, validation = hold_out(
             samples, rng, self.early_stopping, self.validation_fraction
         )
-        settings = self._make_settings(training, device)
+        settings = make_settings(self, training, device)
         generator = _make_generator(rng)
-        start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
+        start, aligned = choose_start(self, shape, vocabulary, generator, going_on)
         context = self._init_callback_context(max_subtasks=settings.max_iter)
         tasks = EpochTasks(
             self,
@@ -728,7 +734,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         vars(self).update(tasks.attributes(result.network, result))
         vars(self).pop("_trainer", None)
         if team.rank == 0:
-            self._warn(result, len(samples), symbol_entropy(samples.targets))
+            warn_of_result(result, samples, self.checkpoint, stacklevel=6)
         context.call_on_fit_task_end(
             estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
         )
@@ -750,7 +756,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     def _read_samples(self, items, texts, going_on):
         """Return the vocabulary, and the samples as the network takes them."""
-        vocabulary = self._make_vocabulary(texts, going_on)
+        known = self.vocabulary_ if going_on else None
+        vocabulary = make_vocabulary(self.vocabulary, known, texts)
         targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
         samples = read_samples(
             items,
@@ -762,32 +769,10 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         )
         return vocabulary, samples
 
-    def _choose_start(self, shape, vocabulary, generator, going_on):
-        """Return the network to train on, None for a new one, and whether it reads."""
-        if going_on:
-            return self.network_, self.converged_
-        start = None
-        if self.pretrained:
-            start = load_pretrained(shape, vocabulary, generator)
-        if start is None and self.pretrained not in ("auto", False):
-            raise ValueError(
-                f"pretrained={self.pretrained!r} needs the default conv_channels, "
-                "lstm_units and lstm_layers, which are those of the weights; leave "
-                "these parameters out, or set pretrained='auto'."
-            )
-        if start is None and self.freeze_convolutions:
-            raise ValueError(
-                "freeze_convolutions=True needs convolutions that have learned "
-                "something: leave the parameters of the network at their defaults and "
-                "`pretrained` at 'auto', or fit with freeze_convolutions=False first, "
-                "then set it and go on with warm_start=True or `partial_fit`."
-            )
-        return start, start is not None
-
     def _fit_epoch(self, shape, vocabulary, samples, device, rng, going_on):
-        settings = self._make_settings(samples, device)
+        settings = make_settings(self, samples, device)
         generator = _make_generator(rng)
-        start, aligned = self._choose_start(shape, vocabulary, generator, going_on)
+        start, aligned = choose_start(self, shape, vocabulary, generator, going_on)
         trainer, loss = fit_epoch(
             copy.deepcopy(getattr(self, "_trainer", None)),
             shape,
@@ -798,9 +783,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             aligned=aligned,
         )
         if trainer.n_left_out:
-            warnings.warn(
-                _say_left_out(trainer.n_left_out), ConvergenceWarning, stacklevel=6
-            )
+            message = say_left_out(trainer.n_left_out)
+            warnings.warn(message, ConvergenceWarning, stacklevel=6)
         self._trainer, self._network_shape = trainer, shape
         self.vocabulary_ = vocabulary
         self.network_ = trainer.network
@@ -824,56 +808,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if going_on:
             rates = vars(self).get("learning_rate_curve_", rates)
         return {"loss_curve_": losses, "learning_rate_curve_": rates}
-
-    def _check_unchanged(self, conv_channels):
-        """Raise a ValueError if a parameter asks for what the network is not."""
-        shape = self._network_shape
-        pairs = {
-            "conv_channels": (conv_channels, tuple(shape["conv_channels"])),
-            "lstm_units": (self.lstm_units, shape["lstm_units"]),
-            "lstm_layers": (self.lstm_layers, shape["lstm_layers"]),
-            "image_height": (self.image_height, self.image_height_),
-            "color_mode": (self.color_mode, self.color_mode_),
-            "background": (_untuple(self.background), _untuple(self.background_)),
-        }
-        if self.image_shape is not None and hasattr(self, "image_shape_"):
-            image_shape = check_ints("image_shape", self.image_shape, (2, 3))
-            pairs["image_shape"] = (image_shape, self.image_shape_)
-        for name, (value, fitted) in pairs.items():
-            if value not in ("auto", fitted):
-                raise ValueError(
-                    f"{name}={value!r} is not what the recogniser was fitted with, "
-                    f"{fitted!r}, and its training is to go on; set {name}={fitted!r}, "
-                    "or fit anew with warm_start=False."
-                )
-        if not all(p.isfinite().all() for p in self.network_.parameters()):
-            raise ValueError(
-                "The weights of the recogniser are not finite: its training has "
-                "destroyed them, and there is nothing to go on from. Fit anew with "
-                "warm_start=False and a lower `learning_rate_init`."
-            )
-
-    def _make_vocabulary(self, texts, going_on):
-        if self.vocabulary is None:
-            if going_on:
-                return self.vocabulary_.extend(texts)
-            return Vocabulary.from_texts(texts)
-        vocabulary = self.vocabulary
-        if not isinstance(vocabulary, Vocabulary):
-            try:
-                vocabulary = Vocabulary(vocabulary)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"vocabulary={vocabulary!r}: {error}") from error
-        if not going_on:
-            return vocabulary
-        lost = [symbol for symbol in self.vocabulary_ if symbol not in vocabulary]
-        if lost:
-            raise ValueError(
-                f"vocabulary={self.vocabulary!r} lacks {lost[0]!r}, which the "
-                "recogniser can read, and its training is to go on; add it, or fit "
-                "anew with warm_start=False."
-            )
-        return self.vocabulary_.extend(vocabulary)
 
     def _settle_size(self, targets, texts, going_on, sizes, colored):
         """Return how images are resized, which the first fit settles."""
@@ -930,61 +864,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
         return map(make_image, X)
 
-    def _make_settings(self, samples, device):
-        n_samples = len(samples)
-        batch_size, max_iter = self.batch_size, self.max_iter
-        if batch_size == "auto":
-            batch_size = 8 if n_samples < 2000 else 16
-        if max_iter == "auto":
-            updates = math.ceil(n_samples / batch_size)  # of an epoch
-            pixels = sum(math.prod(image.shape[:2]) for image in samples.images)
-            affordable = min(math.ceil(20_000 / updates), int(2.6e9 / pixels))
-            usual = 20 if n_samples < MANY else 30
-            max_iter = max(math.ceil(2500 / updates), min(usual, affordable), 5)
-        return TrainingSettings(
-            batch_size=batch_size,
-            learning_rate_init=self.learning_rate_init,
-            weight_decay=self.weight_decay,
-            max_iter=max_iter,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            augmentation=self.augmentation,
-            freeze_convolutions=self.freeze_convolutions,
-            device=device,
-            verbose=bool(self.verbose),
-        )
-
-    def _warn(self, result, n_samples, entropy):
-        left_out = ""
-        if result.n_left_out:
-            left_out = " " + _say_left_out(result.n_left_out, result.n_updates)
-        if result.interrupted:
-            go_on = ""
-            if self.checkpoint is not None and os.path.exists(self.checkpoint):
-                path = os.fspath(self.checkpoint)
-                go_on = f" checkpoint={path!r} is there to go on from."
-            warnings.warn(
-                f"Training was interrupted in epoch {result.n_iter + 1}; the best "
-                f"weights so far are kept.{go_on}{left_out}",
-                stacklevel=6,
-            )
-        elif not (result.converged or result.stopped):
-            # There is no epoch where each was broken off by a new start.
-            loss = result.loss_curve[-1] if result.loss_curve else math.nan
-            warnings.warn(
-                f"The network has not learned to read in {result.n_iter} epochs: "
-                f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
-                f"is {loss:.2f} a character, where guessing by "
-                f"frequency gives {entropy:.2f}. Check that each label belongs to its "
-                f"image; then try more labelled images (now {n_samples}), a larger "
-                "`max_iter`, a larger `image_height` if the characters are small, or "
-                f"another `learning_rate_init`.{left_out}",
-                ConvergenceWarning,
-                stacklevel=6,
-            )
-        elif left_out:
-            warnings.warn(left_out.strip(), ConvergenceWarning, stacklevel=6)
-
     def _predict_texts(self, items, skipped, length=None, vocabulary=None):
         def decode(symbols, _):
             return self.vocabulary_.decode(symbols)
@@ -1021,20 +900,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if exact:
             frames = normalize_frames(frames)
         return find_texts(frames, search, skipped, length=length, allowed=allowed)
-
-
-def _untuple(background):
-    """Return a colour in the one form in which colours can be compared."""
-    return background if isinstance(background, str) else list(background)
-
-
-def _say_left_out(n_left_out, n_updates=None):
-    of_all = "" if n_updates is None else f" of {n_updates}"
-    return (
-        f"In {n_left_out}{of_all} updates the loss or the gradients were not finite "
-        "(inf or NaN). Nothing was learned from them, and the best weights are kept. "
-        "If there are many, lower `learning_rate_init`."
-    )
 
 
 def _make_generator(rng):

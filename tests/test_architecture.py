@@ -40,6 +40,7 @@ LAYERS = [
     },
     {"_calibration", "_reading", "_recipe", "_samples", "_trainer"},
     {"_training"},
+    {"_fitting"},
     {"recognizer"},
     {"__init__"},
     {"datasets", "export", "inspection", "persistence", "plotting"},  # edges

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha._batches import Samples
+from skcaptcha._fitting import make_settings
 from skcaptcha._samples import hold_out
 from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
 from skcaptcha.network import TIME_STRIDE
@@ -80,7 +81,7 @@ def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
     training, held_out = hold_out(samples, rng, "auto", 0.1)
     assert len(held_out or []) == n_held_out
     assert len(training) == n_samples - n_held_out
-    settings = recognizer._make_settings(training, "cpu")
+    settings = make_settings(recognizer, training, "cpu")
     updates = math.ceil(len(training) / settings.batch_size)
     assert n_updates <= settings.max_iter * updates < n_updates + updates
 
