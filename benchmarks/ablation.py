@@ -3,7 +3,6 @@
 All variants of a seed learn from the same images and read the same others. Where data
 can be drawn or has a test set of its own, these are none that `accuracy.py` tests on;
 of `digits4`, none of its seed 0. Of `captcha_images_v2` every image is in a test fold.
-The fits with the defaults are also read by the other decoders.
 """
 
 import argparse
@@ -44,11 +43,6 @@ PARTNER = (
     "The pretrained weights don't fit a network without an LSTM, so compare 'no LSTM' "
     "with 'no pretrained weights'."
 )
-DECODERS = {  # name -> decoder, and whether it is told the lengths of training texts
-    "greedy": ("greedy", False),
-    "beam search": ("beam", False),
-    "beam search, known lengths": ("beam", True),
-}
 
 # Data sets
 
@@ -138,7 +132,7 @@ def measure(parts, variant, seed):
         recognizer.fit(X_train, y_train)
         seconds = time.perf_counter() - start
     y_pred = recognizer.predict(X_val)
-    measured = {
+    return {
         "variant": variant,
         "changed": VARIANTS[variant],
         "seed": seed,
@@ -150,29 +144,6 @@ def measure(parts, variant, seed):
         "seconds": round(seconds, 2),
         "converged": bool(recognizer.converged_),
     }
-    if variant == DEFAULTS:
-        lengths = [len(text) for text in y_train]
-        known = (min(lengths), max(lengths))
-        measured["decoders"] = measure_decoders(recognizer, X_val, y_val, known)
-    return measured
-
-
-def measure_decoders(recognizer, X, y, known):
-    """Read by each decoder; return exact match and seconds.
-
-    It sets the `decoder` of the recogniser and leaves it at the last one.
-    """
-    measured = {}
-    for name, (decoder, told) in DECODERS.items():
-        recognizer.set_params(decoder=decoder)
-        start = time.perf_counter()
-        y_pred = recognizer.predict(X, length=known if told else None)
-        seconds = time.perf_counter() - start
-        measured[name] = {
-            "exact_match": exact_match_score(y, y_pred),
-            "seconds": round(seconds, 3),
-        }
-    return measured
 
 
 def run_row(name, variants, seeds, data, output):
@@ -244,45 +215,21 @@ def format_variant(fits, variant):
     return cell + (f", {lost} of {len(fits_of)} not converged" if lost else "")
 
 
-def format_decoder(fits, decoder):
-    """Return the cell of a decoder among the fits of a data set."""
-    fits = [fit for fit in fits if "decoders" in fit]
-    scores, greedy = (
-        {fit["seed"]: fit["decoders"][name]["exact_match"] for fit in fits}
-        for name in (decoder, "greedy")
-    )
-    cell = format_cell(scores, {} if decoder == "greedy" else greedy)
-    if fits:
-        seconds = [fit["decoders"][decoder]["seconds"] / fit["n_val"] for fit in fits]
-        cell += f", {1000 * statistics.mean(seconds):.1f} ms"
-    return cell
-
-
-def format_table(title, names, format_one, rows):
-    """Return the lines of a table: names downwards, data sets across."""
+def format_markdown(entries):
+    """Return the table of variants, and what it was measured on."""
+    rows = {name: entries[name]["fits"] for name in DATA_SETS if name in entries}
     lines = [
-        f"| {title} | {' | '.join(f'`{name}`' for name in rows)} |",
+        f"| exact match | {' | '.join(f'`{name}`' for name in rows)} |",
         "|---" * (len(rows) + 1) + "|",
     ]
-    for name in names:
-        cells = [format_one(fits, name) for fits in rows.values()]
+    for variant in VARIANTS:
+        cells = [format_variant(fits, variant) for fits in rows.values()]
         if set(cells) != {"–"}:
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
-
-
-def format_markdown(entries):
-    """Return the tables of variants and decoders, and what they were measured on."""
-    rows = {name: entries[name]["fits"] for name in DATA_SETS if name in entries}
-    lines = format_table("exact match", VARIANTS, format_variant, rows)
+            lines.append(f"| {variant} | {' | '.join(cells)} |")
     lines += [
         "",
         "Means over the seeds. In brackets: points more than with the defaults, on the "
         f"same images. {PARTNER}",
-        "",
-        *format_table("defaults read by", DECODERS, format_decoder, rows),
-        "",
-        "In brackets: points more than greedy. Times are those of an image.",
         "",
     ]
     for name, fits in rows.items():
