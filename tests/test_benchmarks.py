@@ -954,7 +954,7 @@ def test_imports_are_timed_and_looked_through(load, monkeypatch, tmp_path, capsy
 
 def test_what_is_optional_is_not_imported_with_the_package(load):
     script = load("import_time")
-    assert set(script.run_import(script.OURS, threads=1)[1]) <= {"rich"}
+    assert set(script.run_imports([script.OURS], threads=1)[1]) <= {"rich"}
 
 
 @pytest.fixture
