@@ -18,24 +18,17 @@ import records
 import torch
 from torch import nn
 
-from skcaptcha import network
+from skcaptcha import CaptchaRecognizer, network
 from skcaptcha._batches import Samples
+from skcaptcha._fitting import make_settings
 from skcaptcha._schedule import Schedule
 from skcaptcha._sizing import prepare_image
 from skcaptcha._trainer import Trainer
-from skcaptcha._training import TrainingSettings
 from skcaptcha.datasets import make_captchas
+from skcaptcha.vocabulary import Vocabulary
 
-CHARACTERS = "2345678abcdefhkmnprtuvwxy"
+VOCABULARY = Vocabulary("2345678abcdefhkmnprtuvwxy")
 SIZE = (40, 160)
-SHAPE = {
-    "n_classes": len(CHARACTERS) + 1,
-    "in_channels": 3,
-    "conv_channels": (24, 48, 96, 128, 128),
-    "lstm_units": 128,
-    "lstm_layers": 1,
-    "dropout": 0.3,
-}
 
 
 class PackedLSTM(nn.Module):
@@ -95,26 +88,20 @@ def make_trainer(variant, images, texts):
     size = {"height": SIZE[0], "color_mode": "rgb", "name": "image"}
     stretch = variant.width / SIZE[1]
     images = [prepare_image(image, stretch=stretch, **size) for image in images]
-    targets = [[CHARACTERS.index(symbol) + 1 for symbol in text] for text in texts]
-    batch = Samples(images, [torch.tensor(target).numpy() for target in targets])
-    settings = TrainingSettings(
-        batch_size=variant.batch_size,
-        learning_rate_init=3e-3,
-        weight_decay=0.01,
-        max_iter=1,
-        n_iter_no_change=1,
-        tol=0.0,
-        augmentation=variant.augmentation,
-        freeze_convolutions=False,
-        device=torch.device("cpu"),
-        verbose=False,
+    targets = [VOCABULARY.encode(text) for text in texts]
+    batch = Samples(images, targets).pick(range(variant.batch_size))
+    recognizer = CaptchaRecognizer(
+        batch_size=variant.batch_size, augmentation=variant.augmentation
     )
+    settings = make_settings(recognizer, batch, torch.device("cpu"))
     schedule = Schedule(1.0, math.inf, 1, aligned=True)
-    shape = {**SHAPE, **variant.shape}
+    names = "conv_channels", "lstm_units", "lstm_layers", "dropout"
+    shape = {name: getattr(recognizer, name) for name in names}
+    shape |= {"n_classes": VOCABULARY.n_classes, "in_channels": 3, **variant.shape}
     trainer = Trainer(shape, settings, schedule, torch.Generator().manual_seed(0))
     if variant.half:
         trainer.half = torch.bfloat16
-    return trainer, batch.pick(range(variant.batch_size))
+    return trainer, batch
 
 
 def run_row(arguments):
@@ -124,7 +111,7 @@ def run_row(arguments):
     entry["updates"] = 2 if arguments.quick else 30
     entry["bfloat16"] = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     images, texts = make_captchas(
-        32, vocabulary=CHARACTERS, size=SIZE, color=True, random_state=0
+        32, vocabulary="".join(VOCABULARY), size=SIZE, color=True, random_state=0
     )
     prepared = {}
     for name, variant in ROWS.items():

@@ -24,12 +24,11 @@ __all__ = [
 
 # Samples from which on batches are larger.
 _FOR_LARGE_BATCHES = 2000
-# Passes over the samples that a fit may take, from so many samples on too.
+# Passes over the samples that a fit may take, and over `MANY` samples.
 _USUAL, _USUAL_OF_MANY = 20, 30
-_LEAST_PASSES = 5
-# Updates that a fit may take at the least, and what more passes may cost.
-_LEAST_UPDATES = 2500
+# What these may cost; and how many passes and updates a fit may take all the same.
 _MOST_UPDATES, _MOST_PIXELS = 20_000, 2.6e9
+_LEAST_PASSES, _LEAST_UPDATES = 5, 2500
 
 
 def make_settings(recognizer, samples, device):

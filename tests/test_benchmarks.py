@@ -952,6 +952,14 @@ def test_imports_are_timed_and_looked_through(load, monkeypatch, tmp_path, capsy
     assert script.main([*arguments, "optional"]) == 0
 
 
+@pytest.mark.parametrize("more, verdict", [(0.2, "met"), (0.4, "missed")])
+def test_the_import_is_judged_by_what_it_adds(load, more, verdict):
+    pairs = [[3.0, 9.0], [2.0, more], [4.0, 0.1]]
+    assert (
+        load("import_time").judge_seconds({"quick": False, "pairs": pairs}) == verdict
+    )
+
+
 def test_what_is_optional_is_not_imported_with_the_package(load):
     script = load("import_time")
     assert set(script.run_imports([script.OURS], threads=1)[1]) <= {"rich"}

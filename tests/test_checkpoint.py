@@ -15,15 +15,15 @@ from pathlib import Path
 import kill_fits
 import numpy as np
 import pytest
+import small_fits
 import torch
 from conftest import TINY, make_easy
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 
 from skcaptcha import CaptchaRecognizer, _checkpoint, _schedule, _trainer
-from skcaptcha._batches import Samples
 from skcaptcha._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from skcaptcha._training import TrainingSettings, fit_network
+from skcaptcha._training import fit_network
 from skcaptcha.network import build_network
 
 pytestmark = pytest.mark.filterwarnings(
@@ -197,37 +197,15 @@ def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start)
     """The network may have got a second head by then."""
     monkeypatch.setattr(_schedule, "_PATIENCE", 4)
     monkeypatch.setattr(_schedule, "_LEFT_PLATEAU", 0.0)  # never left
-    shape = {
-        "n_classes": 3,
-        "in_channels": 1,
-        "conv_channels": (4, 8),
-        "lstm_units": 4,
-        "lstm_layers": 1,
-        "dropout": 0.0,
-    }
-    settings = TrainingSettings(
-        batch_size=4,
-        learning_rate_init=1e-2,
-        weight_decay=0.01,
-        max_iter=14,
-        n_iter_no_change=10,
-        tol=1e-4,
-        augmentation=0.5,
-        freeze_convolutions=False,
-        device=torch.device("cpu"),
-        verbose=False,
-    )
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (8, 16, 1), dtype=np.uint8) for _ in range(12)]
-    samples = Samples(images, [rng.integers(1, 3, 2) for _ in range(12)])
+    samples, settings = small_fits.samples(), small_fits.settings(max_iter=14)
     start = None
     if with_start:
-        start = build_network(shape, torch.Generator().manual_seed(5))
+        start = build_network(small_fits.SHAPE, small_fits.generator(5))
         start.auxiliary = None
 
     def fit(checkpoint=None):
-        generator = torch.Generator().manual_seed(0)
         options = {"start": start, "aligned": with_start, "checkpoint": checkpoint}
+        shape, generator = small_fits.SHAPE, small_fits.generator()
         return fit_network(shape, samples, None, settings, generator, **options)
 
     def fit_with_checkpoint():

@@ -10,6 +10,7 @@ import torch
 from conftest import TINY, make_easy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
+from small_fits import SHAPE
 
 from skcaptcha import CaptchaRecognizer, _trainer
 from skcaptcha.exceptions import ImageReadError
@@ -88,16 +89,8 @@ def test_new_characters_are_learned_and_old_ones_kept(
 
 
 def test_known_characters_keep_their_weights():
-    shape = {
-        "n_classes": 3,
-        "in_channels": 1,
-        "conv_channels": (4, 8),
-        "lstm_units": 4,
-        "lstm_layers": 1,
-        "dropout": 0.0,
-    }
     draw = torch.Generator().manual_seed(0)
-    network = build_network(shape, draw)
+    network = build_network(SHAPE, draw)
     before = copy.deepcopy(network.state_dict())
     grown = extend_network(network, 5, draw)
     for head in ("head", "auxiliary"):
