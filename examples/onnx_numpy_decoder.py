@@ -7,6 +7,7 @@ image. Pillow, NumPy and onnxruntime are all that it needs.
 """
 
 import json
+import math
 import sys
 
 import numpy as np
@@ -26,6 +27,9 @@ def prepare(path, recipe):
     mode = "L" if recipe["color_mode"] == "grayscale" else "RGB"
     image = Image.fromarray(((color + 127) // 255).astype(np.uint8)).convert(mode)
 
+    top, bottom = recipe["text_rows"]
+    first, end = math.floor(top * image.height), math.ceil(bottom * image.height)
+    image = image.crop((0, first, image.width, end))
     height, multiple = recipe["image_height"], recipe["width_multiple"]
     width = max(recipe["min_width"], image.width * height / image.height)
     width = round(width * recipe["width_stretch"] / multiple) * multiple

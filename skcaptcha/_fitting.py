@@ -27,7 +27,7 @@ _FOR_LARGE_BATCHES = 2000
 # Passes over the samples that a fit may take, and over `MANY` samples.
 _USUAL, _USUAL_OF_MANY = 20, 30
 # What these may cost; and how many passes and updates a fit may take all the same.
-_MOST_UPDATES, _MOST_PIXELS = 20_000, 2.6e9
+_MOST_UPDATES, _MOST_PIXELS = 20_000, 3e9
 _LEAST_PASSES, _LEAST_UPDATES = 5, 2500
 
 

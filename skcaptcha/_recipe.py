@@ -24,7 +24,7 @@ METADATA_KEY = "skcaptcha"
 
 # What is the same in each recipe of this version, whoever reads one may rely on it.
 _FIXED = {
-    "format_version": 1,
+    "format_version": 2,
     "blank": BLANK,
     "min_width": LEAST_WIDTH,
     "max_width": GREATEST_WIDTH,
@@ -43,6 +43,7 @@ class Recipe:
     vocabulary: Vocabulary
     height: int
     stretch: float
+    rows: tuple
     color_mode: str
     background: tuple
 
@@ -63,6 +64,7 @@ def pack_recipe(recipe):
             "vocabulary": list(recipe.vocabulary),
             "image_height": int(recipe.height),
             "width_stretch": float(recipe.stretch),
+            "text_rows": [float(share) for share in recipe.rows],
             "color_mode": recipe.color_mode,
             "background": [int(level) for level in background],
         }
@@ -106,6 +108,7 @@ def unpack_recipe(text):
         vocabulary=vocabulary,
         height=values["image_height"],
         stretch=float(values["width_stretch"]),
+        rows=tuple(values["text_rows"]),
         color_mode=values["color_mode"],
         background=tuple(values["background"]),
     )
@@ -129,6 +132,14 @@ _VARIABLE = {
     "width_stretch": (
         lambda v: type(v) in (int, float) and 1 <= v <= GREATEST_STRETCH,
         f"a number from 1 to {GREATEST_STRETCH}",
+    ),
+    "text_rows": (
+        lambda v: (
+            isinstance(v, list)
+            and [type(share) for share in v] == [float, float]
+            and 0 <= v[0] < v[1] <= 1
+        ),
+        "a list of two numbers from 0.0 to 1.0, of which the second is greater",
     ),
     "color_mode": (
         lambda v: isinstance(v, str) and v in ("grayscale", "rgb"),

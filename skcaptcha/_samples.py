@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 
 from skcaptcha._batches import Samples
-from skcaptcha._sizing import prepare_image
+from skcaptcha._sizing import find_ink, prepare_image
 from skcaptcha.exceptions import CacheError, ImageReadError
 from skcaptcha.images import has_color, iterate_images, name_item
 
@@ -23,6 +23,8 @@ _MEGABYTE = 10**6
 # Share of `cache_size` that keeps decoded images, from when they are looked at until
 # they are resized. The others are decoded anew.
 _DECODED = 0.5
+# Images that tell where text stands; of more, every second or third and so on.
+_ENOUGH = 1000
 # Images that threads decode ahead, which are not resized yet and may be large.
 _AHEAD = 32
 
@@ -37,9 +39,9 @@ def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
     targets : list of ndarray of int
         The symbols that they show.
     settle : callable
-        Is given the heights and widths of the images, of shape (n, 2), and whether
-        they have colour. Returns `height`, `stretch` and `color_mode` for
-        `prepare_image` in a dict.
+        Is given the heights and widths of the images, of shape (n, 2), whether they
+        have colour, and the mean of their `find_ink`. Returns `height`, `stretch`,
+        `color_mode` and `rows` for `prepare_image` in a dict.
     background, n_jobs
         As for `read_images`.
     cache_size : float
@@ -59,8 +61,8 @@ def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
     """
     reading = {"background": background, "n_jobs": n_jobs}
     try:
-        sizes, colored, decoded = _look_at(items, cache_size, **reading)
-        prepare = partial(prepare_image, **settle(sizes, colored))
+        sizes, colored, ink, decoded = _look_at(items, cache_size, **reading)
+        prepare = partial(prepare_image, **settle(sizes, colored, ink))
         images, mapping = _keep(_prepare(items, decoded, prepare, reading), cache_size)
     except (MemoryError, ImageReadError) as error:
         if not isinstance(error.__cause__ or error, MemoryError):
@@ -114,13 +116,16 @@ def hold_out(samples, rng, early_stopping, validation_fraction):
 
 
 def _look_at(items, cache_size, **reading):
-    """Return sizes, whether there is colour, and the first images that have room."""
-    sizes, decoded = [], []
+    """Return sizes, whether there is colour, ink, and the first images with room."""
+    sizes, decoded, ink = [], [], []
+    step = math.ceil(len(items) / _ENOUGH)
     room = _DECODED * cache_size * _MEGABYTE
 
     def look():
         nonlocal room
         for image in iterate_images(items, ahead=_AHEAD, **reading):
+            if len(sizes) % step == 0:
+                ink.append(find_ink(image))
             sizes.append(image.shape[:2])
             room -= image.nbytes
             if room >= 0:
@@ -128,7 +133,7 @@ def _look_at(items, cache_size, **reading):
             yield image
 
     colored = has_color(look())
-    return np.array(sizes), colored, decoded
+    return np.array(sizes), colored, np.mean(ink, axis=0), decoded
 
 
 def _prepare(items, decoded, prepare, reading):

@@ -1,4 +1,6 @@
-"""Choose the size at which images are read, and bring them to it."""
+"""Choose the part and the size at which images are read, and bring them to it."""
+
+import math
 
 import numpy as np
 
@@ -10,8 +12,12 @@ __all__ = [
     "GREATEST_STRETCH",
     "GREATEST_WIDTH",
     "LEAST_WIDTH",
+    "WHOLE",
     "choose_height",
+    "choose_rows",
     "choose_stretch",
+    "crop_height",
+    "find_ink",
     "prepare_image",
 ]
 
@@ -24,11 +30,93 @@ GREATEST_WIDTH = 2**15
 GREATEST_STRETCH = 4
 """How many times images are widened at most."""
 
+WHOLE = (0.0, 1.0)
+"""All rows of an image."""
+
+# Parts of the height in which ink is counted, in so many rows and columns at the least
+# of a large image.
+_PARTS, _SEEN = 40, 128
+# Share of the greatest ink that a part has to have on average, for text to be there.
+_LEAST_INK = 0.125
+# Share of the height that has to be empty to be cut off, and pixels that are kept.
+_WORTH_CUTTING, _LEAST_ROWS = 0.2, 32
 # Time steps that the median label gets a character.
 _STEPS_PER_CHARACTER = 3
 
 
-def choose_height(sizes):
+def find_ink(image):
+    """Return how the ink of an image is spread over its height.
+
+    Ink is how far the luma of a pixel is from the image's median.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), uint8
+        The image.
+
+    Returns
+    -------
+    ndarray of shape (40,)
+        Shares of the ink from top to bottom. They sum to 1, or to 0 in an empty image.
+    """
+    steps = (max(1, length // _SEEN) for length in image.shape[:2])
+    luma = to_grayscale(image[tuple(slice(None, None, step) for step in steps)])
+    ink = np.abs(luma - np.float32(np.median(luma))).mean(axis=1)  # (H,)
+    above = np.append(0.0, ink.cumsum())
+    ends = np.linspace(0, len(ink), _PARTS + 1)
+    ink = np.diff(np.interp(ends, np.arange(len(above)), above))
+    return ink / (ink.sum() or 1.0)
+
+
+def choose_rows(ink, sizes):
+    """Return the rows that text may stand in, where the others are worth cutting off.
+
+    Rows belong to them where there is at least an eighth of the ink that the fullest
+    row has. Those above and below are cut off if they are a fifth of the height, as
+    far as 32 rows of the median image are left.
+
+    Parameters
+    ----------
+    ink : ndarray of shape (40,)
+        Mean of what `find_ink` returned for the images.
+    sizes : array-like of shape (n, 2)
+        Heights and widths of the images.
+
+    Returns
+    -------
+    top, bottom : float
+        Shares of the height.
+    """
+    full = np.flatnonzero(ink >= max(_LEAST_INK * ink.max(), np.finfo(float).tiny))
+    if not full.size:
+        return WHOLE
+    top, bottom = full[0] / _PARTS, (full[-1] + 1) / _PARTS
+    least = min(1.0, _LEAST_ROWS / float(np.median(np.asarray(sizes)[:, 0])))
+    share = max(bottom - top, least)
+    if share > 1 - _WORTH_CUTTING:
+        return WHOLE
+    top = min(max(0.0, (top + bottom - share) / 2), 1 - share)
+    return round(float(top), 4), round(float(top + share), 4)
+
+
+def crop_height(height, rows):
+    """Return the first of the rows of an image that are read, and the one after them.
+
+    Parameters
+    ----------
+    height : int
+        Height of the image.
+    rows : tuple of float
+        What `choose_rows` returned.
+
+    Returns
+    -------
+    first, end : int
+    """
+    return math.floor(rows[0] * height), math.ceil(rows[1] * height)
+
+
+def choose_height(sizes, rows=WHOLE):
     """Return the median height, of which four fifths do from 40 rows on.
 
     Characters seldom fill a high image. It is a multiple of 8 between 32 and 56.
@@ -37,17 +125,19 @@ def choose_height(sizes):
     ----------
     sizes : array-like of shape (n, 2)
         Heights and widths of the images.
+    rows : tuple of float, optional
+        What `choose_rows` returned.
 
     Returns
     -------
     int
     """
-    median = float(np.median(np.asarray(sizes)[:, 0]))
+    median = float(np.median(np.asarray(sizes)[:, 0])) * (rows[1] - rows[0])
     height = max(min(median, 40), 0.8 * median)
     return int(min(max(int(height / 8 + 0.5) * 8, 32), 56))
 
 
-def choose_stretch(sizes, targets, texts, height, fixed=None):
+def choose_stretch(sizes, targets, texts, height, fixed=None, rows=WHOLE):
     """Return by how much images are widened so that labels have enough time steps.
 
     A label needs a step for each character and one between equal neighbours; the
@@ -65,6 +155,8 @@ def choose_stretch(sizes, targets, texts, height, fixed=None):
         The height at which images are read.
     fixed : float, optional
         What was returned for the images that came before, if these have to do with it.
+    rows : tuple of float, optional
+        What `choose_rows` returned.
 
     Returns
     -------
@@ -77,7 +169,10 @@ def choose_stretch(sizes, targets, texts, height, fixed=None):
         If a label has more characters than its image can have time steps.
     """
     sizes = np.asarray(sizes)
-    widths = sizes[:, 1] * height / sizes[:, 0]
+    heights = [
+        end - first for first, end in (crop_height(h, rows) for h in sizes[:, 0])
+    ]
+    widths = sizes[:, 1] * height / np.array(heights)
     steps = np.maximum(widths, LEAST_WIDTH) / TIME_STRIDE
     lengths = np.array([len(target) for target in targets])
     repeats = np.array([np.count_nonzero(t[1:] == t[:-1]) for t in targets])
@@ -107,8 +202,8 @@ def choose_stretch(sizes, targets, texts, height, fixed=None):
     return float(max(1.0, stretch.max(), min(comfort, GREATEST_STRETCH)))
 
 
-def prepare_image(image, *, height, stretch, color_mode, name):
-    """Bring an image to the height, width and channels that the network reads.
+def prepare_image(image, *, height, stretch, color_mode, name, rows=WHOLE):
+    """Bring an image to the rows, size and channels that the network reads.
 
     Parameters
     ----------
@@ -122,6 +217,8 @@ def prepare_image(image, *, height, stretch, color_mode, name):
         Whether there will be one channel or three.
     name : str
         What the error calls the image.
+    rows : tuple of float, optional
+        What `choose_rows` returned.
 
     Returns
     -------
@@ -133,7 +230,8 @@ def prepare_image(image, *, height, stretch, color_mode, name):
     ValueError
         If the image is so wide and low that its resized form would fill the memory.
     """
-    width = max(LEAST_WIDTH, image.shape[1] * height / image.shape[0]) * stretch
+    first, end = crop_height(image.shape[0], rows)
+    width = max(LEAST_WIDTH, image.shape[1] * height / (end - first)) * stretch
     if width > GREATEST_WIDTH:
         raise ValueError(
             f"{name} has the shape {image.shape[:2]} and would be {width:.0f} pixels "
@@ -141,6 +239,7 @@ def prepare_image(image, *, height, stretch, color_mode, name):
             "to the text, or into pieces."
         )
     width = round(width / TIME_STRIDE) * TIME_STRIDE
+    image = image[first:end]
     image = to_rgb(image) if color_mode == "rgb" else to_grayscale(image)
     image = resize_image(image, (height, width))
     return image if image.ndim == 3 else image[:, :, None]

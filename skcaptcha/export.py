@@ -111,6 +111,7 @@ def export_onnx(recognizer, path):
         vocabulary=recognizer.vocabulary_,
         height=recognizer.image_height_,
         stretch=recognizer.width_stretch_,
+        rows=recognizer.text_rows_,
         color_mode=recognizer.color_mode_,
         background=recognizer.background_,
     )
@@ -341,6 +342,7 @@ class OnnxRecognizer:
             n_jobs=self.n_jobs,
             height=self.recipe.height,
             stretch=self.recipe.stretch,
+            rows=self.recipe.rows,
             color_mode=self.recipe.color_mode,
         )
 

@@ -38,7 +38,7 @@ from skcaptcha._reading import (
     normalize_frames,
 )
 from skcaptcha._samples import hold_out, read_samples
-from skcaptcha._sizing import choose_height, choose_stretch
+from skcaptcha._sizing import WHOLE, choose_height, choose_rows, choose_stretch
 from skcaptcha._skipping import Skipped
 from skcaptcha._threads import survive_fork
 from skcaptcha._training import fit_epoch, fit_network
@@ -83,7 +83,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
-        that is more, from 32 to 56.
+        that is more, from 32 to 56; a fifth or more of the rows, above and below the
+        text, that hold hardly anything in any of them are cut off before.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the
@@ -188,6 +189,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         The trained network.
     image_height_ : int
         Height in pixels to which images are resized.
+    text_rows_ : tuple of float
+        The rows of an image that are read, from where to where as shares of its
+        height; (0, 1) is all of them.
     width_stretch_ : float
         Factor by which images are widened so that each character gets enough time
         steps; 1 leaves the aspect ratio as it is.
@@ -809,19 +813,20 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             rates = vars(self).get("learning_rate_curve_", rates)
         return {"loss_curve_": losses, "learning_rate_curve_": rates}
 
-    def _settle_size(self, targets, texts, going_on, sizes, colored):
-        """Return how images are resized, which the first fit settles."""
+    def _settle_size(self, targets, texts, going_on, sizes, colored, ink):
+        """Return how images are cut and resized, which the first fit settles."""
         if not going_on:
             self.background_ = self.background
             self.color_mode_ = self.color_mode
             if self.color_mode == "auto":
                 self.color_mode_ = "rgb" if colored else "grayscale"
-            self.image_height_ = self.image_height
+            self.image_height_, self.text_rows_ = self.image_height, WHOLE
             if self.image_height == "auto":
-                self.image_height_ = choose_height(sizes)
+                self.text_rows_ = choose_rows(ink, sizes)
+                self.image_height_ = choose_height(sizes, self.text_rows_)
         fixed = self.width_stretch_ if going_on else None
         self.width_stretch_ = choose_stretch(
-            sizes, targets, texts, self.image_height_, fixed
+            sizes, targets, texts, self.image_height_, fixed, self.text_rows_
         )
         return self._size()
 
@@ -830,6 +835,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             "height": self.image_height_,
             "stretch": self.width_stretch_,
             "color_mode": self.color_mode_,
+            "rows": self.text_rows_,
         }
 
     def _check_items(self, X, *, reset=False):

@@ -7,6 +7,7 @@ from pathlib import Path
 # Before SciPy is imported; it makes scikit-learn run its array API check as well.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -47,6 +48,15 @@ def make_easy(n_samples, vocabulary, seed):
 def captchas():
     """200 easy images of the digits 0 to 3, and their texts."""
     return make_easy(200, "0123", seed=0)
+
+
+@pytest.fixture(scope="session")
+def margins(captchas):
+    """40 of `captchas` with 16 empty rows above and 32 below, and their texts."""
+    X, y = captchas
+    rows = ((16, 32), (0, 0))
+    X = [np.pad(x, rows, constant_values=int(np.median(x))) for x in X[:40]]
+    return X, y[:40]
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,12 @@ def test_networks_of_any_form_read_the_same(quick, uneven, tmp_path, params):
     check_same_answers(recognizer, export_and_load(recognizer, tmp_path), X)
 
 
+def test_rows_that_are_cut_off_are_cut_off_the_same(quick, margins, tmp_path):
+    recognizer = quick(*margins, image_height="auto")
+    assert recognizer.text_rows_ == (0.125, 0.625)
+    check_same_answers(recognizer, export_and_load(recognizer, tmp_path), margins[0])
+
+
 def test_characters_of_any_script_come_back(fitted, captchas, tmp_path):
     letters = {"0": "ж", "1": "ق", "2": "한", "3": "x\u0323\u0301"}
     renamed = copy.copy(fitted)
@@ -249,11 +255,12 @@ def test_the_recipe_is_the_documented_one(quick, captchas, tmp_path):
     text = session.get_modelmeta().custom_metadata_map[METADATA_KEY]
     assert text.isascii()
     assert json.loads(text) == {
-        "format_version": 1,
+        "format_version": 2,
         "vocabulary": ["3", "1", "2", "0"],
         "blank": 0,
         "image_height": 16,
         "width_stretch": recognizer.width_stretch_,
+        "text_rows": [0.0, 1.0],
         "min_width": 16,
         "max_width": 2**15,
         "width_multiple": 4,
@@ -300,14 +307,17 @@ def make_pngs(folder):
 
 @pytest.mark.parametrize("color_mode", ["grayscale", "rgb"])
 @pytest.mark.parametrize("background", ["white", (10, 200, 30)])
-@pytest.mark.parametrize("stretch", [1.0, 1.37])
+@pytest.mark.parametrize(
+    ("stretch", "rows"), [(1.0, (0.0, 1.0)), (1.37, (0.0, 1.0)), (1.0, (0.225, 0.7))]
+)
 def test_the_example_prepares_pngs_pixel_for_pixel(
-    tmp_path, color_mode, background, stretch
+    tmp_path, color_mode, background, stretch, rows
 ):
     prepare = runpy.run_path(DECODER)["prepare"]
     recipe = {
         "image_height": 16,
         "width_stretch": stretch,
+        "text_rows": list(rows),
         "min_width": 16,
         "width_multiple": 4,
         "color_mode": color_mode,
@@ -318,6 +328,7 @@ def test_the_example_prepares_pngs_pixel_for_pixel(
             read_image(path, background=background),
             height=16,
             stretch=stretch,
+            rows=rows,
             color_mode=color_mode,
             name="image",
         )
@@ -615,7 +626,7 @@ def test_a_model_is_refused_that_does_not_fit_its_recipe(exported, tmp_path):
         ({"vocabulary": list("01234")}, "the outputs are .* not .*6"),
         ({"image_height": 32}, "the inputs are .*16, 'W'.* not .*32, 'W'"),
         ({"color_mode": "rgb"}, "the inputs are .* not "),
-        ({"format_version": 2}, "format_version=2 is not 1. Export the recogniser onc"),
+        ({"format_version": 1}, "format_version=1 is not 2. Export the recogniser onc"),
     ]:
         model = onnx.load(exported)
         change(model, **values)
@@ -650,6 +661,13 @@ def test_a_model_is_refused_that_does_not_fit_its_recipe(exported, tmp_path):
         ("width_stretch", 0.5),
         ("width_stretch", 1e6),
         ("width_stretch", "1"),
+        ("text_rows", None),
+        ("text_rows", [0.0]),
+        ("text_rows", [0, 1]),
+        ("text_rows", [0.5, 0.5]),
+        ("text_rows", [-0.1, 1.0]),
+        ("text_rows", [0.0, 1.1]),
+        ("text_rows", [0.0, float("nan")]),
         ("color_mode", "cmyk"),
         ("color_mode", ["rgb"]),
         ("background", [0, 0]),
@@ -675,5 +693,5 @@ def test_a_wrong_value_of_the_recipe_is_named(exported, key, value):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000, "{}"])
 def test_what_is_no_recipe_is_refused(text):
-    with pytest.raises(ValueError, match="no JSON|format_version=None is not 1"):
+    with pytest.raises(ValueError, match="no JSON|format_version=None is not 2"):
         unpack_recipe(text)

@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def settle(sizes, colored):
+def settle(sizes, colored, ink):
     return {"height": 16, "stretch": 1.0, "color_mode": "grayscale"}
 
 
@@ -299,9 +299,9 @@ def test_an_image_that_vanishes_meanwhile_is_named(captchas, png_folder, tmp_pat
     path = tmp_path / "brief.png"
     path.write_bytes((png_folder / "0.png").read_bytes())
 
-    def settle_and_remove(sizes, colored):
+    def settle_and_remove(sizes, colored, ink):
         path.unlink()
-        return settle(sizes, colored)
+        return settle(sizes, colored, ink)
 
     with pytest.raises(
         FileNotFoundError, match=r"^X\[1\]='.*brief.png' does not exist"

@@ -32,7 +32,13 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._sizing import choose_height, choose_stretch, prepare_image
+from skcaptcha._sizing import (
+    choose_height,
+    choose_rows,
+    choose_stretch,
+    find_ink,
+    prepare_image,
+)
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.network import TIME_STRIDE
 from skcaptcha.preprocessing import (
@@ -171,6 +177,61 @@ def test_shrinking_averages_over_the_covered_area():
 )
 def test_height_follows_the_median(heights, expected):
     assert choose_height([(h, 10) for h in heights]) == expected
+
+
+def draw_bars(height, *bars):
+    """Make a white image with black bars over a third of its width."""
+    image = np.full((height, 60), 255, dtype=np.uint8)
+    for first, end in bars:
+        image[first:end, :20] = 0
+    return image
+
+
+@pytest.mark.parametrize(
+    ("bars", "height", "expected"),
+    [
+        ([(20, 60)], 80, (0.25, 0.75)),
+        ([(0, 60)], 80, (0.0, 0.75)),
+        ([(6, 74)], 80, (0.0, 1.0)),  # not worth it
+        ([(36, 44)], 80, (0.3, 0.7)),  # 32 rows are left of what would be 8
+        ([(0, 8)], 80, (0.0, 0.4)),
+        ([(72, 80)], 80, (0.6, 1.0)),
+        ([(10, 20)], 32, (0.0, 1.0)),  # there are but 32
+        ([(400, 1200)], 1600, (0.25, 0.75)),
+        ([], 80, (0.0, 1.0)),
+    ],
+)
+def test_rows_without_ink_are_cut_off(bars, height, expected):
+    image = draw_bars(height, *bars)
+    assert choose_rows(find_ink(image), [image.shape]) == expected
+    colored = np.stack([image] * 3, axis=2)
+    assert choose_rows(find_ink(colored), [image.shape]) == expected
+    assert choose_rows(find_ink(255 - image), [image.shape]) == expected
+
+
+@pytest.mark.parametrize(("n", "expected"), [(4, (0.25, 0.75)), (5, (0.0, 1.0))])
+def test_rows_are_kept_that_an_eighth_of_the_images_fill(n, expected):
+    bars = [(0, 40)] * n + [(20, 60)] * (40 - 2 * n) + [(40, 80)] * n
+    ink = np.mean([find_ink(draw_bars(80, bar)) for bar in bars], axis=0)
+    assert choose_rows(ink, [(80, 60)] * 40) == expected
+
+
+def test_what_is_left_of_the_rows_is_brought_to_the_height():
+    image = draw_bars(80, (20, 60))
+    assert choose_height([image.shape], (0.25, 0.75)) == 40
+    cut = prepare(image, height=40, rows=(0.25, 0.75))
+    assert cut.shape == (40, 60, 1)
+    assert not cut[:, :20].any()
+    # A row that is cut in two is read.
+    assert prepare(image, height=41, rows=(0.245, 0.75))[0].all()
+    assert prepare(blank(1, 40), rows=(0.4, 0.6)).shape == (32, 1280, 1)
+
+
+def test_time_steps_are_counted_in_what_is_left():
+    targets = [np.arange(1, 11)]
+    shape = (80, 80)
+    assert choose_stretch([shape], targets, ["x"], 32) == 30 / 8
+    assert choose_stretch([shape], targets, ["x"], 32, rows=(0.25, 0.75)) == 30 / 16
 
 
 @pytest.mark.parametrize(

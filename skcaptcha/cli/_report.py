@@ -37,6 +37,7 @@ def describe(recognizer):
     recipe = {
         "height": height,
         "widened": f"{recognizer.width_stretch_:.3g} times",
+        "rows": "{:.0%} to {:.0%} of the image's height".format(*recognizer.text_rows_),
         "channels": color_mode,
         "background of what is transparent": recognizer.background_,
     }
