@@ -5,14 +5,12 @@ import inspect
 import numpy as np
 import torch
 
-from skcaptcha._sizing import WHOLE
 from skcaptcha.network import build_network
 
 __all__ = ["DURING_FIT", "FORMAT_VERSION", "pack_state", "unpack_state"]
 
 FORMAT_VERSION = 2
-"""Version of the saved form. 0, before there was a number, reads as 1 does, which read
-images whole."""
+"""Version of the saved form. 0, before there was a number, reads as 1 does."""
 
 DURING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
 """What scikit-learn keeps on an estimator while it is fitted."""
@@ -93,5 +91,5 @@ def unpack_state(state, estimator_class):
                 "or fit it anew."
             ) from error
         state["network_"] = network.eval()
-        state.setdefault("text_rows_", WHOLE)
+        state.setdefault("text_rows_", (0.0, 1.0))  # format 1 read all of them
     return state

@@ -36,10 +36,12 @@ WHOLE = (0.0, 1.0)
 # Parts of the height in which ink is counted, in so many rows and columns at the least
 # of a large image.
 _PARTS, _SEEN = 40, 128
-# Share of the greatest ink that a part has to have on average, for text to be there.
-_LEAST_INK = 0.125
-# Share of the height that has to be empty to be cut off, and pixels that are kept.
-_WORTH_CUTTING, _LEAST_ROWS = 0.2, 32
+# Shares of the greatest ink, on average over the images, that a part has to have for
+# most of them to have text there, and for some to.
+_MOST_INK, _SOME_INK = 0.5, 0.2
+# Share of the height that has to be empty to be cut off, pixels that are kept, and
+# images that it takes to tell.
+_WORTH_CUTTING, _LEAST_ROWS, _LEAST_IMAGES = 0.2, 32, 25
 # Time steps that the median label gets a character.
 _STEPS_PER_CHARACTER = 3
 
@@ -71,9 +73,12 @@ def find_ink(image):
 def choose_rows(ink, sizes):
     """Return the rows that text may stand in, where the others are worth cutting off.
 
-    Rows belong to them where there is at least an eighth of the ink that the fullest
-    row has. Those above and below are cut off if they are a fifth of the height, as
-    far as 32 rows of the median image are left.
+    Around the rows with at least half of the ink of the fullest one, half of their
+    number is kept on either side. So it all is where text of one height stands at any
+    height with the same probability, and so are the parts of letters above and below
+    the body of the others. Rows with a fifth of that ink are kept, wherever they are,
+    and 32 rows of the median image. The others are cut off if they are a fifth of the
+    height, and there are 25 images to tell.
 
     Parameters
     ----------
@@ -87,16 +92,19 @@ def choose_rows(ink, sizes):
     top, bottom : float
         Shares of the height.
     """
-    full = np.flatnonzero(ink >= max(_LEAST_INK * ink.max(), np.finfo(float).tiny))
-    if not full.size:
+    if len(sizes) < _LEAST_IMAGES or not ink.any():
         return WHOLE
-    top, bottom = full[0] / _PARTS, (full[-1] + 1) / _PARTS
-    least = min(1.0, _LEAST_ROWS / float(np.median(np.asarray(sizes)[:, 0])))
-    share = max(bottom - top, least)
-    if share > 1 - _WORTH_CUTTING:
+    most, some = (
+        (np.flatnonzero(ink >= share * ink.max())[[0, -1]] + [0, 1]) / _PARTS
+        for share in (_MOST_INK, _SOME_INK)
+    )
+    least = _LEAST_ROWS / np.median(np.asarray(sizes)[:, 0])
+    share = min(1.0, max(2 * (most[1] - most[0]), least))
+    top = min(max(0.0, most.mean() - share / 2), 1 - share)
+    top, bottom = min(top, some[0]), max(top + share, some[1])
+    if bottom - top > 1 - _WORTH_CUTTING:
         return WHOLE
-    top = min(max(0.0, (top + bottom - share) / 2), 1 - share)
-    return round(float(top), 4), round(float(top + share), 4)
+    return round(float(top), 4), round(float(bottom), 4)
 
 
 def crop_height(height, rows):

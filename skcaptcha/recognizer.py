@@ -83,8 +83,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
-        that is more, from 32 to 56; a fifth or more of the rows, above and below the
-        text, that hold hardly anything in any of them are cut off before.
+        that is more, from 32 to 56. Rows far above and below the text, where that is
+        a band in higher images, are cut off before.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the

@@ -190,30 +190,41 @@ def draw_bars(height, *bars):
 @pytest.mark.parametrize(
     ("bars", "height", "expected"),
     [
-        ([(20, 60)], 80, (0.25, 0.75)),
-        ([(0, 60)], 80, (0.0, 0.75)),
-        ([(6, 74)], 80, (0.0, 1.0)),  # not worth it
-        ([(36, 44)], 80, (0.3, 0.7)),  # 32 rows are left of what would be 8
+        ([(30, 50)], 80, (0.25, 0.75)),  # half as much on either side
+        ([(0, 30)], 80, (0.0, 0.75)),
+        ([(22, 58)], 80, (0.0, 1.0)),  # not worth it
+        ([(30, 40), (46, 50)], 80, (0.25, 0.75)),
+        ([(36, 44)], 80, (0.3, 0.7)),  # 32 rows are left
         ([(0, 8)], 80, (0.0, 0.4)),
         ([(72, 80)], 80, (0.6, 1.0)),
         ([(10, 20)], 32, (0.0, 1.0)),  # there are but 32
-        ([(400, 1200)], 1600, (0.25, 0.75)),
+        ([(600, 1000)], 1600, (0.25, 0.75)),
         ([], 80, (0.0, 1.0)),
     ],
 )
 def test_rows_without_ink_are_cut_off(bars, height, expected):
     image = draw_bars(height, *bars)
-    assert choose_rows(find_ink(image), [image.shape]) == expected
+    sizes = [image.shape] * 25
+    assert choose_rows(find_ink(image), sizes) == expected
     colored = np.stack([image] * 3, axis=2)
-    assert choose_rows(find_ink(colored), [image.shape]) == expected
-    assert choose_rows(find_ink(255 - image), [image.shape]) == expected
+    assert choose_rows(find_ink(colored), sizes) == expected
+    assert choose_rows(find_ink(255 - image), sizes) == expected
+    assert choose_rows(find_ink(image), sizes[1:]) == (0.0, 1.0)  # too few to tell
 
 
-@pytest.mark.parametrize(("n", "expected"), [(4, (0.25, 0.75)), (5, (0.0, 1.0))])
-def test_rows_are_kept_that_an_eighth_of_the_images_fill(n, expected):
-    bars = [(0, 40)] * n + [(20, 60)] * (40 - 2 * n) + [(40, 80)] * n
+@pytest.mark.parametrize(("n", "expected"), [(6, (0.25, 0.75)), (8, (0.0, 0.75))])
+def test_rows_are_kept_that_some_of_the_images_fill(n, expected):
+    bars = [(0, 20)] * n + [(30, 50)] * (40 - n)
     ink = np.mean([find_ink(draw_bars(80, bar)) for bar in bars], axis=0)
     assert choose_rows(ink, [(80, 60)] * 40) == expected
+
+
+def test_text_that_stands_at_any_height_is_kept_whole():
+    tops = range(20, 51)
+    ink = np.mean([find_ink(draw_bars(160, (top, top + 20))) for top in tops], axis=0)
+    top, bottom = choose_rows(ink, [(160, 60)] * len(tops))
+    assert 5 / 160 < top <= 20 / 160
+    assert 70 / 160 <= bottom < 85 / 160
 
 
 def test_what_is_left_of_the_rows_is_brought_to_the_height():
