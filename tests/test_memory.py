@@ -16,8 +16,9 @@ from conftest import TINY
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha import CaptchaRecognizer, _trainer, images
+from skcaptcha import CaptchaRecognizer, _samples, _trainer, images
 from skcaptcha._samples import hold_out, read_samples
+from skcaptcha._sizing import find_ink
 from skcaptcha.exceptions import CacheError
 
 
@@ -293,6 +294,26 @@ def test_too_little_memory_is_an_error_that_says_what_to_do(folder):
     assert done.stdout.startswith("There is too little memory for the training images")
     assert "of which cache_size=1000 megabytes may be kept" in done.stdout
     assert "Lower `cache_size`" in done.stdout
+
+
+def test_of_many_images_some_tell_where_the_text_stands(captchas, monkeypatch):
+    monkeypatch.setattr(_samples, "_ENOUGH", 2)
+    found = []
+
+    def settle_by_ink(sizes, colored, ink):
+        found.append(ink)
+        return settle(sizes, colored, ink)
+
+    X = captchas[0][:5]
+    read_samples(
+        X,
+        [np.array([1])] * 5,
+        settle=settle_by_ink,
+        background="white",
+        n_jobs=1,
+        cache_size=1000,
+    )
+    np.testing.assert_allclose(found[0], (find_ink(X[0]) + find_ink(X[3])) / 2)
 
 
 def test_an_image_that_vanishes_meanwhile_is_named(captchas, png_folder, tmp_path):
