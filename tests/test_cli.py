@@ -292,6 +292,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
     assert re.search(r"head +16x5 ", out)
     assert "Vocabulary (4)\n  0 1 2 3" in out
     assert "height" in out and "grayscale" in out
+    assert re.search(r"rows +0% to 100% of the image.s height", out)
     assert str(fitted.n_iter_) in out and "CaptchaRecognizer(" in out
 
 
