@@ -123,7 +123,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
-        they are more than 20000 or go through more than 2.6e9 pixels.
+        they are more than 20000 or go through more than 3e9 pixels.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
