@@ -8,11 +8,20 @@ import numpy as np
 from scipy.special import logsumexp
 
 from skcaptcha._sizing import prepare_image
+from skcaptcha._validation import check_same_length, check_texts, is_table
 from skcaptcha.decoding import beam_search, best_path, greedy_decode, restrict
 from skcaptcha.images import iterate_images
+from skcaptcha.metrics import exact_match_score
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["collect", "find_texts", "iterate_frames", "make_search", "normalize_frames"]
+__all__ = [
+    "collect",
+    "find_texts",
+    "iterate_frames",
+    "make_search",
+    "normalize_frames",
+    "score_reading",
+]
 
 # Images, already resized, that are sorted by width for the network at a time.
 _CHUNK = 512
@@ -157,6 +166,30 @@ def collect(found, make, skipped, *, missing=None, stacklevel=4):
     values += [missing] * (n_images - len(values))
     skipped.warn(n_images, stacklevel=stacklevel)
     return values
+
+
+def score_reading(read, X, y):
+    """Return the exact match of what is read in images, for a method `score`.
+
+    Parameters
+    ----------
+    read : callable
+        Takes nothing and returns the texts that were read in `X`.
+    X : iterable or array
+        The images, which are only counted, and only where they have a length.
+    y : sequence of str
+        The text that each image shows.
+
+    Returns
+    -------
+    float
+    """
+    texts = check_texts(y, whole_floats=is_table(X), stacklevel=4)
+    if hasattr(X, "__len__"):
+        check_same_length(X, texts)
+    found = read()
+    check_same_length(found, texts)
+    return exact_match_score(texts, found)
 
 
 def _read_by_beam(beam_width, log_probs, *, length, blank):

@@ -36,6 +36,7 @@ from skcaptcha._reading import (
     iterate_frames,
     make_search,
     normalize_frames,
+    score_reading,
 )
 from skcaptcha._samples import hold_out, read_samples
 from skcaptcha._sizing import WHOLE, choose_height, choose_rows, choose_stretch
@@ -53,7 +54,6 @@ from skcaptcha._validation import (
     iterate_items,
 )
 from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
-from skcaptcha.metrics import exact_match_score
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]
@@ -621,12 +621,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             Between 0 and 1.
         """
         items = self._check_items(X)
-        texts = check_texts(y, whole_floats=is_table(X), stacklevel=3)
-        if hasattr(X, "__len__"):
-            check_same_length(X, texts)
-        read = self._predict_texts(items, Skipped())
-        check_same_length(read, texts)
-        return exact_match_score(texts, read)
+        return score_reading(partial(self._predict_texts, items, Skipped()), X, y)
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""
@@ -746,9 +741,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             checkpoint.remove()
         return self
 
-    def _check_data(self, X, y, going_on, least):
+    def _check_data(self, X, y, going_on, least, stacklevel=7):
         """Return the images as a list and their texts, checked and not yet read."""
-        texts = check_texts(y, whole_floats=is_table(X), stacklevel=7)
+        texts = check_texts(y, whole_floats=is_table(X), stacklevel=stacklevel)
         items = list(self._check_items(X, reset=not going_on))
         check_same_length(items, texts)
         if len(texts) < least:

@@ -22,7 +22,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from skcaptcha import CaptchaRecognizer, _pretrained, _trainer
 from skcaptcha.datasets import load_image_folder, make_captchas
@@ -395,6 +395,59 @@ def test_ablation_compares_seed_by_seed(ablation):
     assert ablation.format_variant(fits, "no augmentation") == "–"
     again = ablation.replace_fit(fits, fit("no LSTM", 0, 0.5))
     assert len(again) == len(fits) and fit("no LSTM", 0, 0.5) in again
+
+
+def test_an_ensemble_is_compared_with_a_single_fit(
+    load, ablation, monkeypatch, tmp_path, capsys
+):
+    ensemble = load("ensemble")
+
+    def split(folder, seed):
+        X, y = make_captchas(16, vocabulary="01", length=(1, 2), random_state=seed)
+        return X[4:], X[:4], y[4:], y[:4]
+
+    tiny = CaptchaRecognizer(max_iter=1, conv_channels=(8, 16), pretrained=False)
+    monkeypatch.setattr(
+        ensemble, "CaptchaRecognizer", lambda **params: clone(tiny).set_params(**params)
+    )
+    monkeypatch.setattr(
+        ensemble, "CaptchaEnsemble", partial(ensemble.CaptchaEnsemble, tiny)
+    )
+    monkeypatch.setattr(
+        ensemble, "DATA_SETS", {"tiny": ablation.DataSet(split, "12 and 4")}
+    )
+    output = tmp_path / "ensemble.json"
+    arguments = ["tiny", "--output", str(output), "--threads", "1", "--folds", "3"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The network has not learned to read")
+        assert ensemble.main([*arguments, "--seeds", "0", "1"]) == 0
+    first, second = json.loads(output.read_text())["tiny"]["seeds"]
+    assert (first["seed"], second["seed"]) == (0, 1)
+    assert (first["n_train"], first["n_val"], first["n_folds"]) == (12, 4, 3)
+    assert len(first["members"]) == 3 and len(first["first_two_to_all"]) == 2
+    known = {"single": 0.5, "members": [0.3, 0.5, 0.4], "voting_by_confidence": 0.25}
+    entry = json.loads(output.read_text())["tiny"]
+    entry["seeds"] = [
+        run | known | {"first_two_to_all": together}
+        for run, together in zip(
+            entry["seeds"], ([0.5, 0.75], [0.7, 0.55]), strict=True
+        )
+    ]
+    ensemble.records.save_entry(output, "tiny", entry)
+    capsys.readouterr()
+    assert ensemble.main(["--output", str(output), "--markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert "| `tiny` | 0.500 | 0.400 | 0.600 / 0.650 | 0.250 | +15.0 |" in printed
+    assert "12 and 4; 2 seeds" in printed
+    with pytest.raises(SystemExit):
+        ensemble.main([*arguments, "--folds", "1"])
+    assert "--folds 1 must be at least 2" in capsys.readouterr().err
+
+
+def test_votes_are_weighted_by_confidence(load):
+    vote = load("ensemble").vote
+    assert vote(["a", "b", "b"], [0.9, 0.4, 0.4]) == "a"
+    assert vote(["a", "b", "b"], [0.7, 0.4, 0.4]) == "b"
 
 
 @pytest.fixture

@@ -37,10 +37,9 @@ def find_cells(title):
 def test_the_guide_names_the_checks_that_are_expected_to_fail():
     named = {cell.strip("`") for cell in find_cells("Estimator checks")}
     expected = checks.EXPECTED_FAILURES
-    assert expected.keys() == {"CaptchaRecognizer"}
-    assert {name for name in named if name.startswith("check_")} == set(
-        expected["CaptchaRecognizer"]
-    )
+    assert expected.keys() == {"CaptchaRecognizer", "CaptchaEnsemble"}
+    for failures in expected.values():
+        assert {name for name in named if name.startswith("check_")} == set(failures)
 
 
 def test_the_guide_lists_every_estimator_that_is_checked():

@@ -1,0 +1,317 @@
+"""Recognisers that read together."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+
+from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+from skcaptcha.decoding import sequence_log_probability
+from skcaptcha.ensemble import rank_texts
+from skcaptcha.exceptions import (
+    ImageReadError,
+    LabelConversionWarning,
+    SkippedImageWarning,
+)
+from skcaptcha.preprocessing import ImageReader
+
+FOLDS = KFold(3, shuffle=True, random_state=1)
+
+
+@pytest.fixture(scope="module")
+def ensemble(captchas):
+    """Three recognisers that have learned to read `captchas`; not to be changed."""
+    recognizer = CaptchaRecognizer(max_iter=35, **TINY)
+    ensemble = CaptchaEnsemble(recognizer, cv=FOLDS, random_state=0)
+    return ensemble.fit(captchas[0][:150], captchas[1][:150])
+
+
+@pytest.fixture
+def hasty(captchas):
+    """Function that fits two recognisers for a moment."""
+
+    def fit(X=None, y=None, *, cv=2, random_state=0, n_jobs=None, **params):
+        X = captchas[0][:16] if X is None else X
+        y = captchas[1][:16] if y is None else y
+        recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1, **params})
+        ensemble = CaptchaEnsemble(
+            recognizer, cv=cv, random_state=random_state, n_jobs=n_jobs
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The network has not learned to read")
+            return ensemble.fit(X, y)
+
+    return fit
+
+
+# What is read
+
+
+def test_the_greatest_mean_probability_wins():
+    # One network is sure of 1, two are in favour of 2.
+    frames = [
+        np.log([p]) for p in ([0.05, 0.9, 0.05], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5])
+    ]
+    ranked = rank_texts([(1,), (2,), ()], frames)
+    assert [text for text, _ in ranked] == [(1,), (2,), ()]
+    assert [p for _, p in ranked] == pytest.approx([0.5, 0.35, 0.15])
+    # A weight moves a text and leaves its probability.
+    ranked = rank_texts([(1,), (2,), ()], frames, {0: 10, 1: 1})
+    assert ranked[0] == ((), pytest.approx(0.15))
+
+
+def test_networks_may_differ_in_their_time_steps():
+    frames = [np.log([[0.5, 0.5]]), np.log([[0.6, 0.4], [0.6, 0.4]])]
+    assert rank_texts([(1,)], frames) == [((1,), pytest.approx((0.5 + 0.64) / 2))]
+    # Two equal characters take three steps: this text fits neither.
+    assert rank_texts([(1, 1)], frames) == [((1, 1), 0.0)]
+
+
+def test_it_reads_what_most_probable_on_average_is(ensemble, captchas):
+    X, y = captchas[0][150:], captchas[1][150:]
+    read, confidence = ensemble.predict(X), ensemble.predict_confidence(X)
+    members = ensemble.estimators_
+    by_member = np.array([member.predict(X) for member in members])
+    frames = [member.frame_log_proba(X) for member in members]
+    disagreed = 0
+    for i in range(len(X)):
+        candidates = sorted(set(by_member[:, i]))
+        disagreed += len(candidates) > 1
+        means = [
+            np.mean(
+                [
+                    np.exp(
+                        sequence_log_probability(
+                            of_member[i][:, None],
+                            [len(of_member[i])],
+                            [ensemble.vocabulary_.encode(text)],
+                            blank=0,
+                        )[0]
+                    )
+                    for of_member in frames
+                ]
+            )
+            for text in candidates
+        ]
+        assert read[i] == candidates[np.argmax(means)]
+        assert confidence[i] == pytest.approx(max(means), rel=1e-4)
+    assert disagreed  # else the test would say little
+    assert ensemble.score(X, y) == np.mean(read == np.array(y))
+    assert ensemble.score(X, y) >= np.mean([m.score(X, y) for m in members])
+
+
+def test_the_best_texts_come_first(ensemble, captchas):
+    X = captchas[0][150:160]
+    rows = ensemble.predict_topk(X, k=3)
+    assert [len(row) for row in rows] == [3] * 10
+    for row in rows:
+        probabilities = [probability for _, probability in row]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) <= 1
+        assert len({text for text, _ in row}) == 3
+    read, confidence = ensemble.predict(X), ensemble.predict_confidence(X)
+    sure = confidence > 0.5  # no other text can be as probable
+    assert sure.any()
+    for i in np.flatnonzero(sure):
+        assert rows[i][0] == (read[i], pytest.approx(confidence[i]))
+    with pytest.raises(ValueError, match="k=0; pass an int of at least 1"):
+        ensemble.predict_topk(X, k=0)
+
+
+def test_length_and_vocabulary_restrict_the_texts(ensemble, captchas):
+    X = captchas[0][150:]
+    assert {len(text) for text in ensemble.predict(X, length=3)} == {3}
+    assert set("".join(ensemble.predict(X, vocabulary="01"))) <= set("01")
+    always = ensemble.predict(X, length={2: 1e-12, 3: 1})
+    assert sum(len(text) == 3 for text in always) > len(X) / 2
+    with pytest.raises(ValueError, match="vocabulary='x': name some of the characters"):
+        ensemble.predict(X, vocabulary="x")
+    with pytest.raises(ValueError, match="length=-1 is not a constraint"):
+        ensemble.predict(X, length=-1)
+
+
+def test_an_image_that_cannot_be_read_is_named_or_skipped(ensemble, captchas):
+    X = [*captchas[0][150:153], b"no image", captchas[0][153]]
+    with pytest.raises(ImageReadError, match=r"X\[3\]"):
+        ensemble.predict(X)
+    with pytest.warns(SkippedImageWarning, match="1 of 5 images were skipped") as seen:
+        read = ensemble.predict(X, on_error="skip")
+    assert len(seen) == 1 and seen[0].filename == __file__
+    assert read[3] is None
+    assert list(np.delete(read, 3)) == list(ensemble.predict([*X[:3], X[4]]))
+    with pytest.warns(SkippedImageWarning):
+        assert np.isnan(ensemble.predict_confidence(X, on_error="skip")).tolist() == [
+            False,
+            False,
+            False,
+            True,
+            False,
+        ]
+    with pytest.warns(SkippedImageWarning):
+        assert ensemble.predict_topk(X, on_error="skip")[3] is None
+
+
+def test_order_and_company_do_not_matter(ensemble, captchas):
+    X = captchas[0][150:170]
+    read, confidence = ensemble.predict(X), ensemble.predict_confidence(X)
+    assert list(ensemble.predict(X[::-1])[::-1]) == list(read)
+    alone = [ensemble.predict_confidence([image])[0] for image in X]
+    assert alone == pytest.approx(list(confidence), abs=1e-5)
+    assert [ensemble.predict([image])[0] for image in X] == list(read)
+
+
+def test_images_may_come_from_a_generator(ensemble, hasty, captchas):
+    X = captchas[0][150:160]
+    assert list(ensemble.predict(image for image in X)) == list(ensemble.predict(X))
+    streamed = hasty(image for image in captchas[0][:16])
+    assert list(streamed.predict(X)) == list(hasty().predict(X))
+
+
+def test_a_copy_reads_the_same(ensemble, captchas, tmp_path):
+    X = captchas[0][150:160]
+    joblib.dump(ensemble, tmp_path / "ensemble.joblib")
+    for copied in (
+        pickle.loads(pickle.dumps(ensemble)),
+        joblib.load(tmp_path / "ensemble.joblib"),
+    ):
+        confidence = copied.predict_confidence(X)
+        assert np.array_equal(confidence, ensemble.predict_confidence(X))
+
+
+# Fitting
+
+
+def test_each_is_measured_on_what_it_has_not_learned_from(ensemble, captchas):
+    X, y = captchas[0][:150], captchas[1][:150]
+    folds = [test for _, test in FOLDS.split(X)]
+    assert len(ensemble.estimators_) == len(ensemble.cv_scores_) == 3
+    for member, score, test in zip(
+        ensemble.estimators_, ensemble.cv_scores_, folds, strict=True
+    ):
+        assert score == member.score([X[i] for i in test], [y[i] for i in test])
+    assert len({member.random_state for member in ensemble.estimators_}) == 3
+    assert ensemble.estimator.random_state == 0
+
+
+def test_each_learns_from_its_own_part(hasty, captchas):
+    X, y = captchas[0][:16], captchas[1][:16]
+    for member, (train, _) in zip(
+        hasty(cv=FOLDS).estimators_, FOLDS.split(X), strict=True
+    ):
+        again = clone(member)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The network has not learned to read")
+            again.fit([X[i] for i in train], [y[i] for i in train])
+        assert again.loss_curve_ == member.loss_curve_
+
+
+def test_every_member_knows_every_character(hasty, captchas):
+    y = ["2", *["01"] * 15]
+    ensemble = hasty(y=y)
+    assert [member.vocabulary_.characters for member in ensemble.estimators_] == [
+        ("0", "1", "2")
+    ] * 2
+    assert ensemble.vocabulary_.characters == ("0", "1", "2")
+    assert hasty(vocabulary="0123x").vocabulary_.characters == tuple("0123x")
+
+
+def test_the_same_fit_gives_the_same_readings(hasty, captchas):
+    X = captchas[0][:10]
+    first = hasty().predict_confidence(X)
+    assert np.array_equal(hasty().predict_confidence(X), first)
+    assert np.array_equal(hasty(n_jobs=2).predict_confidence(X), first)
+    assert not np.array_equal(hasty(random_state=1).predict_confidence(X), first)
+    state = np.random.get_state()[1].copy()
+    members = hasty(random_state=None).estimators_
+    assert np.array_equal(np.random.get_state()[1], state)  # the folds are random too
+    assert [member.random_state for member in members] == [0, 0]  # as was given
+
+
+def test_a_grid_search_sees_the_parameters_of_the_members(captchas):
+    ensemble = CaptchaEnsemble(CaptchaRecognizer(**{**TINY, "max_iter": 1}), cv=2)
+    search = GridSearchCV(
+        make_pipeline(ImageReader(), ensemble),
+        {"captchaensemble__estimator__lstm_units": [4, 8]},
+        cv=2,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The network has not learned to read")
+        search.fit(captchas[0][:16], captchas[1][:16])
+    best = search.best_estimator_[-1]
+    assert {m.lstm_units for m in best.estimators_} == {best.estimator.lstm_units}
+    assert clone(ensemble).get_params(deep=False).keys() == {
+        "cv",
+        "estimator",
+        "n_jobs",
+        "random_state",
+    }
+
+
+def test_tables_are_read_as_tables(hasty):
+    X, y = np.arange(320.0).reshape(20, 16), ["a", "b"] * 10
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(16)])
+    ensemble = hasty(frame, y)
+    assert ensemble.n_features_in_ == 16
+    assert list(ensemble.feature_names_in_) == list(frame.columns)
+    assert ensemble.predict(frame).shape == (20,)
+    images = hasty()
+    assert not hasattr(images, "n_features_in_")
+    assert not hasattr(images, "feature_names_in_")
+
+
+def test_labels_are_converted_once(hasty, captchas):
+    with pytest.warns(LabelConversionWarning) as seen:
+        ensemble = hasty(y=[10, 11] * 8)
+    assert len(seen) == 1
+    assert ensemble.vocabulary_.characters == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"cv": 17}, ValueError, "n_splits=17 greater than the number of samples"),
+        ({"cv": 1}, ValueError, "The 'cv' parameter of CaptchaEnsemble must be"),
+        ({"checkpoint": "a.pt"}, ValueError, "checkpoint='a.pt' of `estimator`"),
+        ({"vocabulary": "012"}, ValueError, r"y\[\d+\]='.*3.*' contains '3'"),
+        ({"augmentation": -1}, ValueError, "'augmentation' parameter of CaptchaRec"),
+        ({"y": ["0"] * 15}, ValueError, "16.*15"),
+        ({"y": None, "X": [b"", *range(15)]}, ImageReadError, r"X\[0\]"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_nothing_is_lost(
+    hasty, captchas, change, error, message
+):
+    with pytest.raises(error, match=message):
+        hasty(**change)
+
+
+def test_an_image_is_named_by_its_place_among_all(hasty, captchas):
+    X = [*captchas[0][:12], b"no image", *captchas[0][13:16]]
+    with pytest.raises(ImageReadError, match=r"X\[12\]"):
+        hasty(X)
+
+
+def test_a_fit_that_fails_leaves_the_earlier_one(hasty, captchas):
+    ensemble = hasty()
+    before = ensemble.predict_confidence(captchas[0][:4])
+    with pytest.raises(ValueError, match="X is empty"):
+        ensemble.fit([], [])
+    assert np.array_equal(ensemble.predict_confidence(captchas[0][:4]), before)
+
+
+def test_before_a_fit_there_is_nothing_to_read_with(captchas):
+    ensemble = CaptchaEnsemble()
+    for read in (ensemble.predict, ensemble.predict_confidence, ensemble.predict_topk):
+        with pytest.raises(NotFittedError, match="CaptchaEnsemble"):
+            read(captchas[0][:2])
+    assert not hasattr(ensemble, "vocabulary_")
+    with pytest.raises(ValueError, match="'estimator' parameter of CaptchaEnsemble"):
+        CaptchaEnsemble("reader").fit(captchas[0][:8], captchas[1][:8])
