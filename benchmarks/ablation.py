@@ -59,11 +59,14 @@ class DataSet:
     archive: str | None = None
 
 
-def split_captcha_images_v2(folder, seed):
-    X, y = load_image_folder(folder / "captcha_images_v2")
-    return train_test_split(
-        X, y, train_size=100, test_size=300, random_state=OFFSET + seed
-    )
+def split_captcha_images_v2(n_train, n_val):
+    def split(folder, seed):
+        X, y = load_image_folder(folder / "captcha_images_v2")
+        return train_test_split(
+            X, y, train_size=n_train, test_size=n_val, random_state=OFFSET + seed
+        )
+
+    return split
 
 
 def split_training_data(split, n_train, n_val):
@@ -93,13 +96,23 @@ def split_make_captchas(folder, seed):
 
 DATA_SETS = {
     "captcha_images_v2_100": DataSet(
-        split_captcha_images_v2,
+        split_captcha_images_v2(100, 300),
         "100 to train, 300 to validate",
+        "captcha_images_v2.zip",
+    ),
+    "captcha_images_v2_832": DataSet(
+        split_captcha_images_v2(832, 208),
+        "832 to train, 208 to validate",
         "captcha_images_v2.zip",
     ),
     "digits4_400": DataSet(
         split_training_data(accuracy.split_digits4, 400, 400),
         "400 to train, 400 to validate",
+        "digits4.zip",
+    ),
+    "digits4_2800": DataSet(
+        split_training_data(accuracy.split_digits4, 2800, 400),
+        "2,800 to train, 400 to validate",
         "digits4.zip",
     ),
     "cs4243_1000": DataSet(
