@@ -1,7 +1,6 @@
 """Measure what recognisers that read together gain over a single one.
 
-All default parameters. The images are those of `ablation.py`: none that `accuracy.py`
-tests on.
+All default parameters. The images are those of `ablation.py`.
 """
 
 import argparse

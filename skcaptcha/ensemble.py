@@ -198,7 +198,12 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         skcaptcha.exceptions.SkippedImageWarning
             If images were skipped.
         """
-        texts = self._read(X, self._pick_text, None, length, vocabulary, on_error)
+
+        def pick(candidates, rank):
+            best = candidates[0] if len(candidates) == 1 else rank()[0][0]
+            return self.vocabulary_.decode(best)
+
+        texts = self._read(X, pick, None, length, vocabulary, on_error)
         return np.array(texts, dtype=object)
 
     def predict_confidence(self, X, *, length=None, vocabulary=None, on_error="raise"):
@@ -216,8 +221,8 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
             an image that was skipped.
         """
 
-        def pick(ranked):
-            return ranked[0][1]
+        def pick(_, rank):
+            return rank()[0][1]
 
         found = self._read(X, pick, None, length, vocabulary, on_error, missing=np.nan)
         return np.array(found, dtype=np.float64)
@@ -242,10 +247,10 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; pass an int of at least 1.")
 
-        def pick(ranked):
+        def pick(_, rank):
             return [
                 (self.vocabulary_.decode(symbols), probability)
-                for symbols, probability in ranked[:k]
+                for symbols, probability in rank()[:k]
             ]
 
         return self._read(X, pick, k, length, vocabulary, on_error)
@@ -296,11 +301,8 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimators_[0]
 
-    def _pick_text(self, ranked):
-        return self.vocabulary_.decode(ranked[0][0])
-
     def _read(self, X, pick, k, length, vocabulary, on_error, *, missing=None):
-        """Return what `pick` makes of the ranked texts of each image, in order."""
+        """Return what `pick` makes of each image's texts, and of what ranks them."""
         check_is_fitted(self)
         weights = check_length(length)
         weights = weights if isinstance(weights, dict) else {}
@@ -327,15 +329,20 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
             )
         del copies  # what all have read need not be kept
 
-        def rank_all():
+        def list_candidates():
             for position, read in _bring_together(streams):
                 found, frames = zip(*read, strict=True)
                 if k is not None:
                     found = [symbols for best in found for symbols, _ in best]
                 candidates = sorted({tuple(map(int, symbols)) for symbols in found})
-                yield position, rank_texts(candidates, frames, weights)
+                yield (
+                    position,
+                    candidates,
+                    partial(rank_texts, candidates, frames, weights),
+                )
 
-        return collect(rank_all(), pick, skipped, missing=missing, stacklevel=5)
+        found = list_candidates()
+        return collect(found, pick, skipped, missing=missing, stacklevel=5)
 
 
 def rank_texts(candidates, frames, weights=None):

@@ -136,6 +136,8 @@ def test_length_and_vocabulary_restrict_the_texts(ensemble, captchas):
         ensemble.predict(X, vocabulary="x")
     with pytest.raises(ValueError, match="length=-1 is not a constraint"):
         ensemble.predict(X, length=-1)
+    with pytest.warns(SkippedImageWarning, match="3 of 3 images were skipped"):
+        assert list(ensemble.predict(X[:3], length=99, on_error="skip")) == [None] * 3
 
 
 def test_an_image_that_cannot_be_read_is_named_or_skipped(ensemble, captchas):
@@ -270,7 +272,7 @@ def test_tables_are_read_as_tables(hasty):
 def test_labels_are_converted_once(hasty, captchas):
     with pytest.warns(LabelConversionWarning) as seen:
         ensemble = hasty(y=[10, 11] * 8)
-    assert len(seen) == 1
+    assert len(seen) == 1 and seen[0].filename == __file__
     assert ensemble.vocabulary_.characters == ("0", "1")
 
 
