@@ -41,6 +41,16 @@ def client(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def scattered(client, fitted):
+    """The fitted recogniser on the workers, kept there till the last test.
+
+    Its key is made from what it holds. Were it scattered by each test, the releases of
+    the one before might arrive after the next has sent it, and take that away.
+    """
+    return client.scatter(fitted, broadcast=True)
+
+
+@pytest.fixture(scope="module")
 def files(captchas, tmp_path_factory):
     """Paths of 18 PNG files and their texts."""
     folder = tmp_path_factory.mktemp("captchas")
@@ -183,11 +193,10 @@ def test_each_worker_loads_the_model_once(broadcast, client, fitted, files):
     assert max(loaded) == 1
 
 
-def test_futures_of_a_scattered_model_are_gathered(client, fitted, files):
+def test_futures_of_a_scattered_model_are_gathered(client, fitted, scattered, files):
     paths, _ = files
-    model = client.scatter(fitted, broadcast=True)
     parts = [paths[:6], paths[6:12], paths[12:]]
-    futures = client.map(read_partition, parts, recognizer=model)
+    futures = client.map(read_partition, parts, recognizer=scattered)
     assert sum(client.gather(futures), []) == list(fitted.predict(paths))
 
 
@@ -226,7 +235,7 @@ def some_bad(files, tmp_path_factory):
 
 @pytest.mark.parametrize("form", ["bag", "array", "futures"])
 def test_images_that_cannot_be_read_do_not_take_the_job_down(
-    form, client, fitted, files, some_bad
+    form, client, fitted, scattered, files, some_bad
 ):
     paths, bad = some_bad
     if form == "bag":
@@ -236,24 +245,23 @@ def test_images_that_cannot_be_read_do_not_take_the_job_down(
         read = read.compute()
     elif form == "array":
         blocks = array.from_array(np.array(paths, dtype=object), chunks=5)
-        model = client.scatter(fitted, broadcast=True)
         read = blocks.map_blocks(
-            read_block, model, dtype=object, meta=np.empty(0, dtype=object)
+            read_block, scattered, dtype=object, meta=np.empty(0, dtype=object)
         )
         read = list(read.compute())
     else:
-        model = client.scatter(fitted, broadcast=True)
         parts = [paths[i : i + 5] for i in range(0, len(paths), 5)]
-        futures = client.map(read_partition, parts, recognizer=model, on_error="skip")
+        futures = client.map(
+            read_partition, parts, recognizer=scattered, on_error="skip"
+        )
         read = sum(client.gather(futures), [])
     assert [i for i, text in enumerate(read) if text is None] == bad
     texts = [text for text in read if text is not None]
     assert texts == list(fitted.predict(files[0]))
 
 
-def test_workers_tell_which_images_they_have_skipped(client, fitted, some_bad):
+def test_workers_tell_which_images_they_have_skipped(client, scattered, some_bad):
     paths, bad = some_bad
-    model = client.scatter(fitted, broadcast=True)
-    told = client.submit(tell_skipped, paths, model).result()
+    told = client.submit(tell_skipped, paths, scattered).result()
     assert told.startswith("3 of 21 images were skipped: X[4]=")
     assert "broken.png" in told and "absent.png" in told and "text.png" in told
