@@ -245,8 +245,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     step is blank. The fit watches for that all the same, and starts again where it
     must, with such a spread.
 
-    While it trains, a second CTC head reads from the convolutions alone, lest they
-    leave to the LSTMs what they could learn themselves [3]_; it is dropped after.
+    While a new network trains, a second CTC head reads from the convolutions alone,
+    lest they leave to the LSTMs what they could learn themselves [3]_; it is dropped
+    after.
 
     An image reads the same in whatever company: batches are padded, the padding is
     masked throughout.
