@@ -30,24 +30,24 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
             share = None
         if mask is None and share is None:
             return super().forward(x)
+        if self.training and share is None:
+            x, mean, variance = _MaskedNormalization.apply(
+                x, mask, self.weight, self.bias, self.eps
+            )
+            self._follow(mean, variance)
+            return x
         if mask is None:
             mask = torch.ones(len(x), 1, 1, x.shape[3], device=x.device)
         if self.training:
             masked = x.float() * mask  # the sums need float32 also under autocast
-            # Of all columns, padding as zeros; then of the images' own columns.
+            # Of all columns, padding as zeros.
             variance, mean = torch.var_mean(masked, dim=(0, 2, 3), correction=0)  # (C,)
-            inside = x.shape[0] * x.shape[3] / mask.sum()
-            square = (variance + mean * mean) * inside
-            mean = mean * inside
-            if share is not None:
-                count = mask.sum()[None]
-                sums = share(torch.cat([mean * count, square * count, count]))
-                mean, square = (sums[:-1] / sums[-1]).chunk(2)
+            count = (mask.sum() * x.shape[2])[None]
+            square = (variance + mean * mean) * masked[:, 0].numel()
+            sums = share(torch.cat([mean * masked[:, 0].numel(), square, count]))
+            mean, square = (sums[:-1] / sums[-1]).chunk(2)
             variance = (square - mean * mean).clamp(min=0)
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance, self.momentum)
+            self._follow(mean, variance)
         else:
             mean, variance = self.running_mean, self.running_var
         scale = (self.weight * torch.rsqrt(variance + self.eps))[None, :, None, None]
@@ -56,6 +56,59 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
         shift = (shift * mask).contiguous(memory_format=torch.channels_last)
         scale = (scale * mask).contiguous(memory_format=torch.channels_last)
         return torch.addcmul(shift, x.to(scale.dtype), scale)
+
+    @torch.no_grad()
+    def _follow(self, mean, variance):
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+class _MaskedNormalization(torch.autograd.Function):
+    """Batch normalisation over the columns that a mask is one for.
+
+    PyTorch's own kernels over the zeroed padding find the sums, which only have to be
+    divided by the true number of pixels; left to autograd it takes three times as long.
+    """
+
+    @staticmethod
+    def forward(ctx, x, mask, weight, bias, eps):
+        """Return the normalised `x`, its mean and its variance by channel."""
+        mask = mask.to(x.dtype)
+        x = x * mask
+        count = mask.sum(dtype=torch.float32) * x.shape[2]
+        inside = x[:, 0].numel() / count
+        _, mean, scale = torch.native_batch_norm(
+            x, weight, bias, None, None, True, 0.0, eps
+        )  # over all columns
+        square = (scale**-2 - eps + mean * mean) * inside
+        mean = mean * inside
+        variance = (square - mean * mean).clamp(min=0)
+        ctx.save_for_backward(x, mask, weight, mean, variance, count)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        y = functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+        return y * mask, mean, variance
+
+    @staticmethod
+    def backward(ctx, gradient, *_):
+        """Return the gradients of what `forward` was given."""
+        x, mask, weight, mean, variance, count = ctx.saved_tensors
+        gradient = gradient * mask
+        scale = torch.rsqrt(variance + ctx.eps)
+        of_bias = gradient.sum((0, 2, 3), dtype=torch.float32)
+        of_weight = (gradient * x).sum((0, 2, 3), dtype=torch.float32)
+        of_weight = (of_weight - mean * of_bias) * scale
+        # weight * scale * (gradient - (of_bias + normalised x * of_weight) / count)
+        factor = weight * scale
+        slope = factor * scale * of_weight / count
+        constant = slope * mean - factor * of_bias / count
+        factor, slope, constant = (
+            value.to(x.dtype)[None, :, None, None]
+            for value in (factor, slope, constant)
+        )
+        of_x = (gradient * factor).addcmul_(x, -slope).add_(constant).mul_(mask)
+        return of_x, None, of_weight, of_bias, None
 
 
 class ConvBlock(nn.Module):

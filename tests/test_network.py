@@ -12,6 +12,7 @@ from skcaptcha.network import (
     CRNN,
     TIME_STRIDE,
     BidirectionalLSTM,
+    MaskedBatchNorm2d,
     build_network,
     standardize,
 )
@@ -95,6 +96,28 @@ def test_masked_and_plain_batch_norm_agree_without_padding():
         network = make().train()
         results.append(network(images, widths)[0].detach())
     np.testing.assert_allclose(*results, atol=1e-4)
+
+
+def test_masked_batch_norm_is_that_of_the_columns_side_by_side():
+    x = torch.randn(3, 4, 2, 5, generator=torch.Generator().manual_seed(0)) * 3 + 7
+    mask = (torch.arange(5) < torch.tensor([[5], [2], [3]])).float()[:, None, None]
+    masked, plain = MaskedBatchNorm2d(4), nn.BatchNorm2d(4)
+    for norm in (masked, plain):
+        norm.weight.data = torch.tensor([1.0, -2.0, 0.5, 3.0])
+        norm.bias.data = torch.tensor([0.0, 1.0, -1.0, 2.0])
+    inputs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y = masked(inputs[0], mask)
+    columns = [i[:, :, :w] for i, w in zip(inputs[1], (5, 2, 3), strict=True)]
+    alone = plain(torch.cat(columns, dim=2)[None])
+    assert (y * (1 - mask) == 0).all()
+    own = torch.cat([i[:, :, :w] for i, w in zip(y, (5, 2, 3), strict=True)], dim=2)
+    torch.testing.assert_close(own, alone[0], rtol=1e-4, atol=1e-5)
+    (y * x).sum().backward()
+    (alone[0] * torch.cat([i.detach() for i in columns], dim=2)).sum().backward()
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-3, atol=1e-4)
+    for name, parameter in masked.named_parameters():
+        expected = plain.get_parameter(name).grad
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_standardize_known_values():
