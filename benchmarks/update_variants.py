@@ -23,7 +23,7 @@ from skcaptcha._batches import Samples
 from skcaptcha._fitting import make_settings
 from skcaptcha._schedule import Schedule
 from skcaptcha._sizing import prepare_image
-from skcaptcha._trainer import Trainer
+from skcaptcha._trainer import Trainer, choose_precision
 from skcaptcha.datasets import make_captchas
 from skcaptcha.vocabulary import Vocabulary
 
@@ -99,8 +99,8 @@ def make_trainer(variant, images, texts):
     shape = {name: getattr(recognizer, name) for name in names}
     shape |= {"n_classes": VOCABULARY.n_classes, "in_channels": 3, **variant.shape}
     trainer = Trainer(shape, settings, schedule, torch.Generator().manual_seed(0))
-    if variant.half:
-        trainer.half = torch.bfloat16
+    # Whatever a fit would choose on this processor.
+    trainer.half = torch.bfloat16 if variant.half else torch.float32
     return trainer, batch
 
 
@@ -109,7 +109,7 @@ def run_row(arguments):
     entry = records.describe_run(__file__)
     entry |= {"quick": arguments.quick, "runs": []}
     entry["updates"] = 2 if arguments.quick else 30
-    entry["bfloat16"] = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    entry["bfloat16"] = choose_precision(torch.device("cpu")) == torch.bfloat16
     images, texts = make_captchas(
         32, vocabulary="".join(VOCABULARY), size=SIZE, color=True, random_state=0
     )

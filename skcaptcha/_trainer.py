@@ -12,7 +12,7 @@ from skcaptcha._optimizer import AdamW
 from skcaptcha.augmentation import random_affine
 from skcaptcha.network import build_network, extend_network
 
-__all__ = ["Trainer", "make_optimizer", "run_epoch"]
+__all__ = ["Trainer", "choose_precision", "make_optimizer", "run_epoch"]
 
 _GRADIENT_CLIP = 5.0
 
@@ -27,6 +27,28 @@ def make_optimizer(network, settings):
         {"params": vectors, "weight_decay": 0.0},
     ]
     return AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
+
+
+def choose_precision(device):
+    """Return in which precision a device convolves best.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where to train.
+
+    Returns
+    -------
+    torch.dtype
+        bfloat16 where there are instructions for it, which takes half the time.
+        Devices that have none only emulate it.
+    """
+    if device.type == "cuda":
+        recent = torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if recent else torch.float16
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
 
 
 class Trainer:
@@ -97,11 +119,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, self.settings)
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
         self.noise = torch.Generator(device).manual_seed(seed)
-        self.half = torch.float32
-        if device.type == "cuda":
-            # Earlier devices only emulate bfloat16.
-            recent = torch.cuda.get_device_capability(device) >= (8, 0)
-            self.half = torch.bfloat16 if recent else torch.float16
+        self.half = choose_precision(device)
         self.scaler = torch.amp.GradScaler(
             device.type, enabled=self.half == torch.float16
         )

@@ -41,10 +41,10 @@ def both(found, task):
 
 @pytest.mark.parametrize("task", ["fit_plainly", "fit_padded"])
 def test_the_losses_are_those_of_one_process_and_the_whole_batches(found, task):
-    """Their rounding apart; both share of a batch, and statistics of its norms."""
+    """Rounding apart, of bfloat16 too; both share a batch and the sums of its norms."""
     alone = getattr(fit_together, task)(0, None)
     for one in both(found, task):
-        np.testing.assert_allclose(one["loss_curve"], alone["loss_curve"], rtol=1e-4)
+        np.testing.assert_allclose(one["loss_curve"], alone["loss_curve"], rtol=1e-3)
         assert one["validation_scores"] == alone["validation_scores"]
         # Without padding one process corrects the running variance by n / (n - 1).
         np.testing.assert_allclose(one["confidence"], alone["confidence"], atol=0.02)

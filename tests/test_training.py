@@ -21,7 +21,7 @@ from skcaptcha._losses import (
 )
 from skcaptcha._optimizer import AdamW
 from skcaptcha._schedule import Schedule
-from skcaptcha._trainer import make_optimizer
+from skcaptcha._trainer import Trainer, choose_precision, make_optimizer
 from skcaptcha._training import evaluate, fit_network
 from skcaptcha.network import build_network
 
@@ -410,7 +410,7 @@ def test_run_network_reads_each_image_once_whatever_the_batch_size():
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("lstm_layers", [0, 1, 2])
 def test_autocast_path_trains(masked, lstm_layers):
-    """What mixed precision on CUDA does to the types, tried with bfloat16 on a CPU."""
+    """What mixed precision does to the types, also on a CPU that only emulates it."""
     shape = {**SHAPE, "lstm_layers": lstm_layers, "dropout": 0.1}
     schedule = Schedule(entropy=1.0, n_updates=100, updates_per_epoch=10)
     trainer = _trainer.Trainer(shape, settings(), schedule, generator())
@@ -422,6 +422,17 @@ def test_autocast_path_trains(masked, lstm_layers):
         loss = trainer.update(some.images, some.targets)
         assert math.isfinite(loss)
     assert all(p.dtype == torch.float32 for p in trainer.network.parameters())
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_cpu_learns_in_bfloat16_where_it_has_instructions_for_it(
+    there, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: there)
+    expected = torch.bfloat16 if there else torch.float32
+    assert choose_precision(torch.device("cpu")) == expected
+    trainer = Trainer(SHAPE, settings(), Schedule(1, 1, 1), generator())
+    assert trainer.half == expected
 
 
 def test_the_ink_is_sought_in_the_distorted_image(monkeypatch):
