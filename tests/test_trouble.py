@@ -311,6 +311,7 @@ def test_a_batch_in_parts_has_the_same_gradients():
     whole, parts = (
         make_trainer(freeze_convolutions=True, augmentation=0) for _ in range(2)
     )
+    whole.half = parts.half = torch.float32  # bfloat16 rounds to three digits
     some = samples(7)
     some.images[2] = some.images[2][:, :8]
     some.targets[4] = some.targets[4][:1]
