@@ -2,21 +2,20 @@
 
 Images of `make_captchas` in many styles, each with fonts, size, hardness and harm of
 its own, teach one network digits and Latin letters. Needs the fonts that
-`requirements-pretrain.txt` beside this file pins. The same seed on the same machine
-with one thread gives the same file.
+`pretrain_fonts/package.json` beside this file pins: run `npm install` in that folder.
+The same seed on the same machine with one thread gives the same file.
 """
 
 import argparse
 import io
 import math
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from safetensors.numpy import save_file
 
 from skcaptcha._batches import Samples, make_batches
@@ -32,8 +31,8 @@ from skcaptcha.vocabulary import Vocabulary
 DIGITS, LOWER, UPPER = CHARACTERS[:10], CHARACTERS[10:36], CHARACTERS[36:]
 VOCABULARIES = [CHARACTERS] * 4 + [DIGITS + LOWER] * 3 + [DIGITS + UPPER] * 2 + [DIGITS]
 # Heights at which the network reads, each as likely as it stands here.
-HEIGHTS = [32] * 8 + [40] * 8 + [48] * 3 + [64]
-IMAGES_PER_STYLE = 48
+HEIGHTS = [32] * 6 + [40] * 8 + [48] * 5 + [56]
+IMAGES_PER_STYLE = 24
 SHAPE = {
     "n_classes": len(CHARACTERS) + 1,
     "in_channels": 3,
@@ -42,69 +41,75 @@ SHAPE = {
     "lstm_layers": 1,
     "dropout": 0.1,
 }
-FONT_FAMILIES = {  # package: beginnings of the file names
-    "matplotlib": (
-        "DejaVuSans",
-        "DejaVuSerif",
-        "STIXGeneral",
-        "cmr10",
-        "cmss10",
-        "cmtt10",
-    ),
-    "font_amatic_sc": ("AmaticSC",),
-    "font_caladea": ("Caladea",),
-    "font_fredoka_one": ("Fredoka",),
-    "font_hanken_grotesk": ("HankenGrotesk-Regular", "HankenGrotesk-BoldItalic"),
-    "font_intuitive": ("Intuitive",),
-    "font_lato": ("Lato-Thin", "Lato-Regular", "Lato-Italic", "Lato-Black"),
-    "font_manrope": ("Manrope-Medium", "Manrope-ExtraBold"),
-    "font_roboto": ("Roboto-Light", "Roboto-Regular", "Roboto-Bold", "Roboto-Italic"),
-    "font_source_sans_pro": (
-        "SourceSansPro-Regular.ttf",
-        "SourceSansPro-It.ttf",
-        "SourceSansPro-Black.ttf",
-    ),
-    "font_source_serif_pro": (
-        "SourceSerifPro-Regular.ttf",
-        "SourceSerifPro-It.ttf",
-        "SourceSerifPro-Bold.ttf",
-    ),
-}
+FONTS = Path(__file__).parent / "pretrain_fonts"
+# Letters whose small and large forms differ in shape, where a font has both.
+TWO_FORMS = "abdeghnqrt"
+# Correlation of their pictures from which on they are the same ones.
+ALIKE = 0.57
 
 
-def find_fonts():
-    """Return the paths of the fonts, in an order that is always the same."""
-    paths = []
-    for package, beginnings in FONT_FAMILIES.items():
-        spec = find_spec(package)
-        if spec is None:
-            raise SystemExit(
-                f"{package} is not installed; "
-                "pip install -r benchmarks/requirements-pretrain.txt"
-            )
-        files = Path(spec.submodule_search_locations[0]).rglob("*.[to]tf")
-        paths += sorted(p for p in files if p.name.startswith(beginnings))
-    # "Display" files lack most letters.
-    return [str(path) for path in paths if "Display" not in path.name]
+def find_fonts(folder=FONTS):
+    """Return the files of the fonts, up to three weights of a family.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``npm install`` has been run.
+
+    Returns
+    -------
+    cased : list of str
+        Fonts that have small letters.
+    others : list of str
+        Fonts that draw large letters for small ones.
+    """
+    cased, others = [], []
+    for family in sorted(folder.glob("node_modules/@fontsource/*")):
+        files = {
+            int(path.stem.split("-")[-2]): path
+            for path in family.glob(f"files/{family.name}-latin-[0-9]*-normal.woff")
+        }
+        weights = {min(files), max(files), min(files, key=lambda w: abs(w - 400))}
+        for path in (str(files[weight]) for weight in sorted(weights)):
+            (cased if has_small_letters(path) else others).append(path)
+    if not cased:
+        raise SystemExit(f"There are no fonts in {folder}; run `npm install` there.")
+    return cased, others
 
 
-def draw_style(rng, fonts):
+def has_small_letters(path):
+    """Tell whether small letters have shapes of their own."""
+    font = ImageFont.truetype(path, 48)
+
+    def draw(character):
+        mask = font.getmask(character)
+        picture = Image.frombytes("L", mask.size, bytes(mask))
+        picture = picture.crop(picture.getbbox()).resize((24, 24))
+        return np.asarray(picture, dtype=float).ravel()
+
+    alike = [np.corrcoef(draw(c), draw(c.upper()))[0, 1] for c in TWO_FORMS]
+    return np.mean(alike) < ALIKE
+
+
+def draw_style(rng, cased, others):
     """Choose how hard a set of images is, and how it looks."""
     height = int(rng.integers(28, 73))
     longest = int(rng.integers(3, 9))
     shortest = int(rng.integers(3, longest, endpoint=True))
-    spacing = rng.uniform(0, 1) if rng.random() < 0.2 else 0
+    spacing = rng.uniform(0, 1.5) if rng.random() < 0.3 else 0
     width = None
-    if rng.random() < 0.7:
+    if rng.random() < 0.6:
         width = int(height * ((rng.uniform(0.45, 0.85) + spacing) * longest + 0.5))
-    n_fonts = min(int(rng.integers(1, 5)), len(fonts))
+    vocabulary = VOCABULARIES[rng.integers(len(VOCABULARIES))]
+    fonts = cased if set(LOWER) & set(vocabulary) else cased + others
+    n_fonts = min(int(rng.integers(1, 7)), len(fonts))
     chosen = rng.choice(len(fonts), size=n_fonts, replace=False)
     hard = rng.uniform(0, 1.3)
     return {
-        "vocabulary": VOCABULARIES[rng.integers(len(VOCABULARIES))],
+        "vocabulary": vocabulary,
         "length": (shortest, longest),
         "size": (height, width),
-        "color": bool(rng.random() < 0.5),
+        "color": bool(rng.random() < 0.6),
         "fonts": [fonts[i] for i in chosen],
         "rotation": hard * rng.uniform(0, 35),
         "perspective": min(0.4, hard * rng.uniform(0, 0.35)) * (rng.random() < 0.5),
@@ -113,9 +118,9 @@ def draw_style(rng, fonts):
         "spacing": spacing,
         "size_jitter": hard * rng.uniform(0, 0.3),
         "lines": int(rng.integers(0, 5)),
-        "dots": int(rng.integers(0, 60) * rng.choice([1, 1, 1, 3])),
-        "gradient": rng.uniform(0, 0.6),
-        "noise": rng.uniform(0, 20) * (rng.random() < 0.7),
+        "dots": int(rng.integers(0, 60) * rng.choice([0, 1, 1, 3])),
+        "gradient": rng.uniform(0, 0.6) * (rng.random() < 0.6),
+        "noise": rng.uniform(0, 20) * (rng.random() < 0.6),
     }
 
 
@@ -123,6 +128,7 @@ def draw_harm(rng):
     """Choose what is done to all images of a set once they are drawn."""
     return {
         "margin": rng.uniform(0, 0.7) if rng.random() < 0.3 else 0,
+        "fade": rng.uniform(0.4, 1) if rng.random() < 0.4 else 0,
         "weight": rng.choice([-1, 0, 0, 0, 0, 0, 0, 1]),
         "mosaic": rng.random() < 0.05,
         "tint": rng.uniform([160] * 3, [256] * 3) if rng.random() < 0.3 else None,
@@ -152,6 +158,9 @@ def harm(image, how, rng):
         padded[:] = paper
         padded[top : top + image.shape[0], left : left + image.shape[1]] = image
         image = padded
+    if how["fade"]:  # ink that is hardly darker than the paper
+        left = 1 - rng.uniform(0, how["fade"]) * rng.uniform(0.5, 1)
+        image = (255 - (255 - image) * left).astype(np.uint8)
     if how["tint"] is not None:  # light becomes a colour, dark its complement's shade
         light, dark = how["tint"], (256 - how["tint"]) / 1.5
         image = (dark + image / 255 * (light - dark)).astype(np.uint8)
@@ -192,7 +201,7 @@ def harm(image, how, rng):
 def draw_set(seed, fonts):
     """Draw the images of one style; return the height and the samples."""
     rng = np.random.default_rng(seed)
-    style = draw_style(rng, fonts)
+    style = draw_style(rng, *fonts)
     while True:
         try:
             images, texts = make_captchas(
@@ -200,7 +209,7 @@ def draw_set(seed, fonts):
             )
             break
         except ValueError:  # the fonts lack letters, or the text has no room
-            style = draw_style(rng, fonts)
+            style = draw_style(rng, *fonts)
     how = draw_harm(rng)
     height = int(rng.choice(HEIGHTS))
     steps = np.median([i.shape[1] / i.shape[0] for i in images]) * height / 4
@@ -301,9 +310,9 @@ def save(network, path):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
-    parser.add_argument("--images", type=int, default=60_000, help="drawn, about")
-    parser.add_argument("--updates", type=int, default=14_000)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--images", type=int, default=100_000, help="drawn, about")
+    parser.add_argument("--updates", type=int, default=16_000)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
@@ -311,11 +320,11 @@ def main(argv=None):
         "--held-out", type=int, default=960, help="images to measure on, about"
     )
     parser.add_argument(
-        "--fonts", nargs="+", help="font files (default: those of the pinned packages)"
+        "--fonts", type=Path, default=FONTS, help="folder where npm installed them"
     )
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    fonts = args.fonts or find_fonts()
+    fonts = find_fonts(args.fonts)
     sets = draw_sets(args.seed, args.images, args.jobs, fonts)
     held_out = draw_sets(args.seed + 1, args.held_out, args.jobs, fonts)
     for height, samples in sets.items():

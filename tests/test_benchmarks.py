@@ -7,6 +7,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,11 +16,13 @@ import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
+from string import ascii_lowercase as LOWER
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from fontTools.ttLib import TTFont
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator, clone
@@ -528,13 +531,30 @@ def test_ablation_refuses_a_variant_it_does_not_know(ablation, small_ablation, c
 DEJAVU = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
-def test_pretraining_writes_weights_of_the_shipped_form(load, tmp_path):
+@pytest.fixture
+def fonts(tmp_path):
+    """A folder with a family of three weights, and one without small letters."""
+    folder = tmp_path / "fonts"
+    capitals = TTFont(DEJAVU)
+    for table in capitals["cmap"].tables:
+        table.cmap |= {ord(c): table.cmap.get(ord(c.upper()), c) for c in LOWER}
+    for family, weights in {"plain": (100, 300, 400, 900), "capitals": (400,)}.items():
+        files = folder / "node_modules" / "@fontsource" / family / "files"
+        files.mkdir(parents=True)
+        for weight in weights:
+            path = files / f"{family}-latin-{weight}-normal.woff"
+            shutil.copy(DEJAVU, path) if family == "plain" else capitals.save(path)
+            (files / f"{family}-latin-ext-{weight}-normal.woff").write_bytes(b"")
+    return folder
+
+
+def test_pretraining_writes_weights_of_the_shipped_form(load, fonts, tmp_path):
     pretrain = load("pretrain")
     files = []
     for name in ("a", "b"):
         files.append(tmp_path / f"{name}.safetensors")
         sizes = ["--images", "48", "--held-out", "48", "--updates", "4", "--jobs", "1"]
-        pretrain.main([str(files[-1]), *sizes, "--fonts", str(DEJAVU)])
+        pretrain.main([str(files[-1]), *sizes, "--fonts", str(fonts)])
     assert files[0].read_bytes() == files[1].read_bytes()
     shipped = Path(_pretrained.__file__).with_name("pretrained.safetensors")
     one, other = (load_file(path) for path in (files[0], shipped))
@@ -543,21 +563,32 @@ def test_pretraining_writes_weights_of_the_shipped_form(load, tmp_path):
     }
 
 
-def test_pretraining_draws_in_processes_of_its_own(load, tmp_path):
+def test_pretraining_draws_in_processes_of_its_own(load, fonts, tmp_path):
     # As a script, whose functions reach other processes by value.
     script, output = load("pretrain").__file__, tmp_path / "a.safetensors"
     sizes = ["--images", "96", "--held-out", "48", "--updates", "1", "--jobs", "2"]
     subprocess.run(
-        [sys.executable, script, output, *sizes, "--fonts", DEJAVU], check=True
+        [sys.executable, script, output, *sizes, "--fonts", fonts], check=True
     )
     assert len(load_file(output)) > 10
 
 
-def test_pretraining_names_a_missing_package_of_fonts(load, monkeypatch):
+def test_pretraining_tells_fonts_without_small_letters(load, fonts):
     pretrain = load("pretrain")
-    monkeypatch.setattr(pretrain, "FONT_FAMILIES", {"no_such_font": ("A",)})
-    with pytest.raises(SystemExit, match="no_such_font is not installed; pip install"):
-        pretrain.find_fonts()
+    cased, others = pretrain.find_fonts(fonts)
+    assert [Path(path).stem for path in cased] == [
+        f"plain-latin-{weight}-normal" for weight in (100, 400, 900)
+    ]
+    assert [Path(path).stem for path in others] == ["capitals-latin-400-normal"]
+    for seed in range(50):
+        style = pretrain.draw_style(np.random.default_rng(seed), cased, others)
+        if set(others) & set(style["fonts"]):
+            assert not set(LOWER) & set(style["vocabulary"])
+
+
+def test_pretraining_says_how_to_get_the_fonts(load, tmp_path):
+    with pytest.raises(SystemExit, match="There are no fonts in .*npm install"):
+        load("pretrain").find_fonts(tmp_path)
 
 
 def test_corrupted_labels_are_others_and_known(load):
