@@ -29,17 +29,16 @@ def load_pretrained(shape, symbols, generator):
     symbols : iterable of str
         The characters of its classes, after the blank.
     generator : torch.Generator
-        Draws the weights of the characters that are not among `CHARACTERS`.
+        Draws the weights of the characters that are not among `CHARACTERS`, and of
+        the auxiliary head.
 
     Returns
     -------
     CRNN or None
-        On the CPU, without the auxiliary head. None if the weights are those of a
-        network of another form.
+        On the CPU. None if the weights are those of a network of another form.
     """
     weights = dict(_read_weights())
     network = build_network(shape, generator)
-    network.auxiliary = None
     state = network.state_dict()
     known = {character: row for row, character in enumerate(CHARACTERS, start=1)}
     first = "blocks.0.conv.weight"
@@ -54,7 +53,8 @@ def load_pretrained(shape, symbols, generator):
         for row, symbol in enumerate(symbols, start=1):
             if symbol in known:
                 weights[name][row] = source[known[symbol]]
-    learned = {name for name in state if not name.endswith("num_batches_tracked")}
+    new = ("num_batches_tracked", "auxiliary.weight", "auxiliary.bias")
+    learned = {name for name in state if not name.endswith(new)}
     if learned != weights.keys() or any(
         weights[name].shape != state[name].shape for name in learned
     ):

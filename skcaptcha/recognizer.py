@@ -245,6 +245,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     step is blank. The fit watches for that all the same, and starts again where it
     must, with such a spread.
 
+    While it trains, a second CTC head reads from the convolutions alone, lest they
+    leave to the LSTMs what they could learn themselves [3]_; it is dropped after.
+
     An image reads the same in whatever company: batches are padded, the padding is
     masked throughout.
 
@@ -256,6 +259,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     .. [2] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
        Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
        Networks", ICML 2006.
+    .. [3] J. Lee, S. Watanabe, "Intermediate Loss Regularization for CTC-based Speech
+       Recognition", ICASSP 2021.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from skcaptcha.datasets import make_captchas
 WEIGHTS = files("skcaptcha") / "pretrained.safetensors"
 
 
-def load(symbols="abc", **changes):
+def load(symbols="abc", generator=None, **changes):
     shape = {
         "n_classes": len(symbols) + 1,
         "in_channels": 1,
@@ -25,7 +25,8 @@ def load(symbols="abc", **changes):
         "dropout": 0.0,
         **changes,
     }
-    return load_pretrained(shape, symbols, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    return load_pretrained(shape, symbols, generator)
 
 
 def read(network, images):
@@ -57,6 +58,16 @@ def test_characters_take_their_own_weights_in_any_order(images):
     for name in ("head.weight", "head.bias"):
         mine, theirs = network.state_dict()[name], turned.state_dict()[name]
         torch.testing.assert_close(mine[[0, 3, 2, 1]], theirs[[0, 1, 3, 4]])
+
+
+def test_the_convolutions_learn_by_a_head_of_their_own(drawn):
+    """It begins at random, also for characters that the weights know."""
+    network, other = load("ab"), load("ab", generator=torch.Generator().manual_seed(1))
+    assert network.auxiliary.out_features == 3
+    assert not torch.equal(network.auxiliary.weight, other.auxiliary.weight)
+    torch.testing.assert_close(network.head.weight, other.head.weight)
+    recognizer = CaptchaRecognizer(max_iter=1, random_state=0).fit(*drawn[::2])
+    assert recognizer.network_.auxiliary is None
 
 
 @pytest.mark.parametrize(
