@@ -82,7 +82,7 @@ def export_onnx(recognizer, path):
     >>> images, texts = make_captchas(
     ...     20, vocabulary="01", length=2, size=(16, 40), random_state=0
     ... )
-    >>> recognizer = CaptchaRecognizer(max_iter=5, random_state=0).fit(images, texts)
+    >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0).fit(images, texts)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     export_onnx(recognizer, Path(folder) / "captchas.onnx")
     ...     reader = load_onnx(Path(folder) / "captchas.onnx")
@@ -241,7 +241,7 @@ class OnnxRecognizer:
     >>> images, texts = make_captchas(
     ...     40, vocabulary="012", length=2, size=(16, 40), random_state=0
     ... )
-    >>> recognizer = CaptchaRecognizer(max_iter=5, random_state=0).fit(images, texts)
+    >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0).fit(images, texts)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     export_onnx(recognizer, Path(folder, "captchas.onnx"))
     ...     reader = load_onnx(Path(folder, "captchas.onnx"))
