@@ -103,7 +103,9 @@ def draw_predictions(X, y_true, y_pred, confidence, seed, path, n_images=20):
     order = np.random.default_rng(seed).permutation(len(X))
     mistakes = [i for i in order if not is_right[i]]
     title = f"{sum(is_right)} of {len(X)} images held out were read right"
-    if mistakes:
+    if len(mistakes) == 1:
+        title += "; the mistake comes first"
+    elif mistakes:
         some = "some of " if len(mistakes) > n_images // 3 else ""
         title += f"; {some}the {len(mistakes)} mistakes come first"
     first = mistakes[: n_images // 3]

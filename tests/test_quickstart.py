@@ -186,6 +186,9 @@ def test_picture_is_a_sample_with_up_to_a_third_of_mistakes(quickstart, monkeypa
         "198 of 200 images held out were read right; the 2 mistakes come first"
     )
 
+    numbers, title = drawn(quickstart, monkeypatch, 200, wrong={7})
+    assert numbers[0] == 7 and title.endswith("right; the mistake comes first")
+
     wrong = set(range(20))
     numbers, title = drawn(quickstart, monkeypatch, 200, wrong)
     assert wrong.issuperset(numbers[:6])
