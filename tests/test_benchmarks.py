@@ -442,6 +442,13 @@ def test_an_ensemble_is_compared_with_a_single_fit(
     printed = capsys.readouterr().out
     assert "| `tiny` | 0.500 | 0.400 | 0.600 / 0.650 | 0.250 | +15.0 |" in printed
     assert "12 and 4; 2 seeds" in printed
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The network has not learned to read")
+        assert ensemble.main([*arguments, "--no-single"]) == 0
+    assert "tiny seed 0: single –, ensemble " in (printed := capsys.readouterr().out)
+    assert "| `tiny` | – | " in printed and "| – |\n" in printed
+    (alone,) = json.loads(output.read_text())["tiny"]["seeds"]
+    assert alone["single"] is None and "single" not in alone["seconds"]
     with pytest.raises(SystemExit):
         ensemble.main([*arguments, "--folds", "1"])
     assert "--folds 1 must be at least 2" in capsys.readouterr().err
