@@ -37,7 +37,7 @@ VARIANTS = {  # name -> parameters that are not the default ones
     "no LSTM": {"lstm_layers": 0},
     "batches of 32": {"batch_size": 32},  # of as many updates, so of more epochs
     "a third of the learning rate": {"learning_rate_init": 1e-3},
-    "in grey": {"color_mode": "grayscale"},
+    "in gray": {"color_mode": "grayscale"},
 }
 PARTNER = (
     "The pretrained weights don't fit a network without an LSTM, so compare 'no LSTM' "
@@ -126,7 +126,7 @@ DATA_SETS = {
     ),
     "make_captchas_36x6_500": DataSet(
         split_make_captchas,
-        "6 of 36 characters, colour, 400 to train, 300 to validate",
+        "6 of 36 characters, color, 400 to train, 300 to validate",
     ),
 }
 
@@ -138,7 +138,7 @@ def measure(parts, variant, seed):
     X_train, X_val, y_train, y_val = parts
     recognizer = CaptchaRecognizer(random_state=seed, **VARIANTS[variant])
     with warnings.catch_warnings():
-        # Ctrl-C leaves a recogniser that works, but no measurement.
+        # Ctrl-C leaves a recognizer that works, but no measurement.
         warnings.filterwarnings("error", message="Training was interrupted")
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is recorded
         start = time.perf_counter()

@@ -107,7 +107,7 @@ def split_generated(vocabulary, length, size, n_test):
 
 
 GRID = {
-    f"{len(vocabulary)} x {length} {'colour' if color else 'grey'} {n}": (
+    f"{len(vocabulary)} x {length} {'color' if color else 'gray'} {n}": (
         vocabulary,
         length,
         color,
@@ -195,7 +195,7 @@ ROWS = {
         published="0.9957 from 5.76 million images",
     ),
     "make_captchas": Row(
-        protocol="characters x length, grey or colour, images; 80/20",
+        protocol="characters x length, gray or color, images; 80/20",
         split=split_grid,
         parts=tuple(GRID),
         seeds=(0, 1, 2),
@@ -208,7 +208,7 @@ def measure(row, folder, part, seed):
     X_train, X_test, y_train, y_test = row.split(folder, part, seed)
     recognizer = CaptchaRecognizer(random_state=seed)
     with warnings.catch_warnings():
-        # Ctrl-C leaves a recogniser that works, but no measurement.
+        # Ctrl-C leaves a recognizer that works, but no measurement.
         warnings.filterwarnings("error", message="Training was interrupted")
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is recorded
         start, start_cpu = time.perf_counter(), time.process_time()

@@ -66,7 +66,7 @@ ROWS = {  # as in accuracy.py; the texts of all parts and seeds are judged toget
         seeds=(0,),
     ),
     "make_captchas": accuracy.Row(
-        protocol="4 to 8 of 62 characters, colour, 500 to train, 1,000 to test",
+        protocol="4 to 8 of 62 characters, color, 500 to train, 1,000 to test",
         split=split_make_captchas,
         parts=(500,),
         seeds=(0, 1),

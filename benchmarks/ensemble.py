@@ -1,4 +1,4 @@
-"""Measure what recognisers that read together gain over a single one.
+"""Measure what recognizers that read together gain over a single one.
 
 All default parameters. The images are those of `ablation.py`, and all of `cs4243`,
 which take hours: `accuracy.py` has the single fit of these.
@@ -39,7 +39,7 @@ def vote(texts, confidences):
 
 
 def measure(parts, seed, n_folds, n_jobs, with_single):
-    """Fit a recogniser and an ensemble on the same images; return their scores."""
+    """Fit a recognizer and an ensemble on the same images; return their scores."""
     X_train, X_val, y_train, y_val = parts
     score, seconds = None, {}
     if with_single:

@@ -1,6 +1,6 @@
 """Measure fine-tuning on images whose labels bring characters that are new.
 
-Three characters of `captcha_images_v2` are set apart. A recogniser learns from images
+Three characters of `captcha_images_v2` are set apart. A recognizer learns from images
 that show none of them, then learns on from a few images that do. It is compared with
 one that learns from those few alone: on other images with the new characters, and on
 held-out images with the old ones alone, which it should not forget.
@@ -93,7 +93,7 @@ def run_seed(paths, texts, seed, sizes):
 def format_markdown(entry):
     """Return the table of medians, and below it what it was measured on."""
     lines = [
-        "| recogniser | exact match on images with new characters: lowest / median "
+        "| recognizer | exact match on images with new characters: lowest / median "
         "| on images without: lowest / median | seconds: median |",
         "|---|---|---|---|",
     ]

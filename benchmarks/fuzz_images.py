@@ -1,7 +1,7 @@
-"""Feed damaged image files to a recogniser, and look for what should not come of it.
+"""Feed damaged image files to a recognizer, and look for what should not come of it.
 
 Files of every format that is read, small and whole, are damaged at random. Each goes to
-`read_images` and to `predict` of a recogniser that was fitted for a moment. An image,
+`read_images` and to `predict` of a recognizer that was fitted for a moment. An image,
 or an error of skcaptcha that names the item, is all that may come of it: any other
 error, a warning, a crash, a hang and memory that grows are findings. The file that
 makes the first of each kind is kept.
@@ -54,33 +54,33 @@ NUMBERS += (2**31, 2**32 - 1)
 def make_corpus():
     """Return whole files in many a form, by a name that begins with their format."""
     rng = np.random.default_rng(0)
-    grey = Image.fromarray(rng.integers(0, 256, (12, 20), np.uint8))
+    gray = Image.fromarray(rng.integers(0, 256, (12, 20), np.uint8))
     rgb = Image.fromarray(rng.integers(0, 256, (12, 20, 3), np.uint8))
     rgba = Image.fromarray(rng.integers(0, 256, (12, 20, 4), np.uint8))
-    palette, bits = rgb.quantize(16), grey.convert("1")
+    palette, bits = rgb.quantize(16), gray.convert("1")
     deep = Image.fromarray(rng.integers(0, 2**16, (12, 20), np.uint16))
     real = Image.fromarray(rng.random((12, 20), np.float32))
     exif = Image.Exif()
     exif[0x0112] = 6
-    pages = {"save_all": True, "append_images": [grey.transpose(0)]}
+    pages = {"save_all": True, "append_images": [gray.transpose(0)]}
     forms = {
         "PNG": [
-            (grey, {"exif": exif}),
+            (gray, {"exif": exif}),
             (rgb, {"transparency": (0, 0, 0)}),
             (rgba, {}),
             (palette, {"transparency": bytes(range(16))}),
             (bits, {}),
             (deep, {}),
-            (grey, pages),
+            (gray, pages),
         ],
         "JPEG": [
-            (grey, {"exif": exif}),
+            (gray, {"exif": exif}),
             (rgb, {"progressive": True}),
             (rgb, {"subsampling": 2, "restart_marker_blocks": 1}),
             (rgb.convert("CMYK"), {}),
         ],
-        "GIF": [(palette, {}), (grey, {"transparency": 9}), (grey, pages)],
-        "BMP": [(grey, {}), (rgb, {}), (rgba, {}), (bits, {})],
+        "GIF": [(palette, {}), (gray, {"transparency": 9}), (gray, pages)],
+        "BMP": [(gray, {}), (rgb, {}), (rgba, {}), (bits, {})],
         "WEBP": [
             (rgb, {"exif": exif}),
             (rgba, {"lossless": True}),
@@ -88,7 +88,7 @@ def make_corpus():
             (rgb, {"save_all": True, "append_images": [rgb.transpose(0)]}),
         ],
         "TIFF": [
-            (grey, {}),
+            (gray, {}),
             (rgba, {"compression": "tiff_lzw"}),
             (rgb, {"compression": "tiff_deflate"}),
             (palette, {"compression": "packbits"}),
@@ -97,10 +97,10 @@ def make_corpus():
             (deep, {"exif": exif}),
             (real, {"compression": "tiff_lzw"}),
             (rgb.convert("CMYK"), {}),
-            (grey, {"big_tiff": True}),
-            (grey, pages),
+            (gray, {"big_tiff": True}),
+            (gray, pages),
         ],
-        "PPM": [(grey, {}), (rgb, {}), (bits, {}), (deep, {}), (real, {})],
+        "PPM": [(gray, {}), (rgb, {}), (bits, {}), (deep, {}), (real, {})],
     }
     assert forms.keys() == set(FORMATS)
     corpus = {
@@ -258,7 +258,7 @@ def measure_memory():
 
 
 def fit_recognizer():
-    """Fit a tiny recogniser, which reads whatever it is given as some text."""
+    """Fit a tiny recognizer, which reads whatever it is given as some text."""
     images, texts = make_captchas(
         24, vocabulary="0123", length=2, size=(16, 40), random_state=0
     )
@@ -284,7 +284,7 @@ def run_child(connection, folder, engine, seed, seconds, slow):
     connection : Connection
         Where `Tally.summarize` goes.
     folder : Path
-        Holds the recogniser; each input is written there before it is tried.
+        Holds the recognizer; each input is written there before it is tried.
     engine : {"mutations", "atheris"}
     seed : int
     seconds : float

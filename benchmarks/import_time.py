@@ -5,7 +5,7 @@ the files into the cache. What the second import takes is what ours takes more; 
 processes would differ by more than that on a machine with other work.
 
 What scikit-learn's callbacks load by themselves, rich where it is installed, is said
-and does not count: the recogniser takes these callbacks.
+and does not count: the recognizer takes these callbacks.
 """
 
 import argparse

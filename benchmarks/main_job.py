@@ -1,4 +1,4 @@
-"""Measure the recogniser at its main job: fit on labelled images, read the others.
+"""Measure the recognizer at its main job: fit on labeled images, read the others.
 
 Every fit uses the default parameters; only `random_state` is set. The archives of the
 rows that read files are unpacked into a temporary folder, so that a fit reads its
@@ -104,7 +104,7 @@ def run_seed(row, folder, seed):
     )
     recognizer = CaptchaRecognizer(random_state=seed)
     with warnings.catch_warnings():
-        # Ctrl-C leaves a recogniser that works, but no measurement.
+        # Ctrl-C leaves a recognizer that works, but no measurement.
         warnings.filterwarnings("error", message="Training was interrupted")
         start = time.perf_counter()
         recognizer.fit(X_train, y_train)

@@ -1,8 +1,8 @@
 """Measure preprocessing: how fast libraries do it, and what it does for the reading.
 
 The part "speed" compares OpenCV, which `skcaptcha.preprocessing` calls, with
-scikit-image and SciPy on grey images of 50 by 200 pixels. The part "accuracy" trains
-the recogniser on real images that went through all steps, through each alone, and
+scikit-image and SciPy on gray images of 50 by 200 pixels. The part "accuracy" trains
+the recognizer on real images that went through all steps, through each alone, and
 through none.
 """
 
@@ -71,7 +71,7 @@ def list_opencv():
 
     cv2.setNumThreads(1)
     kernel = np.ones((2, 2), dtype=np.uint8)
-    equalise = cv2.createCLAHE(2.0, (8, 8)).apply
+    equalize = cv2.createCLAHE(2.0, (8, 8)).apply
 
     def threshold(image):
         return cv2.adaptiveThreshold(
@@ -80,7 +80,7 @@ def list_opencv():
 
     return {
         "median": lambda image: cv2.medianBlur(image, 3),
-        "clahe": equalise,
+        "clahe": equalize,
         "threshold": threshold,
         "opening": lambda image: cv2.erode(
             cv2.dilate(image, kernel, anchor=(1, 1)), kernel, anchor=(0, 0)
@@ -93,7 +93,7 @@ def list_scikit_image():
 
     square, kernel = (np.ones((n, n), dtype=np.uint8) for n in (3, 2))
 
-    def equalise(image):
+    def equalize(image):
         # Its limit is a share of the pixels of a tile, not a multiple of the mean bin;
         # and it stretches the levels to the whole range first.
         out = exposure.equalize_adapthist(image, (7, 25), clip_limit=2 / 256)
@@ -105,7 +105,7 @@ def list_scikit_image():
 
     return {
         "median": lambda image: filters.median(image, square, mode="nearest"),
-        "clahe": equalise,
+        "clahe": equalize,
         "threshold": threshold,
         "opening": lambda image: morphology.closing(image, kernel),
     }
@@ -215,7 +215,7 @@ def format_speed(entry):
     used = ", ".join(f"{p} {versions[p]}" for p in packages if p in versions)
     lines += [
         "",
-        f"Medians of {entry['n_rounds']} rounds over {entry['n_images']} grey images "
+        f"Medians of {entry['n_rounds']} rounds over {entry['n_images']} gray images "
         f"of 50 by 200 pixels, the sides in turn, OpenCV on one thread ({used}). In "
         "brackets: times of OpenCV's, and the share of pixels that come out the same.",
         f"Measured on {records.describe_setting(entry)}.",

@@ -161,7 +161,7 @@ def harm(image, how, rng):
     if how["fade"]:  # ink that is hardly darker than the paper
         left = 1 - rng.uniform(0, how["fade"]) * rng.uniform(0.5, 1)
         image = (255 - (255 - image) * left).astype(np.uint8)
-    if how["tint"] is not None:  # light becomes a colour, dark its complement's shade
+    if how["tint"] is not None:  # light becomes a color, dark its complement's shade
         light, dark = how["tint"], (256 - how["tint"]) / 1.5
         image = (dark + image / 255 * (light - dark)).astype(np.uint8)
     picture = Image.fromarray(image)

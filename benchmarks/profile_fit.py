@@ -54,7 +54,7 @@ EACH_EPOCH = {
     "forward: rest": [(network.CRNN, "forward")],
     "CTC": [(_trainer, "ctc_loss")],
     "backward": [(torch.Tensor, "backward")],
-    "optimiser": [
+    "optimizer": [
         (_optimizer.AdamW, "step"),
         (_optimizer.AdamW, "zero_grad"),
         (torch.nn.utils, "clip_grad_norm_"),
@@ -122,7 +122,7 @@ def load_captcha_images_v2(folder, arguments):
 
 
 def save_captchas(folder, arguments):
-    """Draw 5 of 62 characters in colour, and save the images."""
+    """Draw 5 of 62 characters in color, and save the images."""
     n = 40 if arguments.quick else 2000
     characters = string.digits + string.ascii_letters
     images, texts = make_captchas(
@@ -184,7 +184,7 @@ def fit(paths, texts, arguments, **params):
         params = {"max_iter": 1}
     reader = CaptchaRecognizer(device="cpu", random_state=arguments.seed, **params)
     with warnings.catch_warnings():
-        # Ctrl-C leaves a recogniser that works, but no measurement.
+        # Ctrl-C leaves a recognizer that works, but no measurement.
         warnings.filterwarnings("error", message="Training was interrupted")
         warnings.simplefilter("ignore", ConvergenceWarning)
         return reader.fit(paths, texts)

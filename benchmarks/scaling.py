@@ -28,7 +28,7 @@ PLOT = records.ROOT / "docs" / "images" / "scaling.png"
 TOLERANCE = 1.1
 GIGABYTES = 2.5  # that a fit may take
 MEMORY_IMAGES = 100_000
-COLORS = {"grey": False, "colour": True}
+COLORS = {"gray": False, "color": True}
 CACHE_SIZES = {"in memory": 1000, "in the file": 0}  # megabytes
 CACHE_IMAGES = 10_000
 GREATEST_RATIO = 1.3  # of an epoch from the file to one from memory
@@ -149,7 +149,7 @@ def describe_usual(row, usual):
 
 
 def run_memory(arguments):
-    """Measure the peak memory of fits on grey images and colour ones, at two bounds."""
+    """Measure the peak memory of fits on gray images and color ones, at two bounds."""
     entry = describe_run(arguments)
     entry["n_images"] = 200 if arguments.quick else MEMORY_IMAGES
     entry["runs"] = []
@@ -308,7 +308,7 @@ def draw_plot(entries, path):
         epochs = find_epochs(entries[name])
         values, seconds = list(epochs), list(epochs.values())
         linear = [seconds[0] * value / values[0] for value in values]
-        axes.loglog(values, linear, "--", color="grey", label="linear")
+        axes.loglog(values, linear, "--", color="gray", label="linear")
         axes.loglog(values, seconds, "o-", label="measured")
         axes.set_xlabel(ROWS[name].words)
         axes.set_xticks(values, [f"{value:,}".replace(",000", "k") for value in values])

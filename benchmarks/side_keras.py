@@ -1,7 +1,7 @@
 """The Keras side: its example "OCR model for reading Captchas", written afresh.
 
 Network and settings are those of https://keras.io/examples/vision/captcha_ocr/. Where
-this differs from it, it is in the example's favour: each file is decoded once instead
+this differs from it, it is in the example's favor: each file is decoded once instead
 of in each epoch, training does not stop where the loss on held-out images stays the
 same for ten epochs, and the blank is the same class in training and decoding.
 

@@ -55,7 +55,7 @@ def train(
     recognizer = CaptchaRecognizer(pretrained=pretrained, random_state=seed)
     recognizer.set_callbacks(EpochEnd(progress, read_images(held_out)))
     with warnings.catch_warnings():
-        # Ctrl-C leaves a recogniser that works, but no measurement.
+        # Ctrl-C leaves a recognizer that works, but no measurement.
         warnings.filterwarnings("error", message="Training was interrupted")
         warnings.simplefilter("ignore", ConvergenceWarning)  # the scores tell
         recognizer.fit(paths, texts)
@@ -66,7 +66,7 @@ def train(
 
 
 def read(threads, saved, paths, texts, n_single):
-    """Time the ways of reading by a recogniser that `train` has saved."""
+    """Time the ways of reading by a recognizer that `train` has saved."""
     torch.set_num_threads(threads)
     recognizer = joblib.load(Path(saved) / "own.joblib")
     return clock_reader(recognizer, paths, texts, n_single)

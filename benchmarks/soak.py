@@ -80,7 +80,7 @@ ROWS = {
 
 
 def fit_recognizer(seed):
-    """Return a tiny recogniser that was fitted for a moment, and images for it."""
+    """Return a tiny recognizer that was fitted for a moment, and images for it."""
     images, texts = make_captchas(
         50, vocabulary="0123", length=2, size=GOOD_SHAPE, random_state=seed
     )

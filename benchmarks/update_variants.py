@@ -163,7 +163,7 @@ def format_markdown(entry):
         [
             *records.format_table(["an update", "ms an image", "times as it is"], rows),
             "",
-            f"Images of {SIZE[0]}x{SIZE[1]} in colour; processor's time, median (lowest"
+            f"Images of {SIZE[0]}x{SIZE[1]} in color; processor's time, median (lowest"
             f" to highest) of {len(entry['runs'])} times {entry['updates']} updates.",
             "",
             f"Measured on {records.describe_setting(entry)}.",

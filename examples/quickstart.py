@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.datasets import load_labelled_images, make_captchas
+from skcaptcha.datasets import load_labeled_images, make_captchas
 from skcaptcha.images import read_image
 from skcaptcha.metrics import exact_match_score, recognition_report
 from skcaptcha.plotting import PredictionDisplay
@@ -88,7 +88,7 @@ def load_data(options):
         print(f"Drawing {options.n_samples} captchas.")
         X, y = make_captchas(options.n_samples, random_state=options.seed)
     else:
-        X, y = load_labelled_images(options.source, label=options.label)
+        X, y = load_labeled_images(options.source, label=options.label)
     if len(X) < 2:
         raise ValueError("1 image is too few: at least 2 are needed, to train and test")
     return X, y

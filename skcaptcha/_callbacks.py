@@ -11,7 +11,7 @@ class EpochTasks:
     Parameters
     ----------
     recognizer : CaptchaRecognizer
-        The recogniser that is being fitted.
+        The recognizer that is being fitted.
     context : sklearn.callback.CallbackContext
         The task of the whole fit.
     X, y : list
@@ -49,7 +49,7 @@ class EpochTasks:
         )
 
     def attributes(self, network, result):
-        """Return the attributes with which the recogniser can read."""
+        """Return the attributes with which the recognizer can read."""
         network.auxiliary = None  # it helps in training alone
         network.freeze_convolutions(False)
         loss_curve = [*self.earlier["loss_curve_"], *result.loss_curve]

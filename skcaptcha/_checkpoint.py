@@ -325,7 +325,7 @@ def describe_fit(params, samples, texts, vocabulary, device, network=None):
     Parameters
     ----------
     params : dict
-        Parameters of the recogniser.
+        Parameters of the recognizer.
     samples : Samples
         What to learn from, with what is to be held out.
     texts : list of str
@@ -397,7 +397,7 @@ def pack_training(trainer, standing, result):
     Parameters
     ----------
     trainer : Trainer
-        Its network, optimiser, schedule and generators, and the epoch so far.
+        Its network, optimizer, schedule and generators, and the epoch so far.
     standing : Standing
         Where the epochs stand.
     result : TrainingResult

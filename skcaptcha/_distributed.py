@@ -80,7 +80,7 @@ class Team(Alone):
             raise RuntimeError(
                 f"Process {self.rank} of {self.size} that fit together lost touch with "
                 "another one, which has failed or ended; see what that one says. The "
-                "recogniser is as it was."
+                "recognizer is as it was."
             ) from error
 
     def wrap(self, network):
@@ -189,7 +189,7 @@ class _Sum(torch.autograd.Function):
 def join_team():
     """Return the processes to fit with.
 
-    That is a `Team` where the program has initialised `torch.distributed`, though not
+    That is a `Team` where the program has initialized `torch.distributed`, though not
     in other threads than the main one, which would each call the other processes at any
     time, nor in a process that was forked after that. Processes of joblib's know
     nothing of it anyway.

@@ -80,7 +80,7 @@ def make_vocabulary(asked, known, texts):
     asked : Vocabulary, str, sequence of str or None
         The parameter; None learns the characters from the labels.
     known : Vocabulary or None
-        What the recogniser can read where its training goes on.
+        What the recognizer can read where its training goes on.
     texts : list of str
         The labels.
 
@@ -107,7 +107,7 @@ def make_vocabulary(asked, known, texts):
     lost = [symbol for symbol in known if symbol not in vocabulary]
     if lost:
         raise ValueError(
-            f"vocabulary={asked!r} lacks {lost[0]!r}, which the recogniser can read, "
+            f"vocabulary={asked!r} lacks {lost[0]!r}, which the recognizer can read, "
             "and its training is to go on; add it, or fit anew with warm_start=False."
         )
     return known.extend(vocabulary)
@@ -193,13 +193,13 @@ def check_unchanged(recognizer, conv_channels):
     for name, (value, fitted) in pairs.items():
         if value not in ("auto", fitted):
             raise ValueError(
-                f"{name}={value!r} is not what the recogniser was fitted with, "
+                f"{name}={value!r} is not what the recognizer was fitted with, "
                 f"{fitted!r}, and its training is to go on; set {name}={fitted!r}, "
                 "or fit anew with warm_start=False."
             )
     if not all(p.isfinite().all() for p in recognizer.network_.parameters()):
         raise ValueError(
-            "The weights of the recogniser are not finite: its training has "
+            "The weights of the recognizer are not finite: its training has "
             "destroyed them, and there is nothing to go on from. Fit anew with "
             "warm_start=False and a lower `learning_rate_init`."
         )
@@ -240,7 +240,7 @@ def warn_of_result(result, samples, checkpoint, *, stacklevel):
             f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
             f"is {loss:.2f} a character, where guessing by frequency gives "
             f"{symbol_entropy(samples.targets):.2f}. Check that each label belongs to "
-            f"its image; then try more labelled images (now {len(samples)}), a larger "
+            f"its image; then try more labeled images (now {len(samples)}), a larger "
             "`max_iter`, a larger `image_height` if the characters are small, or "
             f"another `learning_rate_init`.{left_out}",
             ConvergenceWarning,
@@ -261,5 +261,5 @@ def say_left_out(n_left_out, n_updates=None):
 
 
 def _untuple(background):
-    """Return a colour in the one form in which colours can be compared."""
+    """Return a color in the one form in which colors can be compared."""
     return background if isinstance(background, str) else list(background)

@@ -1,4 +1,4 @@
-"""What a saved recogniser holds, and how it comes back from that."""
+"""What a saved recognizer holds, and how it comes back from that."""
 
 import inspect
 
@@ -19,7 +19,7 @@ _VERSION, _WEIGHTS = "_format_version", "_weights"
 
 
 def pack_state(state):
-    """Return what is saved of the attributes of a recogniser.
+    """Return what is saved of the attributes of a recognizer.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def pack_state(state):
 
 
 def unpack_state(state, estimator_class):
-    """Return the attributes of a recogniser from what was saved of it.
+    """Return the attributes of a recognizer from what was saved of it.
 
     Parameters
     ----------

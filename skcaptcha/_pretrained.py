@@ -42,7 +42,7 @@ def load_pretrained(shape, symbols, generator):
     state = network.state_dict()
     known = {character: row for row, character in enumerate(CHARACTERS, start=1)}
     first = "blocks.0.conv.weight"
-    if shape["in_channels"] == 1:  # a grey image is one of three equal channels
+    if shape["in_channels"] == 1:  # a gray image is one of three equal channels
         weights[first] = weights[first].sum(dim=1, keepdim=True)
     for name in ("head.weight", "head.bias"):
         source = weights[name]

@@ -1,4 +1,4 @@
-"""What a network outside of its recogniser has to carry: characters and input size."""
+"""What a network outside of its recognizer has to carry: characters and input size."""
 
 import hashlib
 import json
@@ -165,7 +165,7 @@ def seal(content):
     Parameters
     ----------
     content : bytes
-        A serialised ONNX model.
+        A serialized ONNX model.
 
     Returns
     -------

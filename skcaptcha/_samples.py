@@ -1,4 +1,4 @@
-"""From labelled images to samples, which lie in memory or in a temporary file."""
+"""From labeled images to samples, which lie in memory or in a temporary file."""
 
 import math
 import mmap
@@ -40,7 +40,7 @@ def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
         The symbols that they show.
     settle : callable
         Is given the heights and widths of the images, of shape (n, 2), whether they
-        have colour, and the mean of their `find_ink`. Returns `height`, `stretch`,
+        have color, and the mean of their `find_ink`. Returns `height`, `stretch`,
         `color_mode` and `rows` for `prepare_image` in a dict.
     background, n_jobs
         As for `read_images`.
@@ -87,7 +87,7 @@ def hold_out(samples, rng, early_stopping, validation_fraction):
     rng : RandomState
         The source of randomness.
     early_stopping, validation_fraction
-        The parameters of the recogniser.
+        The parameters of the recognizer.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def hold_out(samples, rng, early_stopping, validation_fraction):
 
 
 def _look_at(items, cache_size, **reading):
-    """Return sizes, whether there is colour, ink, and the first images with room."""
+    """Return sizes, whether there is color, ink, and the first images with room."""
     sizes, decoded, ink = [], [], []
     step = math.ceil(len(items) / _ENOUGH)
     room = _DECODED * cache_size * _MEGABYTE

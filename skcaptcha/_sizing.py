@@ -148,7 +148,7 @@ def choose_height(sizes, rows=WHOLE):
 def choose_stretch(sizes, targets, texts, height, fixed=None, rows=WHOLE):
     """Return by how much images are widened so that labels have enough time steps.
 
-    A label needs a step for each character and one between equal neighbours; the
+    A label needs a step for each character and one between equal neighbors; the
     median one should have more than that.
 
     Parameters
@@ -202,7 +202,7 @@ def choose_stretch(sizes, targets, texts, height, fixed=None, rows=WHOLE):
             remedy = "Drop these samples, or fit anew with all, warm_start=False."
         raise ValueError(
             "Labels need more time steps (one a character, one more between equal "
-            f"neighbours) than their images yield {widened}: {named}{more}. {remedy}"
+            f"neighbors) than their images yield {widened}: {named}{more}. {remedy}"
         )
     if fixed is not None:
         return fixed

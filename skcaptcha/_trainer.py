@@ -52,7 +52,7 @@ def choose_precision(device):
 
 
 class Trainer:
-    """Network, optimiser, schedule and randomness, and a single update.
+    """Network, optimizer, schedule and randomness, and a single update.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Trainer:
             The network, if not `self.start`.
         """
         device = self.settings.device
-        self.schedule.begun = self.schedule.update  # the optimiser has to warm up
+        self.schedule.begun = self.schedule.update  # the optimizer has to warm up
         start = self.start if start is None else start
         if start is None:
             network = build_network(self.shape, self.generator)
@@ -130,7 +130,7 @@ class Trainer:
         return self.optimizer.param_groups[0]["lr"]
 
     def suits(self, shape, settings):
-        """Tell whether the network and its optimiser can go on as they are."""
+        """Tell whether the network and its optimizer can go on as they are."""
         names = ("device", "freeze_convolutions", "weight_decay")
         return {**shape, "dropout": self.shape["dropout"]} == self.shape and all(
             getattr(settings, name) == getattr(self.settings, name) for name in names

@@ -113,7 +113,7 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
     Returns
     -------
     list of str
-        The labels, not yet normalised.
+        The labels, not yet normalized.
 
     Raises
     ------

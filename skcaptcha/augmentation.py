@@ -70,7 +70,7 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
     # The ends of a wide image would leave it at an angle that suits a narrow one.
     angle = uniform((TILT * height / (own / 2)).clamp(max=math.radians(ROTATION)))
 
-    # Source position of each pixel, in pixels from the centre of its image.
+    # Source position of each pixel, in pixels from the center of its image.
     x = torch.arange(width, device=device)[None, None, :] + 0.5 - own / 2  # (N, 1, W)
     y = torch.arange(height, device=device)[None, :, None] + 0.5 - height / 2
     cos, sin = angle.cos(), angle.sin()

@@ -1,6 +1,6 @@
 """From the log-probabilities of CTC frames to symbol indices, as pure functions.
 
-`log_probs` are natural logarithms, normalised over the classes; ``-inf`` is allowed.
+`log_probs` are natural logarithms, normalized over the classes; ``-inf`` is allowed.
 T is the number of frames, N of items, K of classes, one of them the `blank`.
 """
 
@@ -96,7 +96,7 @@ def _length_log_weights(length, n_frames):
 def restrict(log_probs, indices, *, blank):
     """Forbid every class but some symbols and the blank.
 
-    What remains is not normalised again, so that the probability of a text is still
+    What remains is not normalized again, so that the probability of a text is still
     the one that the whole model gives it.
 
     Parameters
@@ -238,7 +238,7 @@ def best_path(log_probs, *, blank, length=None):
     if total[count] == -np.inf:
         raise ValueError(
             f"No text of length={length!r} fits {n_frames} frames; it needs a frame "
-            "a symbol and one more between equal neighbours. Allow a shorter text or "
+            "a symbol and one more between equal neighbors. Allow a shorter text or "
             "give a wider image."
         )
     symbols = []
@@ -287,7 +287,7 @@ def beam_search(log_probs, *, beam_width=10, blank, length=None, n_best=1):
 
     References
     ----------
-    A. Graves, "Supervised Sequence Labelling with Recurrent Neural Networks",
+    A. Graves, "Supervised Sequence Labeling with Recurrent Neural Networks",
     Springer 2012, section 7.5.3; A. Hannun et al., "First-pass large vocabulary
     continuous speech recognition using bi-directional recurrent DNNs", 2014.
 

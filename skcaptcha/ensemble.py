@@ -1,4 +1,4 @@
-"""Several recognisers that read together."""
+"""Several recognizers that read together."""
 
 import itertools
 import math
@@ -25,12 +25,12 @@ __all__ = ["CaptchaEnsemble"]
 
 
 class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
-    """Recognisers that each learned from another part of the images, reading together.
+    """Recognizers that each learned from another part of the images, reading together.
 
-    One recogniser is fitted on the training part of each fold of a cross-validation,
+    One recognizer is fitted on the training part of each fold of a cross-validation,
     and measured on the rest of it. An image is read by all of them [1]_: of the texts
     that they read, the one with the greatest probability, averaged over all, is
-    returned. That is more often right than what one recogniser reads that learned
+    returned. That is more often right than what one recognizer reads that learned
     from all images, and takes as many times as long as there are folds, both to fit
     and to read.
 
@@ -42,19 +42,19 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         The folds: a number of them, shuffled, or anything else that scikit-learn's
         ``cross_val_score`` takes.
     n_jobs : int, default=None
-        Processes that fit the recognisers, as for `joblib.Parallel`. None is 1 unless
+        Processes that fit the recognizers, as for `joblib.Parallel`. None is 1 unless
         in a ``joblib.parallel_config`` context; -1 is one for each core. On a GPU
         they would share its memory.
     random_state : int, RandomState instance or None, default=None
         Determines the folds where `cv` is a number, and the `random_state` of each
-        recogniser. None leaves the recognisers that of `estimator`.
+        recognizer. None leaves the recognizers that of `estimator`.
 
     Attributes
     ----------
     estimators_ : list of CaptchaRecognizer
-        The fitted recognisers, one a fold.
+        The fitted recognizers, one a fold.
     cv_scores_ : ndarray of shape (n_folds,)
-        Exact match of each recogniser on the images of its fold, from which it has not
+        Exact match of each recognizer on the images of its fold, from which it has not
         learned: an estimate of what a single one of them reads; together they are
         better.
     vocabulary_ : Vocabulary
@@ -109,7 +109,7 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
-        """Fit a recogniser on the training part of each fold.
+        """Fit a recognizer on the training part of each fold.
 
         Parameters
         ----------
@@ -138,13 +138,13 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If a recogniser has not learned to read.
+            If a recognizer has not learned to read.
         """
         template = CaptchaRecognizer() if self.estimator is None else self.estimator
         if template.checkpoint is not None:
             raise ValueError(
                 f"checkpoint={str(template.checkpoint)!r} of `estimator` would be that "
-                "of every recogniser, and each fit needs a file of its own; set it to "
+                "of every recognizer, and each fit needs a file of its own; set it to "
                 "None."
             )
         # All is looked at before it is split, so that errors count from the beginning,
@@ -217,7 +217,7 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            The mean of the probabilities that the recognisers give each text; NaN for
+            The mean of the probabilities that the recognizers give each text; NaN for
             an image that was skipped.
         """
 
@@ -241,7 +241,7 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         -------
         list of list of (str, float)
             For each image up to `k` texts with their mean probabilities, best first,
-            among those that the recognisers find by a beam search; None for an image
+            among those that the recognizers find by a beam search; None for an image
             that was skipped.
         """
         if not isinstance(k, Integral) or k < 1:

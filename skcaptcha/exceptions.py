@@ -13,7 +13,7 @@ class CacheError(OSError):
 
     Examples
     --------
-    It is an ``OSError``, and the recogniser is as it was before the fit:
+    It is an ``OSError``, and the recognizer is as it was before the fit:
 
     >>> from skcaptcha.exceptions import CacheError
     >>> issubclass(CacheError, OSError)

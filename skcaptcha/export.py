@@ -1,4 +1,4 @@
-"""A fitted recogniser as an ONNX file, and reading with that.
+"""A fitted recognizer as an ONNX file, and reading with that.
 
 ONNX files run where there is no PyTorch, and from other languages. They need
 ``pip install "skcaptcha[onnx]"``; what reads them by itself needs a runtime alone.
@@ -39,7 +39,7 @@ __all__ = ["OnnxRecognizer", "export_onnx", "load_onnx"]
 
 
 def export_onnx(recognizer, path):
-    """Write a fitted recogniser to an ONNX file.
+    """Write a fitted recognizer to an ONNX file.
 
     The model takes a batch of images of any number and width, and gives
     log-probabilities. Its metadata say how images are brought to size and what the
@@ -49,7 +49,7 @@ def export_onnx(recognizer, path):
     ----------
     recognizer : CaptchaRecognizer
         Fitted, on any device. It stays as it is. What the file does not keep are
-        `decoder`, of a Pipeline the steps before the recogniser, and for one that was
+        `decoder`, of a Pipeline the steps before the recognizer, and for one that was
         fitted on a table, how its numbers become pixels.
     path : str or os.PathLike
         Where the file goes, in a folder that exists. A file that stands there is
@@ -92,7 +92,7 @@ def export_onnx(recognizer, path):
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(
             f"recognizer={recognizer!r} is no CaptchaRecognizer; pass a fitted one. Of "
-            "a Pipeline or a search pass the recogniser in it, such as pipeline[-1] or "
+            "a Pipeline or a search pass the recognizer in it, such as pipeline[-1] or "
             "search.best_estimator_; the steps before it are not exported."
         )
     check_is_fitted(recognizer)
@@ -182,7 +182,7 @@ def load_onnx(path, *, n_jobs=None):
         raise ValueError(
             f"path={str(path)!r} is not a whole file of export_onnx: its checksum is "
             "wrong or missing. It comes from elsewhere, or was damaged or changed "
-            "since. Copy it anew, or export the recogniser once more; a model that "
+            "since. Copy it anew, or export the recognizer once more; a model that "
             "another tool has changed is for onnxruntime itself."
         )
     options = onnxruntime.SessionOptions()
@@ -205,7 +205,7 @@ def load_onnx(path, *, n_jobs=None):
     except ValueError as error:
         raise ValueError(
             f"path={str(path)!r} has metadata that are not those of this version of "
-            f"skcaptcha, {__version__}: {error}. Export the recogniser once more with "
+            f"skcaptcha, {__version__}: {error}. Export the recognizer once more with "
             "this version, or upgrade skcaptcha."
         ) from error
     return OnnxRecognizer(session, recipe, n_jobs=n_jobs)
@@ -214,7 +214,7 @@ def load_onnx(path, *, n_jobs=None):
 class OnnxRecognizer:
     """Reader of text images that runs an exported network.
 
-    `load_onnx` makes it. It reads what the exported recogniser reads with
+    `load_onnx` makes it. It reads what the exported recognizer reads with
     ``decoder="greedy"``, and may be used from several threads at once.
 
     Parameters

@@ -37,7 +37,7 @@ def read_image(item, *, background="white", name="image"):
     """Read one image into a new uint8 array.
 
     Of an animation the first frame is read; a photo is turned as its EXIF
-    orientation says; 16-bit grey is scaled from 0..65535 to 0..255.
+    orientation says; 16-bit gray is scaled from 0..65535 to 0..255.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def read_image(item, *, background="white", name="image"):
         A path to, or the encoded bytes of, a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM
         file; an image opened with Pillow; or an array, or anything with
         ``__array__`` such as a tensor on the CPU, of shape (H, W), (H, W, 1),
-        (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha. Arrays
+        (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha. Arrays
         are bool (False is black, True is white); integers in 0..255 (uint16 with
         larger values is scaled from 0..65535); or floats, all in 0..1 (then times
         255, rounded) or else all in 0..255 (rounded).
     background : str or tuple of 3 int, default="white"
-        What shows through transparent pixels: a colour name or ``#rrggbb`` as
+        What shows through transparent pixels: a color name or ``#rrggbb`` as
         Pillow knows them, or (red, green, blue) in 0..255.
     name : str, default="image"
         What error messages call the item.
@@ -58,7 +58,7 @@ def read_image(item, *, background="white", name="image"):
     Returns
     -------
     ndarray of uint8, shape (H, W) or (H, W, 3)
-        Grey where red, green and blue are equal in every pixel, however the image
+        Gray where red, green and blue are equal in every pixel, however the image
         was stored, else RGB. C-contiguous, and never a view of `item`.
 
     Raises
@@ -228,18 +228,18 @@ def name_item(name, item):
 
 
 def to_grayscale(image):
-    """Turn an image grey.
+    """Turn an image gray.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W) or (H, W, 3)
-        A grey or RGB image.
+        A gray or RGB image.
 
     Returns
     -------
     ndarray of uint8, shape (H, W)
         The luma, 0.299 red + 0.587 green + 0.114 blue, rounded as Pillow does; a
-        grey image comes back as it is, not copied.
+        gray image comes back as it is, not copied.
 
     Raises
     ------
@@ -269,12 +269,12 @@ def to_rgb(image):
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W) or (H, W, 3)
-        A grey or RGB image.
+        A gray or RGB image.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        Grey three times over; an RGB image comes back as it is, not copied.
+        Gray three times over; an RGB image comes back as it is, not copied.
 
     Raises
     ------
@@ -295,11 +295,11 @@ def to_rgb(image):
 
 
 def has_color(images):
-    """Say whether a set of images has colour worth keeping.
+    """Say whether a set of images has color worth keeping.
 
-    A pixel is coloured when its largest channel exceeds its smallest by more than
-    16 levels: the tints that JPEG leaves in grey images stay below that. An image
-    is coloured when at least 0.1 % of its pixels, and at least one, are; the set
+    A pixel is colored when its largest channel exceeds its smallest by more than
+    16 levels: the tints that JPEG leaves in gray images stay below that. An image
+    is colored when at least 0.1 % of its pixels, and at least one, are; the set
     when at least 1 % of its images, and at least one, are.
 
     Parameters
@@ -310,15 +310,15 @@ def has_color(images):
     Returns
     -------
     bool
-        True if the set has colour; False for an empty one.
+        True if the set has color; False for an empty one.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skcaptcha.images import has_color
-    >>> grey = np.full((2, 2), 90, dtype=np.uint8)
+    >>> gray = np.full((2, 2), 90, dtype=np.uint8)
     >>> red = np.full((2, 2, 3), [255, 0, 0], dtype=np.uint8)
-    >>> has_color([grey, grey]), has_color([grey, red])
+    >>> has_color([gray, gray]), has_color([gray, red])
     (False, True)
     """
     n_images = n_colored = 0
@@ -353,7 +353,7 @@ def _parse_background(background):
             raise ValueError("three channels are needed")
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"background={background!r} is not a colour ({error}); give a name such "
+            f"background={background!r} is not a color ({error}); give a name such "
             "as 'white', '#rrggbb', or (red, green, blue) in 0..255."
         ) from error
     return color

@@ -1,4 +1,4 @@
-"""Look at the labels through the eyes of a recogniser."""
+"""Look at the labels through the eyes of a recognizer."""
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -17,9 +17,9 @@ __all__ = ["find_label_issues"]
 
 
 def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
-    """Rank labels by how little recognisers that never saw them believe them.
+    """Rank labels by how little recognizers that never saw them believe them.
 
-    The samples are split into folds. A clone of the recogniser is fitted on all folds
+    The samples are split into folds. A clone of the recognizer is fitted on all folds
     but one and asked how probable the given labels of that one are, which [1]_ call
     the self-confidence of a label.
 
@@ -34,7 +34,7 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
         The labels, some of which may be wrong.
     cv : int, cross-validation generator or iterable, default=5
         How to split. An int is the number of folds, of samples in random order drawn
-        by the recogniser's `random_state` where that is an int, else by 0.
+        by the recognizer's `random_state` where that is an int, else by 0.
     n_jobs : int, default=None
         Fits at a time. ``None`` is 1 unless in a ``joblib.parallel_config`` context.
 

@@ -1,9 +1,9 @@
 """How well texts were read: metrics, a report, and scorers at the foot.
 
-Every metric compares texts after NFC normalisation, so that the two spellings of an
+Every metric compares texts after NFC normalization, so that the two spellings of an
 accented letter are equal, and takes a Unicode code point for a character. The edit
 distance is Levenshtein's: insertions, deletions and substitutions cost 1 each.
-Integers among the texts are read as their decimal text, as the recogniser does.
+Integers among the texts are read as their decimal text, as the recognizer does.
 """
 
 import unicodedata

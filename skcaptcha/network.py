@@ -16,7 +16,7 @@ TIME_STRIDE = 2**_N_TIME_POOLS
 
 
 class MaskedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that leaves padding out of its statistics.
+    """Batch normalization that leaves padding out of its statistics.
 
     Beyond ``BatchNorm2d`` it takes a mask of shape (N, 1, 1, W), one where a column
     belongs to the image and zero where it is padding. The output is zero in padding,
@@ -25,7 +25,7 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x, mask=None, share=None):
-        """Normalise `x` of shape (N, C, H, W)."""
+        """Normalize `x` of shape (N, C, H, W)."""
         if not self.training:
             share = None
         if mask is None and share is None:
@@ -65,7 +65,7 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
 
 
 class _MaskedNormalization(torch.autograd.Function):
-    """Batch normalisation over the columns that a mask is one for.
+    """Batch normalization over the columns that a mask is one for.
 
     PyTorch's own kernels over the zeroed padding find the sums, which only have to be
     divided by the true number of pixels; left to autograd it takes three times as long.
@@ -73,7 +73,7 @@ class _MaskedNormalization(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, mask, weight, bias, eps):
-        """Return the normalised `x`, its mean and its variance by channel."""
+        """Return the normalized `x`, its mean and its variance by channel."""
         mask = mask.to(x.dtype)
         x = x * mask
         count = mask.sum(dtype=torch.float32) * x.shape[2]
@@ -99,7 +99,7 @@ class _MaskedNormalization(torch.autograd.Function):
         of_bias = gradient.sum((0, 2, 3), dtype=torch.float32)
         of_weight = (gradient * x).sum((0, 2, 3), dtype=torch.float32)
         of_weight = (of_weight - mean * of_bias) * scale
-        # weight * scale * (gradient - (of_bias + normalised x * of_weight) / count)
+        # weight * scale * (gradient - (of_bias + normalized x * of_weight) / count)
         factor = weight * scale
         slope = factor * scale * of_weight / count
         constant = slope * mean - factor * of_bias / count
@@ -112,9 +112,9 @@ class _MaskedNormalization(torch.autograd.Function):
 
 
 class ConvBlock(nn.Module):
-    """Convolution 3x3, max pooling, batch normalisation, ReLU.
+    """Convolution 3x3, max pooling, batch normalization, ReLU.
 
-    Pooling comes first because normalising the smaller map is cheaper.
+    Pooling comes first because normalizing the smaller map is cheaper.
     """
 
     def __init__(self, in_channels, out_channels, pool):
@@ -156,7 +156,7 @@ class BidirectionalLSTM(nn.Module):
 class CRNN(nn.Module):
     """Convolutions, bidirectional LSTMs and a CTC head over the columns.
 
-    After Shi et al. [1]_, with batch normalisation in every block and its padding
+    After Shi et al. [1]_, with batch normalization in every block and its padding
     masked.
 
     Parameters
@@ -164,7 +164,7 @@ class CRNN(nn.Module):
     n_classes : int
         Number of output classes, the CTC blank included.
     in_channels : int
-        1 for grey images, 3 for colour.
+        1 for gray images, 3 for color.
     conv_channels : sequence of int
         Output channels of each convolution block. Each halves the height, rounded
         up, the first two also the width; of what is left of the height the largest
@@ -340,7 +340,7 @@ def standardize(images, mask=None):
     Returns
     -------
     tensor of shape (N, C, H, W), float
-        Zero in padding. One grey level is added to the standard deviation, so that an
+        Zero in padding. One gray level is added to the standard deviation, so that an
         empty image stays empty instead of turning its rounding into noise.
     """
     x = images.float()

@@ -1,4 +1,4 @@
-"""Saving recognisers so that loading them can run nobody's code."""
+"""Saving recognizers so that loading them can run nobody's code."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ _TRUSTED = [
 
 
 def dump(recognizer, path):
-    """Save a recogniser in the format of skops.
+    """Save a recognizer in the format of skops.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def dump(recognizer, path):
 
 
 def load(path):
-    """Load a recogniser that `dump`, or skops itself, has saved.
+    """Load a recognizer that `dump`, or skops itself, has saved.
 
     Nothing in the file is run: skops builds objects of known types alone, and of
     those that are not its own this function trusts `CaptchaRecognizer` and its
-    vocabulary. A file from a stranger can still hold a recogniser that reads badly.
+    vocabulary. A file from a stranger can still hold a recognizer that reads badly.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def load(path):
         raise ValueError(
             f"{os.fspath(path)!r} is damaged or was not written by skops "
             f"({type(error).__name__}: {error}); load it from another copy, or save "
-            "the recogniser anew with skcaptcha.persistence.dump."
+            "the recognizer anew with skcaptcha.persistence.dump."
         ) from error
     if foreign:
         raise ValueError(

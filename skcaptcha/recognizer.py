@@ -68,7 +68,7 @@ _TABLE_ATTRIBUTES = (
 
 
 class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
-    """Reader of short text images, trained on labelled examples.
+    """Reader of short text images, trained on labeled examples.
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal
     classification (CTC) [2]_. It learns from the labels alone which characters there
@@ -79,7 +79,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     ----------
     vocabulary : str or sequence of str, default=None
         The characters that can be read. None learns them from the labels. A character
-        is a grapheme cluster after NFC normalisation: a letter with its accents is one.
+        is a grapheme cluster after NFC normalization: a letter with its accents is one.
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
@@ -90,9 +90,9 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         the two factors of the number of features that are nearest to each other, the
         larger one as the width. Other forms of `X` have no use for it.
     color_mode : {"auto", "grayscale", "rgb"}, default="auto"
-        What the network sees. "auto" is "rgb" if training images have colour.
+        What the network sees. "auto" is "rgb" if training images have color.
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal
+        Color on which transparent images are composited: a name or hexadecimal
         code that Pillow knows, or three values from 0 to 255.
     conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
         Output channels of each convolution block, at least two. Each block halves the
@@ -119,7 +119,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     learning_rate_init : float, default=0.003
         Learning rate of AdamW before it is lowered.
     weight_decay : float, default=0.01
-        Decoupled weight decay, spared to biases and normalisation.
+        Decoupled weight decay, spared to biases and normalization.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
@@ -163,7 +163,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         each update of the weights. Only used with `checkpoint`.
     device : str, default="auto"
         Where to train and predict, such as "cpu", "cuda" or "cuda:1". "auto" is CUDA
-        when there is any. A fitted recogniser predicts where it was trained, and on
+        when there is any. A fitted recognizer predicts where it was trained, and on
         the CPU where it is loaded on a machine without its device.
     n_jobs : int, default=None
         Threads that decode images, which the network meanwhile need not wait for. None
@@ -201,7 +201,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Mean loss a character of each epoch: of the uniform alignment in the first
         ones, of CTC from there on. Epochs that go on from earlier ones are appended.
     learning_rate_curve_ : list of float
-        Learning rate at the end of each epoch; NaN for epochs of a recogniser that was
+        Learning rate at the end of each epoch; NaN for epochs of a recognizer that was
         saved before it was kept.
     validation_scores_ : list of float or None
         Exact match on the held-out samples after each epoch of the last fit; None if
@@ -221,7 +221,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         samples the mean confidence is no more than the exact match; 1 if none were
         held out.
     background_ : str or tuple of int
-        Colour on which transparent images are composited.
+        Color on which transparent images are composited.
     image_shape_ : tuple of int
         Shape of the images in the rows of a 2-D `X`. Only defined for such.
     n_features_in_ : int
@@ -257,7 +257,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
        Image-based Sequence Recognition and Its Application to Scene Text
        Recognition", TPAMI 39(11), 2017.
     .. [2] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-       Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
+       Classification: Labeling Unsegmented Sequence Data with Recurrent Neural
        Networks", ICML 2006.
     .. [3] J. Lee, S. Watanabe, "Intermediate Loss Regularization for CTC-based Speech
        Recognition", ICASSP 2021.
@@ -390,7 +390,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
-        """Learn to read from labelled images.
+        """Learn to read from labeled images.
 
         Parameters
         ----------
@@ -438,13 +438,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y):
-        """Learn on from labelled images, one pass over them.
+        """Learn on from labeled images, one pass over them.
 
         The learning rate stays at `learning_rate_init`: where a stream of images ends
         is not known. The first call settles how images are resized, whether the
-        network sees colour, and of a table which numbers are black and white; a
+        network sees color, and of a table which numbers are black and white; a
         character that is new in a later call is added. To fine-tune a fitted
-        recogniser on images that are all at hand, `fit` with ``warm_start=True`` does
+        recognizer on images that are all at hand, `fit` with ``warm_start=True`` does
         better, as it lowers the rate in the end.
 
         Parameters
@@ -468,8 +468,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
 
         Notes
         -----
-        What the optimiser keeps from call to call is neither saved nor copied: a
-        recogniser that was loaded learns on with a fresh one, and so does one that
+        What the optimizer keeps from call to call is neither saved nor copied: a
+        recognizer that was loaded learns on with a fresh one, and so does one that
         learns a new character. `random_state` counts at the first call. Callbacks are
         told of `fit` alone.
         """
@@ -482,7 +482,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 "partial_fit does not support checkpoint="
                 f"{os.fspath(self.checkpoint)!r}; set it to None, and save the "
-                "recogniser between the calls, by joblib.dump."
+                "recognizer between the calls, by joblib.dump."
             )
         return self._fit_or_restore(X, y, incremental=True)
 

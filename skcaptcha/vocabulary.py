@@ -1,4 +1,4 @@
-"""The symbols that a recogniser can read, and text to indices and back."""
+"""The symbols that a recognizer can read, and text to indices and back."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ class Vocabulary:
     r"""Immutable, ordered set of symbols with the indices 1 to ``len(vocabulary)``.
 
     A symbol is what a reader calls one character: an extended grapheme cluster
-    [1]_ after NFC normalisation. A letter with a combining accent, an emoji made of
+    [1]_ after NFC normalization. A letter with a combining accent, an emoji made of
     several code points or a flag is one symbol.
 
     Parameters
@@ -80,7 +80,7 @@ class Vocabulary:
 
     @staticmethod
     def split(text, name="text"):
-        """List of the symbols of `text`, NFC normalised; `name` is for errors."""
+        """List of the symbols of `text`, NFC normalized; `name` is for errors."""
         if not isinstance(text, str):
             raise TypeError(f"{name}={text!r} is {type(text).__name__}; pass a str.")
         return regex.findall(r"\X", unicodedata.normalize("NFC", text))
@@ -138,7 +138,7 @@ class Vocabulary:
         return iter(self._characters)
 
     def __contains__(self, symbol):
-        """Tell whether `symbol`, NFC normalised, is one of the symbols."""
+        """Tell whether `symbol`, NFC normalized, is one of the symbols."""
         text = unicodedata.normalize("NFC", symbol) if isinstance(symbol, str) else None
         return text in self._indices
 

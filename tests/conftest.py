@@ -70,14 +70,14 @@ def png_folder(captchas, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fitted(captchas):
-    """Recogniser that has learned to read `captchas`; not to be changed."""
+    """Recognizer that has learned to read `captchas`; not to be changed."""
     images, texts = captchas
     return CaptchaRecognizer(max_iter=35, **TINY).fit(images[:160], texts[:160])
 
 
 @pytest.fixture
 def quick(captchas):
-    """Function that fits a recogniser of some parameters for a moment."""
+    """Function that fits a recognizer of some parameters for a moment."""
 
     def fit(X=None, y=None, **params):
         images, texts = captchas

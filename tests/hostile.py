@@ -33,7 +33,7 @@ def png(width, height, depth, color_type, pixels):
 
 
 def make_variants(pixels):
-    """Files that show a grey image in ways that programs and phones write."""
+    """Files that show a gray image in ways that programs and phones write."""
     image = Image.fromarray(pixels)
     other = Image.fromarray(255 - pixels)
     palette = image.convert("P")

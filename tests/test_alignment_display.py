@@ -44,7 +44,7 @@ def test_symbols_lie_where_the_best_path_has_them():
     assert spans.tolist() == [[0, 1], [3, 3]]
 
 
-def test_equal_neighbours_are_kept_apart_by_a_blank():
+def test_equal_neighbors_are_kept_apart_by_a_blank():
     # By themselves all frames are most probably an a.
     proba = [[0.4, 0.6], [0.45, 0.55], [0.4, 0.6]]
     assert align(np.log(proba), np.array([1, 1]), 0).tolist() == [[0, 0], [2, 2]]
@@ -181,7 +181,7 @@ def test_characters_that_no_font_has_are_code_points():
 # From an estimator
 
 
-def test_a_recogniser_shows_what_it_read(fitted, captchas):
+def test_a_recognizer_shows_what_it_read(fitted, captchas):
     images, texts = captchas
     display = AlignmentDisplay.from_estimator(fitted, images, texts, index=170)
     log_proba = fitted.frame_log_proba(images[170:171])[0]
@@ -239,7 +239,7 @@ def test_an_image_that_cannot_be_read_is_named_by_its_place(fitted, captchas):
     assert AlignmentDisplay.from_estimator(fitted, X, index=2).image.shape == (16, 48)
 
 
-def test_an_estimator_that_is_no_recogniser_is_named():
+def test_an_estimator_that_is_no_recognizer_is_named():
     class Reader:
         def predict(self, X):
             return ["ab"] * len(X)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "skcaptcha"
 
-# A module imports only from the layers above its own, never from a neighbour. A new
+# A module imports only from the layers above its own, never from a neighbor. A new
 # module has to be given its place here first. A sub-package counts as one module.
 LAYERS = [
     {"_version", "exceptions"},

@@ -90,7 +90,7 @@ def with_stems(main_job, monkeypatch, tmp_path):
 
 @pytest.fixture
 def tiny(main_job, monkeypatch, tmp_path):
-    """A row that the recogniser itself runs, for one epoch, in which it learns little.
+    """A row that the recognizer itself runs, for one epoch, in which it learns little.
 
     Arguments that run it, and the file of its results.
     """
@@ -109,7 +109,7 @@ def tiny(main_job, monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_row_is_measured_with_the_recogniser(main_job, tiny, capsys):
+def test_a_row_is_measured_with_the_recognizer(main_job, tiny, capsys):
     arguments, output = tiny
     main_job.main(arguments)
     entry = json.loads(output.read_text())["tiny"]
@@ -388,12 +388,12 @@ def test_ablation_compares_seed_by_seed(ablation):
 
     fits = [fit("defaults", seed, score) for seed, score in enumerate((0.9, 1, 0.2))]
     fits += [fit("no LSTM", 0, 0.86), fit("no LSTM", 1, 0.98, converged=False)]
-    fits += [fit("in grey", 1, 1.0), fit("no dropout", 7, 0.5)]
+    fits += [fit("in gray", 1, 1.0), fit("no dropout", 7, 0.5)]
     assert ablation.format_variant(fits, "defaults") == "0.700"
     assert (
         ablation.format_variant(fits, "no LSTM") == "0.920 (-3.0), 1 of 2 not converged"
     )
-    assert ablation.format_variant(fits, "in grey") == "1.000 (+0.0)"
+    assert ablation.format_variant(fits, "in gray") == "1.000 (+0.0)"
     assert ablation.format_variant(fits, "no dropout") == "0.500"  # with no partner
     assert ablation.format_variant(fits, "no augmentation") == "–"
     again = ablation.replace_fit(fits, fit("no LSTM", 0, 0.5))
@@ -497,7 +497,7 @@ def test_ablation_is_measured_fit_by_fit(ablation, small_ablation, capsys):
     assert entry["fits"][-1]["changed"] == {"lstm_layers": 0}
     assert capsys.readouterr().out.count("NOT CONVERGED") == 4
     # The same commit adds to what it measured.
-    ablation.main([*arguments, "--variants", "in grey", "--seeds", "0"])
+    ablation.main([*arguments, "--variants", "in gray", "--seeds", "0"])
     assert len(json.loads(output.read_text())["tiny"]["fits"]) == 5
     capsys.readouterr()
     assert ablation.main(["--output", str(output), "--markdown"]) == 0
@@ -506,7 +506,7 @@ def test_ablation_is_measured_fit_by_fit(ablation, small_ablation, capsys):
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| defaults",
         "| no LSTM",
-        "| in grey",
+        "| in gray",
     ]
     assert lines[-1].startswith("- `tiny`: 8 and 4; 2 seeds; ")
 
@@ -1089,12 +1089,12 @@ def test_growth_of_an_epoch_is_measured_and_drawn(scaling, tmp_path, capsys):
     assert "100 times the characters cost" in shown
 
 
-def test_memory_is_measured_for_grey_images_and_colour(scaling, tmp_path, capsys):
+def test_memory_is_measured_for_gray_images_and_color(scaling, tmp_path, capsys):
     output = tmp_path / "scaling.json"
     arguments = ["memory", "--quick", "--threads", "1", "--output", str(output)]
     assert scaling.main(arguments) == 0
     runs = json.loads(output.read_text())["memory"]["runs"]
-    assert [run["images"] for run in runs] == ["grey", "grey", "colour", "colour"]
+    assert [run["images"] for run in runs] == ["gray", "gray", "color", "color"]
     assert [run["cache_size"] for run in runs] == [1000, 0, 1000, 0]
     assert all(0.05 < run["before"] <= run["peak"] < 20 for run in runs)
     assert "200 images of 150x40 from files" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The recogniser under scikit-learn's callbacks."""
+"""The recognizer under scikit-learn's callbacks."""
 
 import pickle
 

@@ -352,7 +352,7 @@ def test_a_damaged_checkpoint_is_refused_wherever_it_is(broken_off, path):
     assert Checkpoint(path, 60).values["schedule"]["update"] == 8
 
 
-def test_a_damaged_checkpoint_leaves_the_recogniser_as_it_was(
+def test_a_damaged_checkpoint_leaves_the_recognizer_as_it_was(
     few, broken_off, path, quick
 ):
     path.write_bytes(broken_off[:-1])

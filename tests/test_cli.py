@@ -41,10 +41,10 @@ def model(fitted, tmp_path_factory):
 
 
 @pytest.fixture
-def labelled(captchas, tmp_path):
+def labeled(captchas, tmp_path):
     """Folder of 40 images with a table of their texts."""
     images, texts = captchas
-    folder = tmp_path / "labelled"
+    folder = tmp_path / "labeled"
     folder.mkdir()
     rows = ["filename,text"]
     for i in range(160, 200):
@@ -89,9 +89,9 @@ def test_the_same_seed_draws_the_same(run, tmp_path):
     assert a == b != c
 
 
-def test_train_reports_saves_and_shows_progress_apart(run, labelled, tmp_path):
+def test_train_reports_saves_and_shows_progress_apart(run, labeled, tmp_path):
     path = tmp_path / "model.joblib"
-    code, out, err = run("train", labelled, "--out", path, *TINY)
+    code, out, err = run("train", labeled, "--out", path, *TINY)
     assert code == 0
     assert "exact match" in out and "images held out" in out
     assert "Training on 32 images and holding out 8." in err
@@ -102,10 +102,10 @@ def test_train_reports_saves_and_shows_progress_apart(run, labelled, tmp_path):
     assert recognizer.test_scores_["n_samples"] == 8
 
 
-def test_train_on_all_images_and_in_the_safe_format(run, labelled, tmp_path):
+def test_train_on_all_images_and_in_the_safe_format(run, labeled, tmp_path):
     path = tmp_path / "model.skops"
     code, out, err = run(
-        "train", labelled, "--out", path, "--test-size", "0", "--quiet", *TINY
+        "train", labeled, "--out", path, "--test-size", "0", "--quiet", *TINY
     )
     assert code == 0
     assert "exact match" not in out and "Training:" not in err
@@ -114,25 +114,25 @@ def test_train_on_all_images_and_in_the_safe_format(run, labelled, tmp_path):
     assert run("info", path)[0] == 0
 
 
-def test_train_draws_the_images_held_out(run, labelled, tmp_path, close_figures):
+def test_train_draws_the_images_held_out(run, labeled, tmp_path, close_figures):
     page, picture = tmp_path / "report.html", tmp_path / "worst.png"
     code, _, err = run(
-        *("train", labelled, "--out", tmp_path / "model.joblib"),
+        *("train", labeled, "--out", tmp_path / "model.joblib"),
         *("--html", page, "--picture", picture, *TINY),
     )
     assert code == 0 and str(page) in err and picture.stat().st_size > 1000
     text = page.read_text("utf-8")
     assert "held out</h1>" in text and "<td>images</td><td>8</td>" in text
     # So short a fit reads nothing; the mistakes are listed by their files.
-    assert text.count(f"<td>{labelled}") == 8
+    assert text.count(f"<td>{labeled}") == 8
 
 
-def test_search_takes_the_best_of_the_grid(run, labelled, tmp_path):
+def test_search_takes_the_best_of_the_grid(run, labeled, tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text("lstm_units = [4, 8]\nconv_channels = [[4, 8]]\n")
     path = tmp_path / "model.joblib"
     code, out, err = run(
-        *("train", labelled, "--out", path, "--search", grid, "--cv", "2", *TINY)
+        *("train", labeled, "--out", path, "--search", grid, "--cv", "2", *TINY)
     )
     assert code == 0
     assert out.count("+/-") == 2
@@ -142,8 +142,8 @@ def test_search_takes_the_best_of_the_grid(run, labelled, tmp_path):
     assert joblib.load(path).lstm_units in (4, 8)
 
 
-def test_predict_prints_path_text_and_confidence(run, model, fitted, labelled):
-    paths = sorted(labelled.glob("*.png"))[:5]
+def test_predict_prints_path_text_and_confidence(run, model, fitted, labeled):
+    paths = sorted(labeled.glob("*.png"))[:5]
     code, out, err = run("predict", model, *paths)
     assert (code, err) == (0, "")
     rows = [line.split("\t") for line in out.splitlines()]
@@ -153,11 +153,11 @@ def test_predict_prints_path_text_and_confidence(run, model, fitted, labelled):
     np.testing.assert_allclose(confidence, fitted.predict_confidence(paths), atol=1e-4)
 
 
-def test_predict_goes_on_after_an_unreadable_image(run, model, labelled, fitted):
-    good = sorted(labelled.glob("*.png"))[:2]
-    bad = labelled / "bad.png"
+def test_predict_goes_on_after_an_unreadable_image(run, model, labeled, fitted):
+    good = sorted(labeled.glob("*.png"))[:2]
+    bad = labeled / "bad.png"
     bad.write_bytes(b"no image")
-    paths = [good[0], bad, labelled / "none.png", good[1]]
+    paths = [good[0], bad, labeled / "none.png", good[1]]
     texts = fitted.predict(good)
     code, out, _ = run("predict", model, *paths, "--format", "csv")
     assert code == 1
@@ -177,10 +177,10 @@ def test_predict_goes_on_after_an_unreadable_image(run, model, labelled, fitted)
     assert out.splitlines()[1].split("\t")[:3] == [str(bad), "", ""]
 
 
-def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labelled):
-    path = labelled / "narrow.png"
+def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labeled):
+    path = labeled / "narrow.png"
     Image.new("L", (6, 16)).save(path)
-    good = sorted(labelled.glob("*.png"))[0]
+    good = sorted(labeled.glob("*.png"))[0]
     code, out, _ = run("predict", model, good, path, "--length", "9")
     first, second = (line.split("\t") for line in out.splitlines())
     assert code == 1
@@ -188,13 +188,13 @@ def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labelle
     assert second[1] == "" and second[3].startswith("No text of length=9 fits")
 
 
-def test_predict_reads_all_images_of_a_folder(run, model, labelled):
-    code, out, _ = run("predict", model, labelled)
+def test_predict_reads_all_images_of_a_folder(run, model, labeled):
+    code, out, _ = run("predict", model, labeled)
     assert code == 0 and len(out.splitlines()) == 40
 
 
-def test_predict_takes_paths_from_standard_input(model, labelled):
-    paths = sorted(map(str, labelled.glob("*.png")))[:3]
+def test_predict_takes_paths_from_standard_input(model, labeled):
+    paths = sorted(map(str, labeled.glob("*.png")))[:3]
     done = subprocess.run(
         [sys.executable, "-m", "skcaptcha", "predict", model, "-", "--format=jsonl"],
         input="\n".join(paths) + "\n\n",
@@ -207,32 +207,30 @@ def test_predict_takes_paths_from_standard_input(model, labelled):
     assert done.stderr == ""
 
 
-def test_a_chunk_more_changes_nothing(run, model, labelled, monkeypatch):
+def test_a_chunk_more_changes_nothing(run, model, labeled, monkeypatch):
     monkeypatch.setattr("skcaptcha.cli._commands.CHUNK", 7)
-    in_chunks = run("predict", model, labelled)
+    in_chunks = run("predict", model, labeled)
     monkeypatch.undo()
-    alone = run("predict", model, labelled)
+    alone = run("predict", model, labeled)
     assert in_chunks[1].splitlines() == alone[1].splitlines()
 
 
-def test_predict_keeps_to_a_length_and_to_characters(run, model, labelled):
-    _, out, _ = run(
-        *("predict", model, labelled, "--length", "3", "--characters", "01")
-    )
+def test_predict_keeps_to_a_length_and_to_characters(run, model, labeled):
+    _, out, _ = run(*("predict", model, labeled, "--length", "3", "--characters", "01"))
     texts = [line.split("\t")[1] for line in out.splitlines()]
     assert all(len(text) == 3 and set(text) <= set("01") for text in texts)
 
 
-def test_names_with_breaks_stay_in_their_row(run, model, labelled):
-    odd = labelled / "a\tb\nc.png"
-    sorted(labelled.glob("*.png"))[0].rename(odd)
+def test_names_with_breaks_stay_in_their_row(run, model, labeled):
+    odd = labeled / "a\tb\nc.png"
+    sorted(labeled.glob("*.png"))[0].rename(odd)
     _, out, _ = run("predict", model, odd)
     (row,) = out.splitlines()
     assert row.split("\t")[0].endswith(r"a\tb\nc.png")
 
 
-def test_evaluate_prints_the_report(run, model, labelled, fitted, captchas):
-    code, out, err = run("evaluate", model, labelled)
+def test_evaluate_prints_the_report(run, model, labeled, fitted, captchas):
+    code, out, err = run("evaluate", model, labeled)
     assert (code, err) == (0, "")
     score = fitted.score(captchas[0][160:], captchas[1][160:])
     line = next(x for x in out.splitlines() if x.startswith("exact match"))
@@ -240,12 +238,10 @@ def test_evaluate_prints_the_report(run, model, labelled, fitted, captchas):
 
 
 def test_evaluate_writes_pictures_and_one_page_of_its_own(
-    run, model, labelled, close_figures
+    run, model, labeled, close_figures
 ):
-    page, picture = labelled.parent / "report.html", labelled.parent / "worst.png"
-    code, _, err = run(
-        "evaluate", model, labelled, "--html", page, "--picture", picture
-    )
+    page, picture = labeled.parent / "report.html", labeled.parent / "worst.png"
+    code, _, err = run("evaluate", model, labeled, "--html", page, "--picture", picture)
     assert code == 0
     assert str(page) in err and str(picture) in err
     with Image.open(picture) as image:
@@ -260,14 +256,14 @@ def test_evaluate_writes_pictures_and_one_page_of_its_own(
     assert not matplotlib.pyplot.get_fignums()
 
 
-def test_mistakes_on_a_zip_are_named(run, model, labelled, close_figures):
+def test_mistakes_on_a_zip_are_named(run, model, labeled, close_figures):
     """A label that is certainly wrong makes a mistake of the image that it is of."""
-    table = labelled / "labels.csv"
+    table = labeled / "labels.csv"
     rows = [re.sub("^170.png,.*", "170.png,3333", r) for r in table.read_text().split()]
     table.write_text("\n".join(rows))
-    path, page = labelled.parent / "all.zip", labelled.parent / "report.html"
+    path, page = labeled.parent / "all.zip", labeled.parent / "report.html"
     with zipfile.ZipFile(path, "w") as archive:
-        for file in labelled.iterdir():
+        for file in labeled.iterdir():
             archive.write(file, f"set/{file.name}")
     assert run("evaluate", model, path, "--html", page)[0] == 0
     assert "<td>set/170.png</td>" in page.read_text("utf-8")
@@ -300,9 +296,9 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
     "arguments, message",
     [
         (["info", "none.joblib"], "none.joblib"),
-        (["info", "text.joblib"], "'text.joblib' is no file of a recogniser"),
+        (["info", "text.joblib"], "'text.joblib' is no file of a recognizer"),
         (["info", "list.joblib"], "'list.joblib' holds a list"),
-        (["info", "unfitted.joblib"], "holds a recogniser that is not fitted"),
+        (["info", "unfitted.joblib"], "holds a recognizer that is not fitted"),
         (["info", "text.skops"], "'text.skops' is damaged"),
         (["train", "none", "--out", "a.joblib"], "'none' does not exist"),
         (["train", ".", "--out", "a.txt"], "must end in .joblib, .pkl or .skops"),
@@ -367,9 +363,9 @@ def test_wrong_arguments_are_named(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_warnings_are_notes(capsys, labelled, tmp_path):
+def test_warnings_are_notes(capsys, labeled, tmp_path):
     path = tmp_path / "m.joblib"
-    assert main(["train", str(labelled), "--out", str(path), "--quiet", *TINY]) == 0
+    assert main(["train", str(labeled), "--out", str(path), "--quiet", *TINY]) == 0
     notes = capsys.readouterr().err.splitlines()
     assert notes[-1].startswith("skcaptcha: warning: The network has not learned")
 
@@ -385,9 +381,9 @@ def test_help_has_examples_of_every_command(capsys):
     assert capsys.readouterr().out.strip() == __version__
 
 
-def test_a_reader_that_stops_reading_is_no_error(model, labelled):
+def test_a_reader_that_stops_reading_is_no_error(model, labeled):
     command = [sys.executable, "-m", "skcaptcha", "predict", model]
-    paths = sorted(map(str, labelled.glob("*.png"))) * 200
+    paths = sorted(map(str, labeled.glob("*.png"))) * 200
     with subprocess.Popen(
         [*command, "-"],
         stdin=subprocess.PIPE,

@@ -101,7 +101,7 @@ def test_thresholds_are_drawn_by_the_scale_at_the_right():
     assert heights == pytest.approx(expected)
 
 
-def test_lines_differ_without_colour():
+def test_lines_differ_without_color():
     display = make_display(*make_random(100))
     for ax in display.axes_:
         assert len({line.get_linestyle() for line in ax.lines}) == len(ax.lines) == 2
@@ -146,7 +146,7 @@ def test_extremes_are_drawn(is_right, confidence, kind):
     assert 0 <= display.risk[-1] <= 1
 
 
-def test_a_recogniser_gives_its_confidence(fitted, captchas):
+def test_a_recognizer_gives_its_confidence(fitted, captchas):
     images, texts = captchas
     display = ConfidenceDisplay.from_estimator(fitted, images[160:], texts[160:])
     expected = np.unique(fitted.predict_confidence(images[160:]).clip(max=1))[::-1]

@@ -65,9 +65,9 @@ def test_only_errors_are_shaded_and_the_most_frequent_is_black():
         [False, True, True],
         [True, True, True],
     ]
-    black, grey = display.im_.to_rgba(shades)[[0, 1], [1, 0], :3].mean(axis=1)
+    black, gray = display.im_.to_rgba(shades)[[0, 1], [1, 0], :3].mean(axis=1)
     assert black == pytest.approx(0, abs=0.01)
-    assert 0.2 < grey < 0.9
+    assert 0.2 < gray < 0.9
 
 
 @pytest.mark.parametrize("size", [None, (3, 2), (8, 3), (3, 6)])

@@ -178,7 +178,7 @@ FORMS = {
     "object array": lambda images, paths: np.array(encode(paths), dtype=object),
     "PIL": lambda images, paths: [Image.fromarray(image) for image in images],
     "stack": lambda images, paths: np.stack(images),
-    "colours": lambda images, paths: [np.dstack([image] * 3) for image in images],
+    "colors": lambda images, paths: [np.dstack([image] * 3) for image in images],
     "floats": lambda images, paths: [image / 255 for image in images],
     "mixed": lambda images, paths: [images[0], paths[1], *encode(paths[2:])],
 }

@@ -42,7 +42,7 @@ def client(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scattered(client, fitted):
-    """The fitted recogniser on the workers, kept there till the last test.
+    """The fitted recognizer on the workers, kept there till the last test.
 
     Its key is made from what it holds. Were it scattered by each test, the releases of
     the one before might arrive after the next has sent it, and take that away.
@@ -98,7 +98,7 @@ def tell_skipped(paths, recognizer):
 
 
 class CountedRecognizer(CaptchaRecognizer):
-    """Recogniser that counts how often a process has loaded one."""
+    """Recognizer that counts how often a process has loaded one."""
 
     n_loaded = 0
 

@@ -317,7 +317,7 @@ def test_float32_input_is_accepted_and_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("length", "normalised"),
+    ("length", "normalized"),
     [
         (None, None),
         (5, (5, 5)),
@@ -327,8 +327,8 @@ def test_float32_input_is_accepted_and_left_alone():
         ({4: 3, np.int64(6): 0.5}, {4: 3.0, 6: 0.5}),
     ],
 )
-def test_check_length(length, normalised):
-    assert check_length(length) == normalised
+def test_check_length(length, normalized):
+    assert check_length(length) == normalized
 
 
 @pytest.mark.parametrize(

@@ -142,16 +142,16 @@ def test_a_new_figure_has_room_for_all(make):
 # Black and white, and fonts
 
 
-def test_lines_of_one_picture_differ_without_colour(make):
+def test_lines_of_one_picture_differ_without_color(make):
     for ax in list_axes(make()):
         looks = set()
         for line in ax.lines:
             red, green, blue = to_rgb(line.get_color())
-            grey = round(0.299 * red + 0.587 * green + 0.114 * blue, 1)
+            gray = round(0.299 * red + 0.587 * green + 0.114 * blue, 1)
             size = round(line.get_linewidth(), 1)
-            look = (grey, line.get_linestyle(), line.get_marker(), size)
+            look = (gray, line.get_linestyle(), line.get_marker(), size)
             looks.add((look, line.get_color()))
-        # No two kinds of line are told apart by their colour alone.
+        # No two kinds of line are told apart by their color alone.
         assert len({look for look, _ in looks}) == len(looks)
 
 
@@ -159,7 +159,7 @@ def test_shades_get_darker_throughout(make):
     for ax in list_axes(make()):
         for image in ax.images:
             levels = image.get_cmap()(np.linspace(0, 1, 20))[:, :3]
-            assert np.ptp(levels, axis=1).max() < 0.03  # grey
+            assert np.ptp(levels, axis=1).max() < 0.03  # gray
             steps = np.diff(levels.mean(axis=1))
             assert (steps <= 0).all() or (steps >= 0).all()
 

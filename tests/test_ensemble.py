@@ -1,4 +1,4 @@
-"""Recognisers that read together."""
+"""Recognizers that read together."""
 
 import pickle
 import warnings
@@ -28,7 +28,7 @@ FOLDS = KFold(3, shuffle=True, random_state=1)
 
 @pytest.fixture(scope="module")
 def ensemble(captchas):
-    """Three recognisers that have learned to read `captchas`; not to be changed."""
+    """Three recognizers that have learned to read `captchas`; not to be changed."""
     recognizer = CaptchaRecognizer(max_iter=35, **TINY)
     ensemble = CaptchaEnsemble(recognizer, cv=FOLDS, random_state=0)
     return ensemble.fit(captchas[0][:150], captchas[1][:150])
@@ -36,7 +36,7 @@ def ensemble(captchas):
 
 @pytest.fixture
 def hasty(captchas):
-    """Function that fits two recognisers for a moment."""
+    """Function that fits two recognizers for a moment."""
 
     def fit(X=None, y=None, *, cv=2, random_state=0, n_jobs=None, **params):
         X = captchas[0][:16] if X is None else X
@@ -56,7 +56,7 @@ def hasty(captchas):
 
 
 def test_the_greatest_mean_probability_wins():
-    # One network is sure of 1, two are in favour of 2.
+    # One network is sure of 1, two are in favor of 2.
     frames = [
         np.log([p]) for p in ([0.05, 0.9, 0.05], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5])
     ]

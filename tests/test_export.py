@@ -37,7 +37,7 @@ DECODER = Path(__file__).parents[1] / "examples" / "onnx_numpy_decoder.py"
 
 @pytest.fixture(scope="module")
 def exported(fitted, tmp_path_factory):
-    """File of the recogniser `fitted`; not to be changed."""
+    """File of the recognizer `fitted`; not to be changed."""
     path = tmp_path_factory.mktemp("exported") / "fitted.onnx"
     export_onnx(fitted, path)
     return path
@@ -66,7 +66,7 @@ def export_and_load(recognizer, folder):
 
 
 def check_same_answers(recognizer, loaded, X, rtol=0):
-    """Check that an exported recogniser reads as the one it was exported from does."""
+    """Check that an exported recognizer reads as the one it was exported from does."""
     expected, found = recognizer.frame_log_proba(X), loaded.frame_log_proba(X)
     for here, there in zip(expected, found, strict=True):
         assert there.shape == here.shape
@@ -79,7 +79,7 @@ def check_same_answers(recognizer, loaded, X, rtol=0):
 
 
 def color(images):
-    """Give grey images a colour each, some of them none."""
+    """Give gray images a color each, some of them none."""
     tints = [(1, 0.5, 0), (0.2, 1, 0.7), (1, 1, 1)]
     return [
         (image[:, :, None] * np.array(tints[i % 3])).astype(np.uint8)
@@ -90,7 +90,7 @@ def color(images):
 # The same answers
 
 
-def test_a_fitted_recogniser_reads_the_same(fitted, exported, captchas):
+def test_a_fitted_recognizer_reads_the_same(fitted, exported, captchas):
     images, texts = captchas
     loaded = load_onnx(exported)
     check_same_answers(fitted, loaded, images[:100])
@@ -158,7 +158,7 @@ def test_every_form_of_images_is_read(exported, captchas, png_folder):
     assert loaded.predict(captchas[0][:1]).dtype == object
 
 
-def test_a_recogniser_of_tables_reads_their_images(captchas, tmp_path, quick):
+def test_a_recognizer_of_tables_reads_their_images(captchas, tmp_path, quick):
     images = captchas[0]
     table = np.stack(images).reshape(len(images), -1) / 255
     recognizer = quick(table[:20], captchas[1][:20], image_shape=(16, 48))
@@ -170,7 +170,7 @@ def test_a_recogniser_of_tables_reads_their_images(captchas, tmp_path, quick):
         loaded.predict(table[:5])
 
 
-def test_threads_may_share_an_exported_recogniser(exported, captchas):
+def test_threads_may_share_an_exported_recognizer(exported, captchas):
     loaded = load_onnx(exported, n_jobs=1)
     expected = loaded.predict_confidence(captchas[0])
     parts = [captchas[0][k::4] for k in range(4)]
@@ -284,10 +284,10 @@ def make_pngs(folder):
     turned = Image.Exif()
     turned[0x0112] = 6  # a quarter to the right
     images = {
-        "grey": (Image.fromarray(levels[:, :, 0]), {}),
+        "gray": (Image.fromarray(levels[:, :, 0]), {}),
         "rgb": (rgb, {}),
         "rgba": (Image.fromarray(levels), {}),
-        "grey and alpha": (Image.fromarray(levels).convert("LA"), {}),
+        "gray and alpha": (Image.fromarray(levels).convert("LA"), {}),
         "palette": (palette, {}),
         "transparent palette": (palette, {"transparency": 3}),
         "black and white": (rgb.convert("1"), {}),
@@ -356,7 +356,7 @@ def run_example(*arguments):
     ).stdout.splitlines()
 
 
-def test_the_example_reads_what_the_recogniser_reads(fitted, exported, png_folder):
+def test_the_example_reads_what_the_recognizer_reads(fitted, exported, png_folder):
     paths = [png_folder / f"{i}.png" for i in range(160, 200)]
     read = run_example(exported, *paths)
     assert read == list(fitted.predict(paths))
@@ -435,7 +435,7 @@ def test_exporting_changes_nothing(quick, tmp_path, capfd):
     )
 
 
-def test_the_same_recogniser_makes_the_same_file(fitted, exported, tmp_path):
+def test_the_same_recognizer_makes_the_same_file(fitted, exported, tmp_path):
     export_onnx(fitted, str(tmp_path / "again.onnx"))
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
 
@@ -465,19 +465,19 @@ def test_an_interrupted_export_leaves_the_old_file(
 
 
 @pytest.mark.parametrize("thing", [None, "model", CaptchaRecognizer, CRNN])
-def test_what_is_no_recogniser_is_refused(thing, tmp_path):
+def test_what_is_no_recognizer_is_refused(thing, tmp_path):
     with pytest.raises(TypeError, match="recognizer=.* is no CaptchaRecognizer; pass"):
         export_onnx(thing, tmp_path / "model.onnx")
 
 
-def test_of_a_pipeline_the_recogniser_is_asked_for(fitted, tmp_path):
+def test_of_a_pipeline_the_recognizer_is_asked_for(fitted, tmp_path):
     pipeline = make_pipeline(ImageResizer(), fitted)
     with pytest.raises(TypeError, match=r"is no CaptchaRecognizer.*pipeline\[-1\]"):
         export_onnx(pipeline, tmp_path / "model.onnx")
     export_onnx(pipeline[-1], tmp_path / "model.onnx")
 
 
-def test_an_unfitted_recogniser_is_refused(fitted, tmp_path):
+def test_an_unfitted_recognizer_is_refused(fitted, tmp_path):
     with pytest.raises(NotFittedError, match="This CaptchaRecognizer instance is not"):
         export_onnx(clone(fitted), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -626,7 +626,7 @@ def test_a_model_is_refused_that_does_not_fit_its_recipe(exported, tmp_path):
         ({"vocabulary": list("01234")}, "the outputs are .* not .*6"),
         ({"image_height": 32}, "the inputs are .*16, 'W'.* not .*32, 'W'"),
         ({"color_mode": "rgb"}, "the inputs are .* not "),
-        ({"format_version": 1}, "format_version=1 is not 2. Export the recogniser onc"),
+        ({"format_version": 1}, "format_version=1 is not 2. Export the recognizer onc"),
     ]:
         model = onnx.load(exported)
         change(model, **values)

@@ -200,7 +200,7 @@ def test_what_is_no_image_is_named_at_fit_and_predict(fitted, captchas, tmp_path
         check(read_images, [*good, item])
 
 
-@pytest.mark.parametrize("color", [False, True], ids=["grey", "colour"])
+@pytest.mark.parametrize("color", [False, True], ids=["gray", "color"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_cut_at_any_tenth_is_read_right_or_named(
     fitted, captchas, tmp_path, format, color

@@ -13,7 +13,7 @@ from PIL import Image
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import has_color, read_image, read_images, to_grayscale, to_rgb
 
-GREY = np.array([[0, 100, 255], [7, 200, 31]], np.uint8)
+GRAY = np.array([[0, 100, 255], [7, 200, 31]], np.uint8)
 RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
 
 
@@ -48,7 +48,7 @@ def check(image, expected):
 # ---- forms ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+@pytest.mark.parametrize("pixels", [GRAY, RGB], ids=["gray", "rgb"])
 def test_every_form_of_one_image_reads_alike(tmp_path, pixels):
     data = encode(pixels)
     path = tmp_path / "image.png"
@@ -77,14 +77,14 @@ def test_every_form_of_one_image_reads_alike(tmp_path, pixels):
 
 
 def test_channel_axis_of_length_one_is_dropped():
-    check(read_image(GREY[:, :, None]), GREY)
+    check(read_image(GRAY[:, :, None]), GRAY)
 
 
-def test_rgb_with_equal_channels_is_grey():
-    grey_as_rgb = to_rgb(GREY)
-    check(read_image(grey_as_rgb), GREY)
-    check(read_image(encode(grey_as_rgb)), GREY)
-    almost = grey_as_rgb.copy()
+def test_rgb_with_equal_channels_is_gray():
+    gray_as_rgb = to_rgb(GRAY)
+    check(read_image(gray_as_rgb), GRAY)
+    check(read_image(encode(gray_as_rgb)), GRAY)
+    almost = gray_as_rgb.copy()
     almost[1, 2, 0] += 1
     check(read_image(almost), almost)
 
@@ -108,11 +108,11 @@ def test_values_of_arrays(pixels, expected):
 
 
 def test_input_is_unchanged_and_never_shared():
-    pixels = GREY.copy()
+    pixels = GRAY.copy()
     pixels.flags.writeable = False
     image = read_image(pixels)
     image[:] = 0
-    np.testing.assert_array_equal(pixels, GREY)
+    np.testing.assert_array_equal(pixels, GRAY)
 
     palette = Image.fromarray(RGB).convert("P")
     palette.info["transparency"] = 0
@@ -121,7 +121,7 @@ def test_input_is_unchanged_and_never_shared():
     after = (palette.mode, palette.tobytes(), palette.getpalette(), dict(palette.info))
     assert before == after
 
-    data = bytearray(encode(GREY))
+    data = bytearray(encode(GRAY))
     kept = bytes(data)
     read_image(data)
     assert data == kept
@@ -194,7 +194,7 @@ def test_premultiplied_modes():
 
 
 @pytest.mark.parametrize("format", ["PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
-@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+@pytest.mark.parametrize("pixels", [GRAY, RGB], ids=["gray", "rgb"])
 def test_lossless_formats(format, pixels):
     options = {"lossless": True} if format == "WEBP" else {}
     check(read_image(encode(pixels, format, **options)), pixels)
@@ -218,7 +218,7 @@ def test_files_of_16_bits_floats_and_one_bit():
     check(read_image(encode(pil("1", 255, 0))), [[255, 0]])
 
 
-def test_transparent_grey_value_of_a_16_bit_png():
+def test_transparent_gray_value_of_a_16_bit_png():
     rows = [b"\x00\x00\x12\x34\x12\x35"]
     data = png(3, 1, 16, 0, rows, ("tRNS", b"\x12\x34"))
     check(read_image(data), [[0, 255, 18]])
@@ -249,7 +249,7 @@ def test_transparent_color_of_a_png():
     expected = RGB.copy()
     expected[0, 1] = 255
     check(read_image(data), expected)
-    check(read_image(encode(GREY[:1], transparency=0)), [[255, 100, 255]])
+    check(read_image(encode(GRAY[:1], transparency=0)), [[255, 100, 255]])
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_alpha_is_composited_on_the_background(background, expected):
         check(read_images([item], background=background)[0], expected)
 
 
-def test_grey_and_alpha_on_a_colored_background_is_colored():
+def test_gray_and_alpha_on_a_colored_background_is_colored():
     pixels = np.array([[[0, 51], [9, 255]]], np.uint8)
     check(read_image(pixels), [[204, 9]])
     check(read_image(pixels, background="red"), [[[204, 0, 0], [9, 9, 9]]])
@@ -308,14 +308,14 @@ def test_exif_orientation_of_a_jpeg_photo():
 
 
 def test_broken_exif_leaves_the_pixels():
-    check(read_image(encode(GREY, exif=b"Exif\0\0garbage!")), GREY)
+    check(read_image(encode(GRAY, exif=b"Exif\0\0garbage!")), GRAY)
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF"])
 def test_first_frame_of_an_animation(format):
-    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    frames = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
     data = encode(frames[0], format, save_all=True, append_images=frames[1:])
-    check(read_image(data), GREY)
+    check(read_image(data), GRAY)
 
 
 # ---- errors ----------------------------------------------------------------------
@@ -324,11 +324,11 @@ def test_first_frame_of_an_animation(format):
 def test_missing_file(tmp_path):
     path = tmp_path / "gone.png"
     with pytest.raises(FileNotFoundError, match=r"X\[1\]='.*gone\.png' does not exist"):
-        read_images([GREY, path])
+        read_images([GRAY, path])
     with pytest.raises(FileNotFoundError, match="check the spelling"):
         read_image("")
     file = tmp_path / "file.png"
-    file.write_bytes(encode(GREY))
+    file.write_bytes(encode(GRAY))
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_image(file / "inner.png")
 
@@ -346,7 +346,7 @@ def test_what_is_no_regular_file(tmp_path):
 
 def test_unreadable_file(tmp_path, monkeypatch):
     path = tmp_path / "locked.png"
-    path.write_bytes(encode(GREY))
+    path.write_bytes(encode(GRAY))
 
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
@@ -438,7 +438,7 @@ def test_decompression_bomb_is_refused_by_its_header(side, monkeypatch):
 )
 def test_arrays_that_are_no_images(item, message):
     with pytest.raises(ImageReadError, match=r"X\[1\]=<.*" + message):
-        read_images([GREY, item])
+        read_images([GRAY, item])
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_wrong_dtypes(dtype):
 @pytest.mark.parametrize(
     "background",
     [
-        "no such colour",
+        "no such color",
         "#ffffff80",
         (1, 2),
         (1, 2, 300),
@@ -471,8 +471,8 @@ def test_wrong_dtypes(dtype):
     ],
 )
 def test_bad_background(background):
-    with pytest.raises(ValueError, match="^background=.* is not a colour"):
-        read_image(GREY, background=background)
+    with pytest.raises(ValueError, match="^background=.* is not a color"):
+        read_image(GRAY, background=background)
     with pytest.raises(ValueError, match="^background="):
         read_images([], background=background)
 
@@ -507,7 +507,7 @@ def test_first_bad_item_by_position_is_named(n_jobs):
 @pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
 def test_bad_n_jobs(n_jobs):
     with pytest.raises(ValueError, match="n_jobs=.* must be None or an int"):
-        read_images([GREY], n_jobs=n_jobs)
+        read_images([GRAY], n_jobs=n_jobs)
 
 
 @pytest.mark.parametrize("items", ["a.png", Path("a.png"), b"x", None, 3])
@@ -518,9 +518,9 @@ def test_a_single_item_is_no_sequence(items):
 
 def test_sequences():
     assert read_images([]) == []
-    for items in ((GREY, GREY), np.stack([GREY, GREY])):
+    for items in ((GRAY, GRAY), np.stack([GRAY, GRAY])):
         for image in read_images(items):
-            check(image, GREY)
+            check(image, GRAY)
 
 
 def test_one_lazy_image_many_times(tmp_path):
@@ -549,22 +549,22 @@ def test_files_are_closed(tmp_path, format):
         gc.collect()
 
 
-# ---- grey and colour -------------------------------------------------------------
+# ---- gray and color -------------------------------------------------------------
 
 
-def test_grey_is_the_luma_of_pillow():
+def test_gray_is_the_luma_of_pillow():
     colors = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     pillow = np.asarray(Image.fromarray(colors).convert("L"))
     np.testing.assert_array_equal(to_grayscale(colors), pillow)
     np.testing.assert_array_equal(to_grayscale(RGB), [[76, 150], [29, 18]])
-    np.testing.assert_array_equal(to_grayscale(to_rgb(GREY)), GREY)
-    np.testing.assert_array_equal(to_grayscale(GREY), GREY)
+    np.testing.assert_array_equal(to_grayscale(to_rgb(GRAY)), GRAY)
+    np.testing.assert_array_equal(to_grayscale(GRAY), GRAY)
 
 
 def test_to_rgb():
     np.testing.assert_array_equal(to_rgb(RGB), RGB)
-    assert to_rgb(GREY).shape == (2, 3, 3)
-    assert (to_rgb(GREY) == GREY[:, :, None]).all()
+    assert to_rgb(GRAY).shape == (2, 3, 3)
+    assert (to_rgb(GRAY) == GRAY[:, :, None]).all()
 
 
 @pytest.mark.parametrize("image", [np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2)), 3])
@@ -582,24 +582,24 @@ def tinted(n_pixels, spread, shape=(50, 100)):
 
 def test_has_color_thresholds():
     assert not has_color([])
-    assert not has_color([GREY])
+    assert not has_color([GRAY])
     assert not has_color([tinted(5000, 16)])  # 16 levels are noise
     assert has_color([tinted(5000, 17)])
     assert not has_color([tinted(4, 17)])  # 4 of 5000 pixels
     assert has_color([tinted(5, 17)])
     assert has_color([tinted(1, 17, shape=(2, 2))])
-    assert not has_color([tinted(5, 17)] + [GREY] * 100)  # 1 of 101 images is under 1 %
+    assert not has_color([tinted(5, 17)] + [GRAY] * 100)  # 1 of 101 images is under 1 %
     assert not has_color([tinted(0, 17, shape=(2, 2))])
 
 
 def test_has_color_counts_images():
-    assert has_color([tinted(5, 17)] + [GREY] * 99)
-    assert not has_color([tinted(5, 17)] + [GREY] * 100)
-    assert has_color([tinted(5, 17)] * 2 + [GREY] * 100)
+    assert has_color([tinted(5, 17)] + [GRAY] * 99)
+    assert not has_color([tinted(5, 17)] + [GRAY] * 100)
+    assert has_color([tinted(5, 17)] * 2 + [GRAY] * 100)
 
 
 @pytest.mark.parametrize("quality", [5, 50, 95])
-def test_grey_stored_in_a_color_jpeg_has_no_color(quality):
+def test_gray_stored_in_a_color_jpeg_has_no_color(quality):
     noise = np.random.default_rng(0).integers(0, 256, (40, 90), dtype=np.uint8)
     jpeg = encode(to_rgb(noise), "JPEG", quality=quality)
     assert not has_color(read_images([jpeg]))

@@ -1,4 +1,4 @@
-"""Wrong labels are found by recognisers that did not learn from them."""
+"""Wrong labels are found by recognizers that did not learn from them."""
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def test_issues_are_the_labels_that_were_not_read(found, corrupted, captchas):
     assert (found.self_confidence >= 0).all() and (found.self_confidence <= 1).all()
 
 
-def test_the_recogniser_and_the_data_stay_as_they_are(corrupted):
+def test_the_recognizer_and_the_data_stay_as_they_are(corrupted):
     images, texts = corrupted[0][:24], corrupted[1][:24]
     recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
     before = [image.copy() for image in images]

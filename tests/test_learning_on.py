@@ -1,4 +1,4 @@
-"""Going on from a fitted recogniser: warm start, partial_fit, new characters."""
+"""Going on from a fitted recognizer: warm start, partial_fit, new characters."""
 
 import copy
 import pickle
@@ -58,7 +58,7 @@ def test_warm_start_goes_on_from_the_fitted_network(learned, captchas):
 def test_learning_rates_from_before_they_were_kept_are_unknown(learned, captchas):
     images, texts = captchas
     n_iter = learned.n_iter_
-    del learned.learning_rate_curve_  # as in a recogniser saved by an earlier version
+    del learned.learning_rate_curve_  # as in a recognizer saved by an earlier version
     learned.partial_fit(images[:16], texts[:16])
     learned.set_params(warm_start=True, max_iter=1).fit(images[:16], texts[:16])
     assert np.isnan(learned.learning_rate_curve_[:n_iter]).all()
@@ -141,7 +141,7 @@ def test_freezing_what_has_learned_nothing_is_refused(captchas):
         ({"image_height": 32}, "image_height=32"),
         ({"color_mode": "rgb"}, "color_mode='rgb' .* 'grayscale'"),
         ({"background": "black"}, "background='black'"),
-        ({"vocabulary": "01"}, "vocabulary='01' lacks '2', which the recogniser"),
+        ({"vocabulary": "01"}, "vocabulary='01' lacks '2', which the recognizer"),
         ({"vocabulary": "01239"}, None),
         ({"image_height": "auto", "dropout": 0.2, "batch_size": 4}, None),
     ],
@@ -278,7 +278,7 @@ def test_partial_fit_gives_the_same_weights_each_time(captchas):
     assert same(weights_of(learn()), weights_of(learn()))
 
 
-def test_partial_fit_keeps_the_optimiser_between_calls(captchas):
+def test_partial_fit_keeps_the_optimizer_between_calls(captchas):
     recognizer = CaptchaRecognizer(**TINY)
     some = captchas[0][:16], captchas[1][:16]
     recognizer.partial_fit(*some)
@@ -361,7 +361,7 @@ def test_partial_fit_takes_a_single_image(learned, captchas):
     assert np.isfinite(learned.loss_curve_).all()
 
 
-def test_learning_curve_of_a_fitted_recogniser_starts_from_nothing(learned, captchas):
+def test_learning_curve_of_a_fitted_recognizer_starts_from_nothing(learned, captchas):
     """Model selection clones, and a clone has no network to go on from."""
     learned.set_params(warm_start=True, max_iter=1)
     scores = cross_val_score(learned, captchas[0][:16], captchas[1][:16], cv=2)

@@ -1,4 +1,4 @@
-"""scikit-learn's model selection over the recogniser."""
+"""scikit-learn's model selection over the recognizer."""
 
 import os
 import re
@@ -595,7 +595,7 @@ def test_a_search_prints_its_own_lines_alone(verbose, files, capsys):
     ).fit(*files)
     shown = capsys.readouterr()
     first, *lines = shown.out.splitlines()
-    assert first == "Fitting 2 folds for each of 2 candidates, totalling 4 fits"
+    assert first == "Fitting 2 folds for each of 2 candidates, totaling 4 fits"
     ends = r"\[CV \d/2\] END \.+lstm_layers=\d;, score=[\d.]+ total time= +[\d.]+s"
     assert len(lines) == (4 if verbose == 3 else 0)
     assert all(re.fullmatch(ends, line) for line in lines)

@@ -123,7 +123,7 @@ def test_masked_batch_norm_is_that_of_the_columns_side_by_side():
 def test_standardize_known_values():
     image = torch.tensor([[0.0, 10.0, 99.0]])[None, None]  # the last one is padding
     mask = torch.tensor([1.0, 1.0, 0.0])[None, None, None]
-    # mean 5, standard deviation 5, one grey level added
+    # mean 5, standard deviation 5, one gray level added
     expected = torch.tensor([[-5 / 6, 5 / 6, 0.0]])[None, None]
     np.testing.assert_allclose(standardize(image, mask), expected, rtol=1e-6)
     plain = standardize(image[..., :2])

@@ -73,7 +73,7 @@ def test_a_copy_gives_the_same_answers_bit_for_bit(fitted, captchas, tmp_path, w
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_unfitted_recogniser_is_copied_too(tmp_path, way):
+def test_an_unfitted_recognizer_is_copied_too(tmp_path, way):
     recognizer = CaptchaRecognizer(max_iter=3, vocabulary="abc")
     loaded = WAYS[way](recognizer, tmp_path) if way != "skops" else clone(recognizer)
     assert loaded.get_params() == recognizer.get_params()

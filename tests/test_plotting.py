@@ -31,7 +31,7 @@ class SureReader(Reader):
         return np.linspace(0, 1, len(X))
 
 
-def grey_images(n, shape=(10, 30)):
+def gray_images(n, shape=(10, 30)):
     return [np.full(shape, 10 * i, dtype=np.uint8) for i in range(n)]
 
 
@@ -49,21 +49,21 @@ def title_artist(ax):
 
 def test_titles_say_what_was_read_and_whether_it_is_right():
     display = PredictionDisplay.from_predictions(
-        grey_images(3), ["ab", "ax", ""], y_true=["ab", "ab", "ab"]
+        gray_images(3), ["ab", "ax", ""], y_true=["ab", "ab", "ab"]
     )
     assert [title(ax) for ax in display.axes_] == ["✓ ab", "✗ ax\n≠ ab", "✗ ''\n≠ ab"]
     assert [title_color(ax) for ax in display.axes_] == [RIGHT, WRONG, WRONG]
 
 
 def test_without_true_texts_nothing_is_judged():
-    display = PredictionDisplay.from_predictions(grey_images(2), ["ab", "ax"])
+    display = PredictionDisplay.from_predictions(gray_images(2), ["ab", "ax"])
     assert [title(ax) for ax in display.axes_] == ["ab", "ax"]
     assert title_color(display.axes_[0]) == to_hex(pyplot.rcParams["text.color"])
 
 
 def test_two_spellings_of_an_accented_letter_are_equal():
     display = PredictionDisplay.from_predictions(
-        grey_images(1), ["caf\u00e9"], y_true=["cafe\u0301"]
+        gray_images(1), ["caf\u00e9"], y_true=["cafe\u0301"]
     )
     assert title(display.axes_[0]).startswith("✓")
 
@@ -80,7 +80,7 @@ def test_two_spellings_of_an_accented_letter_are_equal():
     ],
 )
 def test_text_is_shown_as_it_is_or_quoted_where_it_could_not_be_seen(text, shown):
-    display = PredictionDisplay.from_predictions(grey_images(1), [text])
+    display = PredictionDisplay.from_predictions(gray_images(1), [text])
     assert title(display.axes_[0]) == shown
     assert not title_artist(display.axes_[0]).get_parse_math()
 
@@ -88,14 +88,14 @@ def test_text_is_shown_as_it_is_or_quoted_where_it_could_not_be_seen(text, shown
 @pytest.mark.parametrize("text", ["$", "$$", "a_b$c_$", "\\frac{$", "{}^%&#"])
 def test_markup_is_drawn_literally(text):
     display = PredictionDisplay.from_predictions(
-        grey_images(1), [text], y_true=["x"], title=text
+        gray_images(1), [text], y_true=["x"], title=text
     )
     assert text in draw(display.figure_)[0]
 
 
 def test_confidence_is_small_and_beside_what_was_read():
     display = PredictionDisplay.from_predictions(
-        grey_images(2), ["ab", "cd"], y_true=["ab", "ab"], confidence=[0.984, 0.25]
+        gray_images(2), ["ab", "cd"], y_true=["ab", "ab"], confidence=[0.984, 0.25]
     )
     display.figure_.draw_without_rendering()
     for ax, shown in zip(display.axes_, ["0.98", "0.25"], strict=True):
@@ -113,7 +113,7 @@ def test_confidence_is_small_and_beside_what_was_read():
 
 @pytest.mark.parametrize("shape", [(10, 30), (60, 20), (5, 200), (40, 40, 3)])
 def test_images_keep_their_aspect(shape):
-    images = [*grey_images(3), np.zeros(shape, dtype=np.uint8)]
+    images = [*gray_images(3), np.zeros(shape, dtype=np.uint8)]
     display = PredictionDisplay.from_predictions(images, ["ab"] * 4)
     display.figure_.draw_without_rendering()
     for ax, image in zip(display.axes_, images, strict=True):
@@ -134,7 +134,7 @@ def test_nothing_overlaps_or_leaves_the_figure(n_images, n_columns, text, size):
         ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
     rng = np.random.default_rng(0)
     display = PredictionDisplay.from_predictions(
-        grey_images(n_images, (20, 50)),
+        gray_images(n_images, (20, 50)),
         [text] * n_images,
         y_true=[text if right else "cd" for right in rng.integers(2, size=n_images)],
         confidence=np.ones(n_images),
@@ -158,7 +158,7 @@ def test_nothing_overlaps_or_leaves_the_figure(n_images, n_columns, text, size):
 
 
 def test_only_the_first_images_are_shown():
-    X, y_pred = grey_images(20), [f"{i:02}" for i in range(20)]
+    X, y_pred = gray_images(20), [f"{i:02}" for i in range(20)]
     display = PredictionDisplay.from_predictions(X, y_pred)
     assert [title(ax) for ax in display.axes_] == y_pred[:16]
     assert len(display.images) == len(display.y_pred) == 20
@@ -168,17 +168,17 @@ def test_only_the_first_images_are_shown():
 
 
 def test_pictures_are_the_images_row_by_row():
-    images = [*grey_images(3), np.zeros((10, 30, 3))]  # which is grey as well
+    images = [*gray_images(3), np.zeros((10, 30, 3))]  # which is gray as well
     display = PredictionDisplay.from_predictions(images, ["ab"] * 4, n_columns=2)
-    for ax, image in zip(display.axes_, images[:3] + grey_images(1), strict=True):
+    for ax, image in zip(display.axes_, images[:3] + gray_images(1), strict=True):
         np.testing.assert_array_equal(ax.images[0].get_array(), image)
     left, bottom = np.array([ax.get_window_extent().min for ax in display.axes_]).T
     assert left[0] == left[2] < left[1] == left[3]
     assert bottom[0] == bottom[1] > bottom[2] == bottom[3]
 
 
-def test_grey_is_not_stretched_to_full_contrast():
-    display = PredictionDisplay.from_predictions(grey_images(2), ["ab"] * 2)
+def test_gray_is_not_stretched_to_full_contrast():
+    display = PredictionDisplay.from_predictions(gray_images(2), ["ab"] * 2)
     assert display.axes_[1].images[0].get_clim() == (0, 255)
 
 
@@ -194,7 +194,7 @@ def test_images_come_in_any_form(tmp_path):
 def test_axes_of_the_caller_are_used():
     figure, (left, right) = pyplot.subplots(1, 2)
     display = PredictionDisplay.from_predictions(
-        grey_images(5), ["ab"] * 5, ax=right, title="Read"
+        gray_images(5), ["ab"] * 5, ax=right, title="Read"
     )
     assert display.figure_ is figure
     assert pyplot.get_fignums() == [figure.number]
@@ -210,7 +210,7 @@ def test_axes_of_the_caller_are_used():
 def test_subfigures_are_taken():
     figure = pyplot.figure()
     ax = figure.subfigures(1, 2)[1].subplots()
-    display = PredictionDisplay.from_predictions(grey_images(2), ["ab"] * 2, ax=ax)
+    display = PredictionDisplay.from_predictions(gray_images(2), ["ab"] * 2, ax=ax)
     assert display.figure_ is ax.figure
     figure.draw_without_rendering()
 
@@ -218,14 +218,14 @@ def test_subfigures_are_taken():
 def test_figure_grows_with_the_rows():
     heights = [
         PredictionDisplay.from_predictions(
-            grey_images(n), ["ab"] * n, max_images=None
+            gray_images(n), ["ab"] * n, max_images=None
         ).figure_.get_figheight()
         for n in (1, 5, 9)
     ]
     assert heights[2] > heights[1]
     assert heights[2] - heights[1] == pytest.approx(
         PredictionDisplay.from_predictions(
-            grey_images(13), ["ab"] * 13
+            gray_images(13), ["ab"] * 13
         ).figure_.get_figheight()
         - heights[2]
     )
@@ -233,17 +233,17 @@ def test_figure_grows_with_the_rows():
 
 def test_estimator_is_asked_for_texts_and_confidence():
     display = PredictionDisplay.from_estimator(
-        SureReader(), grey_images(2), ["ab", "x"]
+        SureReader(), gray_images(2), ["ab", "x"]
     )
     assert [title(ax) for ax in display.axes_] == ["✓ ab", "✗ ab\n≠ x"]
     assert {"0.00", "1.00"} <= set(draw(display.figure_)[0])
-    display = PredictionDisplay.from_estimator(Reader(), grey_images(2))
+    display = PredictionDisplay.from_estimator(Reader(), gray_images(2))
     assert draw(display.figure_)[0] == ["ab", "ab"]
 
 
 def test_integers_are_compared_as_their_decimal_text():
     display = PredictionDisplay.from_predictions(
-        grey_images(2), ["7", "8"], y_true=np.array([7, 9])
+        gray_images(2), ["7", "8"], y_true=np.array([7, 9])
     )
     assert [title(ax) for ax in display.axes_] == ["✓ 7", "✗ 8\n≠ 9"]
 
@@ -252,7 +252,7 @@ def test_integers_are_compared_as_their_decimal_text():
 
 
 def test_preprocessed_images_stand_beside_the_originals():
-    images, small = grey_images(3), grey_images(3, (5, 15))
+    images, small = gray_images(3), gray_images(3, (5, 15))
     display = PredictionDisplay.from_predictions(
         images, ["ab"] * 3, confidence=[0.5] * 3, preprocessed=small
     )
@@ -275,11 +275,11 @@ def test_pairs_fit_into_axes_of_any_shape(size):
     figure = pyplot.figure(figsize=size, dpi=300)
     ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
     display = PredictionDisplay.from_predictions(
-        grey_images(7, (20, 50)),
+        gray_images(7, (20, 50)),
         ["abcde"] * 7,
         y_true=["abcde", "x"] * 3 + ["x"],
         confidence=np.ones(7),
-        preprocessed=grey_images(7, (32, 64)),
+        preprocessed=gray_images(7, (32, 64)),
         ax=ax,
     )
     assert find_faults(figure) == []
@@ -300,7 +300,7 @@ def test_of_a_pipeline_the_images_are_shown_as_its_steps_made_them():
     assert display.preprocessed is None
 
 
-def test_a_recogniser_shows_what_its_network_sees_if_asked(fitted, captchas):
+def test_a_recognizer_shows_what_its_network_sees_if_asked(fitted, captchas):
     images, texts = captchas
     display = PredictionDisplay.from_estimator(fitted, images[160:164])
     assert display.preprocessed is None
@@ -353,7 +353,7 @@ def test_a_table_that_no_fit_has_seen_is_refused(fitted):
 
 def test_characters_that_no_font_has_are_written_as_python_does():
     display = PredictionDisplay.from_predictions(
-        grey_images(1), ["a\u4e2d"], y_true=["\u0e0a"], title="\u4e2d"
+        gray_images(1), ["a\u4e2d"], y_true=["\u0e0a"], title="\u4e2d"
     )
     texts, _ = draw(display.figure_)
     assert r"✗ 'a\u4e2d'" in texts[0] or r"✗ 'a\u4e2d'" in texts[1]
@@ -363,7 +363,7 @@ def test_characters_that_no_font_has_are_written_as_python_does():
 def test_right_to_left_texts_leave_the_marks_where_they_are():
     hebrew = "\u05e9\u05dc\u05d5\u05dd"  # only the user's font has it
     display = PredictionDisplay.from_predictions(
-        grey_images(1, (20, 200)), [hebrew], y_true=["ab"], confidence=[0.5]
+        gray_images(1, (20, 200)), [hebrew], y_true=["ab"], confidence=[0.5]
     )
     text = title(display.axes_[0])
     assert text.startswith("✗ ") and hebrew in text
@@ -384,7 +384,7 @@ def test_pandas_series_with_any_index_are_taken():
     pandas = pytest.importorskip("pandas")
     index = [7, 3]
     display = PredictionDisplay.from_predictions(
-        pandas.Series(grey_images(2), index=index),
+        pandas.Series(gray_images(2), index=index),
         pandas.Series(["ab", "cd"], index=index),
         y_true=pandas.Series(["ab", "ef"], index=index),
         confidence=pandas.Series([0.5, 0.75], index=index),
@@ -401,7 +401,7 @@ def test_pandas_series_with_any_index_are_taken():
         ({"y_true": ["ab", 1.5]}, TypeError, r"y_true\[1\]=1.5 is float, not str"),
         ({"y_pred": [None, "a"]}, TypeError, r"y_pred\[0\]=None"),
         ({"confidence": [0.5, "a"]}, TypeError, r"confidence\[1\]='a' is str; pass n"),
-        ({"preprocessed": grey_images(1)}, ValueError, "preprocessed has 1 items"),
+        ({"preprocessed": gray_images(1)}, ValueError, "preprocessed has 1 items"),
         ({"preprocessed": [b"", b""]}, ImageReadError, r"preprocessed\[0\]=<0 bytes"),
         ({"n_columns": 0}, ValueError, "n_columns=0 must be an int of at least 1"),
         ({"n_columns": 2.5}, ValueError, "n_columns=2.5"),
@@ -412,7 +412,7 @@ def test_pandas_series_with_any_index_are_taken():
     ],
 )
 def test_bad_input_is_named(arguments, error, message):
-    arguments = {"X": grey_images(2), "y_pred": ["ab", "cd"], **arguments}
+    arguments = {"X": gray_images(2), "y_pred": ["ab", "cd"], **arguments}
     with pytest.raises(error, match=message):
         PredictionDisplay.from_predictions(**arguments)
     assert pyplot.get_fignums() == []

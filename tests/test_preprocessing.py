@@ -95,7 +95,7 @@ def assert_same(images, others):
 
 @pytest.fixture
 def images():
-    """Grey and colour images of several sizes, the last of a single pixel."""
+    """Gray and color images of several sizes, the last of a single pixel."""
     rng = np.random.default_rng(0)
     shapes = [(16, 48), (16, 48), (20, 30, 3), (7, 90), (1, 5, 3), (1, 1)]
     return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
@@ -156,7 +156,7 @@ def test_an_image_of_the_right_size_is_returned_as_it_is():
 
 def test_shrinking_averages_over_the_covered_area():
     image = np.full((64, 64), 255, dtype=np.uint8)
-    image[:, 32] = 0  # a stroke of one pixel, which nearest neighbours may miss
+    image[:, 32] = 0  # a stroke of one pixel, which nearest neighbors may miss
     out = resize_image(image, (16, 16))
     assert out.min() < 220
     assert out.astype(float).mean() == pytest.approx(image.mean(), abs=2)
@@ -318,7 +318,7 @@ def test_median_of_a_window_larger_than_the_image():
 # Contrast
 
 
-def test_equalisation_known_answers():
+def test_equalization_known_answers():
     # Four levels in one tile: a pixel gets the share of those that aren't lighter.
     faint = gray([100, 101], [102, 103])
     options = {"clip_limit": 256, "tile_grid_size": 1}
@@ -358,11 +358,11 @@ def test_images_with_fewer_pixels_than_tiles(shape):
     assert out.shape == shape
     if image.size > 1:
         assert out.flat[0] < out.flat[-1]
-    colour = equalize_histogram(np.dstack([image] * 3), tile_grid_size=(8, 8))
-    assert colour.shape == (*shape, 3)
+    color = equalize_histogram(np.dstack([image] * 3), tile_grid_size=(8, 8))
+    assert color.shape == (*shape, 3)
 
 
-def test_only_the_lightness_of_a_colour_image_changes():
+def test_only_the_lightness_of_a_color_image_changes():
     rng = np.random.default_rng(0)
     image = rng.integers(90, 160, (40, 60, 3), dtype=np.uint8)
     out = equalize_histogram(image, clip_limit=1.5)
@@ -408,12 +408,10 @@ def test_threshold_follows_uneven_light(captchas):
     assert same.mean() > 0.97
 
 
-def test_threshold_turns_colour_grey():
-    colour = np.dstack([STEP] * 3)
-    colour[0, 2] = [255, 0, 0]  # luma 76
-    assert adaptive_threshold(colour, block_size=3).tolist() == [
-        [255, 255, 0, 255, 255]
-    ]
+def test_threshold_turns_color_gray():
+    color = np.dstack([STEP] * 3)
+    color[0, 2] = [255, 0, 0]  # luma 76
+    assert adaptive_threshold(color, block_size=3).tolist() == [[255, 255, 0, 255, 255]]
 
 
 # Opening
@@ -492,8 +490,8 @@ def test_laws_of_opening(images, size):
 def test_light_text_is_found_by_what_differs_from_the_background(row, inverted):
     expected = [255 - level for level in row] if inverted else row
     assert dark_on_light(gray(row)).tolist() == [expected]
-    colour = dark_on_light(np.dstack([gray(row)] * 3))
-    assert colour.tolist() == [[[level] * 3 for level in expected]]
+    color = dark_on_light(np.dstack([gray(row)] * 3))
+    assert color.tolist() == [[[level] * 3 for level in expected]]
 
 
 def test_a_large_character_is_not_taken_for_background():
@@ -548,7 +546,7 @@ def test_nothing_is_cut_off():
         assert frame.shape[1] / frame.shape[0] == pytest.approx(300 / 40, rel=0.2)
 
 
-def test_padding_has_the_colour_of_the_border():
+def test_padding_has_the_color_of_the_border():
     image = np.full((10, 10, 3), [200, 220, 90], dtype=np.uint8)
     image[2:8, 2:8] = 0
     out = resize_and_pad(image, height=10, width=15)
@@ -707,7 +705,7 @@ def test_every_form_of_an_image_gives_the_same(transformer, captchas, tmp_path):
         "bytes": [to_png(image) for image in images],
         "PIL": tuple(Image.fromarray(image) for image in images),
         "stack": np.stack(images),
-        "colour stack": np.stack([np.dstack([image] * 3) for image in images]),
+        "color stack": np.stack([np.dstack([image] * 3) for image in images]),
         "floats": [image / 255 for image in images],
         "mixed": [images[0], paths[1], to_png(images[2]), images[3]],
     }

@@ -47,10 +47,10 @@ def test_the_weights_are_small_and_say_what_they_read():
         assert all(np.isfinite(weights.get_tensor(k)).all() for k in weights.keys())
 
 
-def test_a_grey_image_reads_the_same_in_grey_and_in_colour(images):
-    grey = read(load(), images)
-    colour = read(load(in_channels=3), [np.repeat(i, 3, axis=2) for i in images])
-    torch.testing.assert_close(grey, colour, rtol=1e-3, atol=1e-3)
+def test_a_gray_image_reads_the_same_in_gray_and_in_color(images):
+    gray = read(load(), images)
+    color = read(load(in_channels=3), [np.repeat(i, 3, axis=2) for i in images])
+    torch.testing.assert_close(gray, color, rtol=1e-3, atol=1e-3)
 
 
 def test_characters_take_their_own_weights_in_any_order(images):

@@ -327,7 +327,7 @@ def test_a_length_has_one_form_or_is_refused(length):
 
 @pytest.fixture(scope="module")
 def sure(fitted):
-    """A recogniser that is far too sure, so that rounding shows in its sums."""
+    """A recognizer that is far too sure, so that rounding shows in its sums."""
     recognizer = deepcopy(fitted)
     modules = recognizer.network_.modules()
     last = [module for module in modules if isinstance(module, torch.nn.Linear)][-1]
@@ -429,7 +429,7 @@ def test_an_item_is_an_image_or_is_named(item):
 
 @many
 @given(st.one_of(ANYTHING, st.tuples(*[st.integers(-1, 256)] * 3)))
-def test_a_background_is_a_colour_or_is_named(background):
+def test_a_background_is_a_color_or_is_named(background):
     try:
         read_image(np.zeros((1, 1, 4)), background=background)
     except ValueError as error:

@@ -157,16 +157,16 @@ def test_one_image_of_another_size_is_no_special_case(quick, captchas):
     assert len(quick(images, captchas[1][:8]).predict(images)) == 8
 
 
-def test_colour_is_used_where_there_is_some(quick, captchas):
-    grey = captchas[0][:16]
-    colour = [np.dstack([image, 255 - image, image]) for image in grey]
-    assert quick(grey).color_mode_ == "grayscale"
-    recognizer = quick(colour)
+def test_color_is_used_where_there_is_some(quick, captchas):
+    gray = captchas[0][:16]
+    color = [np.dstack([image, 255 - image, image]) for image in gray]
+    assert quick(gray).color_mode_ == "grayscale"
+    recognizer = quick(color)
     assert recognizer.color_mode_ == "rgb"
     assert recognizer.network_.blocks[0].conv.in_channels == 3
-    assert len(recognizer.predict(grey)) == 16  # grey ones still read
-    assert quick(colour, color_mode="grayscale").color_mode_ == "grayscale"
-    assert quick(grey, color_mode="rgb").color_mode_ == "rgb"
+    assert len(recognizer.predict(gray)) == 16  # gray ones still read
+    assert quick(color, color_mode="grayscale").color_mode_ == "grayscale"
+    assert quick(gray, color_mode="rgb").color_mode_ == "rgb"
 
 
 def test_transparency_shows_the_background(quick, captchas):
@@ -205,7 +205,7 @@ def test_rows_have_the_shape_that_the_user_names(quick, captchas):
     rows = np.stack(captchas[0][:16]).reshape(16, -1)
     a = quick(rows, image_shape=(16, 48), random_state=3)
     b = quick(random_state=3)
-    # Their range is stretched to 0 to 255, which standardisation makes up for.
+    # Their range is stretched to 0 to 255, which standardization makes up for.
     assert a.loss_curve_ == pytest.approx(b.loss_curve_, rel=0.05)
     with pytest.raises(ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers"):
         quick(rows, image_shape=(5, 5))
@@ -231,7 +231,7 @@ def test_a_table_of_paths_is_refused(quick):
         quick(frame, ["1", "2"])
 
 
-def test_a_table_for_a_recogniser_of_images_is_refused(fitted):
+def test_a_table_for_a_recognizer_of_images_is_refused(fitted):
     with pytest.raises(ValueError, match="X is a 2-D array, .* fit was given images"):
         fitted.predict(np.zeros((3, 16)))
 
@@ -336,7 +336,7 @@ def test_confidence_is_the_ctc_probability_of_the_text(fitted, captchas):
         assert confidence == pytest.approx(math.exp(-loss), abs=1e-6)
 
 
-def test_frames_are_normalised_and_follow_the_width(fitted, captchas):
+def test_frames_are_normalized_and_follow_the_width(fitted, captchas):
     image = captchas[0][0]
     wide = np.pad(image, ((0, 0), (0, 48)), constant_values=255)
     short, long = fitted.frame_log_proba([image, wide])

@@ -21,7 +21,7 @@ def pixels(display):
 
 @pytest.fixture
 def paths(tmp_path):
-    """Files of images that are each of one grey, their place in the list."""
+    """Files of images that are each of one gray, their place in the list."""
     files = [tmp_path / f"{i}.png" for i in range(40)]
     for i, path in enumerate(files):
         Image.new("L", (30, 10), i).save(path)

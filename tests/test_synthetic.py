@@ -279,7 +279,7 @@ def test_pillow_without_freetype_is_an_error(monkeypatch):
         ({"size": 50}, "size=50 must be (height, width) in pixels"),
         ({"size": (None, 9)}, "size=(None, 9) must be (height, width) in pixels"),
         ({"size": (50, 0)}, "size=(50, 0) must be (height, width) in pixels"),
-        ({"color": "grey"}, "color='grey' must be True or False"),
+        ({"color": "gray"}, "color='gray' must be True or False"),
         ({"fonts": []}, "fonts=[] must be None, the path of a TrueType font"),
         ({"fonts": [3]}, "fonts[0]=3 must be the path of a TrueType font or a"),
         ({"rotation": -1}, "rotation=-1 must be a number from 0 to 180"),

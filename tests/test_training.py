@@ -114,7 +114,7 @@ def test_uniform_alignment_prefers_the_symbols_in_order():
         steps[step, 0, symbol] = 1
     right = uniform_alignment_loss(steps.log(), [np.array([1, 2])], ink)
     wrong = uniform_alignment_loss(steps.log(), [np.array([2, 1])], ink)
-    assert right < 1.5 < 5 < wrong  # neighbours share the steps between them
+    assert right < 1.5 < 5 < wrong  # neighbors share the steps between them
 
 
 def test_uniform_alignment_of_even_predictions_is_their_entropy():
@@ -454,10 +454,10 @@ def test_the_ink_is_sought_in_the_distorted_image(monkeypatch):
     assert torch.equal(sought[0], batch.float() + 7)
 
 
-# The optimiser
+# The optimizer
 
 
-def test_the_optimiser_computes_as_that_of_pytorch():
+def test_the_optimizer_computes_as_that_of_pytorch():
     rng = torch.Generator().manual_seed(0)
     shapes = ((3, 4), (5,), (2, 3, 3, 3))
     settings = {"lr": 3e-3, "betas": (0.9, 0.99)}

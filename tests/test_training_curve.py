@@ -91,7 +91,7 @@ def test_a_single_epoch_is_seen_as_a_point():
     assert display.axes_[0].lines[0].get_marker() == "."
 
 
-def test_a_fitted_recogniser_shows_its_curves(fitted):
+def test_a_fitted_recognizer_shows_its_curves(fitted):
     display = TrainingCurveDisplay.from_estimator(fitted)
     assert display.loss_curve == fitted.loss_curve_
     assert display.learning_rate_curve == fitted.learning_rate_curve_

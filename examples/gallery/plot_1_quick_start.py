@@ -2,7 +2,7 @@
 Quick start
 ===========
 
-Train a recogniser, see how well it reads images that it has never seen, and save it.
+Train a recognizer, see how well it reads images that it has never seen, and save it.
 """
 
 # %%
@@ -44,7 +44,7 @@ from skcaptcha.plotting import PredictionDisplay
 PredictionDisplay.from_estimator(recognizer, X_test, y_test)
 
 # %%
-# Whatever loads the file reads as this recogniser does; nothing else has to be saved.
+# Whatever loads the file reads as this recognizer does; nothing else has to be saved.
 import tempfile
 from pathlib import Path
 

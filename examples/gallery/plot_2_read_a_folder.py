@@ -2,7 +2,7 @@
 Reading a folder of images
 ==========================
 
-Most sets of labelled images are a folder whose files are named after their texts, or a
+Most sets of labeled images are a folder whose files are named after their texts, or a
 folder beside a table. Both are read here, and so is an image that is broken.
 """
 

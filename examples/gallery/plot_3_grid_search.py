@@ -47,7 +47,7 @@ scores = search.cv_results_["mean_test_exact_match"]
 scores = scores.reshape(len(strengths), len(rates))
 
 figure, ax = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
-image = ax.imshow(scores, cmap="Greys", vmin=0, vmax=1)
+image = ax.imshow(scores, cmap="Grays", vmin=0, vmax=1)
 ax.set_xticks(range(len(rates)), rates)
 ax.set_yticks(range(len(strengths)), strengths)
 ax.set(xlabel="learning_rate_init", ylabel="augmentation", title="exact match")

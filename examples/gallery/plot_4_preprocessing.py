@@ -2,7 +2,7 @@
 Which steps of preprocessing help?
 ==================================
 
-The recogniser reads images as they come and learns to see through noise. Whether it
+The recognizer reads images as they come and learns to see through noise. Whether it
 helps to clean them first depends on the images, so leave out one step after the other
 and see. The steps need OpenCV: ``pip install "skcaptcha[preprocessing]"``.
 """
@@ -66,7 +66,7 @@ from matplotlib import pyplot
 values = np.array(list(scores.values()))
 errors = 2 * np.sqrt(values * (1 - values) / len(X_test))
 figure, ax = pyplot.subplots(figsize=(6, 3), layout="constrained")
-ax.barh(list(scores), values, xerr=errors, color="lightgrey", edgecolor="black")
+ax.barh(list(scores), values, xerr=errors, color="lightgray", edgecolor="black")
 ax.invert_yaxis()
 ax.set(xlim=(0, 1), xlabel="exact match")
 

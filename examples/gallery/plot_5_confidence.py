@@ -2,7 +2,7 @@
 Confidence and rejection
 ========================
 
-A recogniser knows how sure it is. Accept the texts that it is sure of, and hand the
+A recognizer knows how sure it is. Accept the texts that it is sure of, and hand the
 others to a person.
 """
 

@@ -8,7 +8,7 @@ when repeats are merged and blanks dropped.
 """
 
 # %%
-# A recogniser of a few digits, and an image with a digit twice in a row.
+# A recognizer of a few digits, and an image with a digit twice in a row.
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 

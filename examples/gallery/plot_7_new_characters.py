@@ -2,7 +2,7 @@
 Fine-tuning to new characters
 =============================
 
-A recogniser of digits is to read other characters as well, and there are few
+A recognizer of digits is to read other characters as well, and there are few
 images that show them. It learns on from what it knows.
 """
 
@@ -42,7 +42,7 @@ figure, ax = pyplot.subplots(figsize=(5, 3), layout="constrained")
 places = np.arange(len(tests))
 for shift, (name, scores, color) in zip(
     (-0.2, 0.2),
-    [("before", before, "lightgrey"), ("after", after, "dimgrey")],
+    [("before", before, "lightgray"), ("after", after, "dimgray")],
     strict=True,
 ):
     bars = ax.bar(places + shift, list(scores.values()), 0.38, color=color, label=name)

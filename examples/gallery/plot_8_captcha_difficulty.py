@@ -26,7 +26,7 @@ plain = {
 }
 
 # %%
-# One recogniser for each kind of image: 60 images to train on and 100 to read. Whoever
+# One recognizer for each kind of image: 60 images to train on and 100 to read. Whoever
 # attacks a CAPTCHA may have more, so this is the least that a machine reads, not the
 # most.
 from skcaptcha import CaptchaRecognizer

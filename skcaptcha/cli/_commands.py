@@ -21,7 +21,7 @@ from skcaptcha._skipping import Skipped
 from skcaptcha.cli import _report
 from skcaptcha.datasets import (
     load_image_folder,
-    load_labelled_images,
+    load_labeled_images,
     make_captchas,
 )
 from skcaptcha.exceptions import SkippedImageWarning
@@ -88,7 +88,7 @@ def train(options):
     known = recognizer.get_params()
     recognizer.set_params(**_check_names(options.param, known, "CaptchaRecognizer"))
     grid = _read_grid(options.search, known) if options.search else None
-    X, y = load_labelled_images(options.source, label=options.label)
+    X, y = load_labeled_images(options.source, label=options.label)
     X_test, y_test = [], []
     if options.test_size:
         X, X_test, y, y_test = train_test_split(
@@ -166,9 +166,9 @@ def _read_chunk(recognizer, paths, constraint):
 
 
 def evaluate(options):
-    """Report on labelled images, as text and, if asked, in pictures."""
+    """Report on labeled images, as text and, if asked, in pictures."""
     recognizer = _load(options.model)
-    X, y = load_labelled_images(options.source, label=options.label)
+    X, y = load_labeled_images(options.source, label=options.label)
     y_pred = recognizer.predict(X)
     print(recognition_report(y, y_pred))
     title = f"{options.model} on {options.source}"
@@ -222,7 +222,7 @@ def _dump_pickle(recognizer, path):
 
 
 def _load(path):
-    """Load a fitted recogniser from a file of any kind that `train` writes."""
+    """Load a fitted recognizer from a file of any kind that `train` writes."""
     if path.suffix == ".skops":
         recognizer = persistence.load(path)
     else:
@@ -232,7 +232,7 @@ def _load(path):
             raise
         except Exception as error:  # what is no pickle can end in any of them
             raise ValueError(
-                f"{str(path)!r} is no file of a recogniser, or a damaged one "
+                f"{str(path)!r} is no file of a recognizer, or a damaged one "
                 f"({type(error).__name__}: {error})"
             ) from error
     if not isinstance(recognizer, CaptchaRecognizer):
@@ -241,7 +241,7 @@ def _load(path):
             "CaptchaRecognizer"
         )
     if not recognizer.__sklearn_is_fitted__():
-        raise ValueError(f"{str(path)!r} holds a recogniser that is not fitted")
+        raise ValueError(f"{str(path)!r} holds a recognizer that is not fitted")
     return recognizer
 
 
@@ -276,7 +276,7 @@ def _read_grid(path, known):
 
 
 def _search(recognizer, grid, X, y, options):
-    """Return the recogniser with the best of the parameters, not yet fitted."""
+    """Return the recognizer with the best of the parameters, not yet fitted."""
     # Decoded once for all fits.
     images = read_images(X, background=recognizer.background)
     search = GridSearchCV(

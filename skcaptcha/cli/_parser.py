@@ -63,7 +63,7 @@ example:
   skcaptcha info model.joblib
 """
 MODEL = (
-    "file of a recogniser (.joblib, .pkl or .skops); load the first two only if you "
+    "file of a recognizer (.joblib, .pkl or .skops); load the first two only if you "
 )
 MODEL += "trust who made them, as they can run any code"
 SOURCE = (
@@ -85,7 +85,7 @@ def make_parser():
     )
 
     command = _add(
-        commands, "generate", "draw labelled captchas into a folder", GENERATE
+        commands, "generate", "draw labeled captchas into a folder", GENERATE
     )
     command.add_argument("folder", metavar="DIR", type=Path, help="folder to make")
     command.add_argument(
@@ -98,12 +98,12 @@ def make_parser():
     command.add_argument(
         "--size", type=_parse_size, default=(50, 150), help="HEIGHTxWIDTH (50x150)"
     )
-    command.add_argument("--color", action="store_true", help="draw in colour")
+    command.add_argument("--color", action="store_true", help="draw in color")
     command.add_argument("--fonts", nargs="+", metavar="FILE", help="TrueType fonts")
     _add_param(command, "another parameter of make_captchas")
     _add_seed(command)
 
-    command = _add(commands, "train", "train a recogniser on labelled images", TRAIN)
+    command = _add(commands, "train", "train a recognizer on labeled images", TRAIN)
     command.add_argument("source", metavar="SOURCE", type=Path, help=SOURCE)
     command.add_argument(
         "--out",

@@ -41,7 +41,7 @@ TIMEOUT = 30  # seconds without a byte
 DESCRIPTION = """\
 captcha_images_v2: 1,040 captchas of five characters
 
-Grey PNG images, 200 pixels wide and 50 high, each with five characters out of
+Gray PNG images, 200 pixels wide and 50 high, each with five characters out of
 2345678bcdefgmnpwxy, blurred and crossed by a line. The set has no split into
 training and test images. It is the one that the Keras example "OCR model for
 reading Captchas" trains on, and goes back to Rodrigo Wilhelmy and Horacio Rosas,
@@ -63,7 +63,7 @@ def fetch_captcha_images_v2(
     there by hand does as well.
 
     =================   ===========================
-    Images              1,040 grey PNGs
+    Images              1,040 gray PNGs
     Size                50 high, 200 wide
     Characters          5 out of 2345678bcdefgmnpwxy
     =================   ===========================
@@ -91,7 +91,7 @@ def fetch_captcha_images_v2(
 
         data : list of bytes of length 1040
             The images as PNG files, in order of their names: an `X` that the
-            recogniser takes as it is.
+            recognizer takes as it is.
         target : ndarray of str of shape (1040,)
             Their texts.
         filenames : ndarray of str of shape (1040,)

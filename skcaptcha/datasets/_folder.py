@@ -1,4 +1,4 @@
-"""Labelled images from a folder, a zip file, or a table of file names."""
+"""Labeled images from a folder, a zip file, or a table of file names."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Labelled images from wherever they are."""
+"""Labeled images from wherever they are."""
 
 import os
 import zipfile
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from skcaptcha.datasets._folder import load_image_folder, load_labels_csv
 
-__all__ = ["load_labelled_images"]
+__all__ = ["load_labeled_images"]
 
 
-def load_labelled_images(path, *, label=None):
+def load_labeled_images(path, *, label=None):
     r"""Load images and labels from a folder, a zip file or a table.
 
     A single CSV file right in the folder, or anywhere in the zip file, is taken for
@@ -45,12 +45,12 @@ def load_labelled_images(path, *, label=None):
     >>> import tempfile
     >>> from pathlib import Path
     >>> from PIL import Image
-    >>> from skcaptcha.datasets import load_labelled_images
+    >>> from skcaptcha.datasets import load_labeled_images
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Image.new("L", (60, 20)).save(Path(folder, "a7.png"))
-    ...     load_labelled_images(folder)[1]
+    ...     load_labeled_images(folder)[1]
     ...     _ = Path(folder, "labels.csv").write_text("filename,text\na7.png,A7\n")
-    ...     load_labelled_images(folder)[1]
+    ...     load_labeled_images(folder)[1]
     ['a7']
     ['A7']
     """

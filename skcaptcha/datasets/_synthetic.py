@@ -58,7 +58,7 @@ def make_captchas(
         Size of the images in pixels. Text that would not fit is set in a smaller
         font. With ``None`` as the width, each image is as wide as its text needs.
     color : bool, default=False
-        Whether to draw in colour, with an ink for each character, or in grey.
+        Whether to draw in color, with an ink for each character, or in gray.
     fonts : path, FreeTypeFont or list of these, default=None
         TrueType or OpenType fonts, of which each image uses one. ``None`` is the font
         that ships with Pillow.
@@ -71,7 +71,7 @@ def make_captchas(
         Height of the waves that bend the text, as a share of the image height; at
         most 0.25.
     overlap : float, default=0.15
-        Largest share of a character that its neighbour may cover; at most 0.75.
+        Largest share of a character that its neighbor may cover; at most 0.75.
         At 0 a gap is left between any two.
     spacing : float, default=0
         Room added between any two characters, as a share of the font size; at most 2.
@@ -86,7 +86,7 @@ def make_captchas(
         Share of the contrast between paper and ink that shading takes away where it
         is darkest; at most 1.
     noise : float, default=6
-        Standard deviation of the noise added to each pixel, in grey levels of 255;
+        Standard deviation of the noise added to each pixel, in gray levels of 255;
         at most 255.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same images and texts at every call. The first images of
@@ -96,7 +96,7 @@ def make_captchas(
     Returns
     -------
     images : list of ndarray of uint8
-        `n_samples` images of shape (height, width), or (height, width, 3) in colour.
+        `n_samples` images of shape (height, width), or (height, width, 3) in color.
     texts : list of str
         What they say.
 
@@ -203,7 +203,7 @@ class _Typecase:
                 )
 
     def glyph(self, character, pixels):
-        """Return the mask of the ink, and how far below the baseline its centre is."""
+        """Return the mask of the ink, and how far below the baseline its center is."""
         key = character, pixels
         if key not in self._glyphs:
             if pixels not in self._sizes:
@@ -230,7 +230,7 @@ def _set_text(text, typecase, rng, size, margin, bend, spread, size_jitter):
     scales = 1 + rng.uniform(-size_jitter, size_jitter, n)
     lifts = rng.uniform(-size_jitter, size_jitter, n) / 2  # ems
     gaps = rng.uniform(0.02, 0.15, n - 1) + spacing  # ems
-    covers = rng.uniform(0, overlap, n - 1)  # of the narrower neighbour
+    covers = rng.uniform(0, overlap, n - 1)  # of the narrower neighbor
     em = height * rng.uniform(0.7, 0.85)
     while em >= SMALLEST_FONT:
         masks, middles = [], []
@@ -299,7 +299,7 @@ def _make_paper(shape, gradient, color, rng):
 
 
 def _mix_inks(n_inks, color, rng):
-    """Return one dark grey for all, or vivid colours that are as dark."""
+    """Return one dark gray for all, or vivid colors that are as dark."""
     if not color:
         return [int(rng.integers(0, 80))] * n_inks
     levels = rng.uniform(0, 1, (n_inks, 3))

@@ -76,7 +76,7 @@ class AlignmentDisplay:
     References
     ----------
     A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-    Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks",
+    Classification: Labeling Unsegmented Sequence Data with Recurrent Neural Networks",
     ICML 2006, for the paths of a text; the best one is found by Viterbi's algorithm.
 
     Examples
@@ -201,7 +201,7 @@ class AlignmentDisplay:
         top.set(xticks=[], yticks=[])
         below.imshow(
             proba[:, classes].T,
-            cmap="Greys",
+            cmap="Grays",
             vmin=0,
             vmax=1,
             aspect="auto",
@@ -250,7 +250,7 @@ class AlignmentDisplay:
         FileNotFoundError, ImageReadError
             If the image cannot be read.
         ImportError, TypeError, ValueError
-            As :meth:`plot`; a TypeError also if the estimator is no recogniser, a
+            As :meth:`plot`; a TypeError also if the estimator is no recognizer, a
             ValueError if `X` has no image at `index`.
 
         Examples

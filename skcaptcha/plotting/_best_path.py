@@ -31,7 +31,7 @@ def align(log_proba, symbols, blank):
     References
     ----------
     A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-    Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks",
+    Classification: Labeling Unsegmented Sequence Data with Recurrent Neural Networks",
     ICML 2006, section 4.1, for the lattice.
 
     Examples

@@ -19,7 +19,7 @@ LARGEST, SMALLEST = 10.0, 5.0  # font size in points
 CELL = 1.2  # least height of a cell in units of the font size
 INCHES, LEAST_SIDE, GREATEST_SIDE = 0.25, 3.0, 9.0  # of a cell, and of a new figure
 NOTHING = "∅"
-RIGHT, FAINTEST = 0.94, 0.2  # grey of the diagonal, darkness of the rarest error
+RIGHT, FAINTEST = 0.94, 0.2  # gray of the diagonal, darkness of the rarest error
 
 
 class CharacterConfusionDisplay:
@@ -33,7 +33,7 @@ class CharacterConfusionDisplay:
 
     Of characters that are more than can be told apart at the size of the axes, those of
     the most frequent errors are shown, and the heading says so. One that no font
-    has is labelled ``U+4E2D``; ``rcParams["font.family"]`` of matplotlib names the
+    has is labeled ``U+4E2D``; ``rcParams["font.family"]`` of matplotlib names the
     fonts.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
@@ -130,7 +130,7 @@ class CharacterConfusionDisplay:
             max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
         shown = _choose(matrix, labels, max_labels)
         self.labels_ = [labels[i] for i in shown]
-        heading = _summarise(matrix, labels, shown)
+        heading = _summarize(matrix, labels, shown)
         if title:
             heading.insert(0, title)
         matrix = matrix[np.ix_(shown, shown)]
@@ -274,7 +274,7 @@ class CharacterConfusionDisplay:
         is_right = np.eye(n, dtype=bool)
         errors = np.ma.masked_where(is_right | (matrix == 0), matrix)
         most = errors.max() if errors.count() else 0
-        greys = colormaps["Greys"](np.linspace(FAINTEST, 1, 256))
+        grays = colormaps["Grays"](np.linspace(FAINTEST, 1, 256))
         is_character = is_right & (np.arange(n) < n - 1)
         light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
         ax.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -282,7 +282,7 @@ class CharacterConfusionDisplay:
         ax.set_anchor("NW")
         self.im_ = ax.imshow(
             errors,
-            cmap=ListedColormap(greys),
+            cmap=ListedColormap(grays),
             vmin=0,
             vmax=most or 1,
             interpolation="nearest",
@@ -340,7 +340,7 @@ def _choose(matrix, labels, max_labels):
     return [*sorted(chosen), gap]
 
 
-def _summarise(matrix, labels, shown):
+def _summarize(matrix, labels, shown):
     """Return lines that say how many errors there are, and how many are shown."""
 
     def count_errors(counts):

@@ -29,7 +29,7 @@ class Reading:
     Parameters
     ----------
     estimator : estimator
-        A fitted recogniser, a pipeline that ends in one, a search over either, or
+        A fitted recognizer, a pipeline that ends in one, a search over either, or
         anything else that has ``predict``.
     X : sequence of images, or array of shape (n_samples, n_features)
         What it is to read.
@@ -79,9 +79,9 @@ class Reading:
         return self.reader.predict_confidence(self.inputs)
 
     def read_frames(self):
-        """Return the image, symbols and log-probabilities of a recogniser's only input.
+        """Return the image, symbols and log-probabilities of a recognizer's only input.
 
-        The image is as the recogniser was given it.
+        The image is as the recognizer was given it.
         """
         [text] = self.reader.predict(self.inputs)
         [log_proba] = self.reader.frame_log_proba(self.inputs)
@@ -119,7 +119,7 @@ def list_rows(X, image_shape):
     X : array-like of shape (n_samples, n_features)
         One flattened image a row.
     image_shape : tuple of int or None
-        (H, W) or (H, W, C) of these images; None as for the recogniser.
+        (H, W) or (H, W, C) of these images; None as for the recognizer.
 
     Returns
     -------

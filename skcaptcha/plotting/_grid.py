@@ -14,7 +14,7 @@ from skcaptcha.plotting._lettering import draw_title
 
 __all__ = ["QUIET", "Caption", "draw_grid"]
 
-QUIET = "0.45"  # grey
+QUIET = "0.45"  # gray
 FIGURE_WIDTH = 8.0  # inches
 FONT_SIZE = 11.0  # points, or fewer where the longest text needs it
 LINE = 1.25  # height of a line in units of the font size
@@ -25,7 +25,7 @@ SMALL = 0.8  # size of the note
 class Caption:
     """What stands above an image.
 
-    A text of one line or two, its colour (None for that of any text), and a short note
+    A text of one line or two, its color (None for that of any text), and a short note
     at the right end of the first line.
     """
 

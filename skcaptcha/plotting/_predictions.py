@@ -19,7 +19,7 @@ class PredictionDisplay:
 
     A right text has a tick and is green. A wrong one has a cross and is red, and the
     true text stands below it after ``≠``, character under character, so that one sees
-    where they differ. Small and grey at the right is the confidence. A text that is
+    where they differ. Small and gray at the right is the confidence. A text that is
     empty, or has a blank at an end or a character that doesn't print or that no font
     has, is shown in quotes, as Python writes it; ``rcParams["font.family"]`` of
     matplotlib names the fonts. What an image became by preprocessing can stand at its
@@ -162,8 +162,8 @@ class PredictionDisplay:
             What each says. By default nothing is called right or wrong.
         preprocessed : bool or "auto", default="auto"
             Whether to draw beside each image what it became before the network saw it:
-            by the steps of a pipeline, and by a recogniser that resizes it and takes
-            its colour. "auto" does so for a pipeline of more than one step.
+            by the steps of a pipeline, and by a recognizer that resizes it and takes
+            its color. "auto" does so for a pipeline of more than one step.
         ax : matplotlib Axes, default=None
             Axes whose area the grid takes up. By default a new figure is made.
         n_columns : int, default=4

@@ -156,7 +156,7 @@ class SamplesDisplay:
             :class:`~skcaptcha.CaptchaRecognizer`. Other forms of `X` have no use for
             it.
         background : str or tuple of int, default="white"
-            Colour that shows through transparent pixels.
+            Color that shows through transparent pixels.
         shuffle : bool, default=False
             Whether to draw the images at random instead of the first ones; those of a
             folder, which are sorted, say more then.

@@ -44,7 +44,7 @@ class TrainingCurveDisplay:
     held-out samples or, where none were held out, the loss. The loss has a logarithmic
     scale where it falls to a tenth or less.
 
-    Use :meth:`from_estimator` to make one from a fitted recogniser. All parameters are
+    Use :meth:`from_estimator` to make one from a fitted recognizer. All parameters are
     stored as attributes.
 
     Parameters

@@ -30,19 +30,19 @@ GREATEST_BLOCK = 999
 GREATEST_CLIP_LIMIT = 256
 # Longest side of an image that is made here, lest a low and wide one fill the memory.
 GREATEST_SIDE = 2**15
-# Equalising fewer pixels than 4 by 4 leaves noise, and of a single one white.
+# Equalizing fewer pixels than 4 by 4 leaves noise, and of a single one white.
 _SMALLEST_TILE = 4
 
 
 def median_filter(image, size=3):
-    """Replace each pixel by the median of its square neighbourhood.
+    """Replace each pixel by the median of its square neighborhood.
 
     Specks and lines that fill less than half of the square vanish; edges stay sharp.
 
     Parameters
     ----------
     image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image. The channels of a colour image are filtered one by one.
+        The image. The channels of a color image are filtered one by one.
     size : int, default=3
         Side of the square in pixels, odd and from 1, which changes nothing, to 255.
 
@@ -73,16 +73,16 @@ def median_filter(image, size=3):
 
 
 def equalize_histogram(image, *, clip_limit=2.0, tile_grid_size=(8, 8)):
-    """Raise the contrast by contrast limited adaptive histogram equalisation.
+    """Raise the contrast by contrast limited adaptive histogram equalization.
 
-    The histogram of each tile of the image is equalised on its own [1]_, and the
-    mappings of neighbouring tiles are interpolated. What a bin has beyond the limit is
+    The histogram of each tile of the image is equalized on its own [1]_, and the
+    mappings of neighboring tiles are interpolated. What a bin has beyond the limit is
     spread over all of them first, which limits by how much noise is raised.
 
     Parameters
     ----------
     image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image. Of a colour image the lightness in CIELAB is equalised.
+        The image. Of a color image the lightness in CIELAB is equalized.
     clip_limit : float, default=2.0
         Limit of a bin as a multiple of the mean bin, above 0 and at most 256, where
         nothing is clipped any more.
@@ -128,36 +128,36 @@ def equalize_histogram(image, *, clip_limit=2.0, tile_grid_size=(8, 8)):
         )
     )
     with _opencv("equalize_histogram", image) as cv2:
-        equalise = cv2.createCLAHE(float(clip_limit), (columns, rows)).apply
+        equalize = cv2.createCLAHE(float(clip_limit), (columns, rows)).apply
         if image.ndim == 2:
-            return equalise(image)
+            return equalize(image)
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-        lab[:, :, 0] = equalise(np.ascontiguousarray(lab[:, :, 0]))
+        lab[:, :, 0] = equalize(np.ascontiguousarray(lab[:, :, 0]))
         return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
 
 def adaptive_threshold(image, *, block_size=11, offset=10, method="mean"):
-    """Set pixels black that are darker than their neighbourhood, and all others white.
+    """Set pixels black that are darker than their neighborhood, and all others white.
 
     Parameters
     ----------
     image : ndarray of shape (H, W) or (H, W, 3), uint8
         The image, with dark text on a light background; `dark_on_light` sees to that.
-        Colour is turned grey.
+        Color is turned gray.
     block_size : int, default=11
-        Side of the square neighbourhood in pixels, odd and from 3 to 999. It should be
+        Side of the square neighborhood in pixels, odd and from 3 to 999. It should be
         larger than a stroke is wide, or the inside of the stroke comes out white.
     offset : int, default=10
-        By how many grey levels, from -255 to 255, a pixel has to be darker than the
-        mean of its neighbourhood to become black. More keeps noise white.
+        By how many gray levels, from -255 to 255, a pixel has to be darker than the
+        mean of its neighborhood to become black. More keeps noise white.
     method : {"mean", "gaussian"}, default="mean"
-        Whether all pixels of the neighbourhood count alike, or the nearest most, by a
+        Whether all pixels of the neighborhood count alike, or the nearest most, by a
         Gaussian whose standard deviation is about ``0.15 * block_size + 0.35``.
 
     Returns
     -------
     ndarray of shape (H, W), uint8
-        0 where the grey level is at most the mean, rounded, less the offset; 255
+        0 where the gray level is at most the mean, rounded, less the offset; 255
         elsewhere. Beyond the edges of the image the nearest pixel is repeated.
 
     Raises
@@ -193,15 +193,15 @@ def morphological_opening(image, size=(2, 2), *, foreground="dark"):
     """Remove what is thinner than a rectangle, such as crossing lines and specks.
 
     Of the foreground there remains exactly what a rectangle of `size`, moved about
-    inside it, can cover. Light foreground is eroded and then dilated: the grey-level
-    opening. With dark foreground on a light background that is, in the raw grey values,
+    inside it, can cover. Light foreground is eroded and then dilated: the gray-level
+    opening. With dark foreground on a light background that is, in the raw gray values,
     a closing: each pixel becomes the lightest of its rectangle, and then the darkest of
     those. Doing it twice is doing it once [1]_.
 
     Parameters
     ----------
     image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image. The channels of a colour image are opened one by one.
+        The image. The channels of a color image are opened one by one.
     size : int or tuple of int, default=(2, 2)
         Height and width of the rectangle in pixels, each from 1 to 255; an int is
         both. A line goes if it is thinner than the rectangle across: one of two rows
@@ -260,14 +260,14 @@ def morphological_opening(image, size=(2, 2), *, foreground="dark"):
 def dark_on_light(image):
     """Invert an image if its text is light, so that it is dark on light.
 
-    The background is the median grey level of the pixels at the image's edges. Text is
+    The background is the median gray level of the pixels at the image's edges. Text is
     light if the mean of all pixels is lighter than that: what is not background then
     pulls it up.
 
     Parameters
     ----------
     image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image. A colour image is judged by its luma.
+        The image. A color image is judged by its luma.
 
     Returns
     -------
@@ -319,7 +319,7 @@ def resize_and_pad(image, *, height=50, width=None, align="left", fill="border")
         `height` stands in the middle.
     fill : {"border", "white", "black"}, default="border"
         What is padded with: the median of the pixels at the image's edges, which is
-        the colour of its background, or white or black.
+        the color of its background, or white or black.
 
     Returns
     -------

@@ -153,7 +153,7 @@ class ImageReader(_ImageTransformer):
     Parameters
     ----------
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -217,12 +217,12 @@ class ImageReader(_ImageTransformer):
 
 
 class GrayscaleConverter(_ImageTransformer):
-    """Turns images grey, by their luma.
+    """Turns images gray, by their luma.
 
     Parameters
     ----------
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -245,17 +245,17 @@ class GrayscaleConverter(_ImageTransformer):
 
 
 class MedianFilter(_ImageTransformer):
-    """Replaces each pixel by the median of its neighbourhood, which removes specks.
+    """Replaces each pixel by the median of its neighborhood, which removes specks.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
 
     Parameters
     ----------
     size : int, default=3
-        Side of the square neighbourhood in pixels, odd and from 1, which changes
+        Side of the square neighborhood in pixels, odd and from 1, which changes
         nothing, to 255.
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -287,7 +287,7 @@ class MedianFilter(_ImageTransformer):
 
 
 class CLAHE(_ImageTransformer):
-    """Raises the contrast by contrast limited adaptive histogram equalisation.
+    """Raises the contrast by contrast limited adaptive histogram equalization.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
 
@@ -301,7 +301,7 @@ class CLAHE(_ImageTransformer):
         Number of rows and of columns of tiles, each with a histogram of its own. An
         image that is too small for as many tiles of at least 4 by 4 pixels gets fewer.
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -348,22 +348,22 @@ class CLAHE(_ImageTransformer):
 
 
 class AdaptiveThreshold(_ImageTransformer):
-    """Sets pixels black that are darker than their neighbourhood, others white.
+    """Sets pixels black that are darker than their neighborhood, others white.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
 
     Parameters
     ----------
     block_size : int, default=11
-        Side of the square neighbourhood in pixels, odd and from 3 to 999. It should be
+        Side of the square neighborhood in pixels, odd and from 3 to 999. It should be
         larger than a stroke is wide, or the inside of the stroke comes out white.
     offset : int, default=10
-        By how many grey levels, from -255 to 255, a pixel has to be darker than the
-        mean of its neighbourhood to become black. More keeps noise white.
+        By how many gray levels, from -255 to 255, a pixel has to be darker than the
+        mean of its neighborhood to become black. More keeps noise white.
     method : {"mean", "gaussian"}, default="mean"
-        Whether all pixels of the neighbourhood count alike, or the nearest most.
+        Whether all pixels of the neighborhood count alike, or the nearest most.
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -412,7 +412,7 @@ class AdaptiveThreshold(_ImageTransformer):
 class MorphologicalOpening(_ImageTransformer):
     """Removes what is thinner than a rectangle, such as crossing lines and specks.
 
-    With dark text on a light background that is, in the raw grey values, a closing: the
+    With dark text on a light background that is, in the raw gray values, a closing: the
     lightest of the rectangle about each pixel is taken, and then the darkest of those.
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
 
@@ -423,7 +423,7 @@ class MorphologicalOpening(_ImageTransformer):
     foreground : {"dark", "light"}, default="dark"
         What the text is.
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -461,13 +461,13 @@ class MorphologicalOpening(_ImageTransformer):
 class DarkOnLight(_ImageTransformer):
     """Inverts images whose text is light, so that all text is dark on light.
 
-    Text is light if the mean grey level of the image is above the median of the pixels
+    Text is light if the mean gray level of the image is above the median of the pixels
     at its edges.
 
     Parameters
     ----------
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
@@ -508,9 +508,9 @@ class ImageResizer(_ImageTransformer):
         Where an image stands that is narrower than `width`.
     fill : {"border", "white", "black"}, default="border"
         What is padded with: the median of the pixels at the image's edges, which is
-        the colour of its background, or white or black.
+        the color of its background, or white or black.
     background : str or tuple of int, default="white"
-        Colour on which transparent images are composited: a name or hexadecimal code
+        Color on which transparent images are composited: a name or hexadecimal code
         that Pillow knows, or three values from 0 to 255.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
