@@ -85,7 +85,7 @@ audit: .venv-audit/.made
 		-r constraints.txt
 
 checks: $(VENV)/.with-test
-	@$(RUN) tests/checks.py
+	@$(RUN) tests/support/checks.py
 
 lint: $(VENV)/.with-test
 	@$(RUN) -m ruff check .

@@ -38,7 +38,8 @@ from PIL import Image, ImageFile
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
-from skcaptcha.images import FORMATS, read_images
+from skcaptcha.images import read_images
+from skcaptcha.images._read import FORMATS
 
 MAX_PIXELS = 2**22
 MAX_BYTES = 2**16  # of a damaged file

@@ -18,14 +18,15 @@ from joblib import Parallel, delayed
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from safetensors.numpy import save_file
 
-from skcaptcha._batches import Samples, make_batches
-from skcaptcha._losses import symbol_entropy
-from skcaptcha._pretrained import CHARACTERS
-from skcaptcha._schedule import Schedule
-from skcaptcha._sizing import prepare_image
-from skcaptcha._trainer import Trainer
-from skcaptcha._training import TrainingSettings, evaluate
 from skcaptcha.datasets import make_captchas
+from skcaptcha.images._batches import make_batches
+from skcaptcha.images._prepare import prepare_image
+from skcaptcha.images._samples import Samples
+from skcaptcha.model.pretrained import CHARACTERS
+from skcaptcha.training.fit import TrainingSettings, evaluate
+from skcaptcha.training.losses import symbol_entropy
+from skcaptcha.training.schedule import Schedule
+from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import Vocabulary
 
 DIGITS, LOWER, UPPER = CHARACTERS[:10], CHARACTERS[10:36], CHARACTERS[36:]

@@ -28,16 +28,13 @@ import torch
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha import (
-    CaptchaRecognizer,
-    _optimizer,
-    _samples,
-    _trainer,
-    _training,
-    network,
-    recognizer,
-)
+from skcaptcha import CaptchaRecognizer, recognizer
 from skcaptcha.datasets import load_image_folder, make_captchas
+from skcaptcha.images import _samples
+from skcaptcha.model import network
+from skcaptcha.training import fit as _training
+from skcaptcha.training import optimizer as _optimizer
+from skcaptcha.training import step as _trainer
 
 # Stage -> what it is made of. It runs once for a fit, or else in each epoch.
 ONCE = {

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from skcaptcha import CaptchaRecognizer, _trainer
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.training import step as _trainer
 
 BATCH_SIZE = 16  # the default one from 2000 images on
 WARM_UP = 5  # updates that don't count

@@ -18,13 +18,14 @@ import records
 import torch
 from torch import nn
 
-from skcaptcha import CaptchaRecognizer, network
-from skcaptcha._batches import Samples
+from skcaptcha import CaptchaRecognizer
 from skcaptcha._fitting import make_settings
-from skcaptcha._schedule import Schedule
-from skcaptcha._sizing import prepare_image
-from skcaptcha._trainer import Trainer, choose_precision
 from skcaptcha.datasets import make_captchas
+from skcaptcha.images._prepare import prepare_image
+from skcaptcha.images._samples import Samples
+from skcaptcha.model import network
+from skcaptcha.training.schedule import Schedule
+from skcaptcha.training.step import Trainer, choose_precision
 from skcaptcha.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary("2345678abcdefhkmnprtuvwxy")

@@ -1,7 +1,25 @@
 """scikit-learn for reading short text images."""
 
+import lazy_loader
+
 from skcaptcha._version import __version__
-from skcaptcha.ensemble import CaptchaEnsemble
-from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__"]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submodules={
+        "cli",
+        "datasets",
+        "exceptions",
+        "export",
+        "images",
+        "inspection",
+        "metrics",
+        "persistence",
+        "plotting",
+        "preprocessing",
+        "vocabulary",
+    },
+    submod_attrs={"ensemble": ["CaptchaEnsemble"], "recognizer": ["CaptchaRecognizer"]},
+)

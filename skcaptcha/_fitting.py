@@ -6,11 +6,11 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha._losses import symbol_entropy
-from skcaptcha._pretrained import load_pretrained
-from skcaptcha._samples import MANY
-from skcaptcha._training import TrainingSettings
 from skcaptcha._validation import check_ints
+from skcaptcha.images._samples import MANY
+from skcaptcha.model.pretrained import load_pretrained
+from skcaptcha.training.fit import TrainingSettings
+from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.vocabulary import Vocabulary
 
 __all__ = [

@@ -14,10 +14,10 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skcaptcha._reading import collect, score_reading
+from skcaptcha._reader import collect, score_reading
 from skcaptcha._skipping import Skipped
 from skcaptcha._validation import is_table, iterate_items
-from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
+from skcaptcha.model.decoding import beam_search, check_length, sequence_log_probability
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK
 

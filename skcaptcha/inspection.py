@@ -7,9 +7,9 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
 from skcaptcha._validation import check_images, check_same_length, check_texts, is_table
-from skcaptcha.decoding import sequence_log_probability
 from skcaptcha.images import read_images
 from skcaptcha.metrics import exact_match_score
+from skcaptcha.model.decoding import sequence_log_probability
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK
 

@@ -17,10 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcaptcha._batches import run_network
 from skcaptcha._callbacks import EpochTasks
-from skcaptcha._checkpoint import Checkpoint, Follower
-from skcaptcha._distributed import Alone, join_team
 from skcaptcha._fitting import (
     check_unchanged,
     choose_start,
@@ -29,8 +26,7 @@ from skcaptcha._fitting import (
     say_left_out,
     warn_of_result,
 )
-from skcaptcha._persistence import DURING_FIT, pack_state, unpack_state
-from skcaptcha._reading import (
+from skcaptcha._reader import (
     collect,
     find_texts,
     iterate_frames,
@@ -38,11 +34,8 @@ from skcaptcha._reading import (
     normalize_frames,
     score_reading,
 )
-from skcaptcha._samples import hold_out, read_samples
-from skcaptcha._sizing import WHOLE, choose_height, choose_rows, choose_stretch
 from skcaptcha._skipping import Skipped
 from skcaptcha._threads import survive_fork
-from skcaptcha._training import fit_epoch, fit_network
 from skcaptcha._validation import (
     check_device,
     check_ints,
@@ -53,7 +46,14 @@ from skcaptcha._validation import (
     is_table,
     iterate_items,
 )
-from skcaptcha.decoding import beam_search, check_length, sequence_log_probability
+from skcaptcha.images._prepare import WHOLE, choose_height, choose_rows, choose_stretch
+from skcaptcha.images._samples import hold_out, read_samples
+from skcaptcha.model.decoding import beam_search, check_length, sequence_log_probability
+from skcaptcha.model.inference import run_network
+from skcaptcha.persistence._state import DURING_FIT, pack_state, unpack_state
+from skcaptcha.training.checkpoint import Checkpoint, Follower
+from skcaptcha.training.distributed import Alone, join_team
+from skcaptcha.training.fit import fit_epoch, fit_network
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]

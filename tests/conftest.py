@@ -11,37 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.data import ROOT, TINY, make_easy
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.datasets import make_captchas
 
 # One thread is enough for tiny networks, and sums come out the same in each fit.
 torch.set_num_threads(1)
-
-TINY = {
-    "conv_channels": (8, 16, 32, 64),
-    "lstm_units": 16,
-    "image_height": 16,
-    "dropout": 0.0,
-    "random_state": 0,
-}
-"""Parameters of a network that trains within seconds."""
-
-
-def make_easy(n_samples, vocabulary, seed):
-    """Images of two or three characters, 16x48, and their texts."""
-    return make_captchas(
-        n_samples,
-        vocabulary=vocabulary,
-        length=(2, 3),
-        size=(16, 48),
-        rotation=0,
-        warp=0,
-        overlap=0,
-        lines=0,
-        dots=0,
-        random_state=seed,
-    )
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +83,7 @@ def close_figures(monkeypatch):
 @pytest.fixture(scope="session")
 def data_dir():
     """Folder of the real data sets; tests that need it skip where it is absent."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    default = ROOT.parent / "shared" / "data"
     folder = Path(os.environ.get("SKCAPTCHA_DATA", default))
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set SKCAPTCHA_DATA to its folder")

@@ -26,16 +26,19 @@ from fontTools.ttLib import TTFont
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.base import BaseEstimator, clone
+from support.data import ROOT
 
-from skcaptcha import CaptchaRecognizer, _pretrained, _trainer
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import load_image_folder, make_captchas
+from skcaptcha.model import pretrained as _pretrained
+from skcaptcha.training import step as _trainer
 
 
 @pytest.fixture
 def load(monkeypatch):
     """Function that imports a benchmark by its name."""
     threads = torch.get_num_threads()
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     yield importlib.import_module
     torch.set_num_threads(threads)
 

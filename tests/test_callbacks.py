@@ -3,10 +3,10 @@
 import pickle
 
 import pytest
-from conftest import TINY
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
+from support.data import TINY
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.metrics import SCORERS

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import TINY
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from support.data import TINY
 
-from skcaptcha import CaptchaRecognizer, _trainer
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.exceptions import ImageReadError
+from skcaptcha.training import step as _trainer
 
 READERS = ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
 

@@ -6,21 +6,19 @@ from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 
-import checks
-import hostile
 import joblib
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
 from sklearn.model_selection import GridSearchCV
+from support import checks, hostile
+from support.data import ROOT, TINY
 from test_architecture import FILES, list_public
 
 import skcaptcha
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import load_image_folder
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGE = DOCS / "with_scikit_learn.rst"
 GALLERY = ROOT / "examples" / "gallery"

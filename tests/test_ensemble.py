@@ -7,20 +7,20 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
+from support.data import TINY
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
-from skcaptcha.decoding import sequence_log_probability
 from skcaptcha.ensemble import rank_texts
 from skcaptcha.exceptions import (
     ImageReadError,
     LabelConversionWarning,
     SkippedImageWarning,
 )
+from skcaptcha.model.decoding import sequence_log_probability
 from skcaptcha.preprocessing import ImageReader
 
 FOLDS = KFold(3, shuffle=True, random_state=1)

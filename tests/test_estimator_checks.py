@@ -1,8 +1,8 @@
 """scikit-learn's own checks of every public estimator."""
 
-import checks
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from support import checks
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::{name}")

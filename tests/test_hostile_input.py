@@ -16,8 +16,9 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from conftest import TINY
-from hostile import (
+from PIL import Image
+from support.data import TINY
+from support.hostile import (
     BAD,
     FORMATS,
     NAMES,
@@ -28,7 +29,6 @@ from hostile import (
     make_variants,
     png,
 )
-from PIL import Image
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import _folder, _zip, load_image_folder, load_labels_csv

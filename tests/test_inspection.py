@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY
 from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
+from support.data import TINY
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.inspection import find_label_issues

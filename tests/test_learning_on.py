@@ -7,14 +7,15 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, make_easy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
-from small_fits import SHAPE
+from support.data import TINY, make_easy
+from support.small_fits import SHAPE
 
-from skcaptcha import CaptchaRecognizer, _trainer
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.exceptions import ImageReadError
-from skcaptcha.network import build_network, extend_network
+from skcaptcha.model.network import build_network, extend_network
+from skcaptcha.training import step as _trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"

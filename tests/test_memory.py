@@ -12,14 +12,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
+from support.data import TINY
 
-from skcaptcha import CaptchaRecognizer, _samples, _trainer, images
-from skcaptcha._samples import hold_out, read_samples
-from skcaptcha._sizing import find_ink
+from skcaptcha import CaptchaRecognizer, images
 from skcaptcha.exceptions import CacheError
+from skcaptcha.images import _samples
+from skcaptcha.images._prepare import find_ink
+from skcaptcha.images._samples import hold_out, read_samples
+from skcaptcha.training import step as _trainer
 
 
 @pytest.fixture
@@ -196,7 +198,8 @@ def test_a_process_that_is_forked_from_the_fit_takes_no_file_with_it(
 KILL = """
     import os, signal, sys
     import numpy as np
-    from skcaptcha import CaptchaRecognizer, _trainer
+    from skcaptcha import CaptchaRecognizer
+    from skcaptcha.training import step as _trainer
 
     def kill(*args):
         print("in training", flush=True)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import TINY, make_easy
+from support.data import TINY, make_easy
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas

@@ -17,14 +17,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skcaptcha import _validation
-from skcaptcha.decoding import (
-    beam_search,
-    best_path,
-    check_length,
-    greedy_decode,
-    restrict,
-    sequence_log_probability,
-)
 from skcaptcha.images import read_image
 from skcaptcha.metrics import (
     character_accuracy_score,
@@ -34,6 +26,14 @@ from skcaptcha.metrics import (
     mean_edit_distance,
     normalized_edit_distance,
     recognition_report,
+)
+from skcaptcha.model.decoding import (
+    beam_search,
+    best_path,
+    check_length,
+    greedy_decode,
+    restrict,
+    sequence_log_probability,
 )
 from skcaptcha.vocabulary import BLANK, Vocabulary
 

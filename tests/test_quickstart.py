@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from PIL import Image
+from support.data import ROOT
 
 from skcaptcha.datasets import make_captchas
 
 # One epoch is too short to learn anything in, which the estimator says.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "quickstart.py"
+SCRIPT = ROOT / "examples" / "quickstart.py"
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from skcaptcha import CaptchaRecognizer, _trainer
-from skcaptcha._batches import Samples
+from skcaptcha import CaptchaRecognizer
 from skcaptcha._fitting import make_settings
-from skcaptcha._samples import hold_out
 from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
-from skcaptcha.network import TIME_STRIDE
+from skcaptcha.images._samples import Samples, hold_out
+from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.training import step as _trainer
 
 # Learning
 

@@ -6,11 +6,11 @@ import importlib
 import json
 import mmap
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.data import ROOT
 
 from skcaptcha.exceptions import ImageReadError
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def soak(monkeypatch):
     threads = torch.get_num_threads()
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     module = importlib.import_module("soak")
     short = {
         name: dataclasses.replace(row, n_images=1000 * row.n_at_once)

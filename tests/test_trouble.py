@@ -8,19 +8,21 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from small_fits import SHAPE, generator, samples, settings
+from support.data import TINY
+from support.small_fits import SHAPE, generator, samples, settings
 
-from skcaptcha import CaptchaRecognizer, _training
-from skcaptcha._batches import halve_batch, pad_images, run_network
-from skcaptcha._losses import ctc_loss
-from skcaptcha._schedule import Schedule
-from skcaptcha._sizing import choose_stretch, prepare_image
-from skcaptcha._trainer import Trainer
-from skcaptcha._training import fit_network
-from skcaptcha.network import CRNN, TIME_STRIDE, build_network
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.images._batches import pad_images
+from skcaptcha.images._prepare import choose_stretch, prepare_image
+from skcaptcha.model.inference import halve_batch, run_network
+from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
+from skcaptcha.training import fit as _training
+from skcaptcha.training.fit import fit_network
+from skcaptcha.training.losses import ctc_loss
+from skcaptcha.training.schedule import Schedule
+from skcaptcha.training.step import Trainer
 
 
 def make_trainer(**changes):

@@ -39,12 +39,12 @@ from skcaptcha.plotting import AlignmentDisplay
 AlignmentDisplay.from_estimator(recognizer, X, y, index=index)
 
 # %%
-# ``skcaptcha.decoding`` turns such a matrix into text. The best path takes the most
-# probable class of each step; a beam search sums over all paths of a text, of which
-# there may be thousands. The probability of the text is the confidence.
+# ``skcaptcha.model.decoding`` turns such a matrix into text. The best path takes the
+# most probable class of each step; a beam search sums over all paths of a text, of
+# which there may be thousands. The probability of the text is the confidence.
 import numpy as np
 
-from skcaptcha.decoding import beam_search, best_path
+from skcaptcha.model.decoding import beam_search, best_path
 from skcaptcha.vocabulary import BLANK
 
 symbols = best_path(log_proba, blank=BLANK)

@@ -25,7 +25,8 @@ from skcaptcha.datasets import (
     make_captchas,
 )
 from skcaptcha.exceptions import SkippedImageWarning
-from skcaptcha.images import iterate_images, read_images
+from skcaptcha.images import read_images
+from skcaptcha.images._read import iterate_images
 from skcaptcha.metrics import (
     character_accuracy_score,
     exact_match_score,

@@ -5,9 +5,9 @@ import numbers
 import numpy as np
 
 from skcaptcha._validation import check_images, check_same_length, is_table
-from skcaptcha.decoding import greedy_decode, sequence_log_probability
 from skcaptcha.images import read_image, read_images
 from skcaptcha.metrics import _check_list, exact_match_score
+from skcaptcha.model.decoding import greedy_decode, sequence_log_probability
 from skcaptcha.plotting._axes import (
     check_count,
     import_pyplot,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from skcaptcha._sizing import prepare_image
 from skcaptcha._validation import check_images, check_ints, check_shape, is_table
 from skcaptcha.images import read_images
+from skcaptcha.images._prepare import prepare_image
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["Reading", "list_rows", "split_estimator"]

@@ -12,8 +12,8 @@ import joblib
 import skops.io
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._persistence import FORMAT_VERSION
 from skcaptcha.datasets import make_captchas
+from skcaptcha.persistence._state import FORMAT_VERSION
 
 FOLDER = Path(__file__).parent
 

@@ -1,0 +1,1 @@
+"""The network, and everything that is computed from what it puts out."""

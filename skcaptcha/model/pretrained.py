@@ -1,0 +1,63 @@
+"""The weights that ship with the package, brought into a network."""
+
+from functools import cache
+from importlib.resources import files
+
+from safetensors.torch import load
+
+from skcaptcha.model.network import build_network
+
+__all__ = ["CHARACTERS", "load_pretrained"]
+
+CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""The characters of the classes of the weights, after the blank."""
+
+
+@cache
+def _read_weights():
+    weights = load((files("skcaptcha.model") / "pretrained.safetensors").read_bytes())
+    return {name: tensor.float() for name, tensor in weights.items()}
+
+
+def load_pretrained(shape, symbols, generator):
+    """Make a network that has learned to read on drawn images.
+
+    Parameters
+    ----------
+    shape : dict
+        The parameters of `CRNN`.
+    symbols : iterable of str
+        The characters of its classes, after the blank.
+    generator : torch.Generator
+        Draws the weights of the characters that are not among `CHARACTERS`, and of
+        the auxiliary head.
+
+    Returns
+    -------
+    CRNN or None
+        On the CPU. None if the weights are those of a network of another form.
+    """
+    weights = dict(_read_weights())
+    network = build_network(shape, generator)
+    state = network.state_dict()
+    known = {character: row for row, character in enumerate(CHARACTERS, start=1)}
+    first = "blocks.0.conv.weight"
+    if shape["in_channels"] == 1:  # a gray image is one of three equal channels
+        weights[first] = weights[first].sum(dim=1, keepdim=True)
+    for name in ("head.weight", "head.bias"):
+        source = weights[name]
+        weights[name] = state[name]
+        if source.shape[1:] != state[name].shape[1:]:
+            return None
+        weights[name][0] = source[0]
+        for row, symbol in enumerate(symbols, start=1):
+            if symbol in known:
+                weights[name][row] = source[known[symbol]]
+    new = ("num_batches_tracked", "auxiliary.weight", "auxiliary.bias")
+    learned = {name for name in state if not name.endswith(new)}
+    if learned != weights.keys() or any(
+        weights[name].shape != state[name].shape for name in learned
+    ):
+        return None
+    network.load_state_dict(weights, strict=False)
+    return network

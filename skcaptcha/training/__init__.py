@@ -1,0 +1,1 @@
+"""Training of the network. Nothing in here knows scikit-learn."""

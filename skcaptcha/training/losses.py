@@ -1,0 +1,129 @@
+"""Losses: CTC, and the uniform alignment that training begins with."""
+
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.vocabulary import BLANK
+
+__all__ = ["ctc_loss", "locate_ink", "symbol_entropy", "uniform_alignment_loss"]
+
+
+def ctc_loss(log_probs, lengths, targets):
+    """CTC loss [1]_ a symbol, averaged over the batch.
+
+    Parameters
+    ----------
+    log_probs : tensor of shape (T, N, K)
+        Log-probabilities of the classes in each time step.
+    lengths : tensor of shape (N,)
+        Time steps of each sample.
+    targets : list of ndarray of int
+        Symbols of each sample.
+
+    Returns
+    -------
+    tensor, scalar
+
+    References
+    ----------
+    .. [1] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
+       Classification", ICML 2006.
+    """
+    return functional.ctc_loss(
+        log_probs,
+        torch.from_numpy(np.concatenate(targets)).to(log_probs.device),
+        lengths,
+        torch.tensor([len(target) for target in targets]),
+        blank=BLANK,
+        zero_infinity=True,
+    )
+
+
+def locate_ink(images, widths=None):
+    """Estimate how much of the text each time step shows and how much came before.
+
+    The distance of a pixel from its image's median is its ink, saturating, so that
+    a faint character weighs as much as a dark one and a thin line little.
+
+    Parameters
+    ----------
+    images : tensor of shape (N, C, H, W)
+        Pixels, padded on the right.
+    widths : tensor of shape (N,), optional
+        The images' own widths.
+
+    Returns
+    -------
+    position : tensor of shape (T, N)
+        Share of the ink that lies to the left of the middle of the time step.
+    share : tensor of shape (T, N)
+        Share of the ink in the time step; the steps of an image sum to 1.
+    """
+    x = images.float()
+    n, _, height, width = x.shape
+    own = torch.full((n, 1), width) if widths is None else widths[:, None]
+    own = own.to(x.device)
+    valid = torch.arange(width, device=x.device)[None] < own  # (N, W)
+    inside = x.masked_fill(~valid[:, None, None, :], math.nan)
+    median = inside.flatten(2).nanmedian(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
+    distance = (x - median).abs().amax(dim=1) * valid[:, None, :]  # (N, H, W)
+    spread = (distance**2).sum((1, 2)) / (own[:, 0] * height)
+    half = 0.25 * spread.sqrt()[:, None, None] + 1  # at this distance ink counts half
+    ink = (distance / (distance + half)).mean(dim=1) ** 1.5  # (N, W)
+    ink = ink.reshape(n, -1, TIME_STRIDE).sum(dim=2)  # (N, T)
+    ink = ink + 1e-6 * valid[:, ::TIME_STRIDE]  # an empty image has even ink
+    share = (ink / ink.sum(dim=1, keepdim=True)).T  # (T, N)
+    return share.cumsum(dim=0) - share / 2, share
+
+
+def uniform_alignment_loss(log_probs, targets, ink):
+    """Cross-entropy of the time steps under an even spread of the symbols.
+
+    Before anything is learned, the best guess of where the symbols stand is that each
+    takes an equal share of the text's ink, in order: the "flat start" of speech
+    recognition [1]_. Trained on it first, CTC does not begin on its plateau where all
+    is blank [2]_.
+
+    Parameters
+    ----------
+    log_probs : tensor of shape (T, N, K)
+        Log-probabilities of the classes in each time step.
+    targets : list of ndarray of int
+        Symbols of each sample.
+    ink : pair of tensors of shape (T, N)
+        What `locate_ink` returned.
+
+    Returns
+    -------
+    tensor, scalar
+
+    References
+    ----------
+    .. [1] S. Young et al., "The HTK Book", section 8.3, Cambridge University, 2006.
+    .. [2] H. Sak et al., "Learning acoustic frame labeling for speech recognition
+       with recurrent neural networks", ICASSP 2015.
+    """
+    position, share = ink
+    longest = max(len(target) for target in targets)
+    padded = np.zeros((len(targets), longest), dtype=np.int64)
+    for row, target in zip(padded, targets, strict=True):
+        row[: len(target)] = target
+    symbols = torch.from_numpy(padded).to(log_probs.device)  # (N, L)
+    lengths = torch.tensor([len(t) for t in targets], device=log_probs.device)
+    slots = torch.arange(longest, device=log_probs.device)
+    offset = (position * lengths)[:, :, None] - slots - 0.5  # (T, N, L)
+    weight = torch.exp(-2 * offset**2) * (slots < lengths[:, None])
+    weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1e-9)
+    picked = log_probs.gather(2, symbols.expand(len(log_probs), -1, -1))  # (T, N, L)
+    return -((weight * picked).sum(dim=2) * share).sum() / len(targets)
+
+
+def symbol_entropy(targets):
+    """Entropy in nats of the frequencies of the symbols in `targets`."""
+    _, counts = np.unique(np.concatenate(targets), return_counts=True)
+    share = counts / counts.sum()
+    return float(-(share * np.log(share)).sum())

@@ -1,0 +1,174 @@
+"""What all displays have in common: axes, sizes, black and white, fonts."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from support.pictures import draw, find_faults
+
+import skcaptcha.plotting
+from skcaptcha.plotting import (
+    AlignmentDisplay,
+    CharacterConfusionDisplay,
+    ConfidenceDisplay,
+    PredictionDisplay,
+    SamplesDisplay,
+    TrainingCurveDisplay,
+)
+
+pytestmark = pytest.mark.usefixtures("close_figures")
+
+IMAGES = [np.full((20, 60), 10 * i, dtype=np.uint8) for i in range(6)]
+TRUE, READ = ["2b827", "x38fn", "mm4x"] * 2, ["2b827", "x88f", "m44xx"] * 2
+PROBA = np.full((20, 4), 0.01)
+PROBA[:, 0] = 0.97
+PROBA[4], PROBA[12] = [0.1, 0.88, 0.01, 0.01], [0.1, 0.01, 0.88, 0.01]
+MAKERS = {
+    "AlignmentDisplay": lambda **options: AlignmentDisplay.from_predictions(
+        IMAGES[3], np.log(PROBA), "abc", y_true="ab", **options
+    ),
+    "CharacterConfusionDisplay": lambda **options: (
+        CharacterConfusionDisplay.from_predictions(TRUE, READ, **options)
+    ),
+    "ConfidenceDisplay": lambda **options: ConfidenceDisplay.from_predictions(
+        TRUE, READ, [0.99, 0.6, 0.3, 0.9, 0.5, 0.1], **options
+    ),
+    "PredictionDisplay": lambda **options: PredictionDisplay.from_predictions(
+        IMAGES, READ, y_true=TRUE, confidence=[0.5] * 6, **options
+    ),
+    "SamplesDisplay": lambda **options: SamplesDisplay.from_samples(
+        IMAGES, TRUE, **options
+    ),
+    "TrainingCurveDisplay": lambda **options: TrainingCurveDisplay(
+        np.geomspace(3, 0.01, 40),
+        validation_scores=np.linspace(0, 1, 40),
+        learning_rate_curve=[0.0015] * 40,
+    ).plot(**options),
+}
+
+
+@pytest.fixture(params=sorted(MAKERS))
+def make(request):
+    """Function that draws a display, on `ax` and with a `title`."""
+    return MAKERS[request.param]
+
+
+def test_every_display_is_tried():
+    assert sorted(MAKERS) == sorted(skcaptcha.plotting.__all__)
+
+
+def list_axes(display):
+    """Return the axes that a display has drawn on."""
+    return list(display.axes_) if hasattr(display, "axes_") else [display.ax_]
+
+
+# Axes
+
+
+def test_without_axes_there_is_one_new_figure(make):
+    display = make()
+    assert pyplot.get_fignums() == [display.figure_.number]
+
+
+def test_axes_of_the_caller_are_drawn_on(make):
+    figure, (left, right) = pyplot.subplots(1, 2)
+    display = make(ax=right, title="Mine")
+    assert display.figure_ is figure
+    assert pyplot.get_fignums() == [figure.number]
+    assert "Mine" in "\n".join(draw(figure)[0])
+    middle = left.bbox.x1
+    for ax in list_axes(display):
+        assert ax.figure is figure
+        assert ax.get_window_extent().x0 > middle
+    # The axes beside have not been touched.
+    assert left.axison
+    assert not (left.lines or left.images or left.child_axes)
+
+
+def test_a_figure_that_pyplot_knows_nothing_of_stays_so(make):
+    ax = Figure(layout="constrained").subplots()
+    display = make(ax=ax)
+    assert display.figure_ is ax.figure
+    assert pyplot.get_fignums() == []
+
+
+def test_subfigures_are_taken(make):
+    figure = pyplot.figure(layout="constrained")
+    ax = figure.subfigures(1, 2)[1].subplots()
+    assert make(ax=ax).figure_ is ax.figure
+    assert find_faults(figure) == []
+
+
+@pytest.mark.parametrize("ax", ["axes", 1, pyplot.subplots])
+def test_what_is_no_axes_is_named(make, ax):
+    with pytest.raises(
+        TypeError, match=re.escape(f"ax={ax!r} is {type(ax).__name__}; pass one")
+    ):
+        make(ax=ax)
+    assert pyplot.get_fignums() == []
+
+
+def test_missing_matplotlib_is_named_with_the_remedy(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(
+        ImportError, match=r'Display.plot draws with .* pip install "skcaptcha\[plot\]"'
+    ):
+        make()
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", [(2.5, 2), (4, 3), (8, 2.5), (3, 7)])
+def test_texts_stand_apart_and_inside_at_any_size(make, size):
+    _, ax = pyplot.subplots(figsize=size, layout="constrained")
+    assert find_faults(make(ax=ax, title="A title").figure_) == []
+
+
+@pytest.mark.parametrize("size", [(3, 2), (6.4, 4.8)])
+def test_default_margins_are_enough(make, size):
+    _, ax = pyplot.subplots(figsize=size)
+    assert find_faults(make(ax=ax, title="A title").figure_) == []
+
+
+def test_a_new_figure_has_room_for_all(make):
+    assert find_faults(make(title="A title").figure_) == []
+
+
+# Black and white, and fonts
+
+
+def test_lines_of_one_picture_differ_without_color(make):
+    for ax in list_axes(make()):
+        looks = set()
+        for line in ax.lines:
+            red, green, blue = to_rgb(line.get_color())
+            gray = round(0.299 * red + 0.587 * green + 0.114 * blue, 1)
+            size = round(line.get_linewidth(), 1)
+            look = (gray, line.get_linestyle(), line.get_marker(), size)
+            looks.add((look, line.get_color()))
+        # No two kinds of line are told apart by their color alone.
+        assert len({look for look, _ in looks}) == len(looks)
+
+
+def test_shades_get_darker_throughout(make):
+    for ax in list_axes(make()):
+        for image in ax.images:
+            levels = image.get_cmap()(np.linspace(0, 1, 20))[:, :3]
+            assert np.ptp(levels, axis=1).max() < 0.03  # gray
+            steps = np.diff(levels.mean(axis=1))
+            assert (steps <= 0).all() or (steps >= 0).all()
+
+
+def test_marks_are_seen_on_dark_styles_too(make):
+    with pyplot.style.context("dark_background"):
+        for ax in list_axes(make()):
+            assert ax.images or ax.get_facecolor() == (1, 1, 1, 1)
+
+
+def test_a_title_that_no_font_has_is_spelled(make):
+    assert "U+4E2D" in "\n".join(draw(make(title="\u4e2d $x_1").figure_)[0])

@@ -1,0 +1,614 @@
+"""Fits that broke off go on from their checkpoint, and from no other file."""
+
+import errno
+import hashlib
+import itertools
+import json
+import math
+import os
+import pickle
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.callback import ProgressBar
+from support import kill_fits, small_fits
+from support.data import TINY, make_easy
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.model.network import build_network
+from skcaptcha.training import checkpoint as _checkpoint
+from skcaptcha.training import schedule as _schedule
+from skcaptcha.training import step as _trainer
+from skcaptcha.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from skcaptcha.training.fit import fit_network
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+class BrokenOff(BaseException):
+    """Ends a fit as a signal would, without a chance to tidy up."""
+
+
+@pytest.fixture(scope="module")
+def few():
+    """Images of differing width of the digits 0 to 2, and their texts."""
+    images, texts = make_easy(24, "012", seed=3)
+    images[::3] = [image[:, :-8] for image in images[::3]]
+    return images, texts
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "fit.ckpt"
+
+
+@pytest.fixture
+def break_off(monkeypatch):
+    """Function that makes the fit break off after some updates, over and over."""
+    update = _trainer.Trainer.update
+
+    def after(n_updates):
+        calls = itertools.count(1)
+
+        def fail(trainer, *args):
+            if next(calls) % (n_updates + 1) == 0:
+                raise BrokenOff
+            return update(trainer, *args)
+
+        monkeypatch.setattr(_trainer.Trainer, "update", fail)
+
+    return after
+
+
+def make(path=None, **params):
+    params = {**TINY, "dropout": 0.1, "batch_size": 4, "max_iter": 2, **params}
+    return CaptchaRecognizer(checkpoint=path, **{"checkpoint_interval": 0, **params})
+
+
+def weights_of(recognizer):
+    return {k: v.clone() for k, v in recognizer.network_.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def fit_until_it_ends(fit):
+    """Call `fit` again and again; return how often it broke off."""
+    for n_broken in range(1000):
+        try:
+            fit()
+        except BrokenOff:
+            continue
+        return n_broken
+    raise AssertionError("the fit makes no headway")
+
+
+# Going on
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_fits_that_were_killed_twenty_times_find_the_same_weights(tmp_path):
+    done = subprocess.run(
+        [sys.executable, kill_fits.__file__, str(tmp_path), "--kills", "20"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    report = json.loads(done.stdout)
+    assert report["kills"] == 20 + len(kill_fits.POINTS)
+    assert len(report["same"]) >= 2 + len(kill_fits.POINTS)
+    assert all(report["same"])
+    assert report["ended"]  # each fit that ended has deleted its checkpoint
+    assert report["left"] == []
+    assert len(set(report["updates"])) >= 6  # killed here and there
+    half, unnamed, written = (report["in_writing"][point] for point in kill_fits.POINTS)
+    both = ["fit.ckpt", "fit.ckpt.tmp"]
+    assert half == {"update": 3, "left": both}  # the one before is in place
+    assert unnamed == {"update": 4, "left": both}
+    assert written == {"update": 6, "left": ["fit.ckpt"]}
+
+
+@pytest.mark.parametrize(
+    "n_updates, params",
+    [
+        (3, {"early_stopping": True, "max_iter": 7}),  # reaches CTC
+        (1, {"pretrained": False, "color_mode": "rgb", "lstm_layers": 2}),
+        (5, {"lstm_layers": 0, "conv_channels": (4, 8), "batch_size": 9}),
+    ],
+)
+def test_a_fit_goes_on_from_any_update(few, path, break_off, params, n_updates):
+    expected = make(**params).fit(*few)
+    break_off(n_updates)
+    recognizer = make(path, **params)
+    assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 0
+    assert same(weights_of(expected), weights_of(recognizer))
+    for name in ("loss_curve_", "n_iter_", "validation_scores_", "converged_"):
+        assert getattr(recognizer, name) == getattr(expected, name)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_fit_from_the_pretrained_weights_goes_on(few, path, break_off):
+    params = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
+    images, texts = few[0], [text.replace("2", "ß") for text in few[1]]
+    expected = make(**params, max_iter=1).fit(images, texts)
+    break_off(2)
+    recognizer = make(path, **params, max_iter=1)
+    assert fit_until_it_ends(lambda: recognizer.fit(images, texts)) == 2
+    assert same(weights_of(expected), weights_of(recognizer))
+
+
+def test_a_warm_start_goes_on(few, fitted, path, break_off):
+    params = {**TINY, "warm_start": True, "max_iter": 1, "batch_size": 4}
+    saved = pickle.dumps(clone(fitted).set_params(**params))
+    expected = pickle.loads(pickle.dumps(fitted)).set_params(**params)
+    images, texts = few[0], ["a" + text for text in few[1]]
+    expected.fit(images, texts)
+    break_off(2)
+    params |= {"checkpoint": path, "checkpoint_interval": 0}
+
+    def fit():
+        fit.recognizer = pickle.loads(pickle.dumps(fitted)).set_params(**params)
+        fit.recognizer.fit(images, texts)
+
+    assert fit_until_it_ends(fit) == 2
+    assert same(weights_of(expected), weights_of(fit.recognizer))
+    assert fit.recognizer.loss_curve_ == expected.loss_curve_
+    assert pickle.loads(saved).checkpoint is None
+
+
+def test_a_fit_without_a_seed_keeps_the_one_that_it_drew(
+    few, path, break_off, monkeypatch
+):
+    expected = make(random_state=7).fit(*few)
+    break_off(2)
+    seeds = iter([7, *range(100)])
+    monkeypatch.setattr(_checkpoint.secrets, "randbits", lambda bits: next(seeds))
+    recognizer = make(path, random_state=None)
+    assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 2
+    assert same(weights_of(expected), weights_of(recognizer))
+
+
+def test_a_generator_has_to_be_in_the_same_state(few, path, break_off):
+    expected = make(random_state=np.random.RandomState(1)).fit(*few)
+    break_off(2)
+
+    def fit(seed=1):
+        random_state = np.random.RandomState(seed)
+        fit.recognizer = make(path, random_state=random_state).fit(*few)
+
+    with pytest.raises(BrokenOff):
+        fit()
+    with pytest.raises(ValueError, match="another fit: random_state is not the same"):
+        fit(seed=2)
+    fit_until_it_ends(fit)
+    assert same(weights_of(expected), weights_of(fit.recognizer))
+
+
+@pytest.mark.parametrize("with_start", [True, False])
+def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start):
+    """The network may have got a second head by then."""
+    monkeypatch.setattr(_schedule, "_PATIENCE", 4)
+    monkeypatch.setattr(_schedule, "_LEFT_PLATEAU", 0.0)  # never left
+    samples, settings = small_fits.samples(), small_fits.settings(max_iter=14)
+    start = None
+    if with_start:
+        start = build_network(small_fits.SHAPE, small_fits.generator(5))
+        start.auxiliary = None
+
+    def fit(checkpoint=None):
+        options = {"start": start, "aligned": with_start, "checkpoint": checkpoint}
+        shape, generator = small_fits.SHAPE, small_fits.generator()
+        return fit_network(shape, samples, None, settings, generator, **options)
+
+    def fit_with_checkpoint():
+        checkpoint = Checkpoint(path, 0)
+        params = {"random_state": 0}
+        checkpoint.claim(params, samples, ["12"], "12", settings.device)
+        fit_with_checkpoint.result = fit(checkpoint)
+
+    expected = fit()
+    update, calls = _trainer.Trainer.update, itertools.count(1)
+
+    def fail(trainer, *args):
+        if next(calls) % 3 == 0:
+            raise BrokenOff
+        return update(trainer, *args)
+
+    monkeypatch.setattr(_trainer.Trainer, "update", fail)
+    assert fit_until_it_ends(fit_with_checkpoint) > 10
+    found = fit_with_checkpoint.result
+    assert found.n_restarts == expected.n_restarts > 0
+    assert found.loss_curve == expected.loss_curve
+    assert same(expected.network.state_dict(), found.network.state_dict())
+
+
+def test_callbacks_are_told_of_each_epoch_once(few, path, break_off, capsys):
+    class Recorder:
+        def __init__(self):
+            self.epochs = []
+
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            if context.task_name == "epoch":
+                assert len(fitted_estimator.loss_curve_) == context.task_id + 1
+                self.epochs.append(context.task_id)
+
+    recorder = Recorder()
+    recognizer = make(path, max_iter=4).set_callbacks(recorder, ProgressBar())
+    break_off(8)  # in the second epoch
+    assert fit_until_it_ends(lambda: recognizer.fit(*few)) == 2
+    assert recorder.epochs == [0, 1, 2, 3]
+    assert "100%" in capsys.readouterr().out
+
+
+def test_what_was_interrupted_goes_on_and_what_ended_is_forgotten(
+    few, path, monkeypatch
+):
+    expected = make().fit(*few)
+    update, calls = _trainer.Trainer.update, itertools.count()
+
+    def interrupt(trainer, *args):
+        if next(calls) == 8:
+            raise KeyboardInterrupt
+        return update(trainer, *args)
+
+    monkeypatch.setattr(_trainer.Trainer, "update", interrupt)
+    recognizer = make(path)
+    with pytest.warns(UserWarning, match=r"in epoch 2; .*fit.ckpt' is there to go"):
+        recognizer.fit(*few)
+    assert path.exists()
+    assert same(weights_of(expected), weights_of(recognizer.fit(*few)))
+    assert next(calls) == 13  # no update was made twice, but the one broken off
+    assert not path.exists()
+    recognizer.fit(*few)
+    assert next(calls) == 13 + 12 + 1  # from the beginning
+
+
+def test_a_fit_that_a_callback_stops_has_ended(few, path):
+    class Stop:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "epoch"
+
+    assert make(path, max_iter=9).set_callbacks(Stop()).fit(*few).n_iter_ == 1
+    assert not path.exists()
+
+
+def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
+    written = []
+    write = _checkpoint.write_checkpoint
+
+    def count(*args):
+        written.append(args[1]["schedule"]["update"])
+        write(*args)
+
+    monkeypatch.setattr(_checkpoint, "write_checkpoint", count)
+    now = itertools.count(0, 10)
+    monkeypatch.setattr(_checkpoint.time, "monotonic", lambda: float(next(now)))
+    make(path, checkpoint_interval=1e9).fit(*few)
+    assert written == [0]
+    written.clear()
+    make(path, checkpoint_interval=0).fit(*few)
+    assert written == list(range(12))
+    written.clear()
+    make(path, checkpoint_interval=35).fit(*few)  # each look at the clock takes 10 s
+    assert written == [0, 4, 8]
+
+
+# Refusing
+
+
+@pytest.fixture(scope="module")
+def broken_off(few, tmp_path_factory):
+    """Bytes of the checkpoint of a fit that broke off in its second epoch."""
+    path = tmp_path_factory.mktemp("broken_off") / "fit.ckpt"
+    update, calls = _trainer.Trainer.update, itertools.count()
+
+    def fail(trainer, *args):
+        if next(calls) == 8:
+            raise BrokenOff
+        return update(trainer, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_trainer.Trainer, "update", fail)
+        with pytest.raises(BrokenOff):
+            make(path).fit(*few)
+    return path.read_bytes()
+
+
+def test_a_damaged_checkpoint_is_refused_wherever_it_is(broken_off, path):
+    draw = random.Random(0)
+    places = [*range(120), *(draw.randrange(len(broken_off)) for _ in range(200))]
+    for place in places:
+        damaged = bytearray(broken_off)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"^checkpoint='.*fit.ckpt' .* Delete the"):
+            Checkpoint(path, 60)
+    for size in (0, 1, 50, 100, len(broken_off) // 2, len(broken_off) - 1):
+        path.write_bytes(broken_off[:size])
+        with pytest.raises(ValueError, match="damaged"):
+            Checkpoint(path, 60)
+    path.write_bytes(broken_off + b"x")
+    with pytest.raises(ValueError, match="is damaged: its checksum is wrong. Delete"):
+        Checkpoint(path, 60)
+    path.write_bytes(broken_off)
+    assert Checkpoint(path, 60).values["schedule"]["update"] == 8
+
+
+def test_a_damaged_checkpoint_leaves_the_recognizer_as_it_was(
+    few, broken_off, path, quick
+):
+    path.write_bytes(broken_off[:-1])
+    recognizer = quick().set_params(checkpoint=str(path))
+    before = dict(vars(recognizer))
+    with pytest.raises(ValueError, match="fit.ckpt' is damaged"):
+        recognizer.fit(*few)
+    assert vars(recognizer) == before
+    assert path.read_bytes() == broken_off[:-1]
+
+
+def test_a_checkpoint_runs_no_code(path, tmp_path):
+    class Malice:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "run",)
+
+    for payload in (pickle.dumps(Malice()), b'{"fit": {}, "seed": 1}\n' + b"x" * 99):
+        digest = hashlib.sha256(payload).hexdigest().encode()
+        for data in (payload, b"skcaptcha checkpoint 1 " + digest + b"\n" + payload):
+            path.write_bytes(data)
+            with pytest.raises(ValueError, match="fit.ckpt"):
+                Checkpoint(path, 60)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_later_format_is_named(broken_off, path):
+    path.write_bytes(broken_off.replace(b"checkpoint 1", b"checkpoint 2", 1))
+    with pytest.raises(ValueError, match="has the format 2, and .* reads 1 alone"):
+        Checkpoint(path, 60)
+
+
+def test_weights_of_another_network_are_named(broken_off, few, path):
+    path.write_bytes(broken_off)
+    values, tensors = read_checkpoint(path)
+    tensors["network/head.bias"] = tensors["network/head.bias"][1:].clone()
+    write_checkpoint(path, values, tensors)
+    with pytest.raises(ValueError, match="does not belong to this network: .*head.bi"):
+        make(path).fit(*few)
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        ({"learning_rate_init": 0.1}, "learning_rate_init was 0.003 and now is 0.1"),
+        ({"lstm_units": 8}, "lstm_units was 16 and now is 8"),
+        ({"conv_channels": (4, 8)}, r"conv_channels was \[8, 16, 32, 64\] and now is"),
+        ({"early_stopping": True}, "early_stopping was 'auto' and now is True"),
+        ({"vocabulary": "0123"}, "vocabulary was .*'2'. and now is .*'3'"),
+        ({"random_state": 1}, "random_state was 0 and now is 1"),
+        ({"random_state": None}, "random_state was 0 and now is None"),
+        ({"pretrained": False}, "pretrained was 'auto' and now is False"),
+        ({"image_height": 24}, "X is not the same; image_height was 16 and now is 24"),
+        ({"X": [0]}, "X is not the same. To go on .* Delete the file .* another"),
+        ({"y": [0]}, "y is not the same. To go on"),
+        ({"X": range(12), "y": range(12)}, "X is .* number of samples was 24 and now"),
+        ({"fitted": True}, "network to go on from is not the same"),
+        ({"version": "0.0.9"}, "skcaptcha was '0.1.0' and now is '0.0.9'"),
+    ],
+)
+def test_a_checkpoint_of_another_fit_is_refused(
+    few, fitted, broken_off, path, change, match, monkeypatch
+):
+    path.write_bytes(broken_off)
+    change = dict(change)
+    images, texts = list(few[0]), list(few[1])
+    if "X" in change and "y" in change:
+        images, texts = images[:12], texts[:12]
+        del change["X"], change["y"]
+    elif "X" in change:
+        images[0] = 255 - images[0]
+        del change["X"]
+    elif "y" in change:
+        texts[0] = "00"
+        del change["y"]
+    monkeypatch.setattr(
+        _checkpoint, "__version__", change.pop("version", _checkpoint.__version__)
+    )
+    recognizer = make(path)
+    if change.pop("fitted", False):
+        recognizer = pickle.loads(pickle.dumps(fitted))
+        recognizer.set_params(**make(path, warm_start=True).get_params())
+    recognizer.set_params(**change)
+    before = dict(vars(recognizer))
+    with pytest.raises(ValueError, match=f"fit.ckpt' is of another fit: .*{match}"):
+        recognizer.fit(images, texts)
+    assert vars(recognizer) == before
+    assert path.read_bytes() == broken_off  # the other fit can still go on
+
+
+def test_what_does_not_change_the_weights_may_change(few, broken_off, path):
+    path.write_bytes(broken_off)
+    expected = make().fit(*few)
+    recognizer = make(str(path), n_jobs=2, decoder="beam", verbose=True)
+    recognizer.set_params(vocabulary=["0", "1", "2"], beam_width=3)
+    recognizer.set_params(conv_channels=np.array(recognizer.conv_channels))
+    assert same(weights_of(expected), weights_of(recognizer.fit(*few)))
+
+
+def test_paths_that_no_file_can_have_are_named_at_once(few, tmp_path, monkeypatch):
+    monkeypatch.setattr("skcaptcha.recognizer.read_samples", None)  # not reached
+    for bad, match in [
+        (tmp_path, "is no file; pass the path of one"),
+        (tmp_path / "no" / "fit.ckpt", r"lies in '.*/no', which is no folder; make"),
+        ("", "checkpoint='' is no file"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            make(bad).fit(*few)
+    with pytest.raises(ValueError, match="'checkpoint' parameter of CaptchaRecognizer"):
+        make(3).fit(*few)
+    with pytest.raises(ValueError, match="'checkpoint_interval' parameter"):
+        make(tmp_path / "fit.ckpt", checkpoint_interval=-1).fit(*few)
+
+
+def test_partial_fit_has_no_checkpoint(few, path):
+    with pytest.raises(ValueError, match="partial_fit does not support checkpoint="):
+        make(path).partial_fit(*few)
+
+
+# Writing
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Function that makes the disk full from one write on, up to another."""
+    writes = itertools.count()
+
+    def fill(begin, end=math.inf):
+        class Full:
+            def __init__(self, file):
+                self.file = file
+
+            def __getattr__(self, name):
+                return getattr(self.file, name)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                self.file.close()
+
+            def write(self, data):
+                if len(data) > 10_000 and begin <= next(writes) < end:
+                    self.file.write(data[:1000])
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self.file.write(data)
+
+        def open_full(path, mode):
+            file = open(path, mode)
+            return Full(file) if mode == "wb" else file
+
+        monkeypatch.setattr(_checkpoint, "open", open_full, raising=False)
+
+    return fill
+
+
+def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, break_off):
+    expected = make().fit(*few)
+    full_disk(3)
+    break_off(8)
+    with (
+        pytest.warns(UserWarning, match="No space left") as caught,
+        pytest.raises(BrokenOff),
+    ):
+        make(path).fit(*few)
+    (caught,) = caught  # it warns once
+    assert caught.filename == __file__
+    assert "fit.ckpt' could not be written; training goes on, and the one before " in (
+        str(caught.message)
+    )
+    assert [one.name for one in path.parent.iterdir()] == ["fit.ckpt"]
+    values, _ = read_checkpoint(path)
+    assert values["schedule"]["update"] == 2  # the last that was written, and whole
+    break_off(100)
+    with pytest.warns(UserWarning, match="No space left"):
+        recognizer = make(path).fit(*few)
+    assert same(weights_of(expected), weights_of(recognizer))
+    assert list(path.parent.iterdir()) == []
+
+
+def test_writing_goes_on_when_there_is_room_again(few, path, full_disk, break_off):
+    full_disk(3, 5)
+    break_off(8)
+    with pytest.warns(UserWarning, match="No space left"), pytest.raises(BrokenOff):
+        make(path).fit(*few)
+    assert read_checkpoint(path)[0]["schedule"]["update"] == 8
+
+
+def test_a_first_checkpoint_that_cannot_be_written_ends_the_fit(few, path, full_disk):
+    full_disk(0)
+    recognizer = make(path)
+    before = dict(vars(recognizer))
+    with pytest.raises(
+        ValueError, match="fit.ckpt.*cannot be written: .*No space left"
+    ):
+        recognizer.fit(*few)
+    assert vars(recognizer) == before
+    assert list(path.parent.iterdir()) == []
+
+
+def test_two_fits_at_a_time_do_not_share_a_path(few, path):
+    expected = make().fit(*few)
+    refused = []
+
+    class Intruder:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == "epoch":
+                with pytest.raises(ValueError, match="is of another fit: dropout was"):
+                    make(path, dropout=0.2).fit(*few)
+                refused.append(context.task_id)
+
+    recognizer = make(path).set_callbacks(Intruder()).fit(*few)
+    assert refused == [0, 1]
+    assert same(weights_of(expected), weights_of(recognizer))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("of_a_fit", [True, False])
+def test_a_file_that_was_taken_over_is_left_alone(few, broken_off, path, of_a_fit):
+    theirs = broken_off if of_a_fit else b"12\n12\n"
+
+    class Intruder:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context):
+            path.write_bytes(theirs)
+
+    recognizer = make(path, dropout=0.2).set_callbacks(Intruder())
+    match = "is of another fit" if of_a_fit else "is no longer a checkpoint"
+    with pytest.warns(UserWarning, match=f"there will be none: .*{match}") as caught:
+        recognizer.fit(*few)
+    assert sum("there will be none" in str(w.message) for w in caught) == 1
+    assert recognizer.n_iter_ == 2
+    assert path.read_bytes() == theirs
+
+
+def test_what_a_killed_fit_left_behind_is_deleted(few, broken_off, path):
+    path.write_bytes(broken_off)
+    path.with_name("fit.ckpt.tmp").write_bytes(b"half of it")
+    make(path, checkpoint_interval=1e9).fit(*few)  # without another write
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_link_stays_a_link(few, tmp_path, break_off):
+    (tmp_path / "link").symlink_to(tmp_path / "fit.ckpt")
+    break_off(3)
+    with pytest.raises(BrokenOff):
+        make(tmp_path / "link").fit(*few)
+    assert (tmp_path / "link").is_symlink()
+    assert read_checkpoint(tmp_path / "fit.ckpt")[0]["schedule"]["update"] == 3
