@@ -175,7 +175,7 @@ def check_unchanged(recognizer, conv_channels):
     ValueError
         If one asks for another network, or the weights are not finite.
     """
-    shape = recognizer._network_shape
+    shape = recognizer._network_config
     pairs = {
         "conv_channels": (conv_channels, tuple(shape["conv_channels"])),
         "lstm_units": (recognizer.lstm_units, shape["lstm_units"]),

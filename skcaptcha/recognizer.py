@@ -50,7 +50,7 @@ from skcaptcha.images._prepare import WHOLE, choose_height, choose_rows, choose_
 from skcaptcha.images._samples import hold_out, read_samples
 from skcaptcha.model.decoding import beam_search, check_length, sequence_log_probability
 from skcaptcha.model.inference import run_network
-from skcaptcha.persistence._state import DURING_FIT, pack_state, unpack_state
+from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, Follower
 from skcaptcha.training.distributed import Alone, join_team
 from skcaptcha.training.fit import fit_epoch, fit_network
@@ -666,7 +666,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         except BaseException:
             now = vars(self)
             now.update(before)  # first, as another thread may be reading
-            for name in now.keys() - before.keys() - set(DURING_FIT):
+            for name in now.keys() - before.keys() - {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}:
                 del now[name]
             raise
 
@@ -718,7 +718,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             context,
             X,
             texts,
-            settled={"vocabulary_": vocabulary, "_network_shape": shape},
+            settled={"vocabulary_": vocabulary, "_network_config": shape},
             earlier=self._curves(going_on),
         )
         context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
@@ -789,7 +789,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         if trainer.n_left_out:
             message = say_left_out(trainer.n_left_out)
             warnings.warn(message, ConvergenceWarning, stacklevel=6)
-        self._trainer, self._network_shape = trainer, shape
+        self._trainer, self._network_config = trainer, shape
         self.vocabulary_ = vocabulary
         self.network_ = trainer.network
         self.converged_ = trainer.schedule.left_plateau or trainer.schedule.aligned

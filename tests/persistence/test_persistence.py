@@ -187,15 +187,15 @@ def test_a_state_of_another_format_says_why_it_does_not_load(fitted, version):
         lambda state: state["_weights"].update({"head.bias": np.zeros(3)}),
         lambda state: state["_weights"].update({"more": np.zeros(3)}),
         lambda state: state["_weights"].update({"head.bias": "none"}),
-        lambda state: state.pop("_network_shape"),
-        lambda state: state.update({"_network_shape": {"n_classes": 5}}),
+        lambda state: state.pop("_network_config"),
+        lambda state: state.update({"_network_config": {"n_classes": 5}}),
     ],
 )
 def test_a_damaged_state_is_named(fitted, damage):
     state = fitted.__getstate__()
     state["_weights"] = dict(state["_weights"])
     damage(state)
-    with pytest.raises(ValueError, match="CaptchaRecognizer is damaged, its weights"):
+    with pytest.raises(ValueError, match="CaptchaRecognizer is damaged: its weights"):
         load_state(state)
 
 
