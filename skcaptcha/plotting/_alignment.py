@@ -15,7 +15,7 @@ from skcaptcha.plotting._axes import (
     prepare_axes,
     size_in_points,
 )
-from skcaptcha.plotting._best_path import align
+from skcaptcha.model.decoding import forced_alignment
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._lettering import Lettering, draw_title
 from skcaptcha.recognizer import CaptchaRecognizer
@@ -145,7 +145,7 @@ class AlignmentDisplay:
         log_proba, characters, symbols = self._check()
         if max_labels is not None:
             check_count("max_labels", max_labels)
-        self.spans_ = align(log_proba, symbols, BLANK)
+        self.spans_ = forced_alignment(log_proba, symbols, blank=BLANK)
         self.confidence_ = float(
             np.exp(
                 sequence_log_probability(
