@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["dump", "load"]
@@ -53,7 +53,7 @@ def dump(recognizer, path):
     skops_io = _import_skops()
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(f"recognizer={recognizer!r} must be a CaptchaRecognizer.")
-    write_whole(Path(path), skops_io.dumps(recognizer))
+    write_atomically(Path(path), skops_io.dumps(recognizer))
 
 
 def load(path):
