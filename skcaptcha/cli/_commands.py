@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer, persistence
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 from skcaptcha._skipping import Skipped
 from skcaptcha.cli import _report
 from skcaptcha.datasets import (
@@ -187,7 +187,7 @@ def _draw(recognizer, X, y, y_pred, options, title):
         _say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
         page = _report.make_page(recognizer, X, y, y_pred, confidence, title=title)
-        write_whole(options.html, page.encode())
+        write_atomically(options.html, page.encode())
         _say(f"The report is in {options.html}")
 
 
@@ -219,7 +219,7 @@ def _find_saver(path):
 def _dump_pickle(recognizer, path):
     buffer = io.BytesIO()
     joblib.dump(recognizer, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def _load(path):

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha import __version__
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 from skcaptcha._reader import find_texts, iterate_frames, make_search
 from skcaptcha._skipping import Skipped
 from skcaptcha._validation import check_images, is_table
@@ -126,7 +126,7 @@ def export_onnx(recognizer, path):
     )
     onnx.helper.set_model_props(model, {METADATA_KEY: pack_recipe(recipe)})
     content = model.SerializeToString()
-    write_whole(path, content + seal(content))
+    write_atomically(path, content + seal(content))
 
 
 def load_onnx(path, *, n_jobs=None):

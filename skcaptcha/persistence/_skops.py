@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha.recognizer import CaptchaRecognizer
 
@@ -54,7 +54,7 @@ def dump(recognizer, path):
     skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.dump")
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(f"recognizer={recognizer!r} must be a CaptchaRecognizer.")
-    write_whole(Path(path), skops_io.dumps(recognizer))
+    write_atomically(Path(path), skops_io.dumps(recognizer))
 
 
 def load(path):
