@@ -3,7 +3,9 @@
 import itertools
 import math
 import numbers
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
@@ -16,6 +18,7 @@ __all__ = [
     "check_device",
     "check_images",
     "check_ints",
+    "check_path",
     "check_same_length",
     "check_shape",
     "check_text_table",
@@ -252,3 +255,10 @@ def check_ints(name, value, n_allowed):
             f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
         )
     return tuple(int(v) for v in values)
+
+
+def check_path(path, name="path"):
+    """Return `path` as a pathlib.Path."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name}={path!r} must be a path (str or os.PathLike).")
+    return Path(path)
