@@ -666,7 +666,11 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         except BaseException:
             now = vars(self)
             now.update(before)  # first, as another thread may be reading
-            for name in now.keys() - before.keys() - {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}:
+            for name in (
+                now.keys()
+                - before.keys()
+                - {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}
+            ):
                 del now[name]
             raise
 

@@ -68,8 +68,8 @@ def load_onnx(path, *, n_jobs=None):
     content = path.read_bytes()
     if not has_valid_checksum(content):
         raise ValueError(
-            f"path={str(path)!r} is not a complete file of export_onnx: its checksum is "
-            "wrong or missing. It comes from elsewhere, or was damaged or changed "
+            f"path={str(path)!r} is not a complete file of export_onnx: its checksum "
+            "is wrong or missing. It comes from elsewhere, or was damaged or changed "
             "since. Copy it again, or export the recognizer again. To run a model that "
             "another tool has changed, use onnxruntime itself."
         )

@@ -111,7 +111,7 @@ def load(path):
         )
     if not isinstance(recognizer, CaptchaRecognizer):
         raise ValueError(
-            f"{name} holds a {type(recognizer).__name__} and no CaptchaRecognizer; "
+            f"{name} holds a {type(recognizer).__name__}, not a CaptchaRecognizer; "
             "load it with skops.io.load."
         )
     return recognizer

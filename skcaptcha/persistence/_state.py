@@ -17,19 +17,10 @@ _VERSION, _WEIGHTS = "_format_version", "_weights"
 
 
 def pack_state(state):
-    """Return what is saved of the attributes of a recognizer.
+    """Return what is saved of the attributes of a recognizer, as a dict.
 
-    Parameters
-    ----------
-    state : dict
-        The attributes.
-
-    Returns
-    -------
-    dict
-        The network is replaced by its weights as NumPy arrays. What `partial_fit`
-        keeps for its next call is left out. If `fit` is running, so are its
-        callbacks and their contexts, which belong to that fit and not to the copy.
+    The network becomes its weights as NumPy arrays. What `partial_fit` keeps for its
+    next call is left out, and so are the callbacks and contexts of a running fit.
     """
     if any(isinstance(value, CallbackContext) for value in state.values()):
         state = {k: v for k, v in state.items() if not _belongs_to_a_fit(k, v)}
@@ -52,19 +43,10 @@ def _belongs_to_a_fit(name, value):
 
 
 def unpack_state(state, estimator_class):
-    """Return the attributes of a recognizer from its saved state.
+    """Return the attributes of a recognizer from what `pack_state` returned.
 
-    Parameters
-    ----------
-    state : dict
-        What `pack_state` returned, in this version or an earlier one.
-    estimator_class : type
-        Parameters that the state lacks get their default from its signature.
-
-    Returns
-    -------
-    dict
-        The attributes, with the network on the CPU.
+    Parameters that an earlier version did not have get the default of
+    `estimator_class`. The network is on the CPU.
 
     Raises
     ------
