@@ -6,7 +6,7 @@ from skcaptcha import __version__
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import is_table
-from skcaptcha._validation import check_images, check_path
+from skcaptcha._validation import check_path, iterate_items
 from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
 from skcaptcha.images._batches import pad_images
@@ -192,7 +192,7 @@ class OnnxRecognizer(ReaderMixin):
             )
         return iterate_frames(
             self._run,
-            check_images(X),
+            iterate_items(X),
             input_size=self.metadata.input_size,
             background=self.metadata.background,
             n_jobs=self.n_jobs,

@@ -222,7 +222,7 @@ class Save:
 @pytest.mark.filterwarnings("ignore:The network has not learned to read")
 def test_what_belongs_to_a_running_fit_is_not_saved(quick, captchas):
     recognizer, save = quick(), Save()
-    attributes = vars(recognizer).keys()
+    attributes = set(vars(recognizer))
     images, texts = captchas
     recognizer.set_callbacks(save, ProgressBar()).fit(images[:16], texts[:16])
     estimator, fitted = pickle.loads(save.saved)
