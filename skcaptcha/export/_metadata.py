@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from PIL import ImageColor
 
-from skcaptcha.images._prepare import GREATEST_STRETCH, GREATEST_WIDTH, LEAST_WIDTH
+from skcaptcha._auto import MAX_STRETCH
+from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -30,8 +31,8 @@ CHECKSUM_SIZE = 86
 _FIXED = {
     "format_version": 2,
     "blank": BLANK,
-    "min_width": LEAST_WIDTH,
-    "max_width": GREATEST_WIDTH,
+    "min_width": MIN_WIDTH,
+    "max_width": MAX_WIDTH,
     "width_multiple": TIME_STRIDE,
     "resampling": "bilinear",
     "normalization": "graph",
@@ -43,41 +44,28 @@ class ModelMetadata:
     """How images are prepared for the network, and what its classes mean."""
 
     vocabulary: Vocabulary
-    height: int
-    stretch: float
-    rows: tuple
-    color_mode: str
+    input_size: dict  # of `prepare_image`
     background: tuple
 
     @property
     def n_channels(self):
         """Channels of the images that the network takes."""
-        return 3 if self.color_mode == "rgb" else 1
-
-    @property
-    def input_size(self):
-        """What `prepare_image` needs to bring an image to the network's size."""
-        return {
-            "height": self.height,
-            "stretch": self.stretch,
-            "rows": self.rows,
-            "color_mode": self.color_mode,
-        }
+        return 3 if self.input_size["color_mode"] == "rgb" else 1
 
 
 def pack_metadata(metadata):
     """Return metadata as JSON in ASCII."""
-    background = metadata.background
+    size, background = metadata.input_size, metadata.background
     if isinstance(background, str):
         background = ImageColor.getrgb(background)
     return json.dumps(
         {
             **_FIXED,
             "vocabulary": list(metadata.vocabulary),
-            "image_height": int(metadata.height),
-            "width_stretch": float(metadata.stretch),
-            "text_rows": [float(share) for share in metadata.rows],
-            "color_mode": metadata.color_mode,
+            "image_height": int(size["height"]),
+            "width_stretch": float(size["stretch"]),
+            "text_rows": [float(share) for share in size["rows"]],
+            "color_mode": size["color_mode"],
             "background": [int(level) for level in background],
         }
     )
@@ -109,14 +97,13 @@ def unpack_metadata(text):
     vocabulary = Vocabulary(characters)
     if vocabulary.characters != characters:
         raise ValueError("vocabulary is not in Unicode's normal form NFC")
-    return ModelMetadata(
-        vocabulary=vocabulary,
-        height=values["image_height"],
-        stretch=float(values["width_stretch"]),
-        rows=tuple(values["text_rows"]),
-        color_mode=values["color_mode"],
-        background=tuple(values["background"]),
-    )
+    size = {
+        "height": values["image_height"],
+        "stretch": float(values["width_stretch"]),
+        "rows": tuple(values["text_rows"]),
+        "color_mode": values["color_mode"],
+    }
+    return ModelMetadata(vocabulary, size, tuple(values["background"]))
 
 
 def _shorten(value):
@@ -141,8 +128,8 @@ _VARIABLE = {
     "vocabulary": (lambda v: _is_list(v, [str]), "a list of characters"),
     "image_height": (lambda v: _is_int(v, 8, 512), "an integer from 8 to 512"),
     "width_stretch": (
-        lambda v: type(v) in (int, float) and 1 <= v <= GREATEST_STRETCH,
-        f"a number from 1 to {GREATEST_STRETCH}",
+        lambda v: type(v) in (int, float) and 1 <= v <= MAX_STRETCH,
+        f"a number from 1 to {MAX_STRETCH}",
     ),
     "text_rows": (
         lambda v: _is_list(v, [float], 2) and 0 <= v[0] < v[1] <= 1,

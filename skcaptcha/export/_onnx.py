@@ -5,6 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcaptcha import __version__
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
+from skcaptcha._training_data import input_size_of
 from skcaptcha._validation import check_path
 from skcaptcha.export._graph import IR_VERSION, OPSET_VERSION, build_graph
 from skcaptcha.export._metadata import (
@@ -88,15 +89,10 @@ def export_onnx(recognizer, path):
         )
     onnx = import_optional("onnx", "onnx", "export_onnx")
     metadata = ModelMetadata(
-        vocabulary=recognizer.vocabulary_,
-        height=recognizer.image_height_,
-        stretch=recognizer.width_stretch_,
-        rows=recognizer.text_rows_,
-        color_mode=recognizer.color_mode_,
-        background=recognizer.background_,
+        recognizer.vocabulary_, input_size_of(recognizer), recognizer.background_
     )
     model = onnx.helper.make_model(
-        build_graph(recognizer.network_, metadata.height),
+        build_graph(recognizer.network_, recognizer.image_height_),
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", OPSET_VERSION)],
         producer_name="skcaptcha",

@@ -100,7 +100,7 @@ def load_onnx(path, *, n_jobs=None):
 
 def _check_graph(session, metadata):
     """Raise a ValueError unless the inputs and outputs are those of the metadata."""
-    inputs = list_inputs(metadata.n_channels, metadata.height)
+    inputs = list_inputs(metadata.n_channels, metadata.input_size["height"])
     outputs = list_outputs(metadata.vocabulary.n_classes)
     for role, found, expected in (
         ("inputs", session.get_inputs(), inputs),

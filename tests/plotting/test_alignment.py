@@ -11,8 +11,8 @@ from support.pictures import draw, find_faults
 
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_image
-from skcaptcha.plotting import AlignmentDisplay
 from skcaptcha.model.decoding import forced_alignment
+from skcaptcha.plotting import AlignmentDisplay
 from skcaptcha.preprocessing import ImageResizer
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -47,7 +47,10 @@ def test_symbols_lie_where_the_best_path_has_them():
 def test_equal_neighbors_are_kept_apart_by_a_blank():
     # By themselves all frames are most probably an a.
     proba = [[0.4, 0.6], [0.45, 0.55], [0.4, 0.6]]
-    assert forced_alignment(np.log(proba), np.array([1, 1]), blank=0).tolist() == [[0, 0], [2, 2]]
+    assert forced_alignment(np.log(proba), np.array([1, 1]), blank=0).tolist() == [
+        [0, 0],
+        [2, 2],
+    ]
 
 
 def test_the_path_is_the_best_of_all():
@@ -71,7 +74,9 @@ def test_the_path_is_the_best_of_all():
 
 
 def test_an_empty_text_has_no_spans():
-    assert forced_alignment(np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), blank=0).shape == (0, 2)
+    assert forced_alignment(
+        np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), blank=0
+    ).shape == (0, 2)
 
 
 def test_a_text_that_has_no_path_is_named():
