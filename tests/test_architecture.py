@@ -43,7 +43,14 @@ LAYERS = [
     {"recognizer"},
     {"ensemble"},
     {"__init__"},
-    {"datasets", "export._onnx", "inspection", "persistence._skops", "plotting"},
+    {
+        "datasets",
+        "export._onnx",
+        "export._reader",
+        "inspection",
+        "persistence._skops",
+        "plotting",
+    },
     {"export", "persistence"},  # their public names
     {"cli"},
     {"__main__"},

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skcaptcha import __version__
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 from skcaptcha.metrics import exact_match_score, recognition_report
 
 __all__ = ["describe", "draw_mistakes", "make_page", "save_figure"]
@@ -125,7 +125,7 @@ def save_figure(figure, path):
         raise ValueError(f"{str(path)!r} must end in one of .{', .'.join(kinds)}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=150)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
     pyplot.close(figure)
 
 
