@@ -9,7 +9,8 @@ import PIL
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
-from skcaptcha._validation import check_images, check_text_table, is_table
+from skcaptcha._tables import check_text_table, is_table
+from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
 from skcaptcha.preprocessing._functions import (
     adaptive_threshold,

@@ -11,8 +11,8 @@ from support.pictures import draw, find_faults
 
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_image
+from skcaptcha.model.decoding import forced_alignment
 from skcaptcha.plotting import AlignmentDisplay
-from skcaptcha.plotting._best_path import align
 from skcaptcha.preprocessing import ImageResizer
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -40,14 +40,17 @@ def tick_labels(display):
 
 def test_symbols_lie_where_the_best_path_has_them():
     proba = [[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]
-    spans = align(np.log(proba), np.array([1, 2]), 0)
+    spans = forced_alignment(np.log(proba), np.array([1, 2]), blank=0)
     assert spans.tolist() == [[0, 1], [3, 3]]
 
 
 def test_equal_neighbors_are_kept_apart_by_a_blank():
     # By themselves all frames are most probably an a.
     proba = [[0.4, 0.6], [0.45, 0.55], [0.4, 0.6]]
-    assert align(np.log(proba), np.array([1, 1]), 0).tolist() == [[0, 0], [2, 2]]
+    assert forced_alignment(np.log(proba), np.array([1, 1]), blank=0).tolist() == [
+        [0, 0],
+        [2, 2],
+    ]
 
 
 def test_the_path_is_the_best_of_all():
@@ -67,18 +70,20 @@ def test_the_path_is_the_best_of_all():
                     for (k, n), end in zip(runs, ends, strict=True)
                     if k
                 ]
-        assert align(log_proba, symbols, 0).tolist() == spans
+        assert forced_alignment(log_proba, symbols, blank=0).tolist() == spans
 
 
 def test_an_empty_text_has_no_spans():
-    assert align(np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), 0).shape == (0, 2)
+    assert forced_alignment(
+        np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), blank=0
+    ).shape == (0, 2)
 
 
 def test_a_text_that_has_no_path_is_named():
     with pytest.raises(
         ValueError, match=r"symbols=\[1, 1\] have no path through 2 time"
     ):
-        align(np.log([[0.5, 0.5]] * 2), np.array([1, 1]), 0)
+        forced_alignment(np.log([[0.5, 0.5]] * 2), np.array([1, 1]), blank=0)
 
 
 # What is drawn
