@@ -1,16 +1,11 @@
 """What a fit settles before it trains, and what it says of the training after."""
 
 import math
-import os
-import warnings
-
-from sklearn.exceptions import ConvergenceWarning
 
 from skcaptcha._validation import check_ints
 from skcaptcha.images._samples import MANY
 from skcaptcha.model.pretrained import load_pretrained
-from skcaptcha.training.fit import TrainingSettings
-from skcaptcha.training.losses import symbol_entropy
+from skcaptcha.training.fit import TrainingConfig
 from skcaptcha.vocabulary import Vocabulary
 
 __all__ = [
@@ -18,8 +13,6 @@ __all__ = [
     "choose_start",
     "make_settings",
     "make_vocabulary",
-    "say_left_out",
-    "warn_of_result",
 ]
 
 # Samples from which on batches are larger.
@@ -45,7 +38,7 @@ def make_settings(recognizer, samples, device):
 
     Returns
     -------
-    TrainingSettings
+    TrainingConfig
     """
     n_samples = len(samples)
     batch_size, max_iter = recognizer.batch_size, recognizer.max_iter
@@ -58,7 +51,7 @@ def make_settings(recognizer, samples, device):
         usual = _USUAL if n_samples < MANY else _USUAL_OF_MANY
         least = max(math.ceil(_LEAST_UPDATES / updates), _LEAST_PASSES)
         max_iter = max(least, min(usual, affordable))
-    return TrainingSettings(
+    return TrainingConfig(
         batch_size=batch_size,
         learning_rate_init=recognizer.learning_rate_init,
         weight_decay=recognizer.weight_decay,
@@ -203,61 +196,6 @@ def check_unchanged(recognizer, conv_channels):
             "destroyed them, and there is nothing to go on from. Fit anew with "
             "warm_start=False and a lower `learning_rate_init`."
         )
-
-
-def warn_of_result(result, samples, checkpoint, *, stacklevel):
-    """Warn of a training that was interrupted, or that has not taught to read.
-
-    Parameters
-    ----------
-    result : TrainingResult
-        What came of the training.
-    samples : Samples
-        All that the fit was given.
-    checkpoint : str, os.PathLike or None
-        File of the checkpoint.
-    stacklevel : int
-        How far up the caller is whom it concerns.
-    """
-    left_out = ""
-    if result.n_left_out:
-        left_out = " " + say_left_out(result.n_left_out, result.n_updates)
-    if result.interrupted:
-        go_on = ""
-        if checkpoint is not None and os.path.exists(checkpoint):
-            path = os.fspath(checkpoint)
-            go_on = f" checkpoint={path!r} is there to go on from."
-        warnings.warn(
-            f"Training was interrupted in epoch {result.n_iter + 1}; the best "
-            f"weights so far are kept.{go_on}{left_out}",
-            stacklevel=stacklevel,
-        )
-    elif not (result.converged or result.stopped):
-        # There is no epoch where each was broken off by a new start.
-        loss = result.loss_curve[-1] if result.loss_curve else math.nan
-        warnings.warn(
-            f"The network has not learned to read in {result.n_iter} epochs: "
-            f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
-            f"is {loss:.2f} a character, where guessing by frequency gives "
-            f"{symbol_entropy(samples.targets):.2f}. Check that each label belongs to "
-            f"its image; then try more labeled images (now {len(samples)}), a larger "
-            "`max_iter`, a larger `image_height` if the characters are small, or "
-            f"another `learning_rate_init`.{left_out}",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )
-    elif left_out:
-        warnings.warn(left_out.strip(), ConvergenceWarning, stacklevel=stacklevel)
-
-
-def say_left_out(n_left_out, n_updates=None):
-    """Say how many updates were left out, and what to do about it."""
-    of_all = "" if n_updates is None else f" of {n_updates}"
-    return (
-        f"In {n_left_out}{of_all} updates the loss or the gradients were not finite "
-        "(inf or NaN). Nothing was learned from them, and the best weights are kept. "
-        "If there are many, lower `learning_rate_init`."
-    )
 
 
 def _untuple(background):

@@ -1,6 +1,5 @@
 """The estimator."""
 
-import copy
 import math
 import os
 import secrets
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -23,8 +21,6 @@ from skcaptcha._fitting import (
     choose_start,
     make_settings,
     make_vocabulary,
-    say_left_out,
-    warn_of_result,
 )
 from skcaptcha._reader import (
     collect,
@@ -51,9 +47,9 @@ from skcaptcha.images._samples import hold_out, read_samples
 from skcaptcha.model.decoding import beam_search, check_length, sequence_log_probability
 from skcaptcha.model.inference import run_network
 from skcaptcha.persistence._state import DURING_FIT, pack_state, unpack_state
-from skcaptcha.training.checkpoint import Checkpoint, Follower
-from skcaptcha.training.distributed import Alone, join_team
-from skcaptcha.training.fit import fit_epoch, fit_network
+from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
+from skcaptcha.training.distributed import SingleProcess, join_processes
+from skcaptcha.training.fit import fit_network, fit_one_epoch
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 __all__ = ["CaptchaRecognizer"]
@@ -661,7 +657,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         survive_fork()
         before = dict(vars(self))
         try:
-            with Alone() if incremental else join_team() as team:
+            with SingleProcess() if incremental else join_processes() as team:
                 return self._fit(X, y, incremental, team)
         except BaseException:
             now = vars(self)
@@ -693,7 +689,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
         seed, kept = team.first((seed, checkpoint and checkpoint.kept))
         if kept and team.rank > 0:
-            checkpoint = Follower(*kept)
+            checkpoint = ReadOnlyCheckpoint(*kept)
         # For scikit-learn None is NumPy's global generator, which a fit would advance.
         rng = check_random_state(seed if rng is None else rng)
         shape = {
@@ -731,14 +727,14 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 generator,
                 start=start,
                 aligned=aligned,
-                tasks=tasks,
+                callbacks=tasks,
                 checkpoint=checkpoint,
-                team=team,
+                processes=team,
             )
         vars(self).update(tasks.attributes(result.network, result))
         vars(self).pop("_trainer", None)
-        if team.rank == 0:
-            warn_of_result(result, samples, self.checkpoint, stacklevel=6)
+        for message, category in result.warnings:
+            warnings.warn(message, category, stacklevel=5)
         context.call_on_fit_task_end(
             estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
         )
@@ -777,8 +773,8 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         settings = make_settings(self, samples, device)
         generator = _make_generator(rng)
         start, aligned = choose_start(self, shape, vocabulary, generator, going_on)
-        trainer, loss = fit_epoch(
-            copy.deepcopy(getattr(self, "_trainer", None)),
+        trainer, result = fit_one_epoch(
+            getattr(self, "_trainer", None),
             shape,
             samples,
             settings,
@@ -786,19 +782,17 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
         )
-        if trainer.n_left_out:
-            message = say_left_out(trainer.n_left_out)
-            warnings.warn(message, ConvergenceWarning, stacklevel=6)
+        for message, category in result.warnings:
+            warnings.warn(message, category, stacklevel=6)
         self._trainer, self._network_shape = trainer, shape
         self.vocabulary_ = vocabulary
         self.network_ = trainer.network
-        self.converged_ = trainer.schedule.left_plateau or trainer.schedule.aligned
-        self.n_restarts_ = trainer.schedule.n_restarts
+        self.converged_, self.n_restarts_ = result.converged, result.n_restarts
         curves = self._curves(going_on)
-        self.loss_curve_ = [*curves["loss_curve_"], loss]
+        self.loss_curve_ = [*curves["loss_curve_"], *result.loss_curve]
         self.learning_rate_curve_ = [
             *curves["learning_rate_curve_"],
-            trainer.learning_rate,
+            *result.learning_rate_curve,
         ]
         self.n_iter_ = len(self.loss_curve_)
         self.validation_scores_ = self.best_validation_score_ = None

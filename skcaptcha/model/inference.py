@@ -33,29 +33,24 @@ def plan_batches(widths, batch_size=_BATCH_SIZE):
             yield group[start : start + size]
 
 
-def halve_batch(size, stacklevel):
-    """Return half the size of a batch for which the GPU has too little memory.
+def halve_batch(size):
+    """Halve a batch for which the GPU has too little memory.
 
     Parameters
     ----------
     size : int
         Number of its images.
-    stacklevel : int
-        How far up the caller is whom the warning concerns.
 
     Returns
     -------
-    int
+    half : int
+    message : str
+        What to warn of.
 
     Raises
     ------
     MemoryError
         If the batch is a single image.
-
-    Warns
-    -----
-    UserWarning
-        In all other cases.
     """
     if size == 1:
         raise MemoryError(
@@ -65,12 +60,10 @@ def halve_batch(size, stacklevel):
         )
     torch.cuda.empty_cache()  # of pieces that are too small for half the batch
     half = (size + 1) // 2
-    warnings.warn(
+    return half, (
         f"The GPU has too little memory for {size} images at once; they are worked "
-        f"off {half} at a time. A smaller `image_height` takes less of it.",
-        stacklevel=stacklevel,
+        f"off {half} at a time. A smaller `image_height` takes less of it."
     )
-    return half
 
 
 def run_network(network, images, batch_size=_BATCH_SIZE):
@@ -113,6 +106,7 @@ def _read_batch(network, images, positions):
     if found is not None:
         yield found
     else:
-        half = halve_batch(len(positions), stacklevel=8)
+        half, message = halve_batch(len(positions))
+        warnings.warn(message, stacklevel=7)
         yield from _read_batch(network, images, positions[:half])
         yield from _read_batch(network, images, positions[half:])
