@@ -56,8 +56,8 @@ EACH_EPOCH = {
         (_optimizer.AdamW, "zero_grad"),
         (torch.nn.utils, "clip_grad_norm_"),
     ],
-    "rest of the updates": [(_trainer.Trainer, "update")],
-    "rest of the epochs": [(_training, "run_epoch")],
+    "rest of the updates": [(_trainer.Trainer, "train_step")],
+    "rest of the epochs": [(_training, "fit_network")],
 }
 # Within it, what else is wrapped does not count apart.
 OPAQUE = "reading samples"

@@ -40,7 +40,7 @@ def fit(X, y, n_characters, n_updates, **params):
     The last is told in seconds of the clock and in those of the processor.
     """
     ends, processor = [], []
-    update = _trainer.Trainer.update
+    update = _trainer.Trainer.train_step
 
     def timed(trainer, images, targets):
         loss = update(trainer, images, targets)
@@ -59,7 +59,7 @@ def fit(X, y, n_characters, n_updates, **params):
         **params,
     )
     with (
-        patch.object(_trainer.Trainer, "update", timed),
+        patch.object(_trainer.Trainer, "train_step", timed),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Training was interrupted")

@@ -16,16 +16,16 @@ from unittest.mock import patch
 
 import records
 import torch
+from skcaptcha._fitting import make_settings
 from torch import nn
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._fitting import make_settings
 from skcaptcha.datasets import make_captchas
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples
 from skcaptcha.model import network
 from skcaptcha.training.schedule import Schedule
-from skcaptcha.training.step import Trainer, choose_precision
+from skcaptcha.training.step import Trainer, choose_autocast_dtype
 from skcaptcha.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary("2345678abcdefhkmnprtuvwxy")
@@ -101,7 +101,7 @@ def make_trainer(variant, images, texts):
     shape |= {"n_classes": VOCABULARY.n_classes, "in_channels": 3, **variant.shape}
     trainer = Trainer(shape, settings, schedule, torch.Generator().manual_seed(0))
     # Whatever a fit would choose on this processor.
-    trainer.half = torch.bfloat16 if variant.half else torch.float32
+    trainer.autocast_dtype = torch.bfloat16 if variant.half else torch.float32
     return trainer, batch
 
 
@@ -110,7 +110,7 @@ def run_row(arguments):
     entry = records.describe_run(__file__)
     entry |= {"quick": arguments.quick, "runs": []}
     entry["updates"] = 2 if arguments.quick else 30
-    entry["bfloat16"] = choose_precision(torch.device("cpu")) == torch.bfloat16
+    entry["bfloat16"] = choose_autocast_dtype(torch.device("cpu")) == torch.bfloat16
     images, texts = make_captchas(
         32, vocabulary="".join(VOCABULARY), size=SIZE, color=True, random_state=0
     )
@@ -123,10 +123,12 @@ def run_row(arguments):
         for name in list(ROWS)[:: -1 if repeat % 2 else 1]:
             trainer, batch = prepared[name]
             with patched(ROWS[name]):
-                trainer.update(batch.images, batch.targets)  # the first takes longer
+                trainer.train_step(
+                    batch.images, batch.targets
+                )  # the first takes longer
                 begun = time.process_time()
                 for _ in range(entry["updates"]):
-                    trainer.update(batch.images, batch.targets)
+                    trainer.train_step(batch.images, batch.targets)
                 seconds = time.process_time() - begun
             n_images = entry["updates"] * ROWS[name].batch_size
             milliseconds[name] = round(1000 * seconds / n_images, 4)

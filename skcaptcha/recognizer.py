@@ -1,6 +1,5 @@
 """The estimator."""
 
-import copy
 import math
 import os
 import secrets
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,7 +20,6 @@ from skcaptcha._auto import (
     choose_n_held_out,
 )
 from skcaptcha._callbacks import EpochTasks, for_reading
-from skcaptcha._fitting import describe_result, say_left_out
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -38,13 +35,12 @@ from skcaptcha.images._read import iterate_images
 from skcaptcha.model.inference import run_network
 from skcaptcha.model.pretrained import load_pretrained
 from skcaptcha.persistence._state import pack_state, unpack_state
-from skcaptcha.training.checkpoint import Checkpoint, Follower
-from skcaptcha.training.distributed import join_team
+from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
+from skcaptcha.training.distributed import join_processes
 from skcaptcha.training.fit import (
-    TrainingResult,
-    TrainingSettings,
-    fit_epoch,
+    TrainingConfig,
     fit_network,
+    fit_one_epoch,
 )
 
 __all__ = ["CaptchaRecognizer"]
@@ -434,8 +430,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         generator = _make_generator(_make_rng(self.random_state))
         start, aligned, origin = self._choose_start(data, generator)
         choices = self._choose(data, data.samples, None, origin)
-        trainer, loss = fit_epoch(
-            copy.deepcopy(getattr(self, "_trainer", None)),
+        trainer, result = fit_one_epoch(
+            getattr(self, "_trainer", None),
             data.network_config,
             data.samples,
             self._training_config(choices, data.device),
@@ -443,21 +439,11 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
         )
-        result = TrainingResult(
-            network=trainer.network,
-            loss_curve=[loss],
-            learning_rate_curve=[trainer.learning_rate],
-            n_restarts=trainer.schedule.n_restarts,
-            converged=trainer.schedule.left_plateau or trainer.schedule.aligned,
+        attributes = EpochTasks(self, None, data, choices).attributes(
+            result.network, result
         )
-        tasks = EpochTasks(self, None, data, choices)
-        self._set_fitted(
-            {**tasks.attributes(trainer.network, result), "_trainer": trainer}
-        )
-        notices = []
-        if trainer.n_left_out:
-            notices = [(say_left_out(trainer.n_left_out), ConvergenceWarning)]
-        issue_warnings(data.notices + notices)
+        self._set_fitted({**attributes, "_trainer": trainer})
+        issue_warnings(data.notices + result.warnings)
         return self
 
     def iter_frames(self, X, *, on_error="raise", notices=None):
@@ -552,7 +538,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         survive_fork()
         check_params(self, RECOGNIZER_PARAMS)
         resume = self.warm_start and self.__sklearn_is_fitted__()
-        with join_team() as processes:
+        with join_processes() as processes:
             checkpoint = self._open_checkpoint(processes)
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
@@ -570,18 +556,15 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                     generator,
                     start=start,
                     aligned=aligned,
-                    tasks=tasks,
+                    callbacks=tasks,
                     checkpoint=checkpoint,
-                    team=processes,
+                    processes=processes,
                 )
             self._set_fitted(tasks.attributes(for_reading(result.network), result))
-            notices = data.notices
-            if processes.rank == 0:
-                notices += describe_result(result, data.samples, self.checkpoint)
             tasks.finish()
             if checkpoint is not None and not result.interrupted:
                 checkpoint.remove()
-        return notices
+        return data.notices + result.warnings
 
     def _open_checkpoint(self, processes):
         if self.checkpoint is None or processes.rank > 0:
@@ -602,7 +585,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
         seed, kept = processes.first((seed, checkpoint and checkpoint.kept))
         if kept and processes.rank > 0:
-            checkpoint = Follower(*kept)
+            checkpoint = ReadOnlyCheckpoint(*kept)
         return _make_rng(self.random_state, seed), checkpoint
 
     def _split(self, samples, rng):
@@ -666,7 +649,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return choices
 
     def _training_config(self, choices, device):
-        return TrainingSettings(
+        return TrainingConfig(
             batch_size=choices.batch_size,
             learning_rate_init=self.learning_rate_init,
             weight_decay=self.weight_decay,

@@ -143,7 +143,7 @@ def test_what_is_saved_is_nothing_of_the_file(captchas, folder):
 
 def fit_with(monkeypatch, captchas, update):
     """Fit from a file, with something to do at the second update."""
-    original, calls = _trainer.Trainer.update, []
+    original, calls = _trainer.Trainer.train_step, []
 
     def watch(self, *args):
         calls.append(None)
@@ -151,7 +151,7 @@ def fit_with(monkeypatch, captchas, update):
             update()
         return original(self, *args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", watch)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", watch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = CaptchaRecognizer(**TINY, max_iter=1, cache_size=0)
@@ -205,7 +205,7 @@ KILL = """
         print("in training", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    _trainer.Trainer.update = kill
+    _trainer.Trainer.train_step = kill
     images = [np.full((16, 48), i, np.uint8) for i in range(9)]
     CaptchaRecognizer(cache_size=0).fit(images, ["a"] * 9)
 """

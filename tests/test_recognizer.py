@@ -73,7 +73,7 @@ def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", interrupted)
     recognizer = CaptchaRecognizer(image_height=16, conv_channels=(4, 4))
     with pytest.warns(UserWarning, match="interrupted in epoch 1"):
         recognizer.fit(captchas[0][:16], captchas[1][:16])
@@ -83,14 +83,14 @@ def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
 
 def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
     images, texts = captchas
-    update, calls = _trainer.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.train_step, itertools.count()
 
     def interrupted(*args):
         if next(calls) == 5:
             raise KeyboardInterrupt
         return update(*args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", interrupted)
     recognizer = CaptchaRecognizer(
         max_iter=50, image_height=16, conv_channels=(4, 4), batch_size=8
     )
