@@ -332,7 +332,6 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
     def fit(self, X, y):
         """Learn to read from labeled images.
 
@@ -378,38 +377,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             If training was interrupted, a checkpoint could not be written, or a GPU
             has too little memory for a batch, which is then learned from in parts.
         """
-        survive_fork()
-        check_params(self, RECOGNIZER_PARAMS)
-        resume = self.warm_start and self.__sklearn_is_fitted__()
-        with join_team() as processes:
-            checkpoint = self._open_checkpoint(processes)
-            data = read_training_data(self, X, y, resume=resume, n_least=2)
-            rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
-            training, validation = self._split(data.samples, rng)
-            generator = _make_generator(rng)
-            start, aligned, origin = self._choose_start(data, generator)
-            choices = self._choose(data, training, validation, origin)
-            tasks = self._begin_tasks(data, choices)
-            with processes.hold_interrupts():
-                result = fit_network(
-                    data.network_config,
-                    training,
-                    validation,
-                    self._training_config(choices, data.device),
-                    generator,
-                    start=start,
-                    aligned=aligned,
-                    tasks=tasks,
-                    checkpoint=checkpoint,
-                    team=processes,
-                )
-            self._set_fitted(tasks.attributes(for_reading(result.network), result))
-            if processes.rank == 0:
-                notices = describe_result(result, data.samples, self.checkpoint)
-                issue_warnings(data.notices + notices)
-            tasks.finish()
-            if checkpoint is not None and not result.interrupted:
-                checkpoint.remove()
+        issue_warnings(self._fit(X, y))
         return self
 
     def partial_fit(self, X, y):
@@ -577,6 +545,43 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         check_params(self, RECOGNIZER_PARAMS)
         return read_table(self, X) if is_table(X) else iterate_items(X)
+
+    @with_callbacks
+    def _fit(self, X, y):
+        """Fit, and return what there is to warn of."""
+        survive_fork()
+        check_params(self, RECOGNIZER_PARAMS)
+        resume = self.warm_start and self.__sklearn_is_fitted__()
+        with join_team() as processes:
+            checkpoint = self._open_checkpoint(processes)
+            data = read_training_data(self, X, y, resume=resume, n_least=2)
+            rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
+            training, validation = self._split(data.samples, rng)
+            generator = _make_generator(rng)
+            start, aligned, origin = self._choose_start(data, generator)
+            choices = self._choose(data, training, validation, origin)
+            tasks = self._begin_tasks(data, choices)
+            with processes.hold_interrupts():
+                result = fit_network(
+                    data.network_config,
+                    training,
+                    validation,
+                    self._training_config(choices, data.device),
+                    generator,
+                    start=start,
+                    aligned=aligned,
+                    tasks=tasks,
+                    checkpoint=checkpoint,
+                    team=processes,
+                )
+            self._set_fitted(tasks.attributes(for_reading(result.network), result))
+            notices = data.notices
+            if processes.rank == 0:
+                notices += describe_result(result, data.samples, self.checkpoint)
+            tasks.finish()
+            if checkpoint is not None and not result.interrupted:
+                checkpoint.remove()
+        return notices
 
     def _open_checkpoint(self, processes):
         if self.checkpoint is None or processes.rank > 0:

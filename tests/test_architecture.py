@@ -64,7 +64,7 @@ DISTRIBUTIONS = {
 }
 
 # Optional or slow to load: imported inside the function that needs it.
-NEVER_AT_THE_TOP = {"cv2", "dask", "matplotlib", "onnx", "onnxruntime"}
+NEVER_AT_THE_TOP = {"cv2", "dask", "jinja2", "matplotlib", "onnx", "onnxruntime"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
