@@ -16,10 +16,10 @@ from unittest.mock import patch
 
 import records
 import torch
+from skcaptcha._fitting import make_settings
 from torch import nn
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._fitting import make_settings
 from skcaptcha.datasets import make_captchas
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples

@@ -14,8 +14,9 @@ from support.data import TINY
 from support.small_fits import NETWORK_CONFIG, generator
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha._auto import choose_stretch
 from skcaptcha.images._batches import pad_images
-from skcaptcha.images._prepare import choose_stretch, prepare_image
+from skcaptcha.images._prepare import prepare_image
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
 from skcaptcha.training.losses import ctc_loss
 from skcaptcha.training.step import Trainer

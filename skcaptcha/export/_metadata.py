@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from PIL import ImageColor
 
-from skcaptcha.images._prepare import GREATEST_STRETCH, GREATEST_WIDTH, LEAST_WIDTH
+from skcaptcha._auto import MAX_STRETCH
+from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -26,8 +27,8 @@ METADATA_KEY = "skcaptcha"
 _FIXED = {
     "format_version": 2,
     "blank": BLANK,
-    "min_width": LEAST_WIDTH,
-    "max_width": GREATEST_WIDTH,
+    "min_width": MIN_WIDTH,
+    "max_width": MAX_WIDTH,
     "width_multiple": TIME_STRIDE,
     "resampling": "bilinear",
     "normalization": "graph",
@@ -130,8 +131,8 @@ _VARIABLE = {
     ),
     "image_height": (lambda v: _is_int(v, 8, 512), "an integer from 8 to 512"),
     "width_stretch": (
-        lambda v: type(v) in (int, float) and 1 <= v <= GREATEST_STRETCH,
-        f"a number from 1 to {GREATEST_STRETCH}",
+        lambda v: type(v) in (int, float) and 1 <= v <= MAX_STRETCH,
+        f"a number from 1 to {MAX_STRETCH}",
     ),
     "text_rows": (
         lambda v: (

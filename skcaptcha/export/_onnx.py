@@ -7,15 +7,14 @@ ONNX files run where there is no PyTorch, and from other languages. They need
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha import __version__
 from skcaptcha._files import write_whole
-from skcaptcha._reader import find_texts, iterate_frames, make_search
-from skcaptcha._skipping import Skipped
-from skcaptcha._validation import check_images, is_table
+from skcaptcha._reader import ReaderMixin, iterate_frames
+from skcaptcha._tables import is_table
+from skcaptcha._validation import iterate_items
 from skcaptcha.export._graph import (
     IR_VERSION,
     OPSET_VERSION,
@@ -32,10 +31,8 @@ from skcaptcha.export._metadata import (
     unpack_recipe,
 )
 from skcaptcha.images._batches import pad_images
-from skcaptcha.model.decoding import sequence_log_probability
 from skcaptcha.model.inference import plan_batches
 from skcaptcha.recognizer import CaptchaRecognizer
-from skcaptcha.vocabulary import BLANK
 
 __all__ = ["OnnxRecognizer", "export_onnx", "load_onnx"]
 
@@ -213,7 +210,7 @@ def load_onnx(path, *, n_jobs=None):
     return OnnxRecognizer(session, recipe, n_jobs=n_jobs)
 
 
-class OnnxRecognizer:
+class OnnxRecognizer(ReaderMixin):
     """Reader of text images that runs an exported network.
 
     `load_onnx` makes it. It reads what the exported recognizer reads with
@@ -259,98 +256,41 @@ class OnnxRecognizer:
         self.n_jobs = n_jobs
         self.vocabulary_ = recipe.vocabulary
 
-    def predict(self, X):
-        """Read images.
+    decoder, beam_width = "greedy", 10
+
+    def iter_frames(self, X, *, on_error="raise", notices=None):
+        """Return an iterator over what the network says of each image.
 
         Parameters
         ----------
-        X : sequence of images of length n_samples
-            Images in any form that `CaptchaRecognizer.fit` takes, but no table.
+        X, on_error, notices
+            As for `CaptchaRecognizer.iter_frames`, but `X` is no table.
 
-        Returns
-        -------
-        ndarray of shape (n_samples,), dtype object
-            The texts, each a str.
-
-        Raises
+        Yields
         ------
-        ValueError
-            If an image cannot be read, or `X` is a table.
+        position : int
+            Position in `X`. Images of a few hundred come in any order.
+        frames : list of one ndarray of shape (T, K), or Exception
+            The log-probabilities.
         """
-        items = self._check_items(X)
-        texts = np.empty(len(items), dtype=object)
-        for position, symbols, _ in self._search(items):
-            texts[position] = self.vocabulary_.decode(symbols)
-        return texts
-
-    def predict_confidence(self, X):
-        """Return how probable the texts are that `predict` returns.
-
-        Parameters
-        ----------
-        X : sequence of images of length n_samples
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The probability of each text under CTC, summed over its alignments.
-        """
-        items = self._check_items(X)
-        confidence = np.empty(len(items))
-        for position, symbols, frames in self._search(items):
-            confidence[position] = sequence_log_probability(
-                frames[:, None], [len(frames)], [symbols], blank=BLANK
-            )[0]
-        return np.exp(confidence)
-
-    def frame_log_proba(self, X):
-        """Return what the network says of each time step.
-
-        `skcaptcha.model.decoding` finds texts in it in other ways.
-
-        Parameters
-        ----------
-        X : sequence of images of length n_samples
-            As for `predict`.
-
-        Returns
-        -------
-        list of ndarray of shape (T, K)
-            Log-probabilities for each image: class 0 is the blank, class i the
-            character ``vocabulary_.characters[i - 1]``. T goes with the width.
-        """
-        items = self._check_items(X)
-        frames = [None] * len(items)
-        for position, log_probs in self._frames(items):
-            frames[position] = log_probs
-        return frames
-
-    def _check_items(self, X):
         if is_table(X):
             raise ValueError(
                 "X is a 2-D array, one flattened image a row, which an exported model "
                 "does not take; pass images with pixels from 0 to 255, such as "
                 "list(X.reshape(-1, H, W)) of a table of such."
             )
-        return check_images(X)
-
-    def _frames(self, items):
         return iterate_frames(
             self._run,
-            items,
-            Skipped(),
+            iterate_items(X),
+            input_size={
+                "height": self.recipe.height,
+                "stretch": self.recipe.stretch,
+                "rows": self.recipe.rows,
+                "color_mode": self.recipe.color_mode,
+            },
             background=self.recipe.background,
             n_jobs=self.n_jobs,
-            height=self.recipe.height,
-            stretch=self.recipe.stretch,
-            rows=self.recipe.rows,
-            color_mode=self.recipe.color_mode,
-        )
-
-    def _search(self, items):
-        return find_texts(
-            self._frames(items), make_search("greedy", None, None), Skipped()
+            on_error=on_error,
         )
 
     def _run(self, images):

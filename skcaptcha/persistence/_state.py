@@ -9,7 +9,7 @@ from skcaptcha.model.network import build_network
 
 __all__ = ["DURING_FIT", "FORMAT_VERSION", "pack_state", "unpack_state"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the saved form. 0, before there was a number, reads as 1 does."""
 
 DURING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
@@ -76,10 +76,12 @@ def unpack_state(state, estimator_class):
         )
     parameters = inspect.signature(estimator_class).parameters.values()
     state = {**{p.name: p.default for p in parameters}, **state}
+    if "_network_shape" in state:  # its name up to format 2
+        state["_network_config"] = state.pop("_network_shape")
     weights = state.pop(_WEIGHTS, None)
     if weights is not None:
         try:
-            network = build_network(state["_network_shape"])
+            network = build_network(state["_network_config"])
             network.auxiliary = None
             network.load_state_dict(
                 {name: torch.from_numpy(np.array(w)) for name, w in weights.items()}
@@ -91,5 +93,6 @@ def unpack_state(state, estimator_class):
                 "or fit it anew."
             ) from error
         state["network_"] = network.eval()
+        state.setdefault("temperature_", 1.0)  # of before it was kept
         state.setdefault("text_rows_", (0.0, 1.0))  # format 1 read all of them
     return state

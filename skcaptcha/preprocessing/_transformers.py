@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_memory
 
-from skcaptcha._validation import check_images, check_text_table, is_table
+from skcaptcha._tables import check_text_table, is_table
+from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
 from skcaptcha.preprocessing._functions import (
     GREATEST_BLOCK,
