@@ -37,7 +37,11 @@ from skcaptcha.model.pretrained import load_pretrained
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
-from skcaptcha.training.fit import TrainingConfig, fit_network, fit_one_epoch
+from skcaptcha.training.fit import (
+    TrainingConfig,
+    fit_network,
+    fit_one_epoch,
+)
 
 __all__ = ["CaptchaRecognizer"]
 
@@ -435,10 +439,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
         )
-        tasks = EpochTasks(self, None, data, choices)
-        self._set_fitted(
-            {**tasks.attributes(trainer.network, result), "_trainer": trainer}
+        attributes = EpochTasks(self, None, data, choices).attributes(
+            result.network, result
         )
+        self._set_fitted({**attributes, "_trainer": trainer})
         issue_warnings(data.notices + result.warnings)
         return self
 

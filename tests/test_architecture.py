@@ -42,7 +42,14 @@ LAYERS = [
     {"recognizer"},
     {"ensemble"},
     {"__init__"},
-    {"datasets", "export._onnx", "inspection", "persistence._skops", "plotting"},
+    {
+        "datasets",
+        "export._onnx",
+        "export._reader",
+        "inspection",
+        "persistence._skops",
+        "plotting",
+    },
     {"export", "persistence"},  # their public names
     {"cli"},
     {"__main__"},
@@ -56,7 +63,7 @@ DISTRIBUTIONS = {
 }
 
 # Optional or slow to load: imported inside the function that needs it.
-NEVER_AT_THE_TOP = {"cv2", "dask", "matplotlib", "onnx", "onnxruntime"}
+NEVER_AT_THE_TOP = {"cv2", "dask", "jinja2", "matplotlib", "onnx", "onnxruntime"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

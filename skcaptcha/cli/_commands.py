@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer, persistence
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 from skcaptcha.cli import _report
 from skcaptcha.datasets import (
     load_image_folder,
@@ -162,7 +162,7 @@ def _draw(recognizer, X, y, y_pred, confidence, options, title):
         _say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
         page = _report.make_page(recognizer, X, y, y_pred, confidence, title=title)
-        write_whole(options.html, page.encode())
+        write_atomically(options.html, page.encode())
         _say(f"The report is in {options.html}")
 
 
@@ -194,7 +194,7 @@ def _find_saver(path):
 def _dump_pickle(recognizer, path):
     buffer = io.BytesIO()
     joblib.dump(recognizer, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def _load(path):
