@@ -23,12 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to r
 READERS = ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
 
 
-@pytest.fixture
-def some(captchas):
-    """Sixteen images and their texts."""
-    return captchas[0][:16], captchas[1][:16]
-
-
 # Parameters
 
 

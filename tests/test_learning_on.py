@@ -31,12 +31,6 @@ def with_new_digits():
     return make_easy(120, "2345", seed=7)
 
 
-@pytest.fixture
-def some(captchas):
-    """Sixteen images and their texts."""
-    return captchas[0][:16], captchas[1][:16]
-
-
 @pytest.fixture(params=["fit", "partial_fit"])
 def method(request):
     """Each method that learns."""

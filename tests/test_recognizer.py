@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
-from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from support.data import TINY
