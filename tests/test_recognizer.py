@@ -14,9 +14,7 @@ from support.data import TINY
 from support.training import forbid_training, interrupt_at
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._fitting import make_settings
 from skcaptcha.exceptions import LabelConversionWarning
-from skcaptcha.images._samples import Samples, hold_out
 from skcaptcha.model.network import TIME_STRIDE
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
@@ -67,34 +65,6 @@ def test_early_stopping_holds_out_and_keeps_the_best(captchas):
     assert len(recognizer.validation_scores_) == recognizer.n_iter_
     assert recognizer.best_validation_score_ == max(recognizer.validation_scores_)
     assert 1 <= recognizer.temperature_ <= 4
-
-
-@pytest.mark.parametrize(
-    "n_samples, width, n_held_out, n_updates",
-    [
-        (50, 160, 0, 2500),
-        (1000, 160, 0, 2500),
-        (1000, 4000, 0, 2500),
-        (4999, 160, 0, 20 * 313),
-        (5600, 160, 500, 30 * 319),
-        (5600, 500, 500, 29 * 319),
-        (30_000, 160, 500, 11 * 1844),
-        (200_000, 160, 500, 5 * 12_469),
-    ],
-)
-def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
-    n_samples, width, n_held_out, n_updates
-):
-    recognizer = CaptchaRecognizer()
-    image = np.broadcast_to(np.uint8(0), (40, width, 3))
-    samples = Samples([image] * n_samples, [None] * n_samples)
-    rng = np.random.RandomState(0)
-    training, held_out = hold_out(samples, rng, "auto", 0.1)
-    assert len(held_out or []) == n_held_out
-    assert len(training) == n_samples - n_held_out
-    settings = make_settings(recognizer, training, "cpu")
-    updates = math.ceil(len(training) / settings.batch_size)
-    assert n_updates <= settings.max_iter * updates < n_updates + updates
 
 
 def test_a_network_that_learns_nothing_warns(captchas):

@@ -14,8 +14,9 @@ from support.data import TINY
 from support.small_fits import SHAPE, generator, samples, settings
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha._auto import choose_stretch
 from skcaptcha.images._batches import pad_images
-from skcaptcha.images._prepare import choose_stretch, prepare_image
+from skcaptcha.images._prepare import prepare_image
 from skcaptcha.model.inference import halve_batch, run_network
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
 from skcaptcha.training import fit as _training

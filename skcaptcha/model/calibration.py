@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from skcaptcha.model.decoding import greedy_decode, sequence_log_probability
-from skcaptcha.model.inference import run_network
+from skcaptcha.model.decoding import sequence_log_probability
+from skcaptcha.model.inference import greedy_and_count
 from skcaptcha.vocabulary import BLANK
 
 __all__ = ["divide_logits", "find_temperature"]
@@ -38,13 +38,9 @@ def find_temperature(network, samples):
     .. [1] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     read, n_right = [], 0
-    for positions, log_probs, lengths in run_network(network, samples.images):
-        texts = greedy_decode(log_probs, lengths, blank=BLANK)
+    for log_probs, lengths, texts, n in greedy_and_count(network, samples):
         read.append((log_probs, lengths, texts))
-        n_right += sum(
-            np.array_equal(text, samples.targets[i])
-            for text, i in zip(texts, positions, strict=True)
-        )
+        n_right += n
     exact_match = n_right / len(samples)
 
     def is_too_sure(temperature):

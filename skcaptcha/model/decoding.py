@@ -4,16 +4,20 @@
 T is the number of frames, N of items, K of classes, one of them the `blank`.
 """
 
+import math
 from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.special import logsumexp
 
 __all__ = [
     "beam_search",
     "best_path",
     "check_length",
+    "forced_alignment",
     "greedy_decode",
+    "rank_texts",
     "restrict",
     "sequence_log_probability",
 ]
@@ -456,3 +460,123 @@ def sequence_log_probability(log_probs, lengths, sequences, *, blank):
     last_symbol = np.where(n_symbols > 0, last_symbol, -np.inf)
     # Rounding, above all of float32 inputs, may lift a sure text above probability 1.
     return np.minimum(np.logaddexp(last_blank, last_symbol), 0)
+
+
+def rank_texts(candidates, frames, *, blank, length=None):
+    """Rank texts by the mean of the probabilities that several networks give them.
+
+    Parameters
+    ----------
+    candidates : list of N sequences of int
+        Symbols of each text.
+    frames : list of arrays of shape (T, K)
+        Log-probabilities of one item by each network; T may differ.
+    blank : int
+        Index of the blank.
+    length : None, int, (int, int) or mapping of int to float, default=None
+        Constraint on the length, see `check_length`. The weights of a mapping count in
+        the order and not in the log-probability.
+
+    Returns
+    -------
+    list of (sequence of int, float)
+        Texts and the logarithms of their mean probabilities, best first.
+
+    References
+    ----------
+    B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and Scalable Predictive
+    Uncertainty Estimation using Deep Ensembles", NeurIPS 2017, section 2.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frames = [np.log([[0.3, 0.7, 1e-9]]), np.log([[0.4, 0.1, 0.5]])]
+    >>> ranked = rank_texts([(1,), (2,)], frames, blank=0)
+    >>> [(text, round(float(np.exp(p)), 2)) for text, p in ranked]
+    [((1,), 0.4), ((2,), 0.25)]
+    """
+    n = len(candidates)
+    log_probabilities = [
+        sequence_log_probability(
+            np.repeat(log_probs[:, None], n, axis=1),  # (T, N, K)
+            np.full(n, len(log_probs)),
+            candidates,
+            blank=blank,
+        )
+        for log_probs in frames
+    ]
+    mean = logsumexp(log_probabilities, axis=0) - math.log(len(frames))
+    length = check_length(length)
+    weights = length if isinstance(length, dict) else {}
+    weight = [math.log(weights.get(len(text), 1.0)) for text in candidates]
+    order = np.argsort(-(mean + weight), kind="stable")
+    return [(candidates[i], float(mean[i])) for i in order]
+
+
+def forced_alignment(log_probs, symbols, *, blank):
+    """Find the frames in which each symbol of a text stands, on its best path.
+
+    Parameters
+    ----------
+    log_probs : array of shape (T, K)
+        Log-probabilities of one item.
+    symbols : int array of shape (L,)
+        The text.
+    blank : int
+        Index of the blank.
+
+    Returns
+    -------
+    int array of shape (L, 2)
+        First and last frame of each symbol.
+
+    Raises
+    ------
+    ValueError
+        If the text has no path.
+
+    References
+    ----------
+    A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
+    Classification: Labeling Unsegmented Sequence Data with Recurrent Neural Networks",
+    ICML 2006, section 4.1, for the lattice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_probs = np.log([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
+    >>> forced_alignment(log_probs, np.array([1, 1]), blank=0)
+    array([[0, 0],
+           [2, 3]])
+    """
+    log_probs, symbols = np.asarray(log_probs), np.asarray(symbols, dtype=np.int64)
+    n_frames = len(log_probs)
+    states = np.full(2 * len(symbols) + 1, blank)  # a blank around each symbol
+    states[1::2] = symbols
+    # From a symbol to the next, unless it is the same one again.
+    skips = np.zeros(len(states), dtype=bool)
+    skips[3::2] = states[3::2] != states[1:-2:2]
+    score = np.full(len(states), -np.inf)
+    score[:2] = log_probs[0, states[:2]]
+    steps = np.zeros((n_frames, len(states)), dtype=np.int64)
+    for t in range(1, n_frames):
+        came = np.full((3, len(states)), -np.inf)  # by 0, 1 or 2 states
+        came[0] = score
+        came[1, 1:] = score[:-1]
+        came[2, 2:] = np.where(skips[2:], score[:-2], -np.inf)
+        steps[t] = came.argmax(axis=0)
+        score = came.max(axis=0) + log_probs[t, states]
+    state = len(states) - 1
+    if len(states) > 1 and score[-2] > score[-1]:
+        state -= 1
+    if score[state] == -np.inf:
+        raise ValueError(
+            f"symbols={symbols.tolist()} have no path through {n_frames} time steps; "
+            "pass a text that the log-probabilities allow."
+        )
+    path = np.empty(n_frames, dtype=np.int64)
+    for t in range(n_frames - 1, -1, -1):
+        path[t] = state
+        state -= steps[t, state]
+    frames = [np.flatnonzero(path == 2 * i + 1)[[0, -1]] for i in range(len(symbols))]
+    return np.array(frames, dtype=np.int64).reshape(-1, 2)

@@ -1,31 +1,22 @@
 """A trained network's reading of batches of images."""
 
-import warnings
-
+import numpy as np
 import torch
 
 from skcaptcha.images._batches import make_batches, pad_images
+from skcaptcha.model.decoding import greedy_decode
+from skcaptcha.vocabulary import BLANK
 
-__all__ = ["halve_batch", "plan_batches", "run_network"]
+__all__ = ["greedy_and_count", "halve_batch", "plan_batches", "run_network"]
 
 # Images that are read at once, and the most columns that they have in all.
 _BATCH_SIZE, _COLUMNS = 64, 2**16
 
 
 def plan_batches(widths, batch_size=_BATCH_SIZE):
-    """Say which images are read together.
+    """Yield the positions of images that are read together, given their widths.
 
-    Parameters
-    ----------
-    widths : list of int
-        Width of each image.
-    batch_size : int, default=64
-        Images that are read at once; very wide ones are fewer.
-
-    Yields
-    ------
-    list of int
-        Positions of the images of a batch.
+    Very wide images come in smaller batches.
     """
     for group in make_batches(widths, batch_size):
         size = max(1, min(len(group), _COLUMNS // widths[group[-1]]))
@@ -33,29 +24,24 @@ def plan_batches(widths, batch_size=_BATCH_SIZE):
             yield group[start : start + size]
 
 
-def halve_batch(size, stacklevel):
+def halve_batch(size):
     """Return half the size of a batch for which the GPU has too little memory.
 
     Parameters
     ----------
     size : int
         Number of its images.
-    stacklevel : int
-        How far up the caller is whom the warning concerns.
 
     Returns
     -------
-    int
+    half : int
+    message : str
+        What to tell the user.
 
     Raises
     ------
     MemoryError
         If the batch is a single image.
-
-    Warns
-    -----
-    UserWarning
-        In all other cases.
     """
     if size == 1:
         raise MemoryError(
@@ -65,15 +51,13 @@ def halve_batch(size, stacklevel):
         )
     torch.cuda.empty_cache()  # of pieces that are too small for half the batch
     half = (size + 1) // 2
-    warnings.warn(
-        f"The GPU has too little memory for {size} images at once; they are worked "
-        f"off {half} at a time. A smaller `image_height` takes less of it.",
-        stacklevel=stacklevel,
+    return half, (
+        f"The GPU has too little memory for {size} images at once; they are computed "
+        f"{half} at a time. A smaller `image_height` takes less of it."
     )
-    return half
 
 
-def run_network(network, images, batch_size=_BATCH_SIZE):
+def run_network(network, images, batch_size=_BATCH_SIZE, *, notices=None):
     """Read images with a trained network.
 
     Parameters
@@ -85,6 +69,8 @@ def run_network(network, images, batch_size=_BATCH_SIZE):
     batch_size : int, default=64
         Images that are read at once; very wide ones are fewer, and so are all where a
         GPU has too little memory.
+    notices : list, optional
+        Gets a (message, category) to warn of for each batch that was too large.
 
     Yields
     ------
@@ -96,23 +82,54 @@ def run_network(network, images, batch_size=_BATCH_SIZE):
         Time steps that belong to each image.
     """
     for positions in plan_batches([image.shape[1] for image in images], batch_size):
-        yield from _read_batch(network, images, positions)
+        waiting = [positions]
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                found = _read_batch(network, [images[i] for i in part])
+            except torch.OutOfMemoryError:
+                found = None
+            if found is None:  # the error is gone, and with it the tensors it held
+                half, message = halve_batch(len(part))
+                waiting = [part[:half], part[half:], *waiting]
+                if notices is not None:
+                    notices.append((message, UserWarning))
+            else:
+                yield part, *found
 
 
-def _read_batch(network, images, positions):
-    """Yield what `run_network` does, in halves where a GPU has too little memory."""
-    try:
-        batch, widths = pad_images(
-            [images[i] for i in positions], next(network.parameters()).device
+def _read_batch(network, images):
+    batch, widths = pad_images(images, next(network.parameters()).device)
+    with torch.inference_mode():
+        log_probs, lengths = network(batch, widths)
+    return log_probs.cpu().numpy(), lengths.numpy()
+
+
+def greedy_and_count(network, samples):
+    """Read samples by the best path, and count what is right.
+
+    Parameters
+    ----------
+    network : CRNN
+        In evaluation mode.
+    samples : Samples
+        Images and their symbols.
+
+    Yields
+    ------
+    log_probs : ndarray of shape (T, N, K)
+        Log-probabilities of a batch.
+    lengths : ndarray of shape (N,)
+        Its time steps.
+    texts : list of N ndarray of int
+        The symbols that were read.
+    n_right : int
+        Number of samples that were read right.
+    """
+    for positions, log_probs, lengths in run_network(network, samples.images):
+        texts = greedy_decode(log_probs, lengths, blank=BLANK)
+        n_right = sum(
+            np.array_equal(text, samples.targets[i])
+            for text, i in zip(texts, positions, strict=True)
         )
-        with torch.inference_mode():
-            log_probs, lengths = network(batch, widths)
-        found = positions, log_probs.cpu().numpy(), lengths.numpy()
-    except torch.OutOfMemoryError:
-        found = None
-    if found is not None:
-        yield found
-    else:
-        half = halve_batch(len(positions), stacklevel=8)
-        yield from _read_batch(network, images, positions[:half])
-        yield from _read_batch(network, images, positions[half:])
+        yield log_probs, lengths, texts, n_right

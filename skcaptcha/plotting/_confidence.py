@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcaptcha.metrics import _check_texts
+from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
 from skcaptcha.plotting._axes import (
     check_count,
     import_pyplot,
@@ -10,7 +10,6 @@ from skcaptcha.plotting._axes import (
     prepare_axes,
     size_in_points,
 )
-from skcaptcha.plotting._curves import reliability_curve, risk_coverage_curve
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._lettering import choose_fitting, draw_title
 
@@ -313,7 +312,7 @@ class ConfidenceDisplay:
         if strategy not in ("uniform", "quantile"):
             raise ValueError(f"strategy={strategy!r} must be 'uniform' or 'quantile'.")
         edges, counts, prob_true, prob_pred = reliability_curve(
-            is_right, confidence, n_bins, strategy
+            is_right, confidence, n_bins=n_bins, strategy=strategy
         )
         coverage, risk, thresholds = risk_coverage_curve(is_right, confidence)
         display = cls(

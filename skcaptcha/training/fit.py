@@ -14,8 +14,7 @@ from tqdm.auto import tqdm
 
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
-from skcaptcha.model.decoding import greedy_decode
-from skcaptcha.model.inference import run_network
+from skcaptcha.model.inference import greedy_and_count, run_network
 from skcaptcha.training.distributed import Alone
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
@@ -96,12 +95,8 @@ def evaluate(network, samples):
     was_training = network.training
     network.eval()
     n_right, n_blank, n_steps = 0, 0, 0
-    for positions, log_probs, lengths in run_network(network, samples.images):
-        read = greedy_decode(log_probs, lengths, blank=BLANK)
-        n_right += sum(
-            np.array_equal(text, samples.targets[i])
-            for text, i in zip(read, positions, strict=True)
-        )
+    for log_probs, lengths, _, n in greedy_and_count(network, samples):
+        n_right += n
         inside = np.arange(len(log_probs))[:, None] < lengths  # (T, N)
         n_blank += int(((log_probs.argmax(axis=2) == BLANK) & inside).sum())
         n_steps += int(lengths.sum())

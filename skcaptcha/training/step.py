@@ -157,7 +157,7 @@ class Trainer:
                     f"its {len(images)} images of a batch; lower `batch_size`."
                 )
             most = min(self.most_at_once, len(images))
-            self.most_at_once = halve_batch(most, stacklevel=9)
+            self.most_at_once, _ = halve_batch(most)
         loss = self.team.settle(loss, self.settings.device)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(
