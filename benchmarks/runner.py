@@ -29,7 +29,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import skcaptcha
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
@@ -348,7 +348,7 @@ def save_entry(path, name, entry):
     entries = {**read_entries(path), name: entry}
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(entries, indent=2, ensure_ascii=False, default=str)
-    write_whole(path, (text + "\n").encode())
+    write_atomically(path, (text + "\n").encode())
 
 
 # ---- arithmetic and Markdown -----------------------------------------------------

@@ -264,14 +264,14 @@ def test_a_fit_that_breaks_off_leaves_no_half_state(
 ):
     recognizer = quick() if was_fitted else CaptchaRecognizer(**TINY)
     before = dict(vars(recognizer))
-    update, calls = _trainer.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.train_step, itertools.count()
 
     def fail(*args):
         if next(calls) == 3:
             raise error("in the second epoch")
         return update(*args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", fail)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", fail)
     recognizer.set_params(max_iter=5)
     with pytest.raises(error, match="in the second epoch"):
         recognizer.fit(captchas[0][:16], captchas[1][:16])

@@ -14,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 from support.data import TINY
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
-from skcaptcha.ensemble import rank_texts
 from skcaptcha.exceptions import (
     ImageReadError,
     LabelConversionWarning,
@@ -53,26 +52,6 @@ def hasty(captchas):
 
 
 # What is read
-
-
-def test_the_greatest_mean_probability_wins():
-    # One network is sure of 1, two are in favor of 2.
-    frames = [
-        np.log([p]) for p in ([0.05, 0.9, 0.05], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5])
-    ]
-    ranked = rank_texts([(1,), (2,), ()], frames)
-    assert [text for text, _ in ranked] == [(1,), (2,), ()]
-    assert [p for _, p in ranked] == pytest.approx([0.5, 0.35, 0.15])
-    # A weight moves a text and leaves its probability.
-    ranked = rank_texts([(1,), (2,), ()], frames, {0: 10, 1: 1})
-    assert ranked[0] == ((), pytest.approx(0.15))
-
-
-def test_networks_may_differ_in_their_time_steps():
-    frames = [np.log([[0.5, 0.5]]), np.log([[0.6, 0.4], [0.6, 0.4]])]
-    assert rank_texts([(1,)], frames) == [((1,), pytest.approx((0.5 + 0.64) / 2))]
-    # Two equal characters take three steps: this text fits neither.
-    assert rank_texts([(1, 1)], frames) == [((1, 1), 0.0)]
 
 
 def test_it_reads_what_most_probable_on_average_is(ensemble, captchas):

@@ -10,7 +10,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 from support.data import TINY, make_easy
-from support.small_fits import SHAPE
+from support.small_fits import NETWORK_CONFIG
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.exceptions import ImageReadError
@@ -91,7 +91,7 @@ def test_new_characters_are_learned_and_old_ones_kept(
 
 def test_known_characters_keep_their_weights():
     draw = torch.Generator().manual_seed(0)
-    network = build_network(SHAPE, draw)
+    network = build_network(NETWORK_CONFIG, draw)
     before = copy.deepcopy(network.state_dict())
     grown = extend_network(network, 5, draw)
     for head in ("head", "auxiliary"):
@@ -188,14 +188,14 @@ def test_a_background_may_be_a_list_or_a_tuple(quick, captchas):
 def test_ctrl_c_at_once_leaves_what_could_read(learned, captchas, monkeypatch):
     images, texts = captchas
     before = list(learned.predict_confidence(images[:5]))
-    update, calls = _trainer.Trainer.update, iter(range(100))
+    update, calls = _trainer.Trainer.train_step, iter(range(100))
 
     def interrupt(*args):
         if next(calls) == 2:
             raise KeyboardInterrupt
         return update(*args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupt)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", interrupt)
     learned.set_params(warm_start=True)
     with pytest.warns(UserWarning, match="Training was interrupted"):
         learned.fit(images[:160], texts[:160])
@@ -224,14 +224,14 @@ def test_a_failed_attempt_to_go_on_changes_nothing(
     with pytest.raises(ImageReadError):
         learn([b"x", b"y"], ["12", "4"])
 
-    update, calls = _trainer.Trainer.update, iter(range(100))
+    update, calls = _trainer.Trainer.train_step, iter(range(100))
 
     def fail(*args):
         if next(calls) == 1:
             raise RuntimeError("in the middle")
         return update(*args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", fail)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", fail)
     with pytest.raises(RuntimeError, match="in the middle"):
         learn(captchas[0][:32], captchas[1][:32])
     assert vars(learned) == before
@@ -340,13 +340,13 @@ def test_a_destroyed_step_does_not_cost_what_was_learned(captchas, monkeypatch):
     for _ in range(24):
         recognizer.partial_fit(images[:160], texts[:160])
     score = recognizer.score(images[160:], texts[160:])
-    update, calls = _trainer.Trainer.update, iter(range(1000))
+    update, calls = _trainer.Trainer.train_step, iter(range(1000))
 
     def fail(trainer, *args):
         loss = update(trainer, *args)
         return float("nan") if next(calls) in range(3, 8) else loss
 
-    monkeypatch.setattr(_trainer.Trainer, "update", fail)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", fail)
     recognizer.partial_fit(images[:160], texts[:160])
     assert recognizer.n_restarts_ == 1
     assert recognizer.score(images[160:], texts[160:]) >= score - 0.3 > 0.2

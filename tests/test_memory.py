@@ -19,8 +19,8 @@ from support.data import TINY
 from skcaptcha import CaptchaRecognizer, images
 from skcaptcha.exceptions import CacheError
 from skcaptcha.images import _samples
-from skcaptcha.images._prepare import find_ink
-from skcaptcha.images._samples import hold_out, read_samples
+from skcaptcha.images._prepare import measure_ink
+from skcaptcha.images._samples import load_samples, scan_images
 from skcaptcha.training import step as _trainer
 
 
@@ -33,14 +33,15 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def settle(sizes, colored, ink):
-    return {"height": 16, "stretch": 1.0, "color_mode": "grayscale"}
+SIZE = {"height": 16, "stretch": 1.0, "color_mode": "grayscale"}
 
 
-def read(items, **params):
-    targets = [np.array([1])] * len(items)
+def read(items, between=lambda: None, **params):
     params = {"background": "white", "n_jobs": 1, "cache_size": 1000, **params}
-    return read_samples(items, targets, settle=settle, **params)
+    targets = [np.array([1])] * len(items)
+    scan = scan_images(items, **params)
+    between()
+    return load_samples(items, targets, scan.decoded, SIZE, **params)
 
 
 def list_files(folder):
@@ -101,8 +102,7 @@ def test_the_images_are_the_same_and_in_their_order(captchas, png_folder, folder
         assert is_in_file(samples)
         for image, one in zip(samples.images, expected.images, strict=True):
             np.testing.assert_array_equal(image, one, strict=True)
-    training, held_out = hold_out(samples, np.random.RandomState(0), True, 0.2)
-    assert is_in_file(training) and is_in_file(held_out)  # and not copied
+    assert is_in_file(samples.pick([5, 3]))  # and not copied
 
 
 class Save:
@@ -143,7 +143,7 @@ def test_what_is_saved_is_nothing_of_the_file(captchas, folder):
 
 def fit_with(monkeypatch, captchas, update):
     """Fit from a file, with something to do at the second update."""
-    original, calls = _trainer.Trainer.update, []
+    original, calls = _trainer.Trainer.train_step, []
 
     def watch(self, *args):
         calls.append(None)
@@ -151,7 +151,7 @@ def fit_with(monkeypatch, captchas, update):
             update()
         return original(self, *args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", watch)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", watch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = CaptchaRecognizer(**TINY, max_iter=1, cache_size=0)
@@ -205,7 +205,7 @@ KILL = """
         print("in training", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    _trainer.Trainer.update = kill
+    _trainer.Trainer.train_step = kill
     images = [np.full((16, 48), i, np.uint8) for i in range(9)]
     CaptchaRecognizer(cache_size=0).fit(images, ["a"] * 9)
 """
@@ -301,43 +301,19 @@ def test_too_little_memory_is_an_error_that_says_what_to_do(folder):
 
 def test_of_many_images_some_tell_where_the_text_stands(captchas, monkeypatch):
     monkeypatch.setattr(_samples, "_ENOUGH", 2)
-    found = []
-
-    def settle_by_ink(sizes, colored, ink):
-        found.append(ink)
-        return settle(sizes, colored, ink)
-
     X = captchas[0][:5]
-    read_samples(
-        X,
-        [np.array([1])] * 5,
-        settle=settle_by_ink,
-        background="white",
-        n_jobs=1,
-        cache_size=1000,
-    )
-    np.testing.assert_allclose(found[0], (find_ink(X[0]) + find_ink(X[3])) / 2)
+    scan = scan_images(X, background="white", n_jobs=1, cache_size=1000)
+    np.testing.assert_allclose(scan.ink, (measure_ink(X[0]) + measure_ink(X[3])) / 2)
 
 
 def test_an_image_that_vanishes_meanwhile_is_named(captchas, png_folder, tmp_path):
     path = tmp_path / "brief.png"
     path.write_bytes((png_folder / "0.png").read_bytes())
 
-    def settle_and_remove(sizes, colored, ink):
-        path.unlink()
-        return settle(sizes, colored, ink)
-
     with pytest.raises(
         FileNotFoundError, match=r"^X\[1\]='.*brief.png' does not exist"
     ):
-        read_samples(
-            [captchas[0][0], path],
-            [np.array([1])] * 2,
-            settle=settle_and_remove,
-            background="white",
-            n_jobs=1,
-            cache_size=0,
-        )
+        read([captchas[0][0], path], between=path.unlink, cache_size=0)
 
 
 @pytest.mark.parametrize("cache_size", [0, 1000])

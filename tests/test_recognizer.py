@@ -15,9 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._fitting import make_settings
 from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
-from skcaptcha.images._samples import Samples, hold_out
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.training import step as _trainer
 
@@ -58,34 +56,6 @@ def test_early_stopping_holds_out_and_keeps_the_best(captchas):
     assert 1 <= recognizer.temperature_ <= 4
 
 
-@pytest.mark.parametrize(
-    "n_samples, width, n_held_out, n_updates",
-    [
-        (50, 160, 0, 2500),
-        (1000, 160, 0, 2500),
-        (1000, 4000, 0, 2500),
-        (4999, 160, 0, 20 * 313),
-        (5600, 160, 500, 30 * 319),
-        (5600, 500, 500, 29 * 319),
-        (30_000, 160, 500, 11 * 1844),
-        (200_000, 160, 500, 5 * 12_469),
-    ],
-)
-def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
-    n_samples, width, n_held_out, n_updates
-):
-    recognizer = CaptchaRecognizer()
-    image = np.broadcast_to(np.uint8(0), (40, width, 3))
-    samples = Samples([image] * n_samples, [None] * n_samples)
-    rng = np.random.RandomState(0)
-    training, held_out = hold_out(samples, rng, "auto", 0.1)
-    assert len(held_out or []) == n_held_out
-    assert len(training) == n_samples - n_held_out
-    settings = make_settings(recognizer, training, "cpu")
-    updates = math.ceil(len(training) / settings.batch_size)
-    assert n_updates <= settings.max_iter * updates < n_updates + updates
-
-
 def test_a_network_that_learns_nothing_warns(captchas):
     images, texts = captchas
     recognizer = CaptchaRecognizer(max_iter=2, image_height=16, conv_channels=(4, 4))
@@ -103,7 +73,7 @@ def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", interrupted)
     recognizer = CaptchaRecognizer(image_height=16, conv_channels=(4, 4))
     with pytest.warns(UserWarning, match="interrupted in epoch 1"):
         recognizer.fit(captchas[0][:16], captchas[1][:16])
@@ -113,14 +83,14 @@ def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
 
 def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
     images, texts = captchas
-    update, calls = _trainer.Trainer.update, itertools.count()
+    update, calls = _trainer.Trainer.train_step, itertools.count()
 
     def interrupted(*args):
         if next(calls) == 5:
             raise KeyboardInterrupt
         return update(*args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
+    monkeypatch.setattr(_trainer.Trainer, "train_step", interrupted)
     recognizer = CaptchaRecognizer(
         max_iter=50, image_height=16, conv_channels=(4, 4), batch_size=8
     )

@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import tomllib
-import warnings
 
 import joblib
 import numpy as np
@@ -16,17 +15,14 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer, persistence
-from skcaptcha._files import write_whole
-from skcaptcha._skipping import Skipped
+from skcaptcha._files import write_atomically
 from skcaptcha.cli import _report
 from skcaptcha.datasets import (
     load_image_folder,
     load_labeled_images,
     make_captchas,
 )
-from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.images import read_images
-from skcaptcha.images._read import iterate_images
 from skcaptcha.metrics import (
     character_accuracy_score,
     exact_match_score,
@@ -102,7 +98,7 @@ def train(options):
     # The default, lest the model show progress wherever it learns on.
     recognizer.set_params(verbose=False)
     if X_test:
-        y_pred = recognizer.predict(X_test)
+        y_pred, confidence = recognizer.predict(X_test, return_confidence=True)
         recognizer.test_scores_ = {
             "n_samples": len(y_test),
             "exact_match": exact_match_score(y_test, y_pred),
@@ -114,7 +110,8 @@ def train(options):
     print(f"The model is in {options.out}")
     if X_test:
         what = f"images of {options.source} held out"
-        _draw(recognizer, X_test, y_test, y_pred, options, f"{options.out} on {what}")
+        title = f"{options.out} on {what}"
+        _draw(recognizer, X_test, y_test, y_pred, confidence, options, title)
 
 
 def predict(options):
@@ -134,35 +131,14 @@ def predict(options):
 
 def _read_chunk(recognizer, paths, constraint):
     """Return (text, confidence) of each image, and the errors by their positions."""
-    skipped = Skipped("skip")
-    images = list(
-        iterate_images(
-            paths,
-            background=recognizer.background_,
-            n_jobs=recognizer.n_jobs,
-            skipped=skipped,
-        )
-    )
-    read = [(None, None)] * len(paths)
-    positions = [i for i in range(len(paths)) if i not in skipped.reasons]
-    if positions:
-        X = [images[i] for i in positions]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SkippedImageWarning)
-            texts = recognizer.predict(X, **constraint, on_error="skip")
-            confidence = recognizer.predict_confidence(X, **constraint, on_error="skip")
-        for i, image, text, value in zip(positions, X, texts, confidence, strict=True):
-            if text is None:  # it was read, but no text of the length fits into it
-                try:
-                    recognizer.predict([image], **constraint)
-                except ValueError as error:
-                    skipped.add(i, str(error).removeprefix("X[0]: "))
-            else:
-                read[i] = text, float(value)
-    errors = {
-        i: " ".join(reason.removeprefix(f"X[{i}]=").split())
-        for i, reason in skipped.reasons.items()
-    }
+    read, errors = [(None, None)] * len(paths), {}
+    readings = recognizer.iter_readings(paths, **constraint, on_error="skip")
+    for position, text, confidence, error in readings:
+        if error is None:
+            read[position] = text, confidence
+        else:
+            reason = str(error).removeprefix(f"X[{position}]").lstrip("=: ")
+            errors[position] = " ".join(reason.split())
     return read, errors
 
 
@@ -170,24 +146,23 @@ def evaluate(options):
     """Report on labeled images, as text and, if asked, in pictures."""
     recognizer = _load(options.model)
     X, y = load_labeled_images(options.source, label=options.label)
-    y_pred = recognizer.predict(X)
+    y_pred, confidence = recognizer.predict(X, return_confidence=True)
     print(recognition_report(y, y_pred))
     title = f"{options.model} on {options.source}"
-    _draw(recognizer, X, y, y_pred, options, title)
+    _draw(recognizer, X, y, y_pred, confidence, options, title)
 
 
-def _draw(recognizer, X, y, y_pred, options, title):
+def _draw(recognizer, X, y, y_pred, confidence, options, title):
     """Write the picture and the page that are asked for."""
     if options.picture is None and options.html is None:
         return
-    confidence = recognizer.predict_confidence(X)
     if options.picture is not None:
         drawn = _report.draw_mistakes(X, y, y_pred, confidence)
         _report.save_figure(drawn, options.picture)
         _say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
         page = _report.make_page(recognizer, X, y, y_pred, confidence, title=title)
-        write_whole(options.html, page.encode())
+        write_atomically(options.html, page.encode())
         _say(f"The report is in {options.html}")
 
 
@@ -219,7 +194,7 @@ def _find_saver(path):
 def _dump_pickle(recognizer, path):
     buffer = io.BytesIO()
     joblib.dump(recognizer, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def _load(path):

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
 
 __all__ = ["fetch_captcha_images_v2"]
 
@@ -136,7 +136,7 @@ def fetch_captcha_images_v2(
             )
     elif download_if_missing:
         content = _download(path, n_retries, delay)
-        write_whole(path, content)
+        write_atomically(path, content)
     else:
         raise OSError(
             f"{str(path)!r} is missing and download_if_missing=False. Allow the "

@@ -7,7 +7,7 @@ import posixpath
 import re
 from pathlib import Path, PurePosixPath
 
-from skcaptcha._skipping import Skipped
+from skcaptcha._validation import issue_warnings
 from skcaptcha.datasets._zip import (
     MAX_TABLE_BYTES,
     is_hidden,
@@ -16,6 +16,7 @@ from skcaptcha.datasets._zip import (
     read_entries,
 )
 from skcaptcha.images import read_image
+from skcaptcha.images._read import check_on_error, describe_skipped
 
 __all__ = ["load_image_folder", "load_labels_csv"]
 
@@ -95,7 +96,7 @@ def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
     >>> texts
     ['004b', '004b', '7xd2']
     """
-    find_label, skipped = _label_finder(label), Skipped(on_error)
+    find_label, skipped = _label_finder(label), _make_skipped(on_error)
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"pattern={pattern!r} must be a str such as '*' or 'train/*'.")
     path = _existing_path(path, "path")
@@ -112,7 +113,9 @@ def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
             items = read_entries(archive, infos, path, skipped)
     if on_error == "skip":
         _try_images(items, files, skipped)
-    return _without_skipped(items, texts, skipped, path)
+    items, texts, notices = _without_skipped(items, texts, skipped, path)
+    issue_warnings(notices)
+    return items, texts
 
 
 def load_labels_csv(
@@ -191,7 +194,7 @@ def load_labels_csv(
     >>> texts
     ['0042']
     """
-    skipped = Skipped(on_error)
+    skipped = _make_skipped(on_error)
     path = _existing_path(path, "path")
     columns = (filename_column, text_column)
     if path.lower().endswith(".zip"):
@@ -214,7 +217,10 @@ def load_labels_csv(
         _check_images_exist(rows, exist, path, image_dir, skipped)
     if on_error == "skip":
         _try_images(items, [name for _, name, _ in rows], skipped)
-    return _without_skipped(items, [text for _, _, text in rows], skipped, path)
+    texts = [text for _, _, text in rows]
+    items, texts, notices = _without_skipped(items, texts, skipped, path)
+    issue_warnings(notices)
+    return items, texts
 
 
 def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, skipped):
@@ -235,7 +241,7 @@ def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, skipped)
                 f"bytes; {MAX_TABLE_BYTES} at most are read: unpack it and give the "
                 "CSV file."
             )
-        (data,) = read_entries(archive, [table], path, Skipped())
+        (data,) = read_entries(archive, [table], path, None)
         where = f"{path}/{tables[0]}"
         rows = _parse_csv(data, where, columns, delimiter, encoding)
         folder = str(tables[0].parent)
@@ -255,7 +261,7 @@ def _try_images(items, names, skipped):
     """Read each image, unless it is skipped already, and note what cannot be read."""
     errors = {}  # by item, as a table may name one often
     for position, (item, name) in enumerate(zip(items, names, strict=True)):
-        if position in skipped.reasons:
+        if position in skipped:
             continue
         if item not in errors:
             errors[item] = None
@@ -265,19 +271,26 @@ def _try_images(items, names, skipped):
             except (ValueError, FileNotFoundError) as error:
                 errors[item] = str(error)
         if errors[item] is not None:
-            skipped.add(position, errors[item])
+            skipped[position] = errors[item]
 
 
 def _without_skipped(items, texts, skipped, path):
     """Leave out the images that were skipped, with their texts, and warn of them."""
-    kept = [i for i in range(len(items)) if i not in skipped.reasons]
+    skipped = skipped or {}
+    kept = [i for i in range(len(items)) if i not in skipped]
     if not kept:
         raise ValueError(
             f"None of the {len(items)} images in path={path!r} can be read: "
-            f"{skipped.reasons[0]}"
+            f"{skipped[0]}"
         )
-    skipped.warn(len(items), where=f" in path={path!r}", stacklevel=4)
-    return [items[i] for i in kept], [texts[i] for i in kept]
+    notices = describe_skipped(skipped, len(items), where=f" in path={path!r}")
+    return [items[i] for i in kept], [texts[i] for i in kept], notices
+
+
+def _make_skipped(on_error):
+    """Return what notes the errors of images, by position; None raises them."""
+    check_on_error(on_error)
+    return {} if on_error == "skip" else None
 
 
 def _as_str(path, name):
@@ -435,5 +448,6 @@ def _check_images_exist(rows, exist, path, image_dir, skipped):
             f"row {number} of {path!r} names {name!r}, which is not in "
             f"image_dir={image_dir!r}; correct the row or `image_dir`."
         )
-        if not skipped.add(position, error):
+        if skipped is None:
             raise error
+        skipped[position] = str(error)

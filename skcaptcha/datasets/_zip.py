@@ -105,8 +105,9 @@ def read_entries(archive, infos, path, skipped):
             content = _read_entry(archive, info, path)
         except ValueError as error:
             for position in positions[info.filename]:
-                if not skipped.add(position, error):
+                if skipped is None:
                     raise
+                skipped[position] = str(error)
         else:
             for position in positions[info.filename]:
                 contents[position] = content

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from skcaptcha._skipping import Skipped
 from skcaptcha._threads import count_threads, map_in_threads
-from skcaptcha.exceptions import ImageReadError
+from skcaptcha._validation import issue_warnings
+from skcaptcha.exceptions import ImageReadError, SkippedImageWarning
 
 __all__ = ["has_color", "read_image", "read_images", "to_grayscale", "to_rgb"]
 
@@ -29,6 +29,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _PIL_LOCK = threading.Lock()
 # Pixels that are converted at a time, so that wide intermediate values stay few.
 _BLOCK = 2**20
+# How many of the images that were skipped a warning names.
+_NAMED = 5
 # What `warnings.filterwarnings("ignore", module=...)` makes.
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
@@ -139,7 +141,6 @@ def read_images(
     >>> [image.shape for image in images]
     [(2, 5), (3, 4)]
     """
-    skipped = Skipped(on_error)
     single = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
     if isinstance(items, single) or not hasattr(items, "__len__"):
         raise TypeError(
@@ -153,11 +154,12 @@ def read_images(
             n_jobs=n_jobs,
             name=name,
             first=first,
-            skipped=skipped,
+            on_error=on_error,
         )
     )
-    skipped.warn(len(items))
-    return images
+    errors = {i: image for i, image in enumerate(images) if is_error(image)}
+    issue_warnings(describe_skipped(errors, len(images)))
+    return [None if i in errors else image for i, image in enumerate(images)]
 
 
 def iterate_images(
@@ -168,7 +170,7 @@ def iterate_images(
     n_jobs=None,
     name="X",
     first=0,
-    skipped=None,
+    on_error="raise",
     ahead=512,
 ):
     """Read images one after the other, each when it is asked for or a little before.
@@ -183,17 +185,18 @@ def iterate_images(
         image.
     background, n_jobs, name, first
         As for :func:`read_images`, also what is raised.
-    skipped : Skipped, optional
-        Gets the error of each image that cannot be read, and may let it pass.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do where an item cannot be read: raise its error, or yield it.
     ahead : int, default=512
         Encoded images that are read ahead, if there are several threads.
 
     Returns
     -------
     generator of ndarray of uint8, each of shape (H, W) or (H, W, 3)
-        The images in the order of `items`, or what `convert` made of them; None for
-        those that were skipped.
+        The images in the order of `items`, or what `convert` made of them, or an
+        exception.
     """
+    check_on_error(on_error)
     color = _parse_background(background)
     n_threads = count_threads(n_jobs)
 
@@ -205,8 +208,10 @@ def iterate_images(
                 image = _read(item, color, where)
             return image if convert is None else convert(image, name=where)
         except (ValueError, TypeError, FileNotFoundError) as error:
-            if skipped is None or not skipped.add(position, error):
+            if on_error == "raise":
                 raise
+            # Its frames would keep alive what they hold.
+            return error.with_traceback(None)
 
     return map_in_threads(
         read,
@@ -215,6 +220,42 @@ def iterate_images(
         worthwhile=lambda numbered: is_encoded(numbered[1]),
         ahead=ahead,
     )
+
+
+def check_on_error(on_error):
+    """Raise a ValueError unless `on_error` is "raise" or "skip"."""
+    if not isinstance(on_error, str) or on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r} must be 'raise' or 'skip'.")
+
+
+def is_error(value):
+    """Tell whether something is an error in the place of an image."""
+    return isinstance(value, Exception)
+
+
+def describe_skipped(errors, n_images, where=""):
+    """Say which images were skipped.
+
+    Parameters
+    ----------
+    errors : dict of int to Exception or str
+        Why each was skipped, by its position.
+    n_images : int
+        Number of all images.
+    where : str, default=""
+        What is added to the word "images".
+
+    Returns
+    -------
+    list of (str, type)
+        The warning; empty if nothing was skipped.
+    """
+    if not errors:
+        return []
+    named = " ".join(str(errors[position]) for position in sorted(errors)[:_NAMED])
+    more = f" And {len(errors) - _NAMED} more." if len(errors) > _NAMED else ""
+    count = f"{len(errors)} of {n_images} images{where} were skipped"
+    return [(f"{count}: {named}{more}", SkippedImageWarning)]
 
 
 def is_encoded(item):

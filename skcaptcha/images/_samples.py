@@ -3,6 +3,7 @@
 import math
 import mmap
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -11,17 +12,13 @@ import numpy as np
 import torch
 
 from skcaptcha.exceptions import CacheError, ImageReadError
-from skcaptcha.images._prepare import find_ink, prepare_image
+from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.images._read import has_color, iterate_images, name_item
 
-__all__ = ["MANY", "Samples", "hold_out", "read_samples"]
-
-MANY = 5000
-"""Samples from which on there are enough to hold some out, and to learn on for longer.
-"""
+__all__ = ["Samples", "Scan", "load_samples", "scan_images"]
 
 _MEGABYTE = 10**6
-# Share of `cache_size` that keeps decoded images, from when they are looked at until
+# Share of `cache_size` that keeps decoded images, from when they are scanned until
 # they are resized. The others are decoded anew.
 _DECODED = 0.5
 # Images that tell where text stands; of more, every second or third and so on.
@@ -52,18 +49,7 @@ class Samples:
         )
 
     def put_on(self, device):
-        """Return the samples with their images on a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            Where the images go.
-
-        Returns
-        -------
-        Samples
-            The images are tensors.
-        """
+        """Return the samples with their images as tensors on a device."""
         images = []
         for first in range(0, len(self), _AT_ONCE):
             some = self.images[first : first + _AT_ONCE]
@@ -83,21 +69,70 @@ class Samples:
         return len(self.images)
 
 
-def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
-    """Read images and resize them, once it is known to which size.
+@dataclass
+class Scan:
+    """What was seen of the images before they are resized."""
+
+    sizes: np.ndarray  # (n, 2), heights and widths
+    colored: bool
+    ink: np.ndarray  # (40,), mean of `measure_ink`
+    decoded: list  # the first images, as many as there was room for
+
+
+def scan_images(items, *, background, n_jobs, cache_size):
+    """Look at the sizes, colors and ink of images.
 
     Parameters
     ----------
     items : list
         Images in any form that `read_images` takes.
-    targets : list of ndarray of int
-        The symbols that they show.
-    settle : callable
-        Is given the heights and widths of the images, of shape (n, 2), whether they
-        have color, and the mean of their `find_ink`. Returns `height`, `stretch`,
-        `color_mode` and `rows` for `prepare_image` in a dict.
     background, n_jobs
         As for `read_images`.
+    cache_size : float
+        Megabytes, half of which may keep decoded images.
+
+    Returns
+    -------
+    Scan
+    """
+    sizes, decoded, ink = [], [], []
+    step = math.ceil(len(items) / _ENOUGH)
+    room = _DECODED * cache_size * _MEGABYTE
+
+    def note(images):
+        nonlocal room
+        for image in images:
+            if len(sizes) % step == 0:
+                ink.append(measure_ink(image))
+            sizes.append(image.shape[:2])
+            room -= image.nbytes
+            if room >= 0:
+                decoded.append(image)
+            yield image
+
+    with _explained_memory_errors(cache_size):
+        images = iterate_images(
+            items, background=background, n_jobs=n_jobs, ahead=_AHEAD
+        )
+        colored = has_color(note(images))
+        return Scan(np.array(sizes), colored, np.mean(ink, axis=0), decoded)
+
+
+def load_samples(
+    items, targets, decoded, input_size, *, background, n_jobs, cache_size
+):
+    """Read images and resize them.
+
+    Parameters
+    ----------
+    items, background, n_jobs
+        As for `scan_images`.
+    targets : list of ndarray of int
+        The symbols that they show.
+    decoded : list of ndarray
+        The first images, decoded already. It is emptied on the way.
+    input_size : dict
+        `height`, `stretch`, `color_mode` and `rows` for `prepare_image`.
     cache_size : float
         Megabytes that the images may take in memory. Where the resized ones take more,
         they are mapped from a file.
@@ -113,11 +148,26 @@ def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
     MemoryError
         If there is less memory than `cache_size` says.
     """
-    reading = {"background": background, "n_jobs": n_jobs}
+    prepare = partial(prepare_image, **input_size)
+
+    def prepare_decoded():
+        for position, image in enumerate(_consume(decoded)):
+            yield prepare(image, name=name_item(f"X[{position}]", items[position]))
+
+    n = len(decoded)
+    others = iterate_images(
+        items[n:], prepare, first=n, background=background, n_jobs=n_jobs
+    )
+    with _explained_memory_errors(cache_size):
+        images, mapping = _cache(chain(prepare_decoded(), others), cache_size)
+    return Samples(images, targets, mapping)
+
+
+@contextmanager
+def _explained_memory_errors(cache_size):
+    """Say what to do where there is too little memory."""
     try:
-        sizes, colored, ink, decoded = _look_at(items, cache_size, **reading)
-        prepare = partial(prepare_image, **settle(sizes, colored, ink))
-        images, mapping = _keep(_prepare(items, decoded, prepare, reading), cache_size)
+        yield
     except (MemoryError, ImageReadError) as error:
         if not isinstance(error.__cause__ or error, MemoryError):
             raise
@@ -128,91 +178,23 @@ def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
             "them wait in a temporary file; pass paths instead of arrays; shrink "
             "images that are very large."
         ) from error
-    return Samples(images, targets, mapping)
 
 
-def hold_out(samples, rng, early_stopping, validation_fraction):
-    """Split samples at random into those to train on and those to hold out.
-
-    Parameters
-    ----------
-    samples : Samples
-        All samples.
-    rng : RandomState
-        The source of randomness.
-    early_stopping, validation_fraction
-        The parameters of the recognizer.
-
-    Returns
-    -------
-    training : Samples
-    validation : Samples or None
-
-    Raises
-    ------
-    ValueError
-        If fewer than two are left to train on.
-    """
-    n = len(samples)
-    n_held_out = max(1, round(validation_fraction * n))
-    if early_stopping == "auto":
-        early_stopping, n_held_out = n >= MANY, min(n_held_out, 500)
-    if not early_stopping:
-        return samples, None
-    if n - n_held_out < 2:
-        raise ValueError(
-            f"validation_fraction={validation_fraction!r} of {n} samples leaves "
-            f"{n - n_held_out} to train on; pass more samples, a smaller "
-            "`validation_fraction` or early_stopping=False."
-        )
-    order = rng.permutation(n)
-    return samples.pick(order[n_held_out:]), samples.pick(order[:n_held_out])
-
-
-def _look_at(items, cache_size, **reading):
-    """Return sizes, whether there is color, ink, and the first images with room."""
-    sizes, decoded, ink = [], [], []
-    step = math.ceil(len(items) / _ENOUGH)
-    room = _DECODED * cache_size * _MEGABYTE
-
-    def look():
-        nonlocal room
-        for image in iterate_images(items, ahead=_AHEAD, **reading):
-            if len(sizes) % step == 0:
-                ink.append(find_ink(image))
-            sizes.append(image.shape[:2])
-            room -= image.nbytes
-            if room >= 0:
-                decoded.append(image)
-            yield image
-
-    colored = has_color(look())
-    return np.array(sizes), colored, np.mean(ink, axis=0), decoded
-
-
-def _prepare(items, decoded, prepare, reading):
-    """Yield the images resized, of which the first ones are decoded already."""
-    n = len(decoded)
-    for position, image in enumerate(_drain(decoded)):
-        yield prepare(image, name=name_item(f"X[{position}]", items[position]))
-    yield from iterate_images(items[n:], prepare, first=n, **reading)
-
-
-def _drain(images):
+def _consume(images):
     """Yield the images of a list, which keeps none of those that are done with."""
     for position, image in enumerate(images):
         images[position] = None
         yield image
 
 
-def _keep(images, cache_size):
+def _cache(images, cache_size):
     """Return images as a list, and the file that they are mapped from or None."""
     kept, room = [], cache_size * _MEGABYTE
     for image in images:
         kept.append(image)
         room -= image.nbytes
         if room < 0:
-            return _map_from_file(chain(_drain(kept), images), cache_size)
+            return _map_from_file(chain(_consume(kept), images), cache_size)
     return kept, None
 
 

@@ -4,10 +4,15 @@ import numbers
 
 import numpy as np
 
-from skcaptcha._validation import check_images, check_same_length, is_table
+from skcaptcha._tables import is_table
+from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_image, read_images
 from skcaptcha.metrics import _check_list, exact_match_score
-from skcaptcha.model.decoding import greedy_decode, sequence_log_probability
+from skcaptcha.model.decoding import (
+    forced_alignment,
+    greedy_decode,
+    sequence_log_probability,
+)
 from skcaptcha.plotting._axes import (
     check_count,
     import_pyplot,
@@ -15,7 +20,6 @@ from skcaptcha.plotting._axes import (
     prepare_axes,
     size_in_points,
 )
-from skcaptcha.model.decoding import forced_alignment
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._lettering import Lettering, draw_title
 from skcaptcha.recognizer import CaptchaRecognizer

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcaptcha.metrics import _check_texts
+from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
 from skcaptcha.plotting._axes import (
     check_count,
     import_pyplot,
@@ -10,7 +10,6 @@ from skcaptcha.plotting._axes import (
     prepare_axes,
     size_in_points,
 )
-from skcaptcha.metrics import reliability_curve, risk_coverage_curve
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._lettering import choose_fitting, draw_title
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from skcaptcha._validation import check_images, check_ints, check_shape, is_table
+from skcaptcha._tables import check_shape, is_table, read_table
+from skcaptcha._validation import check_images, check_ints
 from skcaptcha.images import read_images
-from skcaptcha.images._prepare import prepare_image
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["Reading", "list_rows", "split_estimator"]
@@ -58,15 +58,9 @@ class Reading:
 
     def preprocess(self):
         """Return the images as the network sees them, a list of uint8 arrays."""
-        images = self._read_inputs()
         if not isinstance(self.reader, CaptchaRecognizer):
-            return images
-        size = self.reader._size()
-        prepared = [
-            prepare_image(image, name=f"X[{i}]", **size)
-            for i, image in enumerate(images)
-        ]
-        return [p[:, :, 0] if p.shape[2] == 1 else p for p in prepared]
+            return self._read_inputs()
+        return self.reader.prepare_images(self.inputs)
 
     def predict(self):
         """Return the texts."""
@@ -93,8 +87,7 @@ class Reading:
         if not is_table(self.inputs):
             return read_images(check_images(self.inputs), background=self._background())
         self._find_shape()
-        items = self.reader._check_items(self.inputs)
-        return read_images(list(items))
+        return list(read_table(self.reader, self.inputs))
 
     def _find_shape(self):
         """Return the shape of the images in the rows of a table."""

@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skcaptcha._validation import check_images, check_same_length, is_table
+from skcaptcha._tables import is_table
+from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list
 from skcaptcha.plotting._axes import check_count, import_pyplot

@@ -1,5 +1,6 @@
 """Decoders against cases solved on paper and against every path there is."""
 
+import itertools
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,9 @@ from skcaptcha.model.decoding import (
     beam_search,
     best_path,
     check_length,
+    forced_alignment,
     greedy_decode,
+    rank_texts,
     restrict,
     sequence_log_probability,
 )
@@ -366,3 +369,78 @@ def test_bad_length(length, message):
 def test_bad_beam(parameters, message):
     with pytest.raises(ValueError, match=message):
         beam_search(PAPER, blank=2, **parameters)
+
+
+# Several networks
+
+
+def test_the_greatest_mean_probability_wins():
+    # One network is sure of 1, two are in favor of 2.
+    frames = [
+        np.log([p]) for p in ([0.05, 0.9, 0.05], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5])
+    ]
+    ranked = rank_texts([(1,), (2,), ()], frames, blank=0)
+    assert [text for text, _ in ranked] == [(1,), (2,), ()]
+    assert np.exp([p for _, p in ranked]) == pytest.approx([0.5, 0.35, 0.15])
+    # A weight moves a text and leaves its probability.
+    ranked = rank_texts([(1,), (2,), ()], frames, blank=0, length={0: 10, 1: 1})
+    assert ranked[0] == ((), pytest.approx(np.log(0.15)))
+
+
+def test_networks_may_differ_in_their_time_steps():
+    frames = [np.log([[0.5, 0.5]]), np.log([[0.6, 0.4], [0.6, 0.4]])]
+    [(text, p)] = rank_texts([(1,)], frames, blank=0)
+    assert (text, np.exp(p)) == ((1,), pytest.approx((0.5 + 0.64) / 2))
+    # Two equal characters take three steps: this text fits neither.
+    assert rank_texts([(1, 1)], frames, blank=0) == [((1, 1), -np.inf)]
+
+
+# Alignment
+
+
+def test_symbols_lie_where_the_best_path_has_them():
+    proba = [[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]
+    spans = forced_alignment(np.log(proba), np.array([1, 2]), blank=0)
+    assert spans.tolist() == [[0, 1], [3, 3]]
+
+
+def test_equal_neighbors_are_kept_apart_by_a_blank():
+    # By themselves all frames are most probably an a.
+    proba = [[0.4, 0.6], [0.45, 0.55], [0.4, 0.6]]
+    assert forced_alignment(np.log(proba), np.array([1, 1]), blank=0).tolist() == [
+        [0, 0],
+        [2, 2],
+    ]
+
+
+def test_the_path_is_the_best_of_all():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        log_proba = np.log(rng.dirichlet(np.ones(3), size=5))
+        symbols = rng.integers(1, 3, rng.integers(1, 3))
+        best, spans = -np.inf, None
+        for path in itertools.product(range(3), repeat=5):
+            runs = [(k, len(list(g))) for k, g in itertools.groupby(path)]
+            score = log_proba[range(5), path].sum()
+            if [k for k, _ in runs if k] == symbols.tolist() and score > best:
+                ends = np.cumsum([n for _, n in runs])
+                best = score
+                spans = [
+                    [end - n, end - 1]
+                    for (k, n), end in zip(runs, ends, strict=True)
+                    if k
+                ]
+        assert forced_alignment(log_proba, symbols, blank=0).tolist() == spans
+
+
+def test_an_empty_text_has_no_spans():
+    assert forced_alignment(
+        np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), blank=0
+    ).shape == (0, 2)
+
+
+def test_a_text_that_has_no_path_is_named():
+    with pytest.raises(
+        ValueError, match=r"symbols=\[1, 1\] have no path through 2 time"
+    ):
+        forced_alignment(np.log([[0.5, 0.5]] * 2), np.array([1, 1]), blank=0)
