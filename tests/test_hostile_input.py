@@ -347,7 +347,7 @@ def test_too_little_memory_is_said_to_be_just_that(monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr("skcaptcha.images._composite", fail)
+    monkeypatch.setattr("skcaptcha.images._decode._composite", fail)
     with pytest.raises(ImageReadError, match=r"X\[0\]=.* needs more memory than there"):
         read_images([np.zeros((2, 2, 4))])
 
