@@ -20,7 +20,7 @@ from sklearn.callback import ProgressBar
 from support import kill_fits, small_fits
 from support.data import TINY, make_easy
 
-from skcaptcha import CaptchaRecognizer
+from skcaptcha import CaptchaRecognizer, _files
 from skcaptcha.model.network import build_network
 from skcaptcha.training import checkpoint as _checkpoint
 from skcaptcha.training import schedule as _schedule
@@ -509,10 +509,9 @@ def full_disk(monkeypatch):
                 self.file.write(data)
 
         def open_full(path, mode):
-            file = open(path, mode)
-            return Full(file) if mode == "wb" else file
+            return Full(open(path, mode))
 
-        monkeypatch.setattr(_checkpoint, "open", open_full, raising=False)
+        monkeypatch.setattr(_files, "open", open_full, raising=False)
 
     return fill
 
