@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
 from skcaptcha.model.inference import greedy_and_count, run_network
+from skcaptcha.model.network import for_reading
 from skcaptcha.training.distributed import SingleProcess
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
@@ -318,6 +319,8 @@ def finish(trainer, samples, validation, checkpoint, best, result):
     if result.converged and validation is not None and not result.interrupted:
         result.temperature = first(find_temperature(result.network, validation))
         divide_logits(result.network, result.temperature)
+    if not schedule.endless:
+        for_reading(result.network)
     result.n_updates, result.n_restarts = schedule.update, schedule.n_restarts
     result.n_skipped_updates = trainer.n_skipped_updates
     if trainer.processes.rank == 0:  # the others would say the same
