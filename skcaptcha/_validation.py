@@ -3,7 +3,9 @@
 import itertools
 import math
 import numbers
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ __all__ = [
     "check_device",
     "check_images",
     "check_ints",
+    "check_path",
     "check_same_length",
     "check_texts",
     "issue_warnings",
@@ -181,6 +184,13 @@ def check_ints(name, value, n_allowed):
             f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
         )
     return tuple(int(v) for v in values)
+
+
+def check_path(path, name="path"):
+    """Return `path` as a pathlib.Path."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name}={path!r} must be a path (str or os.PathLike).")
+    return Path(path)
 
 
 def issue_warnings(notices):

@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from skcaptcha.images._prepare import (
-    choose_height,
-    choose_rows,
-    choose_stretch,
-    find_ink,
-    prepare_image,
-)
+from skcaptcha._auto import choose_height, choose_rows, choose_stretch
+from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.model.network import TIME_STRIDE
 
 
@@ -96,23 +91,25 @@ def draw_bars(height, *bars):
 def test_rows_without_ink_are_cut_off(bars, height, expected):
     image = draw_bars(height, *bars)
     sizes = [image.shape] * 25
-    assert choose_rows(find_ink(image), sizes) == expected
+    assert choose_rows(measure_ink(image), sizes) == expected
     colored = np.stack([image] * 3, axis=2)
-    assert choose_rows(find_ink(colored), sizes) == expected
-    assert choose_rows(find_ink(255 - image), sizes) == expected
-    assert choose_rows(find_ink(image), sizes[1:]) == (0.0, 1.0)  # too few to tell
+    assert choose_rows(measure_ink(colored), sizes) == expected
+    assert choose_rows(measure_ink(255 - image), sizes) == expected
+    assert choose_rows(measure_ink(image), sizes[1:]) == (0.0, 1.0)  # too few to tell
 
 
 @pytest.mark.parametrize(("n", "expected"), [(6, (0.25, 0.75)), (8, (0.0, 0.75))])
 def test_rows_are_kept_that_some_of_the_images_fill(n, expected):
     bars = [(0, 20)] * n + [(30, 50)] * (40 - n)
-    ink = np.mean([find_ink(draw_bars(80, bar)) for bar in bars], axis=0)
+    ink = np.mean([measure_ink(draw_bars(80, bar)) for bar in bars], axis=0)
     assert choose_rows(ink, [(80, 60)] * 40) == expected
 
 
 def test_text_that_stands_at_any_height_is_kept_whole():
     tops = range(20, 51)
-    ink = np.mean([find_ink(draw_bars(160, (top, top + 20))) for top in tops], axis=0)
+    ink = np.mean(
+        [measure_ink(draw_bars(160, (top, top + 20))) for top in tops], axis=0
+    )
     top, bottom = choose_rows(ink, [(160, 60)] * len(tops))
     assert 5 / 160 < top <= 20 / 160
     assert 70 / 160 <= bottom < 85 / 160
