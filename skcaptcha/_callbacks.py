@@ -57,12 +57,12 @@ class EpochTasks:
         for _ in range(n_epochs):  # the identifiers of the others count on from them
             self.context.subcontext(task_name="epoch")
 
-    def begin(self):
+    def on_epoch_begin(self):
         """Begin an epoch."""
         self.task = self.context.subcontext(task_name="epoch")
         self.task.call_on_fit_task_begin(estimator=self.recognizer, X=self.X, y=self.y)
 
-    def end(self, network, result):
+    def on_epoch_end(self, network, result):
         """End the epoch; return whether a callback asks to stop."""
         return self.task.call_on_fit_task_end(
             estimator=self.recognizer,

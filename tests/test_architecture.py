@@ -39,7 +39,6 @@ LAYERS = [
     },
     {"training.step"},
     {"training.fit"},
-    {"_fitting"},
     {"recognizer"},
     {"ensemble"},
     {"__init__"},

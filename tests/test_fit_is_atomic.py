@@ -10,7 +10,7 @@ from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
 
 STEPS = [
     "skcaptcha.recognizer.check_params",
-    "skcaptcha.recognizer.join_team",
+    "skcaptcha.recognizer.join_processes",
     "skcaptcha.recognizer.Checkpoint",
     "skcaptcha.recognizer.read_training_data",
     "skcaptcha._training_data.check_device",
@@ -22,10 +22,10 @@ STEPS = [
     "skcaptcha.recognizer.CaptchaRecognizer._choose_start",
     "skcaptcha.recognizer.AutoChoices",
     "skcaptcha.recognizer.EpochTasks",
-    "skcaptcha.recognizer.TrainingSettings",
+    "skcaptcha.recognizer.TrainingConfig",
     "skcaptcha.recognizer.fit_network",
     "skcaptcha.recognizer.for_reading",
-    "skcaptcha.training.step.Trainer.update",
+    "skcaptcha.training.step.Trainer.train_step",
     "skcaptcha.training.fit.evaluate",
 ]
 
@@ -68,8 +68,8 @@ def test_a_fit_that_fails_leaves_all_as_it_was(
 def test_partial_fit_that_fails_leaves_all_as_it_was(quick, captchas, monkeypatch):
     recognizer = quick()
     for step in (
-        "skcaptcha.recognizer.fit_epoch",
-        "skcaptcha.training.step.Trainer.update",
+        "skcaptcha.recognizer.fit_one_epoch",
+        "skcaptcha.training.step.Trainer.train_step",
     ):
         before = dict(vars(recognizer))
         weights = {k: v.clone() for k, v in recognizer.network_.state_dict().items()}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.model_selection import cross_val_score
 from support.data import TINY, make_easy
-from support.small_fits import SHAPE
+from support.small_fits import NETWORK_CONFIG
 from support.training import fail_at, interrupt_at, lose_updates
 from support.weights import changed_weights, copy_weights
 
@@ -75,7 +75,7 @@ def test_new_characters_are_learned_and_old_ones_kept(
 
 def test_known_characters_keep_their_weights():
     draw = torch.Generator().manual_seed(0)
-    network = build_network(SHAPE, draw)
+    network = build_network(NETWORK_CONFIG, draw)
     before = copy.deepcopy(network.state_dict())
     grown = extend_network(network, 5, draw)
     for head in ("head", "auxiliary"):

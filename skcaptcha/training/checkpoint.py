@@ -1,4 +1,4 @@
-"""The file from which a fit that was killed goes on.
+"""The file from which a fit that was killed resumes.
 
 It holds a line that tells what it is, with a checksum of the rest; a line of JSON; and
 tensors as safetensors writes them. To read it runs no code.
@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from skcaptcha._version import __version__
 
 __all__ = [
     "Checkpoint",
-    "Follower",
+    "ReadOnlyCheckpoint",
     "describe_fit",
     "pack_training",
     "read_checkpoint",
@@ -32,11 +31,11 @@ __all__ = [
     "write_checkpoint",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the file's form."""
 
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
-_NO_MATTER = {
+_IRRELEVANT = {
     "beam_width",
     "cache_size",
     "checkpoint",
@@ -47,7 +46,9 @@ _NO_MATTER = {
     "warm_start",
 }
 # Attributes of a `Trainer` that JSON can hold and that belong to its state.
-_OF_TRAINER = ("losses", "n_left_out", "most_at_once")
+_OF_TRAINER = ("losses", "n_skipped_updates", "max_batch", "warnings")
+# Attributes of a `TrainingResult` that it gets in the end alone.
+_LATER = ("network", "warnings")
 _FIRST_LINE = re.compile(rb"skcaptcha checkpoint (\d{1,9}) ([0-9a-f]{64})\n")
 _REMEDY = (
     "Delete the file to begin anew, or pass another path; each of several fits needs "
@@ -99,7 +100,7 @@ class Checkpoint:
             except ValueError as error:
                 raise ValueError(f"{self.name} {error}. {_REMEDY}") from error
             self.seed = self.values["seed"]
-        self.is_new, self.lost, self.warned = self.values is None, False, False
+        self.is_new, self.lost, self.warnings = self.values is None, False, []
         self.due = -float("inf") if self.is_new else time.monotonic() + interval
 
     def claim(self, *fit):
@@ -113,7 +114,7 @@ class Checkpoint:
 
     @property
     def kept(self):
-        """What a `Follower` in another process is made of."""
+        """What a `ReadOnlyCheckpoint` in another process is made of."""
         return self.name, self.values, self.tensors
 
     def _check_same(self, values):
@@ -127,27 +128,27 @@ class Checkpoint:
                 f"To go on with that fit, call it as it was called. {_REMEDY}"
             )
 
-    def restore(self, trainer, standing, result):
+    def restore(self, trainer, best, result):
         """Bring a fit to the state in the file, if there is one."""
         if self.values is None:
             return
         try:
-            unpack_training(self.values, self.tensors, trainer, standing, result)
+            unpack_training(self.values, self.tensors, trainer, best, result)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.name} does not belong to this network: {error!r}. {_REMEDY}"
             ) from error
         self.values = self.tensors = None
 
-    def save(self, trainer, standing, result):
+    def save(self, trainer, best, result):
         """Write the state of a fit, if it is time.
 
-        The first write has to succeed. A later one that does not, as where the disk is
-        full, leaves the file of the one before and warns.
+        The first write has to succeed. If a later one does not, as where the disk is
+        full, the file of the one before stays, and `warnings` says so.
         """
         if self.lost or time.monotonic() < self.due:
             return
-        values, tensors = pack_training(trainer, standing, result)
+        values, tensors = pack_training(trainer, best, result)
         values = {"fit": self.fit, "seed": self.seed, **values}
         try:
             self._check_mine()
@@ -156,7 +157,7 @@ class Checkpoint:
         except OSError as error:
             if self.is_new:
                 raise ValueError(f"{self.name} cannot be written: {error}.") from error
-            if not self.warned:
+            if not self.warnings:
                 self._warn(error, "the one before is kept")
         except ValueError as error:
             if self.is_new:
@@ -166,11 +167,9 @@ class Checkpoint:
         self.due = time.monotonic() + self.interval
 
     def _warn(self, error, outcome):
-        self.warned = True
-        warnings.warn(
-            f"{self.name} could not be written; training goes on, and {outcome}: "
-            f"{error}",
-            stacklevel=9,
+        self.warnings.append(
+            f"{self.name} could not be written; training went on, and {outcome}: "
+            f"{error}"
         )
 
     def remove(self):
@@ -196,7 +195,7 @@ class Checkpoint:
         self._check_same(values)
 
 
-class Follower(Checkpoint):
+class ReadOnlyCheckpoint(Checkpoint):
     """The checkpoint in a process that leaves the file to another one.
 
     Parameters
@@ -210,7 +209,7 @@ class Follower(Checkpoint):
     def __init__(self, name, values, tensors):
         self.name, self.values, self.tensors = name, values, tensors
 
-    def save(self, trainer, standing, result):
+    def save(self, trainer, best, result):
         """Leave it to the other process."""
 
     def remove(self):
@@ -342,7 +341,7 @@ def describe_fit(params, samples, texts, vocabulary, device, network=None):
     dict
         What is large stands as a checksum.
     """
-    fit = {name: value for name, value in params.items() if name not in _NO_MATTER}
+    fit = {name: value for name, value in params.items() if name not in _IRRELEVANT}
     if isinstance(fit["random_state"], np.random.RandomState):
         kind, key, *rest = fit["random_state"].get_state()
         fit["random_state"] = _digest([key, repr((kind, rest)).encode()])
@@ -391,15 +390,15 @@ def list_differences(before, now):
     return found
 
 
-def pack_training(trainer, standing, result):
+def pack_training(trainer, best, result):
     """Return the state of a fit between two updates.
 
     Parameters
     ----------
     trainer : Trainer
         Its network, optimizer, schedule and generators, and the epoch so far.
-    standing : Standing
-        Where the epochs stand.
+    best : BestState
+        The best weights so far.
     result : TrainingResult
         What was found so far.
 
@@ -414,13 +413,16 @@ def pack_training(trainer, standing, result):
         "schedule": dict(vars(trainer.schedule)),
         "scaler": trainer.scaler.state_dict(),
         "epoch": {name: getattr(trainer, name) for name in _OF_TRAINER},
-        "standing": {k: v for k, v in vars(standing).items() if k != "weights"},
-        "result": {k: v for k, v in vars(result).items() if k != "network"},
+        "best": {k: v for k, v in vars(best).items() if k != "weights"},
+        "result": {k: v for k, v in vars(result).items() if k not in _LATER},
     }
-    tensors = {"shuffling": trainer.shuffling, "noise": trainer.noise.get_state()}
+    tensors = {
+        "shuffling": trainer.shuffling,
+        "device_generator": trainer.device_generator.get_state(),
+    }
     for name, tensor in trainer.network.state_dict().items():
         tensors[f"network/{name}"] = tensor
-    for name, tensor in (standing.weights or {}).items():
+    for name, tensor in (best.weights or {}).items():
         tensors[f"best/{name}"] = tensor
     for number, parameter in enumerate(_list_parameters(trainer.optimizer)):
         for name, tensor in trainer.optimizer.state.get(parameter, {}).items():
@@ -428,14 +430,14 @@ def pack_training(trainer, standing, result):
     return values, tensors
 
 
-def unpack_training(values, tensors, trainer, standing, result):
+def unpack_training(values, tensors, trainer, best, result):
     """Bring a fit to the state that `pack_training` returned.
 
     Parameters
     ----------
     values, tensors
         What `pack_training` returned.
-    trainer, standing, result
+    trainer, best, result
         As for `pack_training`, of a fit that has not begun; they are changed.
     """
     if "network/auxiliary.weight" in tensors and trainer.network.auxiliary is None:
@@ -450,11 +452,11 @@ def unpack_training(values, tensors, trainer, standing, result):
             trainer.optimizer.state[parameter][name] = copy
     trainer.scaler.load_state_dict(values["scaler"])
     trainer.generator.set_state(tensors["shuffling"])
-    trainer.noise.set_state(tensors["noise"])
+    trainer.device_generator.set_state(tensors["device_generator"])
     vars(trainer).update(values["epoch"])
     vars(trainer.schedule).update(values["schedule"])
-    vars(standing).update(values["standing"])
-    standing.weights = _list_under("best/", tensors) or None
+    vars(best).update(values["best"])
+    best.weights = _list_under("best/", tensors) or None
     vars(result).update(values["result"])
 
 

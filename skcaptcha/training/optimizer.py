@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import torch
 
-__all__ = ["AdamW"]
+__all__ = ["AdamW", "make_optimizer"]
 
 
 class AdamW:
@@ -78,3 +78,15 @@ class AdamW:
         torch._foreach_add_(roots, self.eps)
         sizes = [-lr / (1 - beta**n) for n in steps]
         torch._foreach_addcdiv_(parameters, means, roots, sizes)
+
+
+def make_optimizer(network, config):
+    """AdamW whose weight decay spares biases and the scales of the norms."""
+    learning = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in learning if p.ndim > 1]
+    vectors = [p for p in learning if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=config.learning_rate_init, betas=(0.9, 0.99))

@@ -9,13 +9,13 @@ from skcaptcha.training.step import Trainer
 
 def before_updates(monkeypatch, watch):
     """Call a function with the number of each update, from 1, before it is made."""
-    update, numbers = Trainer.update, itertools.count(1)
+    train_step, numbers = Trainer.train_step, itertools.count(1)
 
     def watched(trainer, *batch):
         watch(next(numbers))
-        return update(trainer, *batch)
+        return train_step(trainer, *batch)
 
-    monkeypatch.setattr(Trainer, "update", watched)
+    monkeypatch.setattr(Trainer, "train_step", watched)
 
 
 def fail_at(monkeypatch, number, error):
@@ -40,13 +40,13 @@ def forbid_training(monkeypatch):
 
 def lose_updates(monkeypatch, numbers):
     """Report the losses of the updates of some numbers, from 1, as not finite."""
-    update, count = Trainer.update, itertools.count(1)
+    train_step, count = Trainer.train_step, itertools.count(1)
 
     def lose(trainer, *batch):
-        loss = update(trainer, *batch)
+        loss = train_step(trainer, *batch)
         return math.nan if next(count) in numbers else loss
 
-    monkeypatch.setattr(Trainer, "update", lose)
+    monkeypatch.setattr(Trainer, "train_step", lose)
 
 
 def before_network_runs(monkeypatch, watch):
