@@ -1,5 +1,6 @@
 """Images and archives that are broken, odd or made to do harm."""
 
+import gc
 import io
 import os
 import re
@@ -243,6 +244,7 @@ def test_bad_images_leave_nothing_behind(fitted, tmp_path):
                 pass
 
     def count():
+        gc.collect()
         with open("/proc/self/statm") as file:
             n_pages = int(file.read().split()[1])
         return sys.getallocatedblocks(), n_pages, len(os.listdir("/proc/self/fd"))
