@@ -265,7 +265,7 @@ class ReaderMixin:
     def _iter_texts(
         self, X, length, vocabulary, on_error, notices, k=None, exact=False
     ):
-        """Yield the position and the texts, as of `make_decoder`, or error of images."""
+        """Yield positions and texts (see `make_decoder`), or the errors of images."""
         frames_of_images = self.iter_frames(X, on_error=on_error, notices=notices)
         decode = make_decoder(self, length, vocabulary, k=k, exact=exact)
         with closing(frames_of_images):

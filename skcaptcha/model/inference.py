@@ -71,9 +71,10 @@ def _read_batch(network, images):
     return log_probs.cpu().numpy(), lengths.numpy()
 
 
-def greedy_and_count(network, samples):
+def greedy_and_count(network, samples, notices=None):
     """Yield log-probabilities, lengths, symbols and number of right texts by batch."""
-    for positions, log_probs, lengths in run_network(network, samples.images):
+    batches = run_network(network, samples.images, notices=notices)
+    for positions, log_probs, lengths in batches:
         texts = greedy_decode(log_probs, lengths, blank=BLANK)
         n_right = sum(
             np.array_equal(text, samples.targets[i])
