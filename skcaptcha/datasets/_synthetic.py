@@ -61,7 +61,7 @@ def make_captchas(
     color : bool, default=False
         Whether to draw in color, with an ink for each character, or in gray.
     fonts : path, FreeTypeFont or list of these, default=None
-        TrueType or OpenType fonts, of which each image uses one. ``None`` is the font
+        TrueType or OpenType fonts; each image uses one of them. ``None`` is the font
         that ships with Pillow.
     rotation : float, default=15
         Largest tilt of a character, in degrees either way; at most 180.

@@ -1,3 +1,5 @@
+"""The download of captcha_images_v2, from a server on loopback."""
+
 import hashlib
 import http.server
 import io
