@@ -158,12 +158,7 @@ def test_names_in_zip_files_of_other_systems(tmp_path):
         ("gone", {}, FileNotFoundError, r"path='.*gone' does not exist; check"),
         ("empty", {}, ValueError, r"holds no image: no file ending in \.bmp, .*g"),
         ("a.png", {}, ValueError, r"a\.png' cannot be read as a zip file.*folder"),
-        (
-            "",
-            {"pattern": "train/*"},
-            ValueError,
-            r"1 images, none .* pattern='train/\*'",
-        ),
+        ("", {"pattern": "train/*"}, ValueError, r"1 images, none of .*'train/\*'"),
         ("", {"pattern": ""}, ValueError, "pattern='' must be a str such as"),
         ("", {"pattern": None}, ValueError, "pattern=None must be a str such as"),
         ("", {"on_error": "warn"}, ValueError, "on_error='warn' must be 'raise' or"),
@@ -408,11 +403,7 @@ def test_encodings(table, written, given):
         (GOOD, {"text_column": "label"}, "0 columns named 'label'.*`text_column`"),
         ("filename,text\n", {}, "has a header but no rows"),
         ("filename,text\n\n\n", {}, "has a header but no rows"),
-        (
-            GOOD + "images/a.png\n",
-            {},
-            "row 4 of .* has 1 fields where the header has 2",
-        ),
+        (GOOD + "images/a.png\n", {}, "row 4 of .* has 1 fields where the .* has 2"),
         (GOOD + "images/a.png,1,2\n", {}, "row 4 of .* has 3 fields"),
         (GOOD + "\nimages/a.png,\n", {}, "row 5 of .* has no 'text'; fill or drop it"),
         (GOOD + ",12\n", {}, "row 4 of .* has no 'filename'"),
@@ -456,7 +447,7 @@ def test_table_path_errors(tmp_path):
             load(None)
 
 
-def test_images_that_cannot_be_read_are_left_out_with_a_warning(table, tmp_path):
+def test_rows_without_a_readable_image_are_left_out_with_a_warning(table, tmp_path):
     path = table("filename,text\nimages/a.png,1\nimages/bad.png,2\nimages/no.png,3\n")
     (path.parent / "images" / "bad.png").write_bytes(b"no image")
     archive = zip_folder(path.parent, tmp_path / "set.zip")
@@ -466,13 +457,6 @@ def test_images_that_cannot_be_read_are_left_out_with_a_warning(table, tmp_path)
             X, texts = load_labels_csv(item, on_error="skip")
         assert caught[0].filename == __file__
         assert (len(X), texts) == (1, ["1"])
-        message = r"1 of 4 images in path=.* were skipped: .*bad\.png"
-        folder = path.parent if item == path else archive
-        with pytest.warns(SkippedImageWarning, match=message):
-            assert load_image_folder(folder, on_error="skip")[1] == ["a", "b", "c,d"]
-    (path.parent / "images" / "a.png").unlink()
-    with pytest.raises(ValueError, match=r"None of the 3 images in .* row 2 of"):
-        load_labels_csv(path, on_error="skip")
 
 
 def test_labels_come_from_the_table_that_is_there_or_from_the_names(table, tmp_path):
