@@ -534,6 +534,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             generator = _make_generator(rng)
             start, aligned, origin = self._choose_start(data, generator)
             choices = self._choose(data, training, validation, origin)
+            if self.verbose > 1 and processes.rank == 0:
+                print(choices, file=sys.stderr)
             attributes = partial(self._fitted_attributes, data, choices)
             tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
             with processes.hold_interrupts():
@@ -622,7 +624,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         if max_iter == "auto":
             n_pixels = sum(math.prod(image.shape[:2]) for image in training.images)
             max_iter = choose_max_iter(n_samples, batch_size, n_pixels)
-        choices = AutoChoices(
+        return AutoChoices(
             image_height=data.input_size["height"],
             text_rows=data.input_size["rows"],
             width_stretch=data.input_size["stretch"],
@@ -633,9 +635,6 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             batch_size=batch_size,
             max_iter=max_iter,
         )
-        if self.verbose > 1:
-            print(choices, file=sys.stderr)
-        return choices
 
     def _training_config(self, choices, device):
         return TrainingConfig(
