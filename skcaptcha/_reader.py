@@ -12,7 +12,7 @@ from skcaptcha._tables import is_table
 from skcaptcha._validation import check_same_length, check_texts, issue_warnings
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import (
-    describe_skipped,
+    collect,
     is_error,
     iterate_images,
 )
@@ -255,7 +255,7 @@ class ReaderMixin:
         """
         notices = []
         found = self.iter_frames(X, on_error=on_error, notices=notices)
-        values, skipped = _collect(found)
+        values, skipped = collect(found)
         issue_warnings(notices + skipped)
         return [f[0] if f is not None and len(f) == 1 else f for f in values]
 
@@ -289,7 +289,7 @@ class ReaderMixin:
         """Return the texts of each image, as `_iter_texts`, and what to warn of."""
         notices = []
         found = self._iter_texts(X, length, vocabulary, on_error, notices, k, exact)
-        texts, skipped = _collect(found)
+        texts, skipped = collect(found)
         return texts, notices + skipped
 
     def _iter_texts(
@@ -404,18 +404,6 @@ def _normalize(log_probs):
     """
     log_probs = log_probs.astype(np.float64)
     return log_probs - logsumexp(log_probs, axis=1, keepdims=True)
-
-
-def _collect(found):
-    """Return values in the order of their positions, and what to warn of.
-
-    None stands in the place of an error.
-    """
-    values = dict(found)
-    errors = {position: v for position, v in values.items() if is_error(v)}
-    n_images = len(values)
-    ordered = [None if i in errors else values[i] for i in range(n_images)]
-    return ordered, describe_skipped(errors, n_images)
 
 
 def _list_confidence(read):

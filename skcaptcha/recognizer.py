@@ -1,5 +1,6 @@
 """The estimator."""
 
+import dataclasses
 import math
 import os
 import secrets
@@ -19,7 +20,7 @@ from skcaptcha._auto import (
     choose_max_iter,
     choose_n_held_out,
 )
-from skcaptcha._callbacks import EpochTasks, for_reading
+from skcaptcha._callbacks import EpochTasks
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -428,9 +429,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
         )
-        attributes = EpochTasks(self, None, data, choices).attributes(
-            result.network, result
-        )
+        attributes = self._fitted_attributes(data, choices, result.network, result)
         self._set_fitted({**attributes, "_trainer": trainer})
         issue_warnings(data.notices + result.warnings)
         return self
@@ -535,7 +534,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             generator = _make_generator(rng)
             start, aligned, origin = self._choose_start(data, generator)
             choices = self._choose(data, training, validation, origin)
-            tasks = self._begin_tasks(data, choices)
+            if self.verbose > 1 and processes.rank == 0:
+                print(choices, file=sys.stderr)
+            attributes = partial(self._fitted_attributes, data, choices)
+            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
             with processes.hold_interrupts():
                 result = fit_network(
                     data.network_config,
@@ -549,7 +551,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                     checkpoint=checkpoint,
                     processes=processes,
                 )
-            self._set_fitted(tasks.attributes(for_reading(result.network), result))
+            self._set_fitted(attributes(result.network, result))
             tasks.finish()
             if checkpoint is not None and not result.interrupted:
                 checkpoint.remove()
@@ -622,7 +624,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         if max_iter == "auto":
             n_pixels = sum(math.prod(image.shape[:2]) for image in training.images)
             max_iter = choose_max_iter(n_samples, batch_size, n_pixels)
-        choices = AutoChoices(
+        return AutoChoices(
             image_height=data.input_size["height"],
             text_rows=data.input_size["rows"],
             width_stretch=data.input_size["stretch"],
@@ -633,9 +635,6 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             batch_size=batch_size,
             max_iter=max_iter,
         )
-        if self.verbose > 1:
-            print(choices, file=sys.stderr)
-        return choices
 
     def _training_config(self, choices, device):
         return TrainingConfig(
@@ -651,11 +650,34 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             verbose=bool(self.verbose),
         )
 
-    def _begin_tasks(self, data, choices):
-        """Tell the callbacks that the fit begins; return what tells them of epochs."""
-        context = self._init_callback_context(max_subtasks=choices.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=data.X, y=data.texts)
-        return EpochTasks(self, context, data, choices)
+    def _fitted_attributes(self, data, choices, network, result):
+        """Return all that a fit sets, or has found after one of its epochs."""
+        losses, rates = [], []
+        if data.resume:
+            losses = self.loss_curve_
+            # A model may be older than this attribute.
+            rates = vars(self).get("learning_rate_curve_", [math.nan] * len(losses))
+        scores = result.validation_scores
+        return {
+            **data.table,
+            "vocabulary_": data.vocabulary,
+            "background_": self.background_ if data.resume else self.background,
+            "image_height_": data.input_size["height"],
+            "text_rows_": data.input_size["rows"],
+            "width_stretch_": data.input_size["stretch"],
+            "color_mode_": data.input_size["color_mode"],
+            "auto_choices_": dataclasses.asdict(choices),
+            "_network_config": data.network_config,
+            "network_": network,
+            "loss_curve_": [*losses, *result.loss_curve],
+            "learning_rate_curve_": [*rates, *result.learning_rate_curve],
+            "n_iter_": len(losses) + result.n_iter,
+            "validation_scores_": None if scores is None else list(scores),
+            "best_validation_score_": result.best_validation_score,
+            "n_restarts_": result.n_restarts,
+            "temperature_": result.temperature,
+            "converged_": result.converged,
+        }
 
     def _set_fitted(self, attributes):
         """Set the attributes of a fit, and drop those of an earlier one."""

@@ -42,8 +42,8 @@ def make_captchas(
     """Draw images of random text, and return them with their texts.
 
     Each image has its own paper, ink, font and layout. Characters stand from left to
-    right, wholly inside the image. The later parameters say how hard the images are to
-    read; each is off at 0, so all of them at 0 give plain print.
+    right, wholly inside the image. The parameters from `rotation` on say how hard the
+    images are to read; all of them at 0 give plain print.
 
     Parameters
     ----------
@@ -53,8 +53,7 @@ def make_captchas(
         The characters to draw from, each as likely as the next. The default leaves
         out those that are easily taken for another, such as 0 and o.
     length : int or tuple (int, int), default=5
-        Number of characters of a text; or the smallest and the largest number, which
-        are then all equally likely.
+        Number of characters of a text, or the smallest and the largest number.
     size : tuple (height, width), default=(50, 150)
         Size of the images in pixels. Text that would not fit is set in a smaller
         font. With ``None`` as the width, each image is as wide as its text needs.
@@ -84,15 +83,12 @@ def make_captchas(
     dots : int, default=30
         Number of specks of ink.
     gradient : float, default=0.3
-        Share of the contrast between paper and ink that shading takes away where it
-        is darkest; at most 1.
+        Share of the contrast that shading takes away where it is darkest; at most 1.
     noise : float, default=6
-        Standard deviation of the noise added to each pixel, in gray levels of 255;
-        at most 255.
+        Standard deviation of the noise of each pixel in gray levels; at most 255.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same images and texts at every call. The first images of
-        a long call are those of a short one. ``None`` draws afresh each time, and
-        leaves NumPy's global generator alone.
+        a long call are those of a short one. NumPy's global generator is left alone.
 
     Returns
     -------

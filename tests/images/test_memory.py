@@ -253,7 +253,7 @@ def test_a_file_that_cannot_grow_is_an_error_that_says_what_to_do(folder):
     done = run(FULL, TMPDIR=str(folder))
     assert "CacheError" in done.stdout, done.stderr
     assert "The training images take more than cache_size=0.01" in done.stdout
-    assert f"cannot be written in {str(folder)!r}: File too large. Make" in done.stdout
+    assert f"cannot be written in {str(folder)!r}: File too large. Free" in done.stdout
     assert "raise `cache_size` if there is the memory" in done.stdout
     assert list_files(folder) == []
 
@@ -280,12 +280,12 @@ SHORT = """
 def test_too_little_memory_is_an_error_that_says_what_to_do():
     done = run(SHORT)
     assert done.stdout.startswith("There is too little memory for"), done.stderr
-    assert "of which cache_size=1000 megabytes may be kept" in done.stdout
+    assert "for cache_size=1000 megabytes of training images" in done.stdout
     assert "Lower `cache_size`" in done.stdout
 
 
 def test_of_many_images_some_tell_where_the_text_stands(captchas, monkeypatch):
-    monkeypatch.setattr(_samples, "_ENOUGH", 2)
+    monkeypatch.setattr(_samples, "_MAX_MEASURED", 2)
     X = captchas[0][:5]
     scan = scan_images(X, background="white", n_jobs=1, cache_size=1000)
     np.testing.assert_allclose(scan.ink, (measure_ink(X[0]) + measure_ink(X[3])) / 2)
