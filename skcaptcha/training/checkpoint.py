@@ -168,7 +168,7 @@ class Checkpoint:
 
     def remove(self):
         """Delete the file, unless it is that of another fit by now."""
-        # Where it stays, the same fit goes on from it, which does no harm.
+        # Where it stays, the same fit resumes from it, which does no harm.
         with contextlib.suppress(OSError, ValueError):
             self._check_mine()
             self.path.unlink(missing_ok=True)
