@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from skcaptcha._parameters import (
     RANDOM_STATE,
     RECOGNIZER_PARAMS,
-    HasMethods,
-    InstanceOf,
-    Interval,
+    Constraint,
     check_params,
+    instance_of,
+    interval,
 )
 from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table
@@ -31,14 +31,17 @@ __all__ = ["CaptchaEnsemble"]
 
 
 _CONSTRAINTS = {
-    "estimator": [InstanceOf((CaptchaRecognizer,)), None],
+    "estimator": [instance_of(CaptchaRecognizer), None],
     "cv": [
-        Interval(Integral, 2),
-        HasMethods(("split", "get_n_splits")),
-        InstanceOf((Iterable,), "an iterable"),
+        interval(Integral, 2),
+        Constraint(
+            "an object implementing 'split', 'get_n_splits'",
+            lambda cv: callable(getattr(cv, "split", None)),
+        ),
+        instance_of(Iterable, description="an iterable"),
         None,
     ],
-    "n_jobs": [InstanceOf((Integral,)), None],
+    "n_jobs": [instance_of(Integral), None],
     "random_state": [RANDOM_STATE, None],
 }
 

@@ -39,7 +39,6 @@ def sequence_log_probability(log_probs, lengths, sequences, *, blank):
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_probs = np.log([[[0.6, 0.4]], [[0.6, 0.4]]])
     >>> np.exp(sequence_log_probability(log_probs, [2], [[1]], blank=0)).round(2)
     array([0.64])
@@ -108,7 +107,6 @@ def forced_alignment(log_probs, symbols, *, blank):
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_probs = np.log([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
     >>> forced_alignment(log_probs, np.array([1, 1]), blank=0)
     array([[0, 0],

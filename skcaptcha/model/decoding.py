@@ -120,7 +120,6 @@ def restrict(log_probs, indices, *, blank):
 
     Examples
     --------
-    >>> import numpy as np
     >>> restrict(np.log([[0.25, 0.25, 0.5]]), [1], blank=0)
     array([[-1.38629436, -1.38629436,        -inf]])
     """
@@ -154,7 +153,6 @@ def greedy_decode(log_probs, lengths, *, blank):
 
     Examples
     --------
-    >>> import numpy as np
     >>> probabilities = [[0.4, 0.6], [0.9, 0.1], [0.3, 0.7], [0.2, 0.8]]
     >>> greedy_decode(np.log(probabilities)[:, None], [4], blank=0)
     [array([1, 1])]
@@ -198,7 +196,6 @@ def best_path(log_probs, *, blank, length=None):
 
     Examples
     --------
-    >>> import numpy as np
     >>> probabilities = [[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]]
     >>> best_path(np.log(probabilities), blank=0, length=2)
     array([1, 1])
@@ -298,7 +295,6 @@ def beam_search(log_probs, *, beam_width=10, blank, length=None, n_best=1):
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_probs = np.log([[0.6, 0.4], [0.6, 0.4]])
     >>> [(symbols, log_probability)] = beam_search(log_probs, blank=0)
     >>> symbols, round(np.exp(log_probability).item(), 2)
@@ -419,7 +415,6 @@ def rank_texts(candidates, frames, *, blank, length=None):
 
     Examples
     --------
-    >>> import numpy as np
     >>> frames = [np.log([[0.3, 0.7, 1e-9]]), np.log([[0.4, 0.1, 0.5]])]
     >>> ranked = rank_texts([(1,), (2,)], frames, blank=0)
     >>> [(text, round(float(np.exp(p)), 2)) for text, p in ranked]
