@@ -443,7 +443,7 @@ def test_what_does_not_change_the_weights_may_change(few, broken_off, path):
 
 
 def test_paths_that_no_file_can_have_are_named_at_once(few, tmp_path, monkeypatch):
-    monkeypatch.setattr("skcaptcha.recognizer.read_samples", None)  # not reached
+    monkeypatch.setattr("skcaptcha.recognizer.read_training_data", None)  # not reached
     for bad, match in [
         (tmp_path, "is no file; pass the path of one"),
         (tmp_path / "no" / "fit.ckpt", r"lies in '.*/no', which is no folder; make"),
