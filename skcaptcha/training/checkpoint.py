@@ -25,10 +25,7 @@ from skcaptcha._version import __version__
 __all__ = [
     "Checkpoint",
     "ReadOnlyCheckpoint",
-    "describe_fit",
-    "pack_training",
     "read_checkpoint",
-    "unpack_training",
     "write_checkpoint",
 ]
 
