@@ -8,7 +8,7 @@ import shutil
 __all__ = ["write_atomically"]
 
 
-def write_atomically(path, content):
+def write_atomically(path, content, *, temporary=None):
     """Write all of a file or none of it, even where the power fails.
 
     The content goes to a temporary file in the same folder, which then takes the place
@@ -23,15 +23,21 @@ def write_atomically(path, content):
         its permissions.
     content : bytes
         All that the file will hold.
+    temporary : pathlib.Path, optional
+        The temporary file, where it has to be found after the process was killed; one
+        that was left behind is replaced.
 
     Raises
     ------
     OSError
         If the file cannot be written. It is then as before, and nothing is left over.
     """
-    # Short, as it must fit wherever the name of the file does, and hard to guess, so
-    # that in a shared folder nobody can put a link in its place.
-    temporary = path.with_name(f".{secrets.token_hex(4)}.part")
+    if temporary is None:
+        # Short, as it must fit wherever the name of the file does, and hard to guess,
+        # so that in a shared folder nobody can put a link in its place.
+        temporary = path.with_name(f".{secrets.token_hex(4)}.part")
+    else:
+        temporary.unlink(missing_ok=True)
     try:
         with open(temporary, "xb") as file:
             with contextlib.suppress(OSError):  # a new file, or no such permissions

@@ -1,4 +1,4 @@
-"""Checks of the parameters of estimators, in scikit-learn's words."""
+"""Checks of the parameters of estimators, with errors like scikit-learn's."""
 
 import math
 import os
@@ -34,7 +34,6 @@ class Interval:
     open_high: bool = False
 
     def allows(self, value):
-        """Tell whether the value is in the interval."""
         return (
             isinstance(value, self.kind)
             and (value > self.low if self.open_low else value >= self.low)
@@ -42,7 +41,6 @@ class Interval:
         )
 
     def __str__(self):
-        """Name the kind and the ends."""
         kind = "an int" if self.kind is Integral else "a float"
         left = "(" if self.open_low or self.low == -math.inf else "["
         right = ")" if self.open_high or self.high == math.inf else "]"
@@ -59,29 +57,25 @@ class OneOf:
     options: tuple
 
     def allows(self, value):
-        """Tell whether the value is one of them."""
         return isinstance(value, str) and value in self.options
 
     def __str__(self):
-        """List them."""
         return f"a str among {{{', '.join(map(repr, self.options))}}}"
 
 
 @dataclass(frozen=True)
 class InstanceOf:
-    """Instances of some types; `words` say it where the types' names do not."""
+    """Instances of some types; `description` is for errors."""
 
     types: tuple
-    words: str = ""
+    description: str = ""
 
     def allows(self, value):
-        """Tell whether the value is one."""
         return isinstance(value, self.types)
 
     def __str__(self):
-        """Name the types."""
         names = " or ".join(repr(t.__name__) for t in self.types)
-        return self.words or f"an instance of {names}"
+        return self.description or f"an instance of {names}"
 
 
 @dataclass(frozen=True)
@@ -91,16 +85,14 @@ class HasMethods:
     names: tuple
 
     def allows(self, value):
-        """Tell whether the value has them."""
         return all(callable(getattr(value, name, None)) for name in self.names)
 
     def __str__(self):
-        """Name the methods."""
         return f"an object implementing {', '.join(map(repr, self.names))}"
 
 
 class _ArrayLike:
-    """Lists, tuples and arrays, but no text."""
+    """Lists, tuples and arrays, but not str or bytes."""
 
     def allows(self, value):
         sized = hasattr(value, "__len__") or hasattr(value, "__array__")
@@ -117,15 +109,9 @@ VERBOSE = InstanceOf((Integral, bool, np.bool_), "a bool or an int")
 
 
 def check_params(estimator, constraints):
-    """Raise a ValueError unless each parameter of an estimator is allowed.
+    """Raise a ValueError unless one of its constraints allows each parameter.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        The estimator.
-    constraints : dict of str to list
-        What each parameter may be: any of those in the list, which are of the classes
-        above, or None.
+    `constraints` has a list by the parameter's name, of None and the classes above.
     """
     for name, value in estimator.get_params(deep=False).items():
         allowed = constraints[name]
@@ -175,4 +161,4 @@ RECOGNIZER_PARAMS = {
     "random_state": [RANDOM_STATE, None],
     "verbose": [VERBOSE],
 }
-"""What each parameter of `CaptchaRecognizer` may be."""
+"""Constraints of the parameters of `CaptchaRecognizer`."""

@@ -1,5 +1,6 @@
 """The estimator."""
 
+import dataclasses
 import math
 import os
 import secrets
@@ -19,17 +20,13 @@ from skcaptcha._auto import (
     choose_max_iter,
     choose_n_held_out,
 )
-from skcaptcha._callbacks import EpochTasks, for_reading
+from skcaptcha._callbacks import EpochTasks
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import input_size_of, read_training_data
-from skcaptcha._validation import (
-    check_device,
-    issue_warnings,
-    iterate_items,
-)
+from skcaptcha._validation import check_device, issue_warnings, iterate_items
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import iterate_images
 from skcaptcha.model.inference import run_network
@@ -37,11 +34,7 @@ from skcaptcha.model.pretrained import load_pretrained
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
-from skcaptcha.training.fit import (
-    TrainingConfig,
-    fit_network,
-    fit_one_epoch,
-)
+from skcaptcha.training.fit import TrainingConfig, fit_network, fit_one_epoch
 
 __all__ = ["CaptchaRecognizer"]
 
@@ -51,8 +44,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal
     classification (CTC) [2]_. It learns from the labels alone which characters there
-    are; nothing has to be said about where they stand. Images may differ in size and
-    texts in length.
+    are; you need not say where they stand. Images may differ in size and texts in
+    length.
 
     Parameters
     ----------
@@ -62,12 +55,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
-        that is more, from 32 to 56. Rows far above and below the text, where that is
-        a band in higher images, are cut off before.
+        that is more, from 32 to 56. Rows far above and below the text are cut off
+        first, where the text is a band in higher images.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the
-        larger one as the width. Other forms of `X` have no use for it.
+        larger one as the width. Only used with a 2-D `X`.
     color_mode : {"auto", "grayscale", "rgb"}, default="auto"
         What the network sees. "auto" is "rgb" if training images have color.
     background : str or tuple of int, default="white"
@@ -75,34 +68,33 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         code that Pillow knows, or three values from 0 to 255.
     conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
         Output channels of each convolution block, at least two. Each block halves the
-        height; of what the last one leaves only the strongest answers count, so give
+        height, and the maximum over the rows that the last one leaves is taken. Give
         as many blocks as bring `image_height` down to one or two rows.
     lstm_units : int, default=128
         Units of each direction of each LSTM.
     lstm_layers : int, default=1
-        Number of bidirectional LSTMs. 0 leaves the reading to the convolutions.
+        Number of bidirectional LSTMs. With 0 the convolutions read alone.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).
     pretrained : bool or "auto", default="auto"
         Whether training starts from weights that ship with the package, learned on
         drawn images of digits and Latin letters, rather than from random ones. It
         then takes fewer images and less time, also for other characters. "auto" does
-        so if `conv_channels`, `lstm_units` and `lstm_layers` are the default ones,
-        those of the weights.
+        so if `conv_channels`, `lstm_units` and `lstm_layers` have their defaults.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
-        turns it off, 1 is at most 6 degrees of rotation. It fades, as does the
-        dropout, while the learning rate is lowered in the end.
+        turns it off, 1 is at most 6 degrees of rotation. Like the dropout, it fades
+        while the learning rate is lowered at the end.
     batch_size : int or "auto", default="auto"
         Images in each update. "auto" is 8, and 16 from 2000 training images on.
     learning_rate_init : float, default=0.003
         Learning rate of AdamW before it is lowered.
     weight_decay : float, default=0.01
-        Decoupled weight decay, spared to biases and normalization.
+        Decoupled weight decay. Biases and normalization have none.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
-        they are more than 20000 or go through more than 3e9 pixels.
+        they are more than 20000 or process more than 3e9 pixels.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
@@ -114,29 +106,28 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Epochs without an improvement by `tol`, 400 updates at the least, after which
         the learning rate is lowered to zero, which ends the fit.
     tol : float, default=1e-4
-        Improvement of the exact match on the held-out samples, or of the loss where
-        none are held out, that counts.
+        Improvement that counts: of the exact match on the held-out samples, or of the
+        loss if none are held out.
     warm_start : bool, default=False
-        Whether `fit` goes on from the network of an earlier fit instead of a new one.
-        Characters that are new in the labels are added, with weights of their own;
-        how images are resized stays as it was.
+        Whether `fit` continues from the network of an earlier fit. Characters that
+        are new in the labels are added, with weights of their own; how images are
+        resized stays as it was.
     freeze_convolutions : bool, default=False
-        Whether the convolutions stay as they are while the rest learns, the
+        Whether the convolutions stay as they are while the rest learns: the
         pretrained ones or, with ``warm_start=True`` or in `partial_fit`, those of the
-        earlier fit. That takes half the time and reads less well than learning with
-        all.
+        earlier fit. That takes half the time and reads less well.
     decoder : {"greedy", "beam"}, default="greedy"
         How texts are found: the best path, or a prefix beam search, which is slower
         and sums over the paths of a text.
     beam_width : int, default=10
         Texts that the beam search follows. Only used with ``decoder="beam"``.
     checkpoint : str or path-like, default=None
-        File in which `fit` keeps its state, so that one that was killed goes on from
-        there when it is called again with the same images, labels and parameters, on
-        the CPU to the very weights that it would have found. A file that is damaged
-        or of another fit is refused; each fit needs a file of its own, also each
-        candidate of a search. A fit that ends deletes it; one that was interrupted
-        or that failed leaves it. None keeps nothing.
+        File in which `fit` keeps its state. A fit that was killed resumes from there
+        when it is called again with the same images, labels and parameters, on the
+        CPU to the very weights that it would have found. A file that is damaged or of
+        another fit is refused; each fit, also each candidate of a search, needs a
+        file of its own. A fit that ends deletes it; one that was interrupted or that
+        failed leaves it. None keeps nothing.
     checkpoint_interval : float, default=60.0
         Seconds between two writes of the checkpoint at the least; 0 writes it before
         each update of the weights. Only used with `checkpoint`.
@@ -145,20 +136,21 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         when there is any. A fitted recognizer predicts where it was trained, and on
         the CPU where it is loaded on a machine without its device.
     n_jobs : int, default=None
-        Threads that decode images, which the network meanwhile need not wait for. None
-        is one for each core, up to 8, and one within a job of joblib's, or what
-        ``joblib.parallel_config`` says; -1 is one for each core.
+        Threads that decode images while the network reads. None is one for each core,
+        up to 8, and one within a job of joblib's, or what ``joblib.parallel_config``
+        says; -1 is one for each core.
     cache_size : float, default=1000
         Megabytes of memory that the resized training images may take. Where they take
         more, they wait in a temporary file, in the folder that the environment
         variable ``TMPDIR`` names. The result of the fit is the same.
     random_state : int, RandomState instance or None, default=None
-        Determines the weights at the start, the held-out samples, the order of the
+        Determines the initial weights, the held-out samples, the order of the
         samples, dropout and augmentation. Pass an int for the same result in each fit
         on the CPU of the same machine. None draws from the operating system; NumPy's
         and PyTorch's global generators are never touched.
     verbose : bool or int, default=False
-        Whether to show a progress bar on standard error.
+        Whether to show a progress bar on standard error; 2 also prints what each
+        "auto" became.
 
     Attributes
     ----------
@@ -166,11 +158,13 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         The characters that can be read.
     network_ : torch.nn.Module
         The trained network.
+    auto_choices_ : dict
+        What each "auto" became, and how training started.
     image_height_ : int
         Height in pixels to which images are resized.
     text_rows_ : tuple of float
-        The rows of an image that are read, from where to where as shares of its
-        height; (0, 1) is all of them.
+        First and last row of an image that is read, as shares of its height; (0, 1)
+        is all of them.
     width_stretch_ : float
         Factor by which images are widened so that each character gets enough time
         steps; 1 leaves the aspect ratio as it is.
@@ -178,7 +172,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         What the network sees.
     loss_curve_ : list of float
         Mean loss a character of each epoch: of the uniform alignment in the first
-        ones, of CTC from there on. Epochs that go on from earlier ones are appended.
+        ones, then of CTC. Epochs that continue earlier ones are appended.
     learning_rate_curve_ : list of float
         Learning rate at the end of each epoch; NaN for epochs of a recognizer that was
         saved before it was kept.
@@ -196,7 +190,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         How often training started again because it stayed on that plateau, or its
         loss was no longer finite.
     temperature_ : float
-        What the last fit divided the logits by in its end, so that on the held-out
+        What the last fit divided the logits by at its end, so that on the held-out
         samples the mean confidence is no more than the exact match; 1 if none were
         held out.
     background_ : str or tuple of int
@@ -220,15 +214,13 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     -----
     Training starts from the pretrained weights. A network of another form, or with
     ``pretrained=False``, starts from random ones and an even spread of each label over
-    its image, and only then goes over to CTC, which else tends to stay where every time
-    step is blank. The fit watches for that all the same, and starts again where it
-    must, with such a spread.
+    its image, and only then changes to CTC, which otherwise tends to stay where every
+    time step is blank. The fit watches for that and starts again if it must.
 
-    While it trains, a second CTC head reads from the convolutions alone, lest they
-    leave to the LSTMs what they could learn themselves [3]_; it is dropped after.
+    While it trains, a second CTC head reads from the convolutions alone, so that they
+    learn what they could leave to the LSTMs [3]_; it is dropped at the end.
 
-    An image reads the same in whatever company: batches are padded, the padding is
-    masked throughout.
+    An image reads the same whatever it is batched with: padding is masked throughout.
 
     References
     ----------
@@ -236,7 +228,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
        Image-based Sequence Recognition and Its Application to Scene Text
        Recognition", TPAMI 39(11), 2017.
     .. [2] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-       Classification: Labeling Unsegmented Sequence Data with Recurrent Neural
+       Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
        Networks", ICML 2006.
     .. [3] J. Lee, S. Watanabe, "Intermediate Loss Regularization for CTC-based Speech
        Recognition", ICASSP 2021.
@@ -336,8 +328,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         X : sequence of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
-            also mixed and of differing sizes; or one flattened image a row. Of a
-            generator a list is made first.
+            also mixed and of differing sizes; or one flattened image a row.
         y : sequence of str of length n_samples
             The text that each image shows. Integers, and whole floats of a table,
             are read as their decimal text, with a warning.
@@ -377,14 +368,14 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return self
 
     def partial_fit(self, X, y):
-        """Learn on from labeled images, one pass over them.
+        """Continue to learn, in one pass over labeled images.
 
-        The learning rate stays at `learning_rate_init`: where a stream of images ends
-        is not known. The first call settles how images are resized, whether the
-        network sees color, and of a table which numbers are black and white; a
+        The learning rate stays at `learning_rate_init`, as the end of a stream of
+        images is not known. The first call chooses how images are resized, whether the
+        network sees color, and which numbers of a table are black and white; a
         character that is new in a later call is added. To fine-tune a fitted
-        recognizer on images that are all at hand, `fit` with ``warm_start=True`` does
-        better, as it lowers the rate in the end.
+        recognizer on images that are all at hand, use `fit` with ``warm_start=True``,
+        which lowers the rate at the end and reads better.
 
         Parameters
         ----------
@@ -402,15 +393,14 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit`; also if `early_stopping` is True or `checkpoint` is set, for
-            which there is no use here.
+            As in `fit`; also if `early_stopping` is True or `checkpoint` is set.
 
         Notes
         -----
-        What the optimizer keeps from call to call is neither saved nor copied: a
-        recognizer that was loaded learns on with a fresh one, and so does one that
-        learns a new character. `random_state` counts at the first call. Callbacks are
-        told of `fit` alone.
+        The state of the optimizer is kept from call to call, and neither saved nor
+        copied: a recognizer that was loaded or learns a new character begins with a
+        fresh one. `random_state` counts at the first call. Callbacks hear of `fit`
+        alone.
         """
         if self.early_stopping not in (False, "auto"):
             raise ValueError(
@@ -439,9 +429,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             start=start,
             aligned=aligned,
         )
-        attributes = EpochTasks(self, None, data, choices).attributes(
-            result.network, result
-        )
+        attributes = self._fitted_attributes(data, choices, result.network, result)
         self._set_fitted({**attributes, "_trainer": trainer})
         issue_warnings(data.notices + result.warnings)
         return self
@@ -546,7 +534,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             generator = _make_generator(rng)
             start, aligned, origin = self._choose_start(data, generator)
             choices = self._choose(data, training, validation, origin)
-            tasks = self._begin_tasks(data, choices)
+            if self.verbose > 1 and processes.rank == 0:
+                print(choices, file=sys.stderr)
+            attributes = partial(self._fitted_attributes, data, choices)
+            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
             with processes.hold_interrupts():
                 result = fit_network(
                     data.network_config,
@@ -560,7 +551,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                     checkpoint=checkpoint,
                     processes=processes,
                 )
-            self._set_fitted(tasks.attributes(for_reading(result.network), result))
+            self._set_fitted(attributes(result.network, result))
             tasks.finish()
             if checkpoint is not None and not result.interrupted:
                 checkpoint.remove()
@@ -633,7 +624,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         if max_iter == "auto":
             n_pixels = sum(math.prod(image.shape[:2]) for image in training.images)
             max_iter = choose_max_iter(n_samples, batch_size, n_pixels)
-        choices = AutoChoices(
+        return AutoChoices(
             image_height=data.input_size["height"],
             text_rows=data.input_size["rows"],
             width_stretch=data.input_size["stretch"],
@@ -644,9 +635,6 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             batch_size=batch_size,
             max_iter=max_iter,
         )
-        if self.verbose > 1:
-            print(choices, file=sys.stderr)
-        return choices
 
     def _training_config(self, choices, device):
         return TrainingConfig(
@@ -662,11 +650,34 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             verbose=bool(self.verbose),
         )
 
-    def _begin_tasks(self, data, choices):
-        """Tell the callbacks that the fit begins; return what tells them of epochs."""
-        context = self._init_callback_context(max_subtasks=choices.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=data.X, y=data.texts)
-        return EpochTasks(self, context, data, choices)
+    def _fitted_attributes(self, data, choices, network, result):
+        """Return all that a fit sets, or has found after one of its epochs."""
+        losses, rates = [], []
+        if data.resume:
+            losses = self.loss_curve_
+            # A model may be older than this attribute.
+            rates = vars(self).get("learning_rate_curve_", [math.nan] * len(losses))
+        scores = result.validation_scores
+        return {
+            **data.table,
+            "vocabulary_": data.vocabulary,
+            "background_": self.background_ if data.resume else self.background,
+            "image_height_": data.input_size["height"],
+            "text_rows_": data.input_size["rows"],
+            "width_stretch_": data.input_size["stretch"],
+            "color_mode_": data.input_size["color_mode"],
+            "auto_choices_": dataclasses.asdict(choices),
+            "_network_config": data.network_config,
+            "network_": network,
+            "loss_curve_": [*losses, *result.loss_curve],
+            "learning_rate_curve_": [*rates, *result.learning_rate_curve],
+            "n_iter_": len(losses) + result.n_iter,
+            "validation_scores_": None if scores is None else list(scores),
+            "best_validation_score_": result.best_validation_score,
+            "n_restarts_": result.n_restarts,
+            "temperature_": result.temperature,
+            "converged_": result.converged,
+        }
 
     def _set_fitted(self, attributes):
         """Set the attributes of a fit, and drop those of an earlier one."""

@@ -57,6 +57,14 @@ def test_a_write_that_fails_leaves_the_old_file_alone(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_behind_is_replaced(tmp_path):
+    path, temporary = tmp_path / "fit.ckpt", tmp_path / "fit.ckpt.tmp"
+    temporary.write_bytes(b"half of")
+    write_atomically(path, b"content", temporary=temporary)
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_folder_that_cannot_be_synchronized_is_no_error(tmp_path, monkeypatch):
     def fail(*arguments):
         raise PermissionError(13, "Permission denied")

@@ -24,7 +24,7 @@ STEPS = [
     "skcaptcha.recognizer.EpochTasks",
     "skcaptcha.recognizer.TrainingConfig",
     "skcaptcha.recognizer.fit_network",
-    "skcaptcha.recognizer.for_reading",
+    "skcaptcha.training.fit.for_reading",
     "skcaptcha.training.step.Trainer.train_step",
     "skcaptcha.training.fit.evaluate",
 ]

@@ -30,11 +30,10 @@ def describe(recognizer):
         f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),
         "What an image is brought to": _align(size.items()),
         "Training": _align(_list_training(recognizer)),
-        "Parameters": repr(recognizer),
     }
-    # Models of earlier versions do not have it.
-    if choices := getattr(recognizer, "auto_choices_", None):
+    if choices := getattr(recognizer, "auto_choices_", None):  # not in older models
         sections['What "auto" became'] = _align(choices.items())
+    sections["Parameters"] = repr(recognizer)
     return "\n\n".join(
         f"{title}\n{textwrap.indent(body, '  ')}" for title, body in sections.items()
     )

@@ -2,39 +2,29 @@
 
 import hashlib
 import http.client
-import io
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from numbers import Integral, Real
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from skcaptcha._files import write_atomically
+from skcaptcha.datasets._folder import load_image_folder
 
 __all__ = ["fetch_captcha_images_v2"]
 
 
-class _Archive(NamedTuple):
-    filename: str
-    url: str
-    blob_id: str  # of git: the SHA-1 of b"blob <size>\0" and the content
-
-
-ARCHIVE = _Archive(
-    filename="captcha_images_v2.zip",
-    url=(
-        "https://raw.githubusercontent.com/AakashKumarNain/CaptchaCracker/master/"
-        "captcha_images_v2.zip"
-    ),
-    blob_id="e8fb4fa40806d4f0c9dde720d40e786352ec3843",
+FILENAME = "captcha_images_v2.zip"
+URL = (
+    "https://raw.githubusercontent.com/AakashKumarNain/CaptchaCracker/master/"
+    "captcha_images_v2.zip"
 )
-
+# Of git: the SHA-1 of b"blob <size>\0" and the content.
+BLOB_ID = "e8fb4fa40806d4f0c9dde720d40e786352ec3843"
 LARGEST_DOWNLOAD = 32 * 2**20  # bytes, several times what the archive has
 TIMEOUT = 30  # seconds without a byte
 
@@ -42,10 +32,9 @@ DESCRIPTION = """\
 captcha_images_v2: 1,040 captchas of five characters
 
 Gray PNG images, 200 pixels wide and 50 high, each with five characters out of
-2345678bcdefgmnpwxy, blurred and crossed by a line. The set has no split into
-training and test images. It is the one that the Keras example "OCR model for
-reading Captchas" trains on, and goes back to Rodrigo Wilhelmy and Horacio Rosas,
-"captcha dataset", 2013.
+2345678bcdefgmnpwxy, blurred and crossed by a line. There is no split into training and
+test images. The Keras example "OCR model for reading Captchas" trains on this set,
+which goes back to Rodrigo Wilhelmy and Horacio Rosas, "captcha dataset", 2013.
 """
 
 
@@ -59,24 +48,17 @@ def fetch_captcha_images_v2(
 ):
     """Load the captcha set of the Keras example, downloading it the first time.
 
-    The archive is kept in `data_home` and verified each time it is read. One put
-    there by hand does as well.
-
-    =================   ===========================
-    Images              1,040 gray PNGs
-    Size                50 high, 200 wide
-    Characters          5 out of 2345678bcdefgmnpwxy
-    =================   ===========================
+    It has 1,040 gray PNGs, 50 high and 200 wide, each with five characters out of
+    2345678bcdefgmnpwxy. The archive is kept in `data_home` and verified each time it
+    is read. One put there by hand does as well.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder of the archive. ``None`` is scikit-learn's: the one that the
-        environment variable ``SCIKIT_LEARN_DATA`` names, or ``scikit_learn_data`` in
-        the home folder.
+        Folder of the archive. ``None`` is scikit-learn's, as
+        :func:`sklearn.datasets.get_data_home` has it.
     download_if_missing : bool, default=True
-        If False, raise an OSError where the archive is not in `data_home`, instead of
-        downloading it.
+        If False, raise an OSError where the archive is not in `data_home`.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     n_retries : int, default=3
@@ -90,8 +72,7 @@ def fetch_captcha_images_v2(
         Dictionary-like object, with the following attributes.
 
         data : list of bytes of length 1040
-            The images as PNG files, in order of their names: an `X` that the
-            recognizer takes as it is.
+            The images as PNG files, in order of their names.
         target : ndarray of str of shape (1040,)
             Their texts.
         filenames : ndarray of str of shape (1040,)
@@ -110,10 +91,6 @@ def fetch_captcha_images_v2(
     ValueError
         If `n_retries` or `delay` is out of range.
 
-    See Also
-    --------
-    sklearn.datasets.get_data_home : Where the archive is kept by default.
-
     Examples
     --------
     >>> from skcaptcha.datasets import fetch_captcha_images_v2
@@ -125,41 +102,29 @@ def fetch_captcha_images_v2(
         raise ValueError(f"n_retries={n_retries!r} must be an int of at least 0")
     if not isinstance(delay, Real) or not 0 <= delay < np.inf:
         raise ValueError(f"delay={delay!r} must be a number of seconds, at least 0")
-    path = Path(get_data_home(data_home)) / ARCHIVE.filename
+    path = Path(get_data_home(data_home)) / FILENAME
     if path.exists():
-        content = path.read_bytes()
-        if _blob_id(content) != ARCHIVE.blob_id:
+        blob_id = _blob_id(path.read_bytes())
+        if blob_id != BLOB_ID:
             raise OSError(
                 f"{str(path)!r} is damaged or another archive: its git blob id is "
-                f"{_blob_id(content)}, not {ARCHIVE.blob_id}. Move it away and call "
-                f"again to download it, or put there the file at {ARCHIVE.url}"
+                f"{blob_id}, not {BLOB_ID}. Move it away and call again to "
+                f"download it, or put there the file at {URL}"
             )
     elif download_if_missing:
-        content = _download(path, n_retries, delay)
-        write_atomically(path, content)
+        write_atomically(path, _download(path, n_retries, delay))
     else:
         raise OSError(
             f"{str(path)!r} is missing and download_if_missing=False. Allow the "
-            f"download, or put there the file at {ARCHIVE.url}"
+            f"download, or put there the file at {URL}"
         )
 
-    data, target, filenames = [], [], []
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in sorted(archive.namelist()):
-            member = PurePosixPath(name)
-            # macOS adds a hidden "._" companion to each file it packs.
-            if member.suffix == ".png" and not member.name.startswith("._"):
-                data.append(archive.read(name))
-                target.append(member.stem)
-                filenames.append(name)
+    data, texts = load_image_folder(path, pattern="*.png")
+    target = np.array(texts)
     if return_X_y:
-        return data, np.array(target)
-    return Bunch(
-        data=data,
-        target=np.array(target),
-        filenames=np.array(filenames),
-        DESCR=DESCRIPTION,
-    )
+        return data, target
+    filenames = np.array([image.name for image in data])
+    return Bunch(data=data, target=target, filenames=filenames, DESCR=DESCRIPTION)
 
 
 def _blob_id(content):
@@ -180,27 +145,25 @@ def _download(path, n_retries, delay):
                 error.close()
             if tries_left == 0 or final:
                 raise OSError(
-                    f"{ARCHIVE.filename} could not be downloaded from {ARCHIVE.url} "
+                    f"{FILENAME} could not be downloaded from {URL} "
                     f"({error}). Check the connection and call again, or fetch that "
                     f"file in another way and put it at {str(path)!r}"
                 ) from error
         time.sleep(delay)
+    blob_id = _blob_id(content)
     if len(content) > LARGEST_DOWNLOAD:
-        raise OSError(
-            f"The file at {ARCHIVE.url} is not the one expected: it has more than "
-            f"{LARGEST_DOWNLOAD} bytes. It was not kept"
-        )
-    if _blob_id(content) != ARCHIVE.blob_id:
-        raise OSError(
-            f"The file at {ARCHIVE.url} is not the one expected: its git blob id is "
-            f"{_blob_id(content)}, not {ARCHIVE.blob_id}. It was altered, there or on "
-            "the way, and was not kept"
-        )
-    return content
+        problem = f"it has more than {LARGEST_DOWNLOAD} bytes"
+    elif blob_id != BLOB_ID:
+        problem = f"its git blob id is {blob_id}, not {BLOB_ID}"
+    else:
+        return content
+    raise OSError(
+        f"The file at {URL} is not the one expected: {problem}. It was not kept"
+    )
 
 
 def _read_url():
-    with urllib.request.urlopen(ARCHIVE.url, timeout=TIMEOUT) as response:
+    with urllib.request.urlopen(URL, timeout=TIMEOUT) as response:
         content = response.read(LARGEST_DOWNLOAD + 1)
         announced = response.headers.get("Content-Length")
     # A read of limited size says nothing where the connection broke off.

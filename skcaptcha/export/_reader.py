@@ -115,8 +115,8 @@ def _check_graph(session, metadata):
 class OnnxRecognizer(ReaderMixin):
     """Reader of text images that runs an exported network.
 
-    `load_onnx` makes it. It reads as the exported recognizer does, and several threads
-    may use it at once.
+    `load_onnx` makes it. It reads what the exported recognizer reads with
+    ``decoder="greedy"``, and several threads may use it at once.
 
     Parameters
     ----------
@@ -131,11 +131,6 @@ class OnnxRecognizer(ReaderMixin):
     ----------
     vocabulary_ : Vocabulary
         The characters that can be read.
-    decoder : {"greedy", "beam"}
-        How texts are found, as in `CaptchaRecognizer`: "greedy" unless you set it.
-    beam_width : int
-        Width of the beam search of `predict_topk` and ``decoder="beam"``: 10 unless
-        you set it.
 
     Examples
     --------
@@ -158,12 +153,13 @@ class OnnxRecognizer(ReaderMixin):
     ((2,), (2,))
     """
 
+    decoder, beam_width = "greedy", 10  # the defaults; the file does not keep them
+
     def __init__(self, session, metadata, *, n_jobs=None):
         self.session = session
         self.metadata = metadata
         self.n_jobs = n_jobs
         self.vocabulary_ = metadata.vocabulary
-        self.decoder, self.beam_width = "greedy", 10
 
     def iter_frames(self, X, *, on_error="raise", notices=None):
         """Run the network on each image.

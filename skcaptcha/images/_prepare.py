@@ -1,4 +1,4 @@
-"""From an image to what the network reads: cut, resized, with one channel or three."""
+"""Images cut and resized for the network, with one channel or three."""
 
 import math
 
@@ -21,37 +21,28 @@ __all__ = [
 ]
 
 MIN_WIDTH = 4 * TIME_STRIDE
-"""Columns of an image that are seen at least, however narrow it is."""
+"""Least width of an image, before it is stretched."""
 
 MAX_WIDTH = 2**15
-"""Columns beyond which an image is refused."""
+"""Greatest width of an image."""
 
 ALL_ROWS = (0.0, 1.0)
-"""All rows of an image, as shares of its height."""
+"""First and last row of a whole image, as shares of its height."""
 
 INK_PARTS = 40
-"""Parts of the height in which ink is counted."""
+"""Parts of the height whose ink is measured."""
 
-# Rows and columns of a large image that are looked at, at the least, to count ink.
-_SEEN = 128
+# Large images are subsampled to this many rows and columns, at least.
+_MIN_SAMPLED = 128
 
 
 def measure_ink(image):
-    """Return how the ink of an image is spread over its height.
+    """Return the share of the ink in each part of the height, of shape (40,).
 
-    Ink is how far the luma of a pixel is from the image's median.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image.
-
-    Returns
-    -------
-    ndarray of shape (40,)
-        Shares of the ink from top to bottom. They sum to 1, or to 0 in an empty image.
+    Ink is the distance of a pixel's luma from the image's median. The shares sum to 1,
+    or to 0 in an empty image.
     """
-    steps = (max(1, length // _SEEN) for length in image.shape[:2])
+    steps = (max(1, length // _MIN_SAMPLED) for length in image.shape[:2])
     luma = to_grayscale(image[tuple(slice(None, None, step) for step in steps)])
     ink = np.abs(luma - np.float32(np.median(luma))).mean(axis=1)  # (H,)
     above = np.append(0.0, ink.cumsum())
@@ -61,51 +52,27 @@ def measure_ink(image):
 
 
 def crop_rows(height, rows):
-    """Return the first of the rows of an image that are read, and the one after them.
-
-    `rows` are shares of its height, such as (0.25, 0.75).
-    """
+    """Return the first row to read and the one after the last, from their shares."""
     return math.floor(rows[0] * height), math.ceil(rows[1] * height)
 
 
 def resized_width(shape, *, height, stretch, rows=ALL_ROWS):
-    """Return the width of an image at a height, rounded to nothing yet."""
+    """Return the width of an image at a new height, not rounded yet."""
     first, end = crop_rows(shape[0], rows)
     return max(MIN_WIDTH, shape[1] * height / (end - first)) * stretch
 
 
 def round_width(width):
-    """Return the nearest width that makes whole time steps."""
+    """Return the nearest multiple of ``TIME_STRIDE``."""
     return round(width / TIME_STRIDE) * TIME_STRIDE
 
 
 def prepare_image(image, *, height, stretch, color_mode, name, rows=ALL_ROWS):
-    """Bring an image to the rows, size and channels that the network reads.
+    """Crop an image (H, W) or (H, W, 3) to `rows`, resize it, set its channels.
 
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image.
-    height : int
-        New height.
-    stretch : float
-        Factor by which it is widened.
-    color_mode : {"grayscale", "rgb"}
-        Whether there will be one channel or three.
-    name : str
-        What the error calls the image.
-    rows : tuple of float, optional
-        The rows that are read, as shares of the image's height.
-
-    Returns
-    -------
-    ndarray of shape (height, W', C), uint8
-        W' is a multiple of ``TIME_STRIDE``.
-
-    Raises
-    ------
-    ValueError
-        If the image is so wide and low that its resized form would fill the memory.
+    Returns an array of shape (height, W', C), uint8, with W' a multiple of
+    ``TIME_STRIDE``. An image that would be too wide is a ValueError, which calls it
+    `name`.
     """
     width = resized_width(image.shape, height=height, stretch=stretch, rows=rows)
     if width > MAX_WIDTH:

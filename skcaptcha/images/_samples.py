@@ -1,4 +1,4 @@
-"""From labeled images to samples, which lie in memory or in a temporary file."""
+"""Images resized for training, in memory or in a temporary file."""
 
 import math
 import mmap
@@ -12,36 +12,34 @@ import numpy as np
 import torch
 
 from skcaptcha.exceptions import CacheError, ImageReadError
+from skcaptcha.images._decode import name_item
 from skcaptcha.images._prepare import measure_ink, prepare_image
-from skcaptcha.images._read import has_color, iterate_images, name_item
+from skcaptcha.images._read import has_color, iterate_images
 
 __all__ = ["Samples", "Scan", "load_samples", "scan_images"]
 
 _MEGABYTE = 10**6
-# Share of `cache_size` that keeps decoded images, from when they are scanned until
-# they are resized. The others are decoded anew.
-_DECODED = 0.5
-# Images that tell where text stands; of more, every second or third and so on.
-_ENOUGH = 1000
-# Images that threads decode ahead, which are not resized yet and may be large.
+# Share of `cache_size` for images that stay decoded between scanning and resizing. The
+# others are decoded twice.
+_DECODED_SHARE = 0.5
+# So many images show where the text is; of larger sets only some are measured.
+_MAX_MEASURED = 1000
+# Images to decode ahead while scanning; they may be large.
 _AHEAD = 32
-# Images that are sent to a device at once.
+# Images to send to a device at once.
 _AT_ONCE = 1000
 
 
 @dataclass
 class Samples:
-    """Images of one height, uint8 of shape (H, W_i, C), and the symbols they show.
-
-    The images are arrays, or tensors on the device of the network.
-    """
+    """Images of shape (H, W_i, C), uint8, arrays or tensors, and their symbols."""
 
     images: list
     targets: list
-    mapping: mmap.mmap | None = None  # the file of which the images are views
+    mapping: mmap.mmap | None = None  # the file that holds the images
 
     def pick(self, positions):
-        """Return some of the samples."""
+        """Return the samples at some positions."""
         return Samples(
             [self.images[i] for i in positions],
             [self.targets[i] for i in positions],
@@ -60,7 +58,7 @@ class Samples:
         return Samples(images, self.targets)
 
     def release(self):
-        """Let go of the memory of images that a file holds; it is read again."""
+        """Free the memory of images in a file, which are read again when needed."""
         if hasattr(self.mapping, "madvise"):  # Windows has none
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -71,35 +69,25 @@ class Samples:
 
 @dataclass
 class Scan:
-    """What was seen of the images before they are resized."""
+    """Properties of the images before they are resized."""
 
     sizes: np.ndarray  # (n, 2), heights and widths
     colored: bool
     ink: np.ndarray  # (40,), mean of `measure_ink`
-    decoded: list  # the first images, as many as there was room for
+    decoded: list  # the first images, as many as fit
 
 
 def scan_images(items, *, background, n_jobs, cache_size):
-    """Look at the sizes, colors and ink of images.
+    """Return a `Scan` of the sizes, colors and ink of images.
 
-    Parameters
-    ----------
-    items : list
-        Images in any form that `read_images` takes.
-    background, n_jobs
-        As for `read_images`.
-    cache_size : float
-        Megabytes, half of which may keep decoded images.
-
-    Returns
-    -------
-    Scan
+    `items`, `background` and `n_jobs` are as for `read_images`. Half of `cache_size`
+    (in megabytes) may keep decoded images.
     """
     sizes, decoded, ink = [], [], []
-    step = math.ceil(len(items) / _ENOUGH)
-    room = _DECODED * cache_size * _MEGABYTE
+    step = math.ceil(len(items) / _MAX_MEASURED)
+    room = _DECODED_SHARE * cache_size * _MEGABYTE
 
-    def note(images):
+    def scan(images):
         nonlocal room
         for image in images:
             if len(sizes) % step == 0:
@@ -114,39 +102,18 @@ def scan_images(items, *, background, n_jobs, cache_size):
         images = iterate_images(
             items, background=background, n_jobs=n_jobs, ahead=_AHEAD
         )
-        colored = has_color(note(images))
+        colored = has_color(scan(images))
         return Scan(np.array(sizes), colored, np.mean(ink, axis=0), decoded)
 
 
 def load_samples(
     items, targets, decoded, input_size, *, background, n_jobs, cache_size
 ):
-    """Read images and resize them.
+    """Read and resize images, and return them as `Samples` with their targets.
 
-    Parameters
-    ----------
-    items, background, n_jobs
-        As for `scan_images`.
-    targets : list of ndarray of int
-        The symbols that they show.
-    decoded : list of ndarray
-        The first images, decoded already. It is emptied on the way.
-    input_size : dict
-        `height`, `stretch`, `color_mode` and `rows` for `prepare_image`.
-    cache_size : float
-        Megabytes that the images may take in memory. Where the resized ones take more,
-        they are mapped from a file.
-
-    Returns
-    -------
-    Samples
-
-    Raises
-    ------
-    CacheError
-        If the file cannot be written.
-    MemoryError
-        If there is less memory than `cache_size` says.
+    The list `decoded` has the first images, and is emptied. `input_size` holds
+    arguments of `prepare_image`. If the resized images take more than `cache_size`
+    megabytes, they are in a file; a CacheError is raised if it cannot be written.
     """
     prepare = partial(prepare_image, **input_size)
 
@@ -165,30 +132,29 @@ def load_samples(
 
 @contextmanager
 def _explained_memory_errors(cache_size):
-    """Say what to do where there is too little memory."""
+    """Add a remedy to a lack of memory."""
     try:
         yield
     except (MemoryError, ImageReadError) as error:
         if not isinstance(error.__cause__ or error, MemoryError):
             raise
         raise MemoryError(
-            f"There is too little memory for the training images, of which "
-            f"cache_size={cache_size!r} megabytes may be kept there"
-            f"{f' ({error})' if str(error) else ''}. Lower `cache_size`, and more of "
-            "them wait in a temporary file; pass paths instead of arrays; shrink "
-            "images that are very large."
+            f"There is too little memory for cache_size={cache_size!r} megabytes of "
+            f"training images{f' ({error})' if str(error) else ''}. Lower "
+            "`cache_size`, so that more of them are kept in a temporary file; pass "
+            "paths instead of arrays; shrink images that are very large."
         ) from error
 
 
 def _consume(images):
-    """Yield the images of a list, which keeps none of those that are done with."""
+    """Yield the images of a list, and drop each from it."""
     for position, image in enumerate(images):
         images[position] = None
         yield image
 
 
 def _cache(images, cache_size):
-    """Return images as a list, and the file that they are mapped from or None."""
+    """Return images as a list, and the file that holds them or None."""
     kept, room = [], cache_size * _MEGABYTE
     for image in images:
         kept.append(image)
@@ -199,30 +165,23 @@ def _cache(images, cache_size):
 
 
 def _map_from_file(images, cache_size):
-    """Write images to a temporary file; return views of it, and it as a mapping.
+    """Write images to a temporary file; return views of it, and its mapping.
 
-    The file has no name, or loses it when the process ends in whatever way, so nothing
-    has to be cleaned up: it is gone when the last of the views is.
+    The system deletes the file with the last view, or when the process ends.
     """
     shapes = []
-    try:
-        # Unbuffered, as closing it would else try once more to write what failed.
+    with _explained_file_errors(cache_size):
+        # Unbuffered, or else closing it would repeat a failed write.
         file = tempfile.TemporaryFile(prefix="skcaptcha-", buffering=0)
-    except OSError as error:
-        raise _explain(error, cache_size) from error
     with file:
         for image in images:
             shapes.append(image.shape)
             rest = memoryview(image).cast("B")
-            try:
+            with _explained_file_errors(cache_size):
                 while rest:
                     rest = rest[file.write(rest) :]
-            except OSError as error:
-                raise _explain(error, cache_size) from error
-        try:
+        with _explained_file_errors(cache_size):
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise _explain(error, cache_size) from error
     flat = np.frombuffer(mapping, dtype=np.uint8)
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     views = [
@@ -232,17 +191,19 @@ def _map_from_file(images, cache_size):
     return views, mapping
 
 
-def _explain(error, cache_size):
-    return CacheError(
-        f"The training images take more than cache_size={cache_size!r} megabytes, and "
-        f"the temporary file for the rest cannot be written in {_name_folder()}: "
-        f"{error.strerror or error}. Make room there, name another folder in the "
-        "environment variable TMPDIR, or raise `cache_size` if there is the memory."
-    )
-
-
-def _name_folder():
+@contextmanager
+def _explained_file_errors(cache_size):
+    """Add a remedy to an error of the temporary file."""
     try:
-        return repr(tempfile.gettempdir())
-    except FileNotFoundError:  # there is none that can be written to
-        return "any folder"
+        yield
+    except OSError as error:
+        try:
+            folder = repr(tempfile.gettempdir())
+        except FileNotFoundError:  # no folder can be written to
+            folder = "any folder"
+        raise CacheError(
+            f"The training images take more than cache_size={cache_size!r} megabytes, "
+            f"and the temporary file for the rest cannot be written in {folder}: "
+            f"{error.strerror or error}. Free space there, name another folder in the "
+            "environment variable TMPDIR, or raise `cache_size` if there is memory."
+        ) from error

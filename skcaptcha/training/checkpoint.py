@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from skcaptcha._files import write_atomically
 from skcaptcha._version import __version__
 
 __all__ = [
@@ -31,9 +32,8 @@ __all__ = [
     "write_checkpoint",
 ]
 
-FORMAT_VERSION = 2
-"""Version of the file's form."""
-
+# Version of the file's form.
+_FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
 _IRRELEVANT = {
     "beam_width",
@@ -46,7 +46,7 @@ _IRRELEVANT = {
     "warm_start",
 }
 # Attributes of a `Trainer` that JSON can hold and that belong to its state.
-_OF_TRAINER = ("losses", "n_skipped_updates", "max_batch", "warnings")
+_OF_TRAINER = ("losses", "n_skipped_updates", "max_batch")
 # Attributes of a `TrainingResult` that it gets in the end alone.
 _LATER = ("network", "warnings")
 _FIRST_LINE = re.compile(rb"skcaptcha checkpoint (\d{1,9}) ([0-9a-f]{64})\n")
@@ -58,6 +58,9 @@ _REMEDY = (
 
 class Checkpoint:
     """Keeps the state of a fit in a file, and hands out what was kept.
+
+    A path that cannot be that of a file is a ValueError, and so is a file that is
+    damaged or something else.
 
     Parameters
     ----------
@@ -71,12 +74,8 @@ class Checkpoint:
     seed : int
         Seed for a fit that names none: that of the fit whose state the file has, or
         one of the operating system.
-
-    Raises
-    ------
-    ValueError
-        If the path cannot be that of a file, or there is one that is damaged or no
-        checkpoint.
+    warnings : list of (str, type)
+        What to tell the user in the end, with the category.
     """
 
     def __init__(self, path, interval):
@@ -104,10 +103,7 @@ class Checkpoint:
         self.due = -float("inf") if self.is_new else time.monotonic() + interval
 
     def claim(self, *fit):
-        """Raise a ValueError if the file is of another fit than `fit`.
-
-        The arguments are those of `describe_fit`.
-        """
+        """Raise a ValueError if the file is of another fit; see `describe_fit`."""
         self.fit = describe_fit(*fit)
         if not self.is_new:
             self._check_same(self.values)
@@ -167,14 +163,12 @@ class Checkpoint:
         self.due = time.monotonic() + self.interval
 
     def _warn(self, error, outcome):
-        self.warnings.append(
-            f"{self.name} could not be written; training went on, and {outcome}: "
-            f"{error}"
-        )
+        message = f"could not be written; training went on, and {outcome}: {error}"
+        self.warnings.append((f"{self.name} {message}", UserWarning))
 
     def remove(self):
         """Delete the file, unless it is that of another fit by now."""
-        # Where it stays, the same fit goes on from it, which does no harm.
+        # Where it stays, the same fit resumes from it, which does no harm.
         with contextlib.suppress(OSError, ValueError):
             self._check_mine()
             self.path.unlink(missing_ok=True)
@@ -196,15 +190,7 @@ class Checkpoint:
 
 
 class ReadOnlyCheckpoint(Checkpoint):
-    """The checkpoint in a process that leaves the file to another one.
-
-    Parameters
-    ----------
-    name : str
-        What messages call it.
-    values, tensors
-        What the file holds, None if there is none.
-    """
+    """What a checkpoint holds, in a process that leaves the file to another one."""
 
     def __init__(self, name, values, tensors):
         self.name, self.values, self.tensors = name, values, tensors
@@ -217,48 +203,12 @@ class ReadOnlyCheckpoint(Checkpoint):
 
 
 def write_checkpoint(path, values, tensors):
-    """Write a checkpoint in place of the one before, all of it or nothing.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    values : dict
-        What JSON can hold.
-    tensors : dict of str to tensor
-        The tensors.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written. The file is then as before.
-    """
+    """Write what JSON can hold, and tensors, all of it or nothing."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    payload = save_tensors(tensors)
-    line = json.dumps(values).encode("ascii") + b"\n"
-    digest = hashlib.sha256(line)
-    digest.update(payload)
-    temporary = _name_temporary(path)
-    try:
-        with open(temporary, "wb") as file:
-            first = f"skcaptcha checkpoint {FORMAT_VERSION} {digest.hexdigest()}\n"
-            file.write(first.encode("ascii"))
-            file.write(line)
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    # So that the new name outlasts a loss of power; not every system can do it.
-    with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    body = json.dumps(values).encode("ascii") + b"\n" + save_tensors(tensors)
+    digest = hashlib.sha256(body).hexdigest()
+    first = f"skcaptcha checkpoint {_FORMAT_VERSION} {digest}\n".encode("ascii")
+    write_atomically(path, first + body, temporary=_name_temporary(path))
 
 
 def _name_temporary(path):
@@ -267,35 +217,20 @@ def _name_temporary(path):
 
 
 def read_checkpoint(path):
-    """Read a checkpoint.
+    """Return the values and tensors of a checkpoint.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    values : dict
-    tensors : dict of str to tensor
-        What `write_checkpoint` was given.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged or something else. The message goes on from its name.
-    OSError
-        If it cannot be read.
+    What is damaged or something else is a ValueError, whose message continues the name
+    of the file.
     """
     with open(path, "rb") as file:
         match = _FIRST_LINE.fullmatch(file.readline(200))
         if match is None:
             raise ValueError("is no checkpoint of skcaptcha, or damaged")
         version, digest = int(match[1]), match[2].decode("ascii")
-        if version != FORMAT_VERSION:
+        if version != _FORMAT_VERSION:
             raise ValueError(
                 f"has the format {version}, and this version of skcaptcha reads "
-                f"{FORMAT_VERSION} alone"
+                f"{_FORMAT_VERSION} alone"
             )
         body = file.read()
     if hashlib.sha256(body).hexdigest() != digest:
@@ -321,25 +256,9 @@ def _parse(line):
 def describe_fit(params, samples, texts, vocabulary, device, network=None):
     """Return all that decides on what a fit finds, in a form that JSON can hold.
 
-    Parameters
-    ----------
-    params : dict
-        Parameters of the recognizer.
-    samples : Samples
-        What to learn from, with what is to be held out.
-    texts : list of str
-        Their labels.
-    vocabulary : iterable of str
-        The characters to read.
-    device : torch.device
-        Where to train.
-    network : torch.nn.Module, optional
-        The network of an earlier fit to go on from.
-
-    Returns
-    -------
-    dict
-        What is large stands as a checksum.
+    `params` are those of the estimator, `samples` and `texts` all that it was given,
+    and `network` is that of an earlier fit to start from. What is large stands as a
+    checksum.
     """
     fit = {name: value for name, value in params.items() if name not in _IRRELEVANT}
     if isinstance(fit["random_state"], np.random.RandomState):
@@ -391,28 +310,12 @@ def list_differences(before, now):
 
 
 def pack_training(trainer, best, result):
-    """Return the state of a fit between two updates.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Its network, optimizer, schedule and generators, and the epoch so far.
-    best : BestState
-        The best weights so far.
-    result : TrainingResult
-        What was found so far.
-
-    Returns
-    -------
-    values : dict
-        What JSON can hold.
-    tensors : dict of str to tensor
-        The rest.
-    """
+    """Return the state of a fit between two updates: values for JSON, and tensors."""
     values = {
         "schedule": dict(vars(trainer.schedule)),
         "scaler": trainer.scaler.state_dict(),
         "epoch": {name: getattr(trainer, name) for name in _OF_TRAINER},
+        "warnings": [message for message, _ in trainer.warnings],
         "best": {k: v for k, v in vars(best).items() if k != "weights"},
         "result": {k: v for k, v in vars(result).items() if k not in _LATER},
     }
@@ -431,15 +334,7 @@ def pack_training(trainer, best, result):
 
 
 def unpack_training(values, tensors, trainer, best, result):
-    """Bring a fit to the state that `pack_training` returned.
-
-    Parameters
-    ----------
-    values, tensors
-        What `pack_training` returned.
-    trainer, best, result
-        As for `pack_training`, of a fit that has not begun; they are changed.
-    """
+    """Bring a fit that has not begun to the state that `pack_training` returned."""
     if "network/auxiliary.weight" in tensors and trainer.network.auxiliary is None:
         trainer.schedule.stage = "alignment"  # for which the network has a second head
         trainer.begin()
@@ -454,6 +349,7 @@ def unpack_training(values, tensors, trainer, best, result):
     trainer.generator.set_state(tensors["shuffling"])
     trainer.device_generator.set_state(tensors["device_generator"])
     vars(trainer).update(values["epoch"])
+    trainer.warnings = [(message, UserWarning) for message in values["warnings"]]
     vars(trainer.schedule).update(values["schedule"])
     vars(best).update(values["best"])
     best.weights = _list_under("best/", tensors) or None

@@ -27,10 +27,10 @@ class SingleProcess:
         return self
 
     def __exit__(self, kind, error, traceback):
-        """Do nothing."""
+        """End the group, if it is one."""
 
     def wrap(self, network):
-        """Take a network to train, which `model` then calls."""
+        """Take a network to train; calls of `model` have the gradients averaged."""
         self.model = network
 
     def take(self, *batch):
@@ -75,7 +75,6 @@ class ProcessGroup(SingleProcess):
         self.interrupted = False
 
     def __exit__(self, kind, error, traceback):
-        """End the group."""
         self.model = None
         group, self.group = self.group, None
         distributed.destroy_process_group(group)
@@ -87,7 +86,6 @@ class ProcessGroup(SingleProcess):
             ) from error
 
     def wrap(self, network):
-        """Take a network to train; `model` calls it and averages the gradients."""
         self.model = None
         # Its buffers, the statistics of the norms, are the same in all processes.
         self.model = DistributedDataParallel(
@@ -95,28 +93,21 @@ class ProcessGroup(SingleProcess):
         )
 
     def take(self, *batch):
-        """Return the own part of each list, and its weight in the mean of the parts.
-
-        Where a batch has fewer samples than there are processes, those that would have
-        none take all.
-        """
         n = len(batch[0])
+        # Of a batch with fewer samples than there are processes, those that would have
+        # none take all.
         parts = [range(n)[rank :: self.size] or range(n) for rank in range(self.size)]
         own = parts[self.rank]
         weight = len(own) * self.size / sum(map(len, parts))
         return *([values[i] for i in own] for values in batch), weight
 
     def fork(self, generator):
-        """Return the generator that this process draws from in an update.
-
-        What `generator` holds, and a checkpoint of it, stays the same in all processes.
-        """
+        # What `generator` itself holds, and a checkpoint of it, stays the same in all.
         device = generator.device
         seed = torch.randint(2**31, (1,), generator=generator, device=device)
         return torch.Generator(device).manual_seed(int(seed) + self.rank)
 
     def mean_loss(self, loss, device):
-        """Return the mean of the weighted losses, or interrupt all processes."""
         values = [loss / self.size, float(self.interrupted)]
         values = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.all_reduce(values, group=self.group)
@@ -127,21 +118,17 @@ class ProcessGroup(SingleProcess):
         return loss
 
     def share(self, tensor):
-        """Sum a tensor over the processes, differentiably."""
         return _Sum.apply(tensor, self.group)
 
     def first(self, value):
-        """Return what the first process has."""
         values = [value]
         distributed.broadcast_object_list(values, group=self.group, group_src=0)
         return values[0]
 
     def any(self, value):
-        """Tell whether a value is true in a process."""
         return any(self._gather(bool(value)))
 
     def check_same(self, values):
-        """Raise a ValueError if a value, by its name, differs between processes."""
         for rank, others in enumerate(self._gather(values)):
             for name, value in values.items():
                 if others[name] != value:
@@ -159,9 +146,7 @@ class ProcessGroup(SingleProcess):
 
     @contextlib.contextmanager
     def hold_interrupts(self):
-        """Keep a Ctrl-C until `mean_loss`, which then interrupts all processes."""
-
-        def note(*_):
+        def note(*_):  # which `mean_loss` looks at, in all processes at once
             self.interrupted = True
 
         before = signal.signal(signal.SIGINT, note)

@@ -1,6 +1,6 @@
 """Training of the network: a whole fit, or one epoch of a training without an end.
 
-Both go through the one loop, in `fit_network`. What one update does stands in `step`,
+Both go through the loop in `fit_network`. What an update does stands in `step`, and
 when to do what in `schedule`.
 """
 
@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
 from skcaptcha.model.inference import greedy_and_count, run_network
+from skcaptcha.model.network import for_reading
 from skcaptcha.training.distributed import SingleProcess
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
@@ -110,19 +111,6 @@ class BestState:
         self.value, self.weights, self.n_stale = -math.inf, None, 0
 
 
-class Callbacks:
-    """What `fit_network` tells of its epochs; here nobody listens."""
-
-    def skip(self, n_epochs):
-        """Leave out epochs that were reported before the training broke off."""
-
-    def on_epoch_begin(self):
-        """Begin an epoch."""
-
-    def on_epoch_end(self, network, result):
-        """End an epoch, with the network as it is; return whether to stop."""
-
-
 def fit_network(
     network_config,
     samples,
@@ -143,10 +131,8 @@ def fit_network(
     ----------
     network_config : dict
         The parameters of `CRNN`.
-    samples : Samples
-        What to learn from.
-    validation : Samples or None
-        What to choose the best weights on.
+    samples, validation : Samples
+        What to learn from, and what to choose the best weights on or None.
     training_config : TrainingConfig
         How to learn.
     generator : torch.Generator
@@ -155,14 +141,14 @@ def fit_network(
         Network to start from, which stays as it is.
     aligned : bool, default=False
         Whether `start` can read already, so that no alignment is needed.
-    callbacks : Callbacks, optional
+    callbacks : EpochTasks, optional
         Hears of each epoch, and may stop the fit.
     checkpoint : Checkpoint, optional
         Where to go on from, and what to keep the state in.
     processes : SingleProcess, optional
         The processes that train the network together, each of which calls this.
     trainer : Trainer, optional
-        Of a training without an end, of which this is one epoch; see `fit_one_epoch`.
+        For one epoch of a training without an end; see `fit_one_epoch`.
 
     Returns
     -------
@@ -178,25 +164,24 @@ def fit_network(
     """
     config = training_config
     processes = SingleProcess() if processes is None else processes
-    callbacks = Callbacks() if callbacks is None else callbacks
     if fits_on_device(samples, config.device):
-        samples = samples.put_on(config.device)
+        samples = samples.put_on(config.device)  # once, and not batch by batch
     if processes.size > 1:
         processes.check_same(describe_job(network_config, samples, config, generator))
     if trainer is None:
         schedule = make_schedule(samples, config, aligned)
         trainer = Trainer(network_config, config, schedule, generator, start, processes)
-    schedule, best, result = trainer.schedule, BestState(), TrainingResult()
-    if validation is not None:
-        result.validation_scores = []
+    schedule, best = trainer.schedule, BestState()
+    result = TrainingResult(validation_scores=None if validation is None else [])
     if checkpoint is not None:
         checkpoint.restore(trainer, best, result)
-    callbacks.skip(result.n_iter)
+    if callbacks is not None:
+        callbacks.skip(result.n_iter)
     restart = False
     try:
         with show_progress(trainer) as progress:
             while not (schedule.finished or result.stopped):
-                if not restart:
+                if callbacks is not None and not restart:
                     callbacks.on_epoch_begin()
                 if not trainer.losses:  # else this is the rest of an epoch
                     best.aligning = schedule.stage == "alignment"
@@ -217,12 +202,13 @@ def fit_network(
                     begin_again(trainer, samples, best, result)
                     continue
                 end_epoch(trainer, validation, best, result, loss, progress)
-                stop = callbacks.on_epoch_end(trainer.network, result)
-                result.stopped = processes.any(stop)
+                if callbacks is not None:
+                    stop = callbacks.on_epoch_end(trainer.network, result)
+                    result.stopped = processes.any(stop)
                 if schedule.endless:
                     break
     except KeyboardInterrupt:
-        if schedule.endless:  # half an epoch alone is nothing to keep
+        if schedule.endless:  # half of its only epoch is nothing to keep
             raise
         result.interrupted = True
     finish(trainer, samples, validation, checkpoint, best, result)
@@ -238,17 +224,16 @@ def fit_one_epoch(
     ----------
     trainer : Trainer or None
         What an earlier call returned; it stays as it is.
-    network_config, samples, training_config, generator
-        As for `fit_network`. The generator counts in a first call alone.
-    start, aligned
-        As for `fit_network`: the network that the earlier call found.
+    network_config, samples, training_config, generator, start, aligned
+        As for `fit_network`. The generator counts in a first call alone; `start` is
+        what the earlier call found.
 
     Returns
     -------
     trainer : Trainer
         What to hand to the next call.
     result : TrainingResult
-        Its network is that of the trainer, which the next call trains a copy of.
+        Its network is that of the trainer; the next call trains a copy of it.
 
     Raises
     ------
@@ -262,9 +247,7 @@ def fit_one_epoch(
         trainer = Trainer(network_config, training_config, schedule, generator, start)
     else:
         trainer = copy.deepcopy(trainer)
-        trainer.resume(network_config, training_config, start)
-        updates = count_updates(samples, training_config)
-        trainer.schedule.resume(symbol_entropy(samples.targets), updates)
+        trainer.resume(network_config, training_config, samples, start)
     result = fit_network(
         network_config, samples, None, training_config, generator, trainer=trainer
     )
@@ -294,8 +277,8 @@ def end_epoch(trainer, validation, best, result, loss, progress):
     report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
     value = -loss
     if validation is not None:
-        # Machines of different kinds might find different ones.
-        value = trainer.processes.first(evaluate(trainer.network, validation)[0])
+        match, _ = evaluate(trainer.network, validation, trainer.warnings)
+        value = trainer.processes.first(match)  # other machines may find another one
         result.validation_scores.append(value)
         report["validation exact match"] = f"{value:.3f}"
     result.loss_curve.append(loss)
@@ -330,11 +313,14 @@ def finish(trainer, samples, validation, checkpoint, best, result):
     share_right = None
     if not (result.interrupted or schedule.endless):
         some = Samples(samples.images[:_SOME], samples.targets[:_SOME])
-        share_right, result.blank_ratio = first(evaluate(result.network, some))
+        found = first(evaluate(result.network, some, trainer.warnings))
+        share_right, result.blank_ratio = found
     result.converged = has_converged(schedule, share_right)
     if result.converged and validation is not None and not result.interrupted:
         result.temperature = first(find_temperature(result.network, validation))
         divide_logits(result.network, result.temperature)
+    if not schedule.endless:
+        for_reading(result.network)
     result.n_updates, result.n_restarts = schedule.update, schedule.n_restarts
     result.n_skipped_updates = trainer.n_skipped_updates
     if trainer.processes.rank == 0:  # the others would say the same
@@ -345,8 +331,8 @@ def finish(trainer, samples, validation, checkpoint, best, result):
 def has_converged(schedule, share_right=None):
     """Tell whether the network has learned to read.
 
-    The loss tells that while it trains. It is smoothed and lags behind a fit that was
-    stopped, so in the end the share counts that is right of some training samples.
+    While it trains, its loss tells. That is smoothed and lags behind a fit that was
+    stopped, so in the end the share counts that it reads of some training samples.
     """
     if share_right is None:
         return schedule.left_plateau or schedule.aligned
@@ -356,33 +342,23 @@ def has_converged(schedule, share_right=None):
 def list_warnings(trainer, targets, checkpoint, result):
     """Return (message, category) of all that the user should know of a training.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        What has trained.
-    targets : list of ndarray of int
-        Symbols of all samples, those that were held out among them.
-    checkpoint : Checkpoint or None
-        What kept the state.
-    result : TrainingResult
-        What was found.
+    `targets` are those of all samples, the held-out ones among them.
     """
-    told = [(message, UserWarning) for message in trainer.warnings]
+    told = list(dict.fromkeys(trainer.warnings))
     if checkpoint is not None:
-        told += [(message, UserWarning) for message in checkpoint.warnings]
+        told += checkpoint.warnings
     skipped = ""
     if result.n_skipped_updates:
         n_updates = None if trainer.schedule.endless else result.n_updates
-        skipped = " " + skipped_updates_message(result.n_skipped_updates, n_updates)
+        skipped = skipped_updates_message(result.n_skipped_updates, n_updates)
     if result.interrupted:
-        go_on = ""
-        if checkpoint is not None and checkpoint.path.exists():
-            go_on = f" {checkpoint.name} is there to go on from."
+        there = checkpoint is not None and checkpoint.path.exists()
+        go_on = f" {checkpoint.name} is there to go on from." if there else ""
         message = (
-            f"Training was interrupted in epoch {result.n_iter + 1}; the best "
-            f"weights so far are kept.{go_on}{skipped}"
+            f"Training was interrupted in epoch {result.n_iter + 1}; the best weights "
+            f"so far are kept.{go_on} {skipped}"
         )
-        told.append((message, UserWarning))
+        told.append((message.rstrip(), UserWarning))
     elif not (result.converged or result.stopped or trainer.schedule.endless):
         # There is no epoch where each was broken off by a new start.
         loss = result.loss_curve[-1] if result.loss_curve else math.nan
@@ -393,11 +369,11 @@ def list_warnings(trainer, targets, checkpoint, result):
             f"{symbol_entropy(targets):.2f}. Check that each label belongs to "
             f"its image; then try more labeled images (now {len(targets)}), a larger "
             "`max_iter`, a larger `image_height` if the characters are small, or "
-            f"another `learning_rate_init`.{skipped}"
+            f"another `learning_rate_init`. {skipped}"
         )
-        told.append((message, ConvergenceWarning))
+        told.append((message.rstrip(), ConvergenceWarning))
     elif skipped:
-        told.append((skipped.strip(), ConvergenceWarning))
+        told.append((skipped, ConvergenceWarning))
     return told
 
 
@@ -421,14 +397,9 @@ def describe_failure(trainer):
     )
 
 
-def count_updates(samples, config):
-    """Return the number of updates in one pass over the samples."""
-    return math.ceil(len(samples) / config.batch_size)
-
-
 def make_schedule(samples, config, aligned, *, endless=False):
     """Return the schedule of a fit, or of training whose end nobody knows."""
-    updates = count_updates(samples, config)
+    updates = math.ceil(len(samples) / config.batch_size)
     n_updates = math.inf if endless else config.max_iter * updates
     entropy = symbol_entropy(samples.targets)
     return Schedule(entropy, n_updates, updates, aligned=aligned)
@@ -470,12 +441,12 @@ def describe_job(network_config, samples, training_config, generator):
     }
 
 
-def evaluate(network, samples):
+def evaluate(network, samples, warnings=None):
     """Return the exact match on samples and the share of time steps that are blank."""
     was_training = network.training
     network.eval()
     n_right, n_blank, n_steps = 0, 0, 0
-    for log_probs, lengths, _, n in greedy_and_count(network, samples):
+    for log_probs, lengths, _, n in greedy_and_count(network, samples, warnings):
         n_right += n
         inside = np.arange(len(log_probs))[:, None] < lengths  # (T, N)
         n_blank += int(((log_probs.argmax(axis=2) == BLANK) & inside).sum())
@@ -492,5 +463,5 @@ def is_finite(network, samples):
 
 
 def copy_weights(network):
-    """Return the state of a network that goes on training."""
+    """Return a copy of the weights of a network that trains further."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -10,25 +10,9 @@ __all__ = ["AdamW", "make_optimizer"]
 class AdamW:
     """Adam with decoupled weight decay [1]_, computed as by ``torch.optim.AdamW``.
 
-    That one imports PyTorch's compiler, which takes longer than many an epoch.
-
-    Parameters
-    ----------
-    groups : list of dict
-        `params`, a list of tensors, and `weight_decay` of each group.
-    lr : float
-        Learning rate, which stands in each of the `param_groups` from then on.
-    betas : tuple of float
-        Decay of the means of the gradients and of their squares.
-    eps : float, default=1e-8
-        Is added to the root of the mean of the squares.
-
-    Attributes
-    ----------
-    param_groups : list of dict
-        The groups.
-    state : dict of tensor to dict of str to tensor
-        For each parameter that was updated the number of its updates and the two means.
+    That one imports PyTorch's compiler, which takes longer than many an epoch. The
+    attributes are the same: `param_groups`, which hold the parameters with their `lr`
+    and `weight_decay`, and the `state` of each parameter.
 
     References
     ----------

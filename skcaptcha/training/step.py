@@ -10,7 +10,12 @@ from skcaptcha.model.inference import halve_batch
 from skcaptcha.model.network import build_network, extend_network
 from skcaptcha.training.augmentation import random_affine
 from skcaptcha.training.distributed import SingleProcess
-from skcaptcha.training.losses import ctc_loss, locate_ink, uniform_alignment_loss
+from skcaptcha.training.losses import (
+    ctc_loss,
+    locate_ink,
+    symbol_entropy,
+    uniform_alignment_loss,
+)
 from skcaptcha.training.optimizer import make_optimizer
 
 __all__ = ["Trainer", "choose_autocast_dtype"]
@@ -60,8 +65,8 @@ class Trainer:
         Updates whose loss or gradients were not finite.
     max_batch : int or math.inf
         Images for which the GPU has enough memory, as far as is known.
-    warnings : list of str
-        What to tell the user in the end.
+    warnings : list of (str, type)
+        What to tell the user in the end, with the category.
     """
 
     def __init__(
@@ -87,13 +92,7 @@ class Trainer:
         self.n_skipped_updates, self.max_batch, self.warnings = 0, math.inf, []
 
     def begin(self, start=None):
-        """Take the weights to begin with, those of a network or new ones.
-
-        Parameters
-        ----------
-        start : CRNN, optional
-            The network, if not `self.start`.
-        """
+        """Take the weights to begin with: of `start`, else of `self.start`, or new."""
         config, device = self.network_config, self.training_config.device
         self.schedule.begun = self.schedule.update  # the optimizer has to warm up
         start = self.start if start is None else start
@@ -117,8 +116,11 @@ class Trainer:
             device.type, enabled=self.autocast_dtype == torch.float16
         )
 
-    def resume(self, network_config, training_config, start):
-        """Go on after an epoch, maybe with more classes or other parameters."""
+    def resume(self, network_config, training_config, samples, start):
+        """Go on with other samples, and maybe more classes or other parameters.
+
+        `start` is the network that was found so far.
+        """
         no_dropout = {"dropout": None}  # which no weight depends on
         same = network_config | no_dropout == self.network_config | no_dropout and all(
             getattr(training_config, name) == getattr(self.training_config, name)
@@ -130,6 +132,8 @@ class Trainer:
             self.begin()
         if self.schedule.left_plateau:  # or a new start would lose what was learned
             self.start = start
+        updates = math.ceil(len(samples) / training_config.batch_size)
+        self.schedule.resume(symbol_entropy(samples.targets), updates)
         self._forget_troubles()
         self.network.train()
 
@@ -235,7 +239,7 @@ class Trainer:
                 widths,
                 auxiliary=True,
                 generator=generator,
-                share=self.processes.share,
+                all_reduce=self.processes.share,
             )
         return heads, lengths, ink
 
@@ -247,4 +251,4 @@ class Trainer:
                 f"its {n_images} images of a batch; lower `batch_size`."
             )
         self.max_batch, message = halve_batch(min(self.max_batch, n_images))
-        self.warnings.append(message)
+        self.warnings.append((message, UserWarning))

@@ -175,6 +175,26 @@ def test_a_missing_package_is_named(fitted, exported, tmp_path, monkeypatch):
         load_onnx(exported)
 
 
+def test_files_from_elsewhere_and_damaged_ones_are_refused(exported, tmp_path):
+    content = exported.read_bytes()
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    foreign = model.SerializeToString()
+    damaged = "is not a complete file of export_onnx: its checksum is wrong or missing"
+    path = tmp_path / "foreign.onnx"
+    for wrong, message in [
+        (foreign, f"{damaged}. It comes from elsewhere"),
+        (b"", damaged),
+        (content[:5000], damaged),
+        (content[:-1], damaged),
+        (append_checksum(foreign), "has metadata that .* it is not JSON"),
+        (append_checksum(b"no model"), "cannot be run by onnxruntime"),
+    ]:
+        path.write_bytes(wrong)
+        with pytest.raises(ValueError, match=message):
+            load_onnx(path)
+
+
 # Runs in a process of its own, as the runtime might crash.
 DAMAGE = """
 import sys
@@ -186,69 +206,35 @@ from skcaptcha.export import load_onnx
 torch.set_num_threads(1)
 image = np.eye(16, 48) * 255
 with open(sys.argv[1], "rb") as file:
-    content = file.read()
+    content = file.read()[:-CHECKSUM_SIZE]
 rng = np.random.RandomState(0)
-for renewed in (False, True):
-    if renewed:
-        content = content[:-CHECKSUM_SIZE]
-    n_refused = 0
-    for _ in range(200):
-        damaged = bytearray(content)
-        place = rng.randint(len(content))
-        if rng.rand() < 0.5:  # outside the weights, which are most of the file
-            place = place % 2000 - 1000
-        damaged[place] ^= 1 << rng.randint(8)
-        damaged = bytes(damaged)
-        with open(sys.argv[2], "wb") as file:
-            file.write(append_checksum(damaged) if renewed else damaged)
-        try:
-            load_onnx(sys.argv[2]).predict_confidence([image])
-        except ValueError as error:
-            assert renewed or "checksum" in str(error), error
-            n_refused += 1
-    print(n_refused)
+n_refused = 0
+for _ in range(200):
+    damaged = bytearray(content)
+    place = rng.randint(len(content))
+    if rng.rand() < 0.5:  # outside the weights, which are most of the file
+        place = place % 2000 - 1000
+    damaged[place] ^= 1 << rng.randint(8)
+    with open(sys.argv[2], "wb") as file:
+        file.write(append_checksum(bytes(damaged)))
+    try:
+        load_onnx(sys.argv[2]).predict_confidence([image])
+    except ValueError:
+        n_refused += 1
+print(n_refused)
 """
 
 
-def test_flipped_bits_are_errors_and_no_crashes(exported, tmp_path):
+def test_flipped_bits_with_a_new_checksum_are_errors_and_no_crashes(exported, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DAMAGE, exported, tmp_path / "damaged.onnx"],
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    # Early versions of the runtime print something of their own as well.
-    lines = done.stdout.splitlines()
-    damaged, renewed = (int(line) for line in lines if line.isdigit())
-    assert damaged == 200
-    # With a new checksum nobody can tell that a weight was changed. A file that no
-    # longer works is still an error of ours.
-    assert 50 < renewed < 200
-
-
-@pytest.mark.parametrize("n_bytes", [0, 1, 86, 87, 5000, -1])
-def test_a_file_that_was_cut_off_is_refused(exported, tmp_path, n_bytes):
-    path = tmp_path / "short.onnx"
-    path.write_bytes(exported.read_bytes()[:n_bytes])
-    with pytest.raises(ValueError, match="is not a complete file of export_onnx.*Copy"):
-        load_onnx(path)
-
-
-def test_models_from_elsewhere_are_refused(exported, tmp_path):
-    model = onnx.load(exported)
-    del model.metadata_props[:]
-    content = model.SerializeToString()
-    path = tmp_path / "foreign.onnx"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="checksum is wrong or missing. It comes from"):
-        load_onnx(path)
-    path.write_bytes(append_checksum(content))
-    with pytest.raises(ValueError, match="has metadata that .* it is not JSON"):
-        load_onnx(path)
-    path.write_bytes(append_checksum(b"no model"))
-    with pytest.raises(ValueError, match="cannot be run by onnxruntime"):
-        load_onnx(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    # Early versions of the runtime print something of their own as well. Nobody can
+    # tell that a weight was changed, so some of these files are read.
+    assert 50 < int(done.stdout.splitlines()[-1]) < 200
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fits that broke off go on from their checkpoint, and from no other file."""
+"""Fits that broke off resume from their checkpoint, and from no other file."""
 
 import errno
 import hashlib
@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from support import kill_fits, small_fits
 from support.data import TINY, make_easy
+from support.training import before_updates, fail_at
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.model.network import build_network
@@ -26,7 +27,6 @@ from skcaptcha.training import checkpoint as _checkpoint
 from skcaptcha.training import schedule as _schedule
 from skcaptcha.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from skcaptcha.training.fit import fit_network
-from skcaptcha.training.step import Trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
@@ -53,19 +53,31 @@ def path(tmp_path):
 @pytest.fixture
 def break_off(monkeypatch):
     """Function that makes the fit break off after some updates, over and over."""
-    update = Trainer.train_step
 
     def after(n_updates):
-        calls = itertools.count(1)
-
-        def fail(trainer, *args):
-            if next(calls) % (n_updates + 1) == 0:
+        def fail(update):
+            if update % (n_updates + 1) == 0:
                 raise BrokenOff
-            return update(trainer, *args)
 
-        monkeypatch.setattr(Trainer, "train_step", fail)
+        before_updates(monkeypatch, fail)
 
     return after
+
+
+class AtEpochEnd:
+    """Callback that calls a function at the end of each epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name == "epoch":
+            return self.function(context.task_id, fitted_estimator)
 
 
 def make(path=None, **params):
@@ -73,12 +85,12 @@ def make(path=None, **params):
     return CaptchaRecognizer(checkpoint=path, **{"checkpoint_interval": 0, **params})
 
 
-def weights_of(recognizer):
-    return {k: v.clone() for k, v in recognizer.network_.state_dict().items()}
-
-
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def same_weights(one, other):
+    return same(one.network_.state_dict(), other.network_.state_dict())
 
 
 def fit_until_it_ends(fit):
@@ -92,7 +104,7 @@ def fit_until_it_ends(fit):
     raise AssertionError("the fit makes no headway")
 
 
-# Going on
+# Resuming
 
 
 @pytest.mark.slow
@@ -127,28 +139,28 @@ def test_fits_that_were_killed_twenty_times_find_the_same_weights(tmp_path):
         (5, {"lstm_layers": 0, "conv_channels": (4, 8), "batch_size": 9}),
     ],
 )
-def test_a_fit_goes_on_from_any_update(few, path, break_off, params, n_updates):
+def test_a_fit_resumes_from_any_update(few, path, break_off, params, n_updates):
     expected = make(**params).fit(*few)
     break_off(n_updates)
     recognizer = make(path, **params)
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 0
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
     for name in ("loss_curve_", "n_iter_", "validation_scores_", "converged_"):
         assert getattr(recognizer, name) == getattr(expected, name)
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_fit_from_the_pretrained_weights_goes_on(few, path, break_off):
+def test_a_fit_from_the_pretrained_weights_resumes(few, path, break_off):
     params = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
     images, texts = few[0], [text.replace("2", "ß") for text in few[1]]
     expected = make(**params, max_iter=1).fit(images, texts)
     break_off(2)
     recognizer = make(path, **params, max_iter=1)
     assert fit_until_it_ends(lambda: recognizer.fit(images, texts)) == 2
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
 
 
-def test_a_warm_start_goes_on(few, fitted, path, break_off):
+def test_a_warm_start_resumes(few, fitted, path, break_off):
     params = {**TINY, "warm_start": True, "max_iter": 1, "batch_size": 4}
     saved = pickle.dumps(clone(fitted).set_params(**params))
     expected = pickle.loads(pickle.dumps(fitted)).set_params(**params)
@@ -162,7 +174,7 @@ def test_a_warm_start_goes_on(few, fitted, path, break_off):
         fit.recognizer.fit(images, texts)
 
     assert fit_until_it_ends(fit) == 2
-    assert same(weights_of(expected), weights_of(fit.recognizer))
+    assert same_weights(expected, fit.recognizer)
     assert fit.recognizer.loss_curve_ == expected.loss_curve_
     assert pickle.loads(saved).checkpoint is None
 
@@ -176,7 +188,7 @@ def test_a_fit_without_a_seed_keeps_the_one_that_it_drew(
     monkeypatch.setattr(_checkpoint.secrets, "randbits", lambda bits: next(seeds))
     recognizer = make(path, random_state=None)
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 2
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
 
 
 def test_a_generator_has_to_be_in_the_same_state(few, path, break_off):
@@ -192,11 +204,13 @@ def test_a_generator_has_to_be_in_the_same_state(few, path, break_off):
     with pytest.raises(ValueError, match="another fit: random_state is not the same"):
         fit(seed=2)
     fit_until_it_ends(fit)
-    assert same(weights_of(expected), weights_of(fit.recognizer))
+    assert same_weights(expected, fit.recognizer)
 
 
 @pytest.mark.parametrize("with_start", [True, False])
-def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start):
+def test_a_fit_that_starts_again_by_itself_resumes(
+    path, break_off, monkeypatch, with_start
+):
     """The network may have got a second head by then."""
     monkeypatch.setattr(_schedule, "_PATIENCE", 4)
     monkeypatch.setattr(_schedule, "_LEFT_PLATEAU", 0.0)  # never left
@@ -222,14 +236,7 @@ def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start)
         fit_with_checkpoint.result = fit(checkpoint)
 
     expected = fit()
-    update, calls = Trainer.train_step, itertools.count(1)
-
-    def fail(trainer, *args):
-        if next(calls) % 3 == 0:
-            raise BrokenOff
-        return update(trainer, *args)
-
-    monkeypatch.setattr(Trainer, "train_step", fail)
+    break_off(2)
     assert fit_until_it_ends(fit_with_checkpoint) > 10
     found = fit_with_checkpoint.result
     assert found.n_restarts == expected.n_restarts > 0
@@ -237,63 +244,46 @@ def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start)
     assert same(expected.network.state_dict(), found.network.state_dict())
 
 
-def test_callbacks_are_told_of_each_epoch_once(few, path, break_off, capsys):
-    class Recorder:
-        def __init__(self):
-            self.epochs = []
+def test_callbacks_hear_of_each_epoch_once(few, path, break_off, capsys):
+    epochs = []
 
-        def setup(self, estimator, context):
-            pass
+    def record(epoch, fitted):
+        assert len(fitted.loss_curve_) == epoch + 1
+        epochs.append(epoch)
 
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-            if context.task_name == "epoch":
-                assert len(fitted_estimator.loss_curve_) == context.task_id + 1
-                self.epochs.append(context.task_id)
-
-    recorder = Recorder()
-    recognizer = make(path, max_iter=4).set_callbacks(recorder, ProgressBar())
+    recognizer = make(path, max_iter=4)
+    recognizer.set_callbacks(AtEpochEnd(record), ProgressBar())
     break_off(8)  # in the second epoch
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) == 2
-    assert recorder.epochs == [0, 1, 2, 3]
+    assert epochs == [0, 1, 2, 3]
     assert "100%" in capsys.readouterr().out
 
 
-def test_what_was_interrupted_goes_on_and_what_ended_is_forgotten(
+def test_what_was_interrupted_resumes_and_what_ended_is_forgotten(
     few, path, monkeypatch
 ):
-    expected = make().fit(*few)
-    update, calls = Trainer.train_step, itertools.count()
+    expected, updates = make().fit(*few), []
 
-    def interrupt(trainer, *args):
-        if next(calls) == 8:
+    def interrupt(update):
+        updates.append(update)
+        if update == 9:
             raise KeyboardInterrupt
-        return update(trainer, *args)
 
-    monkeypatch.setattr(Trainer, "train_step", interrupt)
+    before_updates(monkeypatch, interrupt)
     recognizer = make(path)
     with pytest.warns(UserWarning, match=r"in epoch 2; .*fit.ckpt' is there to go"):
         recognizer.fit(*few)
     assert path.exists()
-    assert same(weights_of(expected), weights_of(recognizer.fit(*few)))
-    assert next(calls) == 13  # no update was made twice, but the one broken off
+    assert same_weights(expected, recognizer.fit(*few))
+    assert len(updates) == 13  # none was made twice, but the one broken off
     assert not path.exists()
     recognizer.fit(*few)
-    assert next(calls) == 13 + 12 + 1  # from the beginning
+    assert len(updates) == 13 + 12  # from the beginning
 
 
 def test_a_fit_that_a_callback_stops_has_ended(few, path):
-    class Stop:
-        def setup(self, estimator, context):
-            pass
-
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            return context.task_name == "epoch"
-
-    assert make(path, max_iter=9).set_callbacks(Stop()).fit(*few).n_iter_ == 1
+    recognizer = make(path, max_iter=9).set_callbacks(AtEpochEnd(lambda *_: True))
+    assert recognizer.fit(*few).n_iter_ == 1
     assert not path.exists()
 
 
@@ -308,14 +298,14 @@ def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
     monkeypatch.setattr(_checkpoint, "write_checkpoint", count)
     now = itertools.count(0, 10)
     monkeypatch.setattr(_checkpoint.time, "monotonic", lambda: float(next(now)))
-    make(path, checkpoint_interval=1e9).fit(*few)
-    assert written == [0]
-    written.clear()
-    make(path, checkpoint_interval=0).fit(*few)
-    assert written == list(range(12))
-    written.clear()
-    make(path, checkpoint_interval=35).fit(*few)  # each look at the clock takes 10 s
-    assert written == [0, 4, 8]
+    for interval, expected in [
+        (1e9, [0]),
+        (0, list(range(12))),
+        (35, [0, 4, 8]),  # each look at the clock takes 10 s
+    ]:
+        make(path, checkpoint_interval=interval).fit(*few)
+        assert written == expected
+        written.clear()
 
 
 # Refusing
@@ -325,17 +315,9 @@ def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
 def broken_off(few, tmp_path_factory):
     """Bytes of the checkpoint of a fit that broke off in its second epoch."""
     path = tmp_path_factory.mktemp("broken_off") / "fit.ckpt"
-    update, calls = Trainer.train_step, itertools.count()
-
-    def fail(trainer, *args):
-        if next(calls) == 8:
-            raise BrokenOff
-        return update(trainer, *args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_step", fail)
-        with pytest.raises(BrokenOff):
-            make(path).fit(*few)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOff):
+        fail_at(patch, 9, BrokenOff())
+        make(path).fit(*few)
     return path.read_bytes()
 
 
@@ -457,7 +439,7 @@ def test_what_does_not_change_the_weights_may_change(few, broken_off, path):
     recognizer = make(str(path), n_jobs=2, decoder="beam", verbose=True)
     recognizer.set_params(vocabulary=["0", "1", "2"], beam_width=3)
     recognizer.set_params(conv_channels=np.array(recognizer.conv_channels))
-    assert same(weights_of(expected), weights_of(recognizer.fit(*few)))
+    assert same_weights(expected, recognizer.fit(*few))
 
 
 def test_paths_that_no_file_can_have_are_named_at_once(few, tmp_path, monkeypatch):
@@ -486,47 +468,28 @@ def test_partial_fit_has_no_checkpoint(few, path):
 @pytest.fixture
 def full_disk(monkeypatch):
     """Function that makes the disk full from one write on, up to another."""
-    writes = itertools.count()
 
     def fill(begin, end=math.inf):
-        class Full:
-            def __init__(self, file):
-                self.file = file
+        write, writes = _checkpoint.write_atomically, itertools.count()
 
-            def __getattr__(self, name):
-                return getattr(self.file, name)
+        def fail(*args, **kwargs):
+            if begin <= next(writes) < end:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(*args, **kwargs)
 
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *error):
-                self.file.close()
-
-            def write(self, data):
-                if len(data) > 10_000 and begin <= next(writes) < end:
-                    self.file.write(data[:1000])
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self.file.write(data)
-
-        def open_full(path, mode):
-            file = open(path, mode)
-            return Full(file) if mode == "wb" else file
-
-        monkeypatch.setattr(_checkpoint, "open", open_full, raising=False)
+        monkeypatch.setattr(_checkpoint, "write_atomically", fail)
 
     return fill
 
 
-def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, break_off):
+def test_training_continues_where_the_disk_is_full(few, path, full_disk, monkeypatch):
     expected = make().fit(*few)
     full_disk(3)
-    break_off(8)
-    with pytest.raises(BrokenOff):
+    with monkeypatch.context() as patch, pytest.raises(BrokenOff):
+        fail_at(patch, 9, BrokenOff())
         make(path).fit(*few)
-    assert [one.name for one in path.parent.iterdir()] == ["fit.ckpt"]
     values, _ = read_checkpoint(path)
     assert values["schedule"]["update"] == 2  # the last that was written, and whole
-    break_off(100)
     with pytest.warns(UserWarning, match="No space left") as caught:
         recognizer = make(path).fit(*few)
     told = [w for w in caught if "No space left" in str(w.message)]
@@ -535,11 +498,11 @@ def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, break_off
     assert "fit.ckpt' could not be written; training went on, and the one before " in (
         str(told[0].message)
     )
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
     assert list(path.parent.iterdir()) == []
 
 
-def test_writing_goes_on_when_there_is_room_again(few, path, full_disk, break_off):
+def test_writing_resumes_when_there_is_room_again(few, path, full_disk, break_off):
     full_disk(3, 5)
     break_off(8)
     with pytest.raises(BrokenOff):
@@ -563,21 +526,14 @@ def test_two_fits_at_a_time_do_not_share_a_path(few, path):
     expected = make().fit(*few)
     refused = []
 
-    class Intruder:
-        def setup(self, estimator, context):
-            pass
+    def intrude(epoch, _):
+        with pytest.raises(ValueError, match="is of another fit: dropout was"):
+            make(path, dropout=0.2).fit(*few)
+        refused.append(epoch)
 
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            if context.task_name == "epoch":
-                with pytest.raises(ValueError, match="is of another fit: dropout was"):
-                    make(path, dropout=0.2).fit(*few)
-                refused.append(context.task_id)
-
-    recognizer = make(path).set_callbacks(Intruder()).fit(*few)
+    recognizer = make(path).set_callbacks(AtEpochEnd(intrude)).fit(*few)
     assert refused == [0, 1]
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
     assert not path.exists()
 
 
@@ -585,16 +541,10 @@ def test_two_fits_at_a_time_do_not_share_a_path(few, path):
 def test_a_file_that_was_taken_over_is_left_alone(few, broken_off, path, of_a_fit):
     theirs = broken_off if of_a_fit else b"12\n12\n"
 
-    class Intruder:
-        def setup(self, estimator, context):
-            pass
+    def intrude(*_):
+        path.write_bytes(theirs)
 
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            path.write_bytes(theirs)
-
-    recognizer = make(path, dropout=0.2).set_callbacks(Intruder())
+    recognizer = make(path, dropout=0.2).set_callbacks(AtEpochEnd(intrude))
     match = "is of another fit" if of_a_fit else "is no longer a checkpoint"
     with pytest.warns(UserWarning, match=f"there will be none: .*{match}") as caught:
         recognizer.fit(*few)

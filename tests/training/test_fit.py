@@ -57,7 +57,7 @@ def test_best_weights_are_restored(monkeypatch):
     scores = iter([0.2, 0.8, 0.3])
     seen = []
 
-    def fake(network, _):
+    def fake(network, *_):
         seen.append(network.head.weight.detach().clone())
         return next(scores, 0.0), 0.5
 
@@ -71,7 +71,7 @@ def test_best_weights_are_restored(monkeypatch):
 def test_interrupt_keeps_the_best_weights(monkeypatch):
     calls = []
 
-    def fake(network, _):
+    def fake(network, *_):
         calls.append(network.head.weight.detach().clone())
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -179,7 +179,7 @@ def test_a_batch_in_parts_has_the_same_gradients():
 
     parts.network.forward = fail
     loss = parts.train_step(some.images, some.targets)
-    assert [message.split("for ")[1][:26] for message in parts.warnings] == [
+    assert [message.split("for ")[1][:26] for message, _ in parts.warnings] == [
         "7 images at once; they are",
         "4 images at once; they are",
     ]

@@ -10,10 +10,10 @@ Runs in the environment of requirements-keras.txt, and is started by other scrip
 
 from pathlib import Path
 
-import children
 import keras
 import numpy as np
 import tensorflow as tf
+from sides import common
 
 WIDTH, HEIGHT = 200, 50
 BATCH_SIZE = 16
@@ -132,7 +132,7 @@ def train(
     """Train until the exact match on held-out images is `target`."""
     set_threads(threads)
     keras.utils.set_random_seed(seed)
-    progress = children.Progress(held_out_texts, target, max_epochs)
+    progress = common.Progress(held_out_texts, target, max_epochs)
     characters = sorted(set("".join(texts)))
     labels = tf.data.Dataset.from_tensor_slices(encode_texts(texts, characters))
     training = tf.data.Dataset.zip(read_files(paths), labels)
@@ -178,7 +178,7 @@ def read(threads, saved, paths, texts, n_single):
     def read_one_by_call(data):
         return decode_texts(call(decode_image(data)[None]), characters)
 
-    measured = children.clock_reading(
+    measured = common.clock_reading(
         {"paths": read_paths, "arrays": read_arrays},
         {"one": read_one, "one_by_call": read_one_by_call},
         encoded[:n_single],
@@ -190,4 +190,4 @@ def read(threads, saved, paths, texts, n_single):
 TASKS = {"train": train, "read": read}
 
 if __name__ == "__main__":
-    children.serve(TASKS)
+    common.serve(TASKS)

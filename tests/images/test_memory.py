@@ -7,21 +7,26 @@ import sys
 import tempfile
 import textwrap
 import tracemalloc
-import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from sklearn.exceptions import ConvergenceWarning
 from support.data import TINY
+from support.training import before_updates
+from support.weights import changed_weights
 
-from skcaptcha import CaptchaRecognizer, images
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.exceptions import CacheError
 from skcaptcha.images import _samples
 from skcaptcha.images._prepare import measure_ink
 from skcaptcha.images._samples import load_samples, scan_images
-from skcaptcha.training import step as _trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
+
+needs_proc = pytest.mark.skipif(
+    not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc"
+)
 
 
 @pytest.fixture
@@ -44,6 +49,16 @@ def read(items, between=lambda: None, **params):
     return load_samples(items, targets, scan.decoded, SIZE, **params)
 
 
+def run(script, *arguments, **environment):
+    """Run a script in a process of its own, which may import what tests may."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
 def list_files(folder):
     """Names of the files; PyTorch may make folders of its own."""
     return [path.name for path in folder.iterdir() if path.is_file()]
@@ -63,12 +78,6 @@ def is_in_file(samples):
 # What is the same
 
 
-def assert_same_weights(a, b):
-    b = b.network_.state_dict()
-    for name, tensor in a.network_.state_dict().items():
-        assert torch.equal(tensor, b[name]), name
-
-
 @pytest.mark.parametrize("form", ["paths", "arrays", "generator", "table"])
 @pytest.mark.parametrize("cache_size", [0, 0.01])  # MB, from the first image on and not
 def test_a_fit_from_a_file_gives_the_same_weights(
@@ -85,11 +94,11 @@ def test_a_fit_from_a_file_gives_the_same_weights(
     params = {"max_iter": 2, "early_stopping": True, "image_shape": (16, 48)}
     in_memory = quick(forms[form](), texts, **params)
     from_file = quick(forms[form](), texts, cache_size=cache_size, **params)
-    assert_same_weights(in_memory, from_file)
+    assert not changed_weights(in_memory, from_file)
     assert in_memory.validation_scores_ == from_file.validation_scores_
     for one in (in_memory, from_file):
         one.set_params(early_stopping=False).partial_fit(forms[form](), texts)
-    assert_same_weights(in_memory, from_file)
+    assert not changed_weights(in_memory, from_file)
 
 
 def test_the_images_are_the_same_and_in_their_order(captchas, png_folder, folder):
@@ -129,9 +138,7 @@ def test_what_is_saved_is_nothing_of_the_file(captchas, folder):
     for n in (16, 160):
         Save.saved = []
         recognizer = CaptchaRecognizer(**TINY, max_iter=1, cache_size=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            recognizer.set_callbacks(Save()).fit(images[:n], texts[:n])
+        recognizer.set_callbacks(Save()).fit(images[:n], texts[:n])
         Save.saved.append(pickle.dumps(recognizer))
         assert len(Save.saved) == 5  # around the fit, around the epoch, and after all
         sizes.append(max(map(len, Save.saved)))
@@ -141,46 +148,38 @@ def test_what_is_saved_is_nothing_of_the_file(captchas, folder):
 # What is left behind
 
 
-def fit_with(monkeypatch, captchas, update):
-    """Fit from a file, with something to do at the second update."""
-    original, calls = _trainer.Trainer.train_step, []
+@pytest.fixture
+def fit_from_file(captchas, monkeypatch):
+    """Function that fits from a file, with something to do at the second update."""
 
-    def watch(self, *args):
-        calls.append(None)
-        if len(calls) == 2:
-            update()
-        return original(self, *args)
+    def fit(watch):
+        with monkeypatch.context() as patch:
+            before_updates(patch, lambda number: watch() if number == 2 else None)
+            recognizer = CaptchaRecognizer(**TINY, max_iter=1, cache_size=0)
+            return recognizer.fit(captchas[0][:32], captchas[1][:32])
 
-    monkeypatch.setattr(_trainer.Trainer, "train_step", watch)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted = CaptchaRecognizer(**TINY, max_iter=1, cache_size=0)
-        return fitted.fit(captchas[0][:32], captchas[1][:32])
+    return fit
 
 
-@pytest.mark.parametrize("ends", ["well", "in an error", "interrupted"])
-def test_no_file_is_left_behind(captchas, folder, monkeypatch, ends):
+@pytest.mark.filterwarnings("ignore:Training was interrupted")
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_no_file_is_left_behind(folder, fit_from_file, error):
     seen = []
 
-    def update():
+    def watch():
         seen.append(list_files(folder))
-        if ends == "in an error":
-            raise RuntimeError("no more")
-        if ends == "interrupted":
-            raise KeyboardInterrupt
+        if error is not None:
+            raise error
 
-    if ends == "in an error":
-        with pytest.raises(RuntimeError, match="no more"):
-            fit_with(monkeypatch, captchas, update)
-    else:
-        fit_with(monkeypatch, captchas, update)
+    with pytest.raises(error) if error is RuntimeError else nullcontext():
+        fit_from_file(watch)
     assert len(seen) == 1
     assert list_files(folder) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
 def test_a_process_that_is_forked_from_the_fit_takes_no_file_with_it(
-    captchas, folder, monkeypatch
+    folder, fit_from_file
 ):
     """Nor does it clean up what is not its own."""
 
@@ -190,35 +189,30 @@ def test_a_process_that_is_forked_from_the_fit_takes_no_file_with_it(
             os._exit(0)
         assert os.waitpid(process, 0)[1] == 0
 
-    forked = fit_with(monkeypatch, captchas, fork)
-    monkeypatch.undo()
-    assert_same_weights(forked, fit_with(monkeypatch, captchas, lambda: None))
+    assert not changed_weights(fit_from_file(fork), fit_from_file(lambda: None))
 
 
 KILL = """
-    import os, signal, sys
+    import os, signal
     import numpy as np
+    import pytest
+    from support.training import before_updates
     from skcaptcha import CaptchaRecognizer
-    from skcaptcha.training import step as _trainer
 
-    def kill(*args):
+    def kill(number):
         print("in training", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    _trainer.Trainer.train_step = kill
+    before_updates(pytest.MonkeyPatch(), kill)
     images = [np.full((16, 48), i, np.uint8) for i in range(9)]
     CaptchaRecognizer(cache_size=0).fit(images, ["a"] * 9)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signals")
 def test_no_file_is_left_behind_where_the_process_is_killed(folder):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILL)],
-        env={**os.environ, "TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-    )
+    done = run(KILL, TMPDIR=str(folder))
     assert (done.stdout, done.returncode) == ("in training\n", -9), done.stderr
     assert list_files(folder) == []
 
@@ -253,19 +247,14 @@ FULL = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="cannot bound files")
 def test_a_file_that_cannot_grow_is_an_error_that_says_what_to_do(folder):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL)],
-        env={**os.environ, "TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "CacheError" in done.stdout
+    done = run(FULL, TMPDIR=str(folder))
+    assert "CacheError" in done.stdout, done.stderr
     assert "The training images take more than cache_size=0.01" in done.stdout
-    assert f"cannot be written in {str(folder)!r}: File too large. Make" in done.stdout
-    assert "raise `cache_size` if there is the memory" in done.stdout
+    assert f"cannot be written in {str(folder)!r}: File too large. Free" in done.stdout
+    assert "raise `cache_size` if there is memory" in done.stdout
     assert list_files(folder) == []
 
 
@@ -286,21 +275,17 @@ SHORT = """
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
-def test_too_little_memory_is_an_error_that_says_what_to_do(folder):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SHORT)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("There is too little memory for the training images")
-    assert "of which cache_size=1000 megabytes may be kept" in done.stdout
+@pytest.mark.slow
+@needs_proc
+def test_too_little_memory_is_an_error_that_says_what_to_do():
+    done = run(SHORT)
+    assert done.stdout.startswith("There is too little memory for"), done.stderr
+    assert "for cache_size=1000 megabytes of training images" in done.stdout
     assert "Lower `cache_size`" in done.stdout
 
 
 def test_of_many_images_some_tell_where_the_text_stands(captchas, monkeypatch):
-    monkeypatch.setattr(_samples, "_ENOUGH", 2)
+    monkeypatch.setattr(_samples, "_MAX_MEASURED", 2)
     X = captchas[0][:5]
     scan = scan_images(X, background="white", n_jobs=1, cache_size=1000)
     np.testing.assert_allclose(scan.ink, (measure_ink(X[0]) + measure_ink(X[3])) / 2)
@@ -348,18 +333,18 @@ def test_files_are_never_all_decoded_at_a_time(tmp_path, folder, n_jobs):
 
 
 def test_files_are_decoded_once_where_there_is_the_memory(png_folder, monkeypatch):
-    decoded, decode = [], images._decode
+    opened, open_image = [], Image.open
 
-    def count(*args):
-        decoded.append(None)
-        return decode(*args)
+    def count(*args, **kwargs):
+        opened.append(None)
+        return open_image(*args, **kwargs)
 
-    monkeypatch.setattr(images, "_decode", count)
+    monkeypatch.setattr(Image, "open", count)
     size = 16 * 48  # of which half of the bound is to hold some
     for cache_size, n_anew in ((1000, 0), (2 * 15 * size / 1e6, 5), (0, 20)):
-        decoded.clear()
+        opened.clear()
         read([png_folder / "0.png"] * 20, cache_size=cache_size)
-        assert len(decoded) == 20 + n_anew
+        assert len(opened) == 20 + n_anew
 
 
 def test_beyond_the_bound_images_take_no_memory(folder):
@@ -380,9 +365,9 @@ def find_mapped():
         return int(stream.read().split()[2]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@needs_proc
 def test_what_was_learned_from_the_file_is_let_go(folder):
-    n, height, width = 5000, 16, 400
+    n, height, width = 2000, 16, 400
     rows = np.ones((n, height, width), dtype=np.uint8)
     samples = read(rows, cache_size=0)
     size = n * height * width
@@ -416,21 +401,14 @@ WHOLE = """
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
-def test_the_memory_of_the_whole_process_is_bounded(tmp_path, folder):
+@pytest.mark.slow
+@needs_proc
+def test_the_memory_of_the_whole_process_is_bounded(tmp_path):
     side, n = 400, 150
     Image.new("RGB", (side, side), "red").save(tmp_path / "red.png")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-W", "ignore", "-c", textwrap.dedent(WHOLE)),
-            str(tmp_path / "red.png"),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run(WHOLE, str(tmp_path / "red.png"))
     decoded = n * side**2 * 3  # 72 MB
-    assert int(done.stdout) < decoded / 2
+    assert int(done.stdout) < decoded / 2, done.stderr
 
 
 def test_the_bound_is_checked(captchas):
