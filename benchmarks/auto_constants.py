@@ -12,6 +12,7 @@ import statistics
 import sys
 import types
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ CHOSEN = {
     "small batch": ("_IMAGES_FOR_LARGE_BATCHES = {}, 16, 2000", 8, 4, 16),
     "large batches": ("_IMAGES_FOR_LARGE_BATCHES = 8, 16, {}\n", 2000, 1000, 4000),
     "passes": ("_PASSES, _PASSES_OVER_MANY = {}, 30", 20, 15, 30),
-    "passes over many": ("_PASSES, _PASSES_OVER_MANY = 20, {}\n", 30, 20, 40),
+    "many passes": ("_PASSES, _PASSES_OVER_MANY = 20, {}\n", 30, 20, 40),
     "least passes": ("_MIN_PASSES, _MIN_UPDATES = {}, 2500", 5, 1, 10),
     "least updates": ("_MIN_PASSES, _MIN_UPDATES = 5, {}\n", 2500, 1250, 5000),
     "most updates": ("_MAX_UPDATES, _MAX_PIXELS = {}, 3e9", "20_000", 10000, 40000),
@@ -72,11 +73,12 @@ VARIANTS = {DEFAULTS: None} | {
     for name, (source, value, *others) in {**CHOSEN, **SCHEDULE, **ALIGNMENT}.items()
     for other in others
 }
+QUICK = (DEFAULTS, "least height 40", "learned 0.1", "even ink 1e6")
 
 
 def is_of(variant, group):
-    """Tell whether a variant changes a constant of a group."""
-    return variant.rpartition(" ")[0] in group
+    """Tell whether a variant, or the defaults, belong to a group of constants."""
+    return variant == DEFAULTS or variant.rpartition(" ")[0] in group
 
 
 # ---- images ----------------------------------------------------------------------
@@ -121,28 +123,22 @@ class Scan:
         self.sizes = np.array([image.shape[:2] for image in images])
         self.ink = np.array([measure_ink(image) for image in images])
         self.texts = y[some]
-        self.targets = [np.array([ord(c) for c in text]) for text in self.texts]
+        self.targets = [np.array(list(text)) for text in self.texts]
 
     def choose(self, variant):
         """Return what is chosen for the images with the value of a variant."""
         auto = load_auto(variant)
         rows = auto.choose_rows(self.ink.mean(axis=0), self.sizes)
         height = auto.choose_height(self.sizes, rows)
-        stretch = auto.choose_stretch(
-            self.sizes, self.targets, self.texts, height, rows=rows
-        )
-        batch_size = auto.choose_batch_size(self.n_samples)
-        pixels = auto.count_pixels(
-            self.sizes, height=height, stretch=stretch, rows=rows
-        )
-        pixels *= self.n_samples / len(self.sizes)
-        return {
-            "rows": "{:.2f} to {:.2f}".format(*rows),
-            "height": height,
-            "stretch": round(stretch, 2),
-            "batch": batch_size,
-            "passes": auto.choose_max_iter(self.n_samples, batch_size, pixels),
-        }
+        known = self.sizes, self.targets, self.texts, height
+        size = {"height": height, "rows": rows}
+        size["stretch"] = auto.choose_stretch(*known, rows=rows)
+        batch = auto.choose_batch_size(self.n_samples)
+        pixels = auto.count_pixels(self.sizes, **size) / len(self.sizes)
+        passes = auto.choose_max_iter(self.n_samples, batch, pixels * self.n_samples)
+        texts = "rows {:.2f} to {:.2f}".format(*rows), f"height {height}"
+        stretch = f"stretch {size['stretch']:.2f}"
+        return [*texts, stretch, f"batch {batch}", f"passes {passes}"]
 
     def draw_rows(self, n_images):
         """Return the shares of images that lose much ink to rows chosen for a few."""
@@ -153,16 +149,13 @@ class Scan:
             top, end = auto.choose_rows(self.ink[some].mean(axis=0), self.sizes[some])
             outside = (part[1:] <= top) | (part[:-1] >= end)
             lost.append(float((self.ink[:, outside].sum(axis=1) > MUCH_INK).mean()))
-        return {
-            "mean": round(statistics.mean(lost), 3),
-            "greatest": round(max(lost), 3),
-        }
+        return {"mean": statistics.mean(lost), "greatest": max(lost)}
 
 
 def load_auto(variant):
     """Return the module `_auto` with the value of a variant, if that is of its own."""
     source = (PACKAGE / "_auto.py").read_text(encoding="utf-8")
-    if is_of(variant, CHOSEN):
+    if variant != DEFAULTS and is_of(variant, CHOSEN):
         old, new = VARIANTS[variant]
         if source.count(old) != 1:
             raise ValueError(f"{old!r} must be in _auto.py once; adapt {variant!r}")
@@ -192,16 +185,16 @@ class DataSet(runner.Row):
         """Return choices, and fits of which none begins with the choices of another."""
         runs = [{"measure": "rows of a few", "images": n} for n in (1, 5, 10, 25, 50)]
         known, fits = [], []
-        for variant in arguments.variants:
+        for variant in arguments.variants or (QUICK if arguments.quick else VARIANTS):
             run = {"measure": "fit", "variant": variant}
-            if variant == DEFAULTS or is_of(variant, CHOSEN):
+            if is_of(variant, CHOSEN):
                 runs.append({**run, "measure": "choice"})
                 choice = prepared[2].choose(variant)
                 fits += [run] if choice not in known else []
                 known.append(choice)
-            else:
-                fits += [run] if is_of(variant, SCHEDULE) else []
-            if variant == DEFAULTS or is_of(variant, ALIGNMENT):
+            elif is_of(variant, SCHEDULE):
+                fits.append(run)
+            if is_of(variant, ALIGNMENT):
                 fits.append({**run, "measure": "alignment"})
         seeds = self.list_seeds(arguments)
         return runs + [{**run, "seed": seed} for seed in seeds for run in fits]
@@ -211,17 +204,14 @@ class DataSet(runner.Row):
         if run["measure"] == "rows of a few":
             return scan.draw_rows(run["images"])
         if run["measure"] == "choice":
-            return scan.choose(run["variant"])
+            return {"chosen": scan.choose(run["variant"])}
         aligning = run["measure"] == "alignment"
+        params = {"random_state": run["seed"], "pretrained": not aligning and "auto"}
+        params |= runner.TINY if arguments.quick else {}
+        job = {"edit": VARIANTS[run["variant"]], "until_it_reads": aligning}
+        job |= {"params": params, "parts": runner.shorten(arguments, *parts)}
         return runner.run_side(
-            "edited",
-            "fit",
-            threads=arguments.threads,
-            package=str(PACKAGE),
-            edit=VARIANTS[run["variant"]],
-            until_it_reads=aligning,
-            params={"random_state": run["seed"], "pretrained": not aligning and "auto"},
-            parts=runner.shorten(arguments, *parts),
+            "edited", "fit", threads=arguments.threads, package=str(PACKAGE), **job
         )
 
 
@@ -242,19 +232,18 @@ TABLES = (
 )
 
 
-def find_runs(entry, measure, variant):
-    """Return what was measured of a variant, by the seeds."""
+def find(entry, measure, variant, key):
+    """Return a measured value of a variant by the seeds."""
     same = {"measure": measure, "variant": variant}.items()
-    return {run.get("seed"): run for run in entry["runs"] if same <= run.items()}
+    runs = [run for run in entry["runs"] if same <= run.items() and key in run]
+    return {run.get("seed"): run[key] for run in runs}
 
 
 def format_choice(entry, variant):
     """Return what is chosen that isn't the default choice, as in ``height 48``."""
-    usual = find_runs(entry, "choice", DEFAULTS).get(None, {}).items()
-    found = find_runs(entry, "choice", variant).get(None, {}).items()
-    new = found if variant == DEFAULTS else found - usual
-    kinds = ("rows", "height", "stretch", "batch", "passes")
-    return ", ".join(f"{kind} {dict(new)[kind]}" for kind in kinds if kind in dict(new))
+    usual = find(entry, "choice", DEFAULTS, "chosen").get(None, [])
+    found = find(entry, "choice", variant, "chosen").get(None, [])
+    return ", ".join(c for c in found if c not in usual or variant == DEFAULTS)
 
 
 def compare(entries, measure, key):
@@ -264,8 +253,8 @@ def compare(entries, measure, key):
     for variant in VARIANTS:
         means, cells = [], []
         for entry in entries.values():
-            new, old = (find_runs(entry, measure, name) for name in (variant, DEFAULTS))
-            pairs = [(new[s][key], old[s][key]) for s in new.keys() & old.keys()]
+            new, old = (find(entry, measure, v, key) for v in (variant, DEFAULTS))
+            pairs = [(new[seed], old[seed]) for seed in new.keys() & old.keys()]
             values = [100 * (a - b) if scored else a / b for a, b in pairs]
             means += [statistics.mean(values)] if values else []
             cells.append(f"{means[-1]:{form}} ({len(values)})" if values else "")
@@ -282,14 +271,11 @@ def format_markdown(entries):
     lines += runner.format_table(["", *entries], table)
     for words, measure, key in TABLES:
         lines += ["", words, "", *compare(entries, measure, key)]
-    for measure in ("rows of a few", "fit", "alignment"):
-        lines += ["", f"Of the default values, {measure}:", ""]
-        lines += [
-            f"- `{name}`: {runner.format_run(run)}."
-            for name, entry in entries.items()
-            for run in entry["runs"]
-            if run["measure"] == measure and run.get("variant", DEFAULTS) == DEFAULTS
-        ]
+    lines += ["", "With the default values:", ""]
+    for name, entry in entries.items():
+        for run in entry["runs"]:
+            if run.get("variant", DEFAULTS) == DEFAULTS and run["measure"] != "choice":
+                lines.append(f"- `{name}`: {runner.format_run(run)}.")
     return [*lines, *runner.list_settings(entries)]
 
 
@@ -299,12 +285,18 @@ def add_options(parser):
         nargs="+",
         metavar="VARIANT",
         choices=VARIANTS,
-        default=list(VARIANTS),
         help=f"values to try: {', '.join(map(repr, VARIANTS))} (default: all)",
     )
 
 
-OPTIONS = {"add_options": add_options, "format_markdown": format_markdown}
+main = partial(
+    runner.run_benchmark,
+    __file__,
+    __doc__,
+    ROWS,
+    add_options=add_options,
+    format_markdown=format_markdown,
+)
 
 if __name__ == "__main__":
-    sys.exit(runner.run_benchmark(__file__, __doc__, ROWS, **OPTIONS))
+    sys.exit(main())
