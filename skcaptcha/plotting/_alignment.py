@@ -7,29 +7,35 @@ import numpy as np
 from skcaptcha._validation import check_images, check_same_length, is_table
 from skcaptcha.images import read_image, read_images
 from skcaptcha.metrics import _check_list, exact_match_score
-from skcaptcha.model.decoding import greedy_decode, sequence_log_probability
-from skcaptcha.plotting._axes import (
-    check_count,
-    import_pyplot,
-    margins_in_points,
-    prepare_axes,
-    size_in_points,
+from skcaptcha.model.decoding import (
+    forced_alignment,
+    greedy_decode,
+    sequence_log_probability,
 )
-from skcaptcha.model.decoding import forced_alignment
+from skcaptcha.plotting._axes import (
+    SMALLEST,
+    check_count,
+    choose_font_size,
+    draw_panels,
+    draw_title,
+    import_pyplot,
+    label_axes,
+    measure_axes,
+    prepare_axes,
+)
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._lettering import Lettering, draw_title
-from skcaptcha.recognizer import CaptchaRecognizer
+from skcaptcha.plotting._fonts import Fonts
 from skcaptcha.vocabulary import BLANK
 
 __all__ = ["AlignmentDisplay"]
 
-LARGEST, SMALLEST = 10.0, 4.0  # font size in points
-ROW = 1.3  # least height of a row in units of the font size
+ROW = 1.2  # least height of a row in units of the font size
 # Of the image: share of the height of the caller's axes, and inches in new ones.
-GREATEST_SHARE, GREATEST_HEIGHT = 0.5, 2.5
+GREATEST_SHARE, GREATEST_HEIGHT = 0.4, 2.5
 GREATEST_NUMBER = 12  # of rows in a new figure, if no more characters were read
 # Probability in some time step from which on a character that was not read is shown.
 NOTICEABLE = 0.05
+DASHED = {"color": "black", "linewidth": 0.8, "linestyle": (0, (3, 2))}
 
 
 class AlignmentDisplay:
@@ -130,86 +136,60 @@ class AlignmentDisplay:
         ValueError
             If the log-probabilities, the characters and the symbols do not belong
             together, or `max_labels` is out of range.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skcaptcha.plotting import AlignmentDisplay
-        >>> image = np.full((10, 30), 255, dtype=np.uint8)
-        >>> log_proba = np.log([[0.2, 0.8], [0.9, 0.1]])
-        >>> display = AlignmentDisplay(image, log_proba, ["a"], [1], y_true="a")
-        >>> round(display.plot(title="One character").confidence_, 2)
-        0.82
         """
         pyplot = import_pyplot(self)
-        log_proba, characters, symbols = self._check()
+        log_proba, symbols = self._check()
         if max_labels is not None:
             check_count("max_labels", max_labels)
         self.spans_ = forced_alignment(log_proba, symbols, blank=BLANK)
-        self.confidence_ = float(
-            np.exp(
-                sequence_log_probability(
-                    log_proba[:, None], [len(log_proba)], [symbols], blank=BLANK
-                )[0]
-            )
+        n_frames = len(log_proba)
+        [score] = sequence_log_probability(
+            log_proba[:, None], [n_frames], [symbols], blank=BLANK
         )
-        proba = np.exp(log_proba)  # (T, K)
-        classes = _choose_rows(proba, symbols)
-        n_read = len(set(symbols.tolist()))
-        lettering = Lettering()
+        self.confidence_ = float(np.exp(score))
+        proba, fonts = np.exp(log_proba), Fonts()
+        ranked, n_read = _rank_classes(proba, symbols), len(set(symbols.tolist()))
         slope = self.image.shape[0] / self.image.shape[1]
+        highest = 72 * GREATEST_HEIGHT
         if ax is None:
-            classes = classes[: max(n_read, max_labels or GREATEST_NUMBER)]
-            names = [lettering.name(characters[k - 1]) for k in classes]
-            ax = _make_axes(pyplot, slope, len(proba), names, title, lettering)
-            highest = 72 * GREATEST_HEIGHT
+            ranked = ranked[: max(n_read, max_labels or GREATEST_NUMBER)]
+            inches = min(max(4, 0.15 * n_frames), 10, max(2, GREATEST_HEIGHT / slope))
+            above = min(slope * inches, GREATEST_HEIGHT)
+            figsize = inches + 0.7, above + 0.2 * len(ranked) + 1.7
+            ax = prepare_axes(pyplot, None, figsize=figsize)
         else:
             prepare_axes(pyplot, ax, figsize=None)
-            highest = GREATEST_SHARE * size_in_points(ax)[1]
-        size, margins = size_in_points(ax), margins_in_points(ax)
-        font_size = min(LARGEST, size[1] / 12, margins[1] / 3.2)
-        above, between = 1.5 * font_size, 0.7 * font_size
-        image_height = min(slope * size[0], highest)
-        width = image_height / slope
-        height = size[1] - image_height - above - between
-        if max_labels is None:
-            max_labels = max(1, int(height / (ROW * SMALLEST)) - 1)
-        classes = [*classes[: max(n_read, max_labels)], BLANK]
-        self.labels_ = [characters[k - 1] if k != BLANK else "" for k in classes]
-
-        ax.set_axis_off()
-        top = ax.inset_axes(
-            (
-                0,
-                (height + between) / size[1],
-                width / size[0],
-                image_height / size[1],
-            )
-        )
-        below = ax.inset_axes((0, 0, width / size[0], height / size[1]))
-        self.axes_ = np.array([top, below], dtype=object)
+            highest = GREATEST_SHARE * measure_axes(ax)[1]
         self.ax_, self.figure_ = ax, ax.figure
-        n_frames = len(proba)
-        top.imshow(
-            self.image,
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            aspect="auto",
-            extent=(-0.5, n_frames - 0.5, self.image.shape[0], 0),
+        self._write_heading(title, fonts)
+
+        # Sizes in points: of the image, of the rows below, and of what is beside.
+        width, height = measure_axes(ax)
+        font_size = choose_font_size(height / 20)
+        rows_height = height - min(slope * width, highest) - 5.5 * font_size
+        if max_labels is None:
+            max_labels = max(1, int(rows_height / (ROW * SMALLEST)) - 1)
+        classes = [*ranked[: max(n_read, max_labels)], BLANK]
+        names = [self._name(k, fonts) for k in classes]
+        row_size = min(font_size, rows_height / (ROW * len(classes)))
+        left = row_size * max(map(fonts.measure, names)) + 10
+        image_width = min(width - left, highest / slope)
+        rows_height = height - slope * image_width - 5.5 * font_size
+        self.labels_ = [self.characters[k - 1] if k != BLANK else "" for k in classes]
+
+        def draw(panels):
+            self._draw_image(panels[0], n_frames)
+            self._draw_rows(panels[1], proba[:, classes], names, row_size, font_size, fonts)
+            self._mark(*panels, classes, image_width / n_frames, font_size, fonts)
+
+        self.axes_ = draw_panels(
+            ax,
+            draw,
+            (2, 1),
+            2,
+            rect=(0, 0, min(1, (left + image_width) / width), 1),
+            height_ratios=[slope * image_width, rows_height],
         )
-        top.set(xticks=[], yticks=[])
-        below.imshow(
-            proba[:, classes].T,
-            cmap="Grays",
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            interpolation="nearest",
-        )
-        self._label_rows(below, width, height, margins, font_size, lettering)
-        self._mark(top, below, classes, symbols, width / n_frames, font_size, lettering)
-        self._write_heading(ax, title, lettering)
         return self
 
     @classmethod
@@ -225,18 +205,13 @@ class AlignmentDisplay:
             or a search over either. Of a pipeline, the image is drawn as its steps made
             it.
         X : sequence of images, or array of shape (n_samples, n_features)
-            Images in any form that the estimator takes, of which one is read.
+            Images in any form that the estimator takes. It reads one of them.
         y : sequence of str of shape (n_samples,), default=None
             What each says. By default the text is not called right or wrong.
         index : int, default=0
             Position in `X` of the image.
-        ax : matplotlib Axes, default=None
-            Axes whose area both share. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides the blank, but at
-            least those that were read. None shows as many as can be told apart.
-        title : str, default=None
-            Heading above the text that was read.
+        ax, max_labels, title : default=None
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -285,17 +260,8 @@ class AlignmentDisplay:
             read_images(items[index : index + 1], first=index)
         rows = getattr(items, "iloc", items)  # of a data frame
         reading = Reading(estimator, rows[index : index + 1])
-        reader = reading.reader
-        if not isinstance(reader, CaptchaRecognizer):
-            raise TypeError(
-                f"estimator={type(reader).__name__} does not say what it sees in each "
-                "time step; pass a fitted CaptchaRecognizer, or log-probabilities to "
-                "AlignmentDisplay.from_predictions."
-            )
-        image, symbols, log_proba = reading.read_frames()
-        display = cls(
-            image, log_proba, reader.vocabulary_.characters, symbols, y_true=y_true
-        )
+        image, characters, symbols, log_proba = reading.read_frames()
+        display = cls(image, log_proba, characters, symbols, y_true=y_true)
         return display.plot(ax=ax, max_labels=max_labels, title=title)
 
     @classmethod
@@ -328,13 +294,8 @@ class AlignmentDisplay:
             probable path.
         y_true : str, default=None
             What the image says. By default the text is not called right or wrong.
-        ax : matplotlib Axes, default=None
-            Axes whose area both share. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides the blank, but at
-            least those that were read. None shows as many as can be told apart.
-        title : str, default=None
-            Heading above the text that was read.
+        ax, max_labels, title : default=None
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -372,7 +333,7 @@ class AlignmentDisplay:
         return display.plot(ax=ax, max_labels=max_labels, title=title)
 
     def _check(self):
-        """Return log-probabilities, characters and symbols that belong together."""
+        """Return log-probabilities and symbols that belong together."""
         log_proba = _check_log_proba(self.frame_log_proba, self.characters)
         symbols = np.asarray(self.symbols)
         n_classes = log_proba.shape[1]
@@ -388,51 +349,68 @@ class AlignmentDisplay:
             raise TypeError(
                 f"y_true={self.y_true!r} is {type(self.y_true).__name__}; pass a str."
             )
-        return log_proba, list(self.characters), symbols
+        return log_proba, symbols
 
-    def _label_rows(self, axes, width, height, margins, font_size, lettering):
-        """Name the rows and count the time steps."""
+    def _name(self, k, fonts):
+        return fonts.name(self.characters[k - 1]) if k != BLANK else "blank"
+
+    def _write_heading(self, title, fonts):
+        """Write the text that was read, whether it is right, and its probability."""
+        read = "".join(self.characters[k - 1] for k in self.symbols)
+        text = f"{fonts.show(read)}  ({self.confidence_:.2f})"
+        if self.y_true is not None:
+            right = exact_match_score([self.y_true], [read]) == 1
+            text = f"✓ {text}" if right else f"✗ {text} ≠ {fonts.show(self.y_true)}"
+        heading = f"{title}\n{text}" if title else text
+        draw_title(self.ax_, heading, 10, loc="left")
+
+    def _draw_image(self, axes, n_frames):
+        axes.imshow(
+            self.image,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            aspect="auto",
+            extent=(-0.5, n_frames - 0.5, self.image.shape[0], 0),
+        )
+        axes.set(xticks=[], yticks=[])
+
+    def _draw_rows(self, axes, proba, names, row_size, font_size, fonts):
+        """Draw the probabilities, name the rows and count the time steps."""
         from matplotlib.ticker import MaxNLocator
 
-        names = [lettering.name(label) if label else "blank" for label in self.labels_]
-        longest = max(map(lettering.measure, names))
-        size = min(font_size, height / (ROW * len(names)), (margins[0] - 4) / longest)
-        axes.set_yticks(np.arange(len(names)), names, **lettering.style)
-        axes.tick_params(axis="y", labelsize=size, length=0, pad=2)
+        axes.imshow(
+            proba.T,
+            cmap="Grays",
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        label_axes(axes, font_size, xlabel="Time step")
+        axes.set_yticks(np.arange(len(names)), names, fontsize=row_size, **fonts.style)
+        axes.tick_params(axis="y", length=0, pad=2)
         for edge in np.arange(len(names) - 1) + 0.5:
             axes.axhline(edge, color="0.85", linewidth=0.4)
-        small = 0.9 * font_size
-        room = width / (small * (0.7 * len(str(len(self.frame_log_proba))) + 1))
         axes.xaxis.set_major_locator(
-            MaxNLocator(
-                max(1, min(10, int(room))),
-                steps=[1, 2, 5, 10],
-                integer=True,
-                min_n_ticks=1,
-            )
+            MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
         )
-        axes.tick_params(
-            axis="x", labelsize=small, length=0.3 * font_size, pad=0.2 * font_size
-        )
-        axes.set_xlabel("Time step", fontsize=small, labelpad=0.1 * font_size)
 
-    def _mark(self, top, below, classes, symbols, step, font_size, lettering):
+    def _mark(self, top, below, classes, step, font_size, fonts):
         """Lead from each character in the image to its cell."""
         middles = self.spans_.mean(axis=1)
-        names = [lettering.name(self.characters[k - 1]) for k in symbols]
+        names = [self._name(k, fonts) for k in self.symbols]
         size = font_size
         if len(names) > 1:
             # No name reaches beyond half the way to the next.
-            widths = np.array([lettering.measure(name) for name in names])
+            widths = np.array([fonts.measure(name) for name in names])
             between = step * np.diff(middles) / (0.5 * (widths[1:] + widths[:-1]) + 0.1)
             size = min(font_size, between.min())
-        for middle, symbol, name in zip(middles, symbols, names, strict=True):
+        for middle, symbol, name in zip(middles, self.symbols, names, strict=True):
             # White beneath black is seen on any image.
-            row = classes.index(symbol)
-            dashed = {"color": "black", "linewidth": 0.8, "linestyle": (0, (3, 2))}
             top.axvline(middle, color="white", linewidth=1.6, alpha=0.7)
-            top.axvline(middle, **dashed)
-            below.plot([middle, middle], [-0.5, row - 0.5], **dashed)
+            top.axvline(middle, **DASHED)
+            below.plot([middle] * 2, [-0.5, classes.index(symbol) - 0.5], **DASHED)
             if size >= SMALLEST:
                 top.annotate(
                     name,
@@ -442,43 +420,18 @@ class AlignmentDisplay:
                     ha="center",
                     fontsize=size,
                     annotation_clip=False,
-                    **lettering.style,
+                    **fonts.style,
                 )
 
-    def _write_heading(self, ax, title, lettering):
-        """Write the text that was read, whether it is right, and its probability."""
-        read = "".join(self.characters[k - 1] for k in self.symbols)
-        text = f"{lettering.show(read)}  ({self.confidence_:.2f})"
-        if self.y_true is not None:
-            right = exact_match_score([self.y_true], [read]) == 1
-            text = f"✓ {text}" if right else f"✗ {text} ≠ {lettering.show(self.y_true)}"
-        draw_title(ax, f"{title}\n{text}" if title else text, LARGEST, loc="left")
 
-
-def _make_axes(pyplot, slope, n_frames, names, title, lettering):
-    """Return axes in a new figure, with room for the image and the rows of names."""
-    width = min(max(4.0, 0.15 * n_frames), 10.0, max(2.0, GREATEST_HEIGHT / slope))
-    rows = 0.2 * (len(names) + 1) + 0.35  # with what is above and between, in inches
-    height = min(slope * width, GREATEST_HEIGHT) + rows
-    longest = max(map(lettering.measure, [*names, "blank"]))
-    left, below, right, above = LARGEST * longest / 72 + 0.1, 0.45, 0.15, 0.35
-    if title:
-        above += 0.2
-    figsize = left + width + right, below + height + above
-    margins = left, below, right, above
-    return prepare_axes(pyplot, None, figsize=figsize, margins=margins)
-
-
-def _choose_rows(proba, symbols):
+def _rank_classes(proba, symbols):
     """Return the classes read, in their order, then others, the most probable first."""
     read = list(dict.fromkeys(symbols.tolist()))
     peaks = proba.max(axis=0)
-    others = np.argsort(-peaks, kind="stable")
-    return read + [
-        int(k)
-        for k in others
-        if peaks[k] >= NOTICEABLE and k != BLANK and k not in read
+    others = [
+        int(k) for k in np.argsort(-peaks, kind="stable") if k not in (BLANK, *read)
     ]
+    return read + [k for k in others if peaks[k] >= NOTICEABLE]
 
 
 def _check_log_proba(frame_log_proba, characters):

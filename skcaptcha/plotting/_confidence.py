@@ -2,24 +2,26 @@
 
 import numpy as np
 
-from skcaptcha.metrics import _check_texts
+from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
 from skcaptcha.plotting._axes import (
     check_count,
+    choose_font_size,
+    draw_panels,
+    draw_title,
     import_pyplot,
-    margins_in_points,
+    label_axes,
+    measure_axes,
+    measure_margins,
     prepare_axes,
-    size_in_points,
 )
-from skcaptcha.metrics import reliability_curve, risk_coverage_curve
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._lettering import choose_fitting, draw_title
 
 __all__ = ["ConfidenceDisplay"]
 
-LARGEST, SMALLEST = 10.0, 4.0  # font size in points
 KINDS = ("both", "reliability", "risk_coverage")
 # Points up to which each has a marker, without which a single one would not be seen.
 FEW = 30
+DASHED = {"color": "0.3", "linestyle": (0, (4, 3)), "linewidth": 1}
 
 
 class ConfidenceDisplay:
@@ -61,12 +63,9 @@ class ConfidenceDisplay:
 
     See Also
     --------
+    skcaptcha.metrics.reliability_curve : The reliability in numbers.
+    skcaptcha.metrics.risk_coverage_curve : Risk and coverage in numbers.
     sklearn.calibration.CalibrationDisplay : The same for classifiers.
-
-    References
-    ----------
-    Y. Geifman, R. El-Yaniv, "Selective Classification for Deep Neural Networks",
-    NeurIPS 2017, for risk and coverage.
 
     Examples
     --------
@@ -118,55 +117,35 @@ class ConfidenceDisplay:
             If `ax` is no Axes.
         ValueError
             If `kind` is none of these.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import ConfidenceDisplay
-        >>> display = ConfidenceDisplay.from_predictions(["a"], ["a"], [0.9])
-        >>> display.plot(kind="risk_coverage").axes_.shape
-        (1,)
         """
         pyplot = import_pyplot(self)
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is none of {', '.join(map(repr, KINDS))}.")
         both = kind == "both"
         ax = prepare_axes(pyplot, ax, figsize=(9.6, 4) if both else (4.6, 4))
-        size, margins = size_in_points(ax), margins_in_points(ax)
-        beside = both and size[0] >= size[1]
-        n_across, n_down = (2, 1) if beside else (1, 2) if both else (1, 1)
-        font_size = min(
-            LARGEST,
-            size[0] / (18 * n_across),
-            size[1] / (12 * n_down),
-            margins[0] / 4.5,
-            margins[1] / 3.2,
-            margins[2] / 4.5,
-        )
-        font_size = max(SMALLEST, font_size)
         self.ax_, self.figure_ = ax, ax.figure
-        self.axes_ = np.array([ax], dtype=object)
-        if both:
-            # Room for the labels between them, and for the headings above, in points.
-            across, down, above = np.array([8.5, 6, 1.6]) * font_size
-            width, height = size[0], size[1] - above
-            if beside:
-                width = (width - across) / 2
-            else:
-                height = (height - down) / 2
-            panel = width / size[0], height / size[1]
-            ax.set_axis_off()
-            draw_title(ax, title, 1.2 * font_size)
-            self.axes_ = np.array(
-                [
-                    ax.inset_axes((0, (size[1] - above - height) / size[1], *panel)),
-                    ax.inset_axes((1 - panel[0], 0, *panel)),
-                ]
-            )
-            size, title = (width, height), None
-        if kind != "risk_coverage":
-            self._draw_reliability(self.axes_[0], size, font_size, title)
-        if kind != "reliability":
-            self._draw_risk(self.axes_[-1], size, font_size, title)
+        width, height = measure_axes(ax)
+        if not both:
+            left, below, right, _ = measure_margins(ax) / (4.5, 3.2, 4.5, 1)
+            font_size = choose_font_size(width / 18, height / 12, left, below, right)
+            draw = self._draw_risk if kind == "risk_coverage" else self._draw_reliability
+            heading = draw(ax, font_size)
+            heading = f"{title}\n{heading}" if title else heading
+            draw_title(ax, heading, font_size, loc="left")
+            self.axes_ = np.array([ax], dtype=object)
+            return self
+
+        shape = (1, 2) if width >= height else (2, 1)
+        font_size = choose_font_size(width / 18 / shape[1], height / 12 / shape[0])
+        draw_title(ax, title, 1.2 * font_size)
+
+        def draw(panels):
+            for panel, draw_one in zip(
+                panels, (self._draw_reliability, self._draw_risk), strict=True
+            ):
+                draw_title(panel, draw_one(panel, font_size), font_size, loc="left")
+
+        self.axes_ = draw_panels(ax, draw, shape, 2)
         return self
 
     @classmethod
@@ -192,19 +171,13 @@ class ConfidenceDisplay:
             ``predict_confidence``.
         X : sequence of images, or array of shape (n_samples, n_features)
             Images in any form that the estimator takes; not those that it was fitted
-            on, of which it is surer than of others.
+            on, as it is surer of these than of others.
         y : sequence of str of shape (n_samples,)
             What each says.
-        n_bins : int, default=10
-            Number of intervals of confidence.
-        strategy : {"uniform", "quantile"}, default="uniform"
-            Whether the intervals are equally wide or hold equally many texts.
-        kind : {"both", "reliability", "risk_coverage"}, default="both"
-            What to draw.
-        ax : matplotlib Axes, default=None
-            Axes to draw on, or whose area both share. By default a new figure is made.
-        title : str, default=None
-            Heading above all.
+        n_bins, strategy : default=10 and "uniform"
+            As for :meth:`from_predictions`.
+        kind, ax, title : default="both", None and None
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -232,16 +205,16 @@ class ConfidenceDisplay:
         array([1.])
         """
         reading = Reading(estimator, X)
-        confidence = reading.predict_confidence()
-        if confidence is None:
+        if not hasattr(reading.reader, "predict_confidence"):
             raise TypeError(
                 f"estimator={type(reading.reader).__name__} has no predict_confidence; "
                 "pass a fitted CaptchaRecognizer, or what you know of its confidence "
                 "to ConfidenceDisplay.from_predictions."
             )
+        texts, confidence = reading.predict()
         return cls.from_predictions(
             y,
-            reading.predict(),
+            texts,
             confidence,
             n_bins=n_bins,
             strategy=strategy,
@@ -275,12 +248,8 @@ class ConfidenceDisplay:
             Number of intervals of confidence.
         strategy : {"uniform", "quantile"}, default="uniform"
             Whether the intervals are equally wide or hold equally many texts.
-        kind : {"both", "reliability", "risk_coverage"}, default="both"
-            What to draw.
-        ax : matplotlib Axes, default=None
-            Axes to draw on, or whose area both share. By default a new figure is made.
-        title : str, default=None
-            Heading above all.
+        kind, ax, title : default="both", None and None
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -327,103 +296,65 @@ class ConfidenceDisplay:
         )
         return display.plot(kind=kind, ax=ax, title=title)
 
-    def _draw_reliability(self, axes, size, font_size, title):
-        shares = self.counts / self.counts.sum()
+    def _draw_reliability(self, axes, font_size):
+        """Draw the reliability diagram; return its heading."""
         axes.bar(
             self.bin_edges[:-1],
-            shares,
+            self.counts / self.counts.sum(),
             np.diff(self.bin_edges),
             align="edge",
             color="0.88",
             edgecolor="0.7",
             linewidth=0.5,
         )
-        axes.plot([0, 1], [0, 1], color="0.3", linestyle=(0, (4, 3)), linewidth=1)
+        axes.plot([0, 1], [0, 1], **DASHED)
         full = self.counts > 0
-        axes.plot(
-            self.prob_pred[full],
-            self.prob_true[full],
-            color="black",
-            marker="o",
-            markersize=0.5 * font_size,
-        )
-        exact_match = 1 - self.risk[-1]
-        mean = np.average(self.prob_pred[full], weights=self.counts[full])
-        headings = [
-            f"Exact match {exact_match:.3f}, mean confidence {mean:.3f}",
-            f"Exact match {exact_match:.3f}, confidence {mean:.3f}",
-            f"{exact_match:.3f} right, {mean:.3f} sure",
-            "Reliability",
-        ]
-        across = ["Confidence"]
-        up = ["Exact match (line), share of images (bars)", "Exact match, share", ""]
+        prob_pred, prob_true = self.prob_pred[full], self.prob_true[full]
+        axes.plot(prob_pred, prob_true, "o-", color="black", markersize=font_size / 2)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
-        _letter(axes, title, headings, across, up, size, font_size)
+        up = "Exact match (line), share of images (bars)"
+        label_axes(axes, font_size, xlabel="Confidence", ylabel=up)
+        _set_ticks(axes.xaxis, axes.yaxis)
+        mean = np.average(prob_pred, weights=self.counts[full])
+        return f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
 
-    def _draw_risk(self, axes, size, font_size, title):
+    def _draw_risk(self, axes, font_size):
+        """Draw the risk-coverage curve; return its heading."""
         marker = "o" if len(self.coverage) <= FEW else None
+        top = max(self.risk.max(), 0.01)
+        sizes = font_size / 2, font_size / 3
         axes.plot(
             self.coverage,
             self.risk,
             color="black",
             marker=marker,
-            markersize=0.5 * font_size,
+            markersize=sizes[0],
             zorder=3,
         )
-        top = max(self.risk.max(), 0.01)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02 * top, 1.04 * top))
-        flawless = self.coverage[self.risk == 0]
-        # Not rounded up, as what is more has an error.
-        surest = np.floor(1000 * flawless.max(initial=0)) / 1000
-        headings = [
-            f"No error among the surest {surest:.1%}",
-            f"No error in {surest:.1%}",
-            "Risk and coverage",
-            "Risk",
-        ]
-        across = ["Coverage: share that is accepted", "Coverage"]
-        up = ["Risk: share of these that is wrong", "Risk"]
-        _letter(axes, title, headings, across, up, size, font_size)
-
+        thresholds = self.thresholds * top
         axes.plot(
-            self.coverage,
-            self.thresholds * top,
-            color="0.3",
-            linestyle=(0, (4, 3)),
-            linewidth=1,
-            marker=marker,
-            markersize=0.3 * font_size,
+            self.coverage, thresholds, marker=marker, markersize=sizes[1], **DASHED
         )
-        functions = (lambda y: y / top, lambda y: y * top)
-        right = axes.secondary_yaxis("right", functions=functions)
-        up = ["Least confidence accepted (dashed)", "Confidence (dashed)"]
-        right.set_ylabel(choose_fitting(up, size[1], 0.9 * font_size))
-        _set_ticks(right.yaxis, size[1] / 2.5, font_size)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02 * top, 1.04 * top))
+        across = "Coverage: share that is accepted"
+        up = "Risk: share of these that is wrong"
+        label_axes(axes, font_size, xlabel=across, ylabel=up)
+        scales = (lambda y: y / top, lambda y: y * top)
+        right = axes.secondary_yaxis("right", functions=scales)
+        label_axes(right, font_size, ylabel="Least confidence accepted (dashed)")
+        _set_ticks(axes.xaxis, axes.yaxis, right.yaxis)
+        # Not rounded up, as what is more has an error.
+        surest = np.floor(1000 * self.coverage[self.risk == 0].max(initial=0)) / 1000
+        return f"No error among the surest {surest:.1%}"
 
 
-def _letter(axes, title, headings, across, up, size, font_size):
-    """Write the heading and the labels that fit, and give each axis its ticks."""
-    axes.set_facecolor("white")  # whatever the style, as lines are black
-    heading = choose_fitting(headings, size[0], font_size)
-    axes.set_xlabel(choose_fitting(across, size[0], 0.9 * font_size))
-    axes.set_ylabel(choose_fitting(up, size[1], 0.9 * font_size))
-    _set_ticks(axes.xaxis, size[0] / 4, font_size)
-    _set_ticks(axes.yaxis, size[1] / 2.5, font_size)
-    draw_title(axes, f"{title}\n{heading}" if title else heading, font_size, "left")
-
-
-def _set_ticks(axis, room, font_size):
-    """Give an axis as many ticks as there is room for, and labels of that size."""
+def _set_ticks(*several):
+    """Give each axis a few round numbers, written as short as they are."""
     from matplotlib.ticker import MaxNLocator
 
-    n_ticks = max(2, min(5, int(room / font_size)))
-    axis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(lambda value, position: f"{value:g}")
-    axis.set_tick_params(
-        labelsize=0.9 * font_size, length=0.3 * font_size, pad=0.2 * font_size
-    )
-    axis.label.set_fontsize(0.9 * font_size)
-    axis.labelpad = 0.2 * font_size
+    for axis in several:
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2.5, 5, 10]))
+        axis.set_major_formatter("{x:g}")
 
 
 def _check_confidence(confidence, n_samples):

@@ -4,18 +4,21 @@ import numpy as np
 
 from skcaptcha.metrics import character_confusion
 from skcaptcha.plotting._axes import (
+    FONT_SIZE,
     check_count,
+    choose_font_size,
+    draw_title,
     import_pyplot,
-    margins_in_points,
+    measure_axes,
+    measure_margins,
     prepare_axes,
-    size_in_points,
 )
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._lettering import Lettering, draw_title
+from skcaptcha.plotting._fonts import Fonts
 
 __all__ = ["CharacterConfusionDisplay"]
 
-LARGEST, SMALLEST = 10.0, 5.0  # font size in points
+SMALLEST = 5.0  # font size in points of a count
 CELL = 1.2  # least height of a cell in units of the font size
 INCHES, LEAST_SIDE, GREATEST_SIDE = 0.25, 3.0, 9.0  # of a cell, and of a new figure
 NOTHING = "∅"
@@ -125,7 +128,8 @@ class CharacterConfusionDisplay:
             check_count("max_labels", max_labels)
         side = min(max(INCHES * len(labels), LEAST_SIDE), GREATEST_SIDE)
         ax = prepare_axes(pyplot, ax, figsize=(side + 0.6, side + 0.4))
-        room = size_in_points(ax).min()
+        self.ax_, self.figure_ = ax, ax.figure
+        room = measure_axes(ax).min()
         if max_labels is None:
             max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
         shown = _choose(matrix, labels, max_labels)
@@ -135,15 +139,12 @@ class CharacterConfusionDisplay:
             heading.insert(0, title)
         matrix = matrix[np.ix_(shown, shown)]
 
-        lettering = Lettering()
-        cell = room / len(shown)
-        font_size = min(LARGEST, cell / CELL)
-        readable, most = self._draw_cells(ax, matrix, cell, font_size, lettering)
-        if most and not readable:
+        fonts, cell = Fonts(), room / len(shown)
+        most = self._draw_cells(matrix)
+        if not self._write_counts(matrix, most, cell, fonts) and most:
             heading.append(f"black: {_number(most, 'error')}")
-        _draw_labels(ax, self.labels_, cell, font_size, lettering)
-        draw_title(ax, "\n".join(heading), LARGEST, loc="left")
-        self.ax_, self.figure_ = ax, ax.figure
+        self._name_cells(cell, fonts)
+        draw_title(ax, "\n".join(heading), FONT_SIZE, loc="left")
         return self
 
     @classmethod
@@ -265,27 +266,23 @@ class CharacterConfusionDisplay:
             )
         return matrix, labels
 
-    def _draw_cells(self, ax, matrix, cell, font_size, lettering):
-        """Shade the cells; return whether counts stand in them, and the greatest."""
+    def _draw_cells(self, matrix):
+        """Shade the cells; return how many errors black stands for."""
         from matplotlib import colormaps
         from matplotlib.colors import ListedColormap
 
-        n = len(matrix)
+        ax, n = self.ax_, len(matrix)
         is_right = np.eye(n, dtype=bool)
         errors = np.ma.masked_where(is_right | (matrix == 0), matrix)
         most = errors.max() if errors.count() else 0
-        grays = colormaps["Grays"](np.linspace(FAINTEST, 1, 256))
         is_character = is_right & (np.arange(n) < n - 1)
         light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
         ax.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set_facecolor("white")  # whatever the style, as counts are black
         ax.set_anchor("NW")
+        grays = ListedColormap(colormaps["Grays"](np.linspace(FAINTEST, 1, 256)))
         self.im_ = ax.imshow(
-            errors,
-            cmap=ListedColormap(grays),
-            vmin=0,
-            vmax=most or 1,
-            interpolation="nearest",
+            errors, cmap=grays, vmin=0, vmax=most or 1, interpolation="nearest"
         )
         for edge in np.arange(n - 1) + 0.5:
             # What has no character is set apart from what has.
@@ -294,31 +291,56 @@ class CharacterConfusionDisplay:
                 style = {"color": "0.3", "linewidth": 0.8}
             ax.axhline(edge, **style)
             ax.axvline(edge, **style)
+        return most
 
+    def _write_counts(self, matrix, most, cell, fonts):
+        """Write the counts into cells of some points; return whether they fit."""
+        is_right = np.eye(len(matrix), dtype=bool)
         text = np.vectorize("{:.4g}".format if matrix.dtype.kind == "f" else str)
         counts = np.where(matrix > 0, text(matrix), "")
-        digit = lettering.measure("0")
-        longest = max(map(len, counts[~errors.mask].tolist()), default=1)
-        size = min(font_size, 0.85 * cell / (longest * digit))
+        digit = fonts.measure("0")
+        longest = max(map(len, counts[~is_right].tolist()), default=0)
+        size = min(FONT_SIZE, cell / CELL, 0.85 * cell / (max(1, longest) * digit))
         # What was read right is more, and its counts need not be seen.
         longest = max(map(len, counts[is_right].tolist()))
         if size * longest * digit > 0.95 * cell:
             counts[is_right] = ""
-        self.text_ = np.full((n, n), None)
-        if size >= SMALLEST:
-            for i, j in np.argwhere(counts != ""):
-                dark = i != j and matrix[i, j] / most > 0.5
-                self.text_[i, j] = ax.text(
-                    j,
-                    i,
-                    counts[i, j],
-                    ha="center",
-                    va="center_baseline",
-                    fontsize=size,
-                    color="0.4" if i == j else "white" if dark else "black",
-                    **lettering.style,
-                )
-        return size >= SMALLEST, most
+        self.text_ = np.full(matrix.shape, None)
+        if size < SMALLEST:
+            return False
+        for i, j in np.argwhere(counts != ""):
+            dark = i != j and matrix[i, j] / most > 0.5
+            self.text_[i, j] = self.ax_.text(
+                j,
+                i,
+                counts[i, j],
+                ha="center",
+                va="center_baseline",
+                fontsize=size,
+                color="0.4" if i == j else "white" if dark else "black",
+                **fonts.style,
+            )
+        return True
+
+    def _name_cells(self, cell, fonts):
+        """Name the rows and columns of some points, and say what they are."""
+        ax, labels = self.ax_, self.labels_
+        nothing = "none" if NOTHING in labels else NOTHING
+        names = [fonts.name(label) if label else nothing for label in labels]
+        widths = np.array([fonts.measure(name) for name in names])
+        left, below = measure_margins(ax)[:2]
+        size = choose_font_size(
+            cell / CELL, left / (widths.max() + 2.5), below / (widths.max() + 2.5)
+        )
+        ticks, turned = np.arange(len(names)), widths * size > cell
+        ax.set_xticks(ticks, names, **fonts.style)
+        ax.set_yticks(ticks, names, **fonts.style)
+        for label, turn in zip(ax.get_xticklabels(), turned, strict=True):
+            label.set_rotation(90 if turn else 0)
+        ax.tick_params(labelsize=size, length=0, pad=1.5)
+        style = {"fontsize": min(FONT_SIZE, 1.2 * size), "labelpad": 1}
+        ax.set_ylabel(f"True character ({nothing}: nothing)", **style)
+        ax.set_xlabel(f"Read as ({nothing}: nothing)", **style)
 
 
 def _choose(matrix, labels, max_labels):
@@ -357,31 +379,3 @@ def _summarize(matrix, labels, shown):
 
 def _number(n, noun):
     return f"{n:,.10g} {noun}" + ("" if n == 1 else "s")
-
-
-def _draw_labels(ax, labels, cell, font_size, lettering):
-    """Label the rows and columns, and say what they are."""
-    nothing = "none" if NOTHING in labels else NOTHING
-    names = [lettering.name(label) if label else nothing for label in labels]
-    widths = np.array([lettering.measure(name) for name in names])
-    turned = widths * font_size > cell
-    ticks = np.arange(len(names))
-    ax.set_xticks(ticks, names, **lettering.style)
-    ax.set_yticks(ticks, names, **lettering.style)
-    for label, turn in zip(ax.get_xticklabels(), turned, strict=True):
-        label.set_rotation(90 if turn else 0)
-    left, below = margins_in_points(ax)[:2]
-    words = f"True character ({nothing}: nothing)", f"Read as ({nothing}: nothing)"
-    size = min(
-        LARGEST,
-        max(SMALLEST, 1.2 * font_size),
-        0.35 * min(left, below),
-        cell * len(labels) / lettering.measure(words[0]),
-    )
-    # What is left beside those words, or as small as can be read.
-    left, below = left - 1.5 * size - 3, below - 1.5 * size - 3
-    room = min(left / widths.max(), below / max([1.3, *widths[turned]]))
-    font_size = min(font_size, max(SMALLEST - 2, room))
-    ax.tick_params(labelsize=font_size, length=0, pad=1.5)
-    ax.set_ylabel(words[0], fontsize=size, labelpad=1)
-    ax.set_xlabel(words[1], fontsize=size, labelpad=1)

@@ -6,8 +6,8 @@ from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list, exact_match_score
 from skcaptcha.plotting._axes import import_pyplot
 from skcaptcha.plotting._estimator import Reading
+from skcaptcha.plotting._fonts import Fonts
 from skcaptcha.plotting._grid import Caption, draw_grid
-from skcaptcha.plotting._lettering import Lettering
 
 __all__ = ["PredictionDisplay"]
 
@@ -118,19 +118,18 @@ class PredictionDisplay:
         (6,)
         """
         pyplot = import_pyplot(self)
-        lettering = Lettering()
-        ax, self.axes_ = draw_grid(
+        fonts = Fonts()
+        self.figure_, self.axes_ = draw_grid(
             pyplot,
             ax,
             self.images,
-            self._write_captions(lettering),
-            lettering,
+            self._write_captions(fonts),
+            fonts,
             beside=self.preprocessed,
             n_columns=n_columns,
             max_images=max_images,
             title=title,
         )
-        self.figure_ = ax.figure
         return self
 
     @classmethod
@@ -291,7 +290,7 @@ class PredictionDisplay:
             ax=ax, n_columns=n_columns, max_images=max_images, title=title
         )
 
-    def _write_captions(self, lettering):
+    def _write_captions(self, fonts):
         """Return what stands above each image."""
         n_images = len(self.images)
         if n_images == 0:
@@ -317,13 +316,13 @@ class PredictionDisplay:
                     f"{type(confidence).__name__}; pass numbers."
                 )
             note = "" if confidence is None else f"{confidence:.2f}"
-            read_as = lettering.show(read)
+            read_as = fonts.show(read)
             if true is None:
                 caption = Caption(read_as, note=note)
             elif exact_match_score([true], [read]) == 1:
                 caption = Caption(f"✓ {read_as}", RIGHT, note)
             else:
-                text = f"✗ {read_as}\n≠ {lettering.show(true)}"
+                text = f"✗ {read_as}\n≠ {fonts.show(true)}"
                 caption = Caption(text, WRONG, note)
             captions.append(caption)
         return captions

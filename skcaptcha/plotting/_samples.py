@@ -8,8 +8,8 @@ from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list
 from skcaptcha.plotting._axes import check_count, import_pyplot
 from skcaptcha.plotting._estimator import list_rows
+from skcaptcha.plotting._fonts import Fonts
 from skcaptcha.plotting._grid import Caption, draw_grid
-from skcaptcha.plotting._lettering import Lettering
 
 __all__ = ["SamplesDisplay"]
 
@@ -107,22 +107,21 @@ class SamplesDisplay:
                 f"texts has {len(texts)} items and there are {len(self.images)} "
                 "images; pass one for each image."
             )
-        lettering = Lettering()
+        fonts = Fonts()
         captions = [
-            Caption("" if text is None else lettering.show(text)) for text in texts
+            Caption("" if text is None else fonts.show(text)) for text in texts
         ]
-        ax, self.axes_ = draw_grid(
+        self.figure_, self.axes_ = draw_grid(
             pyplot,
             ax,
             self.images,
             captions,
-            lettering,
+            fonts,
             beside=None,
             n_columns=n_columns,
             max_images=max_images,
             title=title,
         )
-        self.figure_ = ax.figure
         return self
 
     @classmethod

@@ -7,30 +7,29 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha.plotting._axes import (
+    choose_font_size,
+    draw_panels,
+    draw_title,
     import_pyplot,
-    margins_in_points,
+    label_axes,
+    measure_axes,
     prepare_axes,
-    size_in_points,
 )
 from skcaptcha.plotting._estimator import split_estimator
-from skcaptcha.plotting._lettering import choose_fitting, draw_title
 
 __all__ = ["TrainingCurveDisplay"]
 
-LARGEST, SMALLEST = 10.0, 4.0  # font size in points
-# Width of a digit and height of a heading, in units of the font size.
-DIGIT, LINE = 0.7, 1.6
 # Epochs up to which each has a marker, without which a single one would not be seen.
 FEW = 30
 
 
 @dataclass
-class _Panel:
-    """One curve: what may stand above it, long ones first, and how it is drawn."""
+class _Curve:
+    """What one pair of axes shows."""
 
-    headings: list
+    heading: str
     values: np.ndarray
-    weight: float  # share of the height
+    height: float  # relative to the others
     first: int = 1  # epoch
     limits: tuple | None = None  # of the values shown; None leaves them to matplotlib
     ticks: tuple | None = None
@@ -123,37 +122,26 @@ class TrainingCurveDisplay:
         ValueError
             If a curve is empty, is too long or short, or holds no numbers, or
             `best_epoch` is not one of the epochs.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import TrainingCurveDisplay
-        >>> TrainingCurveDisplay([3.1, 0.2]).plot(title="Two epochs").best_epoch_
-        2
         """
         pyplot = import_pyplot(self)
-        panels = self._choose_panels()
-        n_epochs = len(panels[0].values)
-        height = 1.2 + sum(panel.weight for panel in panels) * 1.1
-        ax = prepare_axes(pyplot, ax, figsize=(6.4, height))
-        size = size_in_points(ax)
-        # So many sizes of the font that labels and headings need.
-        rooms = size / (20, 7 * len(panels)), margins_in_points(ax)[:2] / (4.2, 3)
-        font_size = max(SMALLEST, min(LARGEST, *np.ravel(rooms)))
-
-        ax.set_axis_off()
+        losses, scores, rates = self._check()
+        curves = self._list_curves(losses, scores, rates)
+        heights = [curve.height for curve in curves]
+        ax = prepare_axes(pyplot, ax, figsize=(6.4, 1.2 + 1.1 * sum(heights)))
+        width, height = measure_axes(ax)
+        font_size = choose_font_size(width / 20, height / (7 * len(curves)))
         draw_title(ax, title, 1.2 * font_size)
-        above = LINE * font_size  # height of a heading
-        inner = (size[1] - len(panels) * above) / sum(panel.weight for panel in panels)
-        self.axes_, top = np.empty(len(panels), dtype=object), size[1]
-        for index, panel in enumerate(panels):
-            height = max(panel.weight * inner, font_size)
-            top -= above + height
-            axes = ax.inset_axes((0, top / size[1], 1, height / size[1]))
-            _draw(axes, panel, n_epochs, self.best_epoch_, height, size[0], font_size)
-            self.axes_[index] = axes
-        for axes in self.axes_[:-1]:
-            axes.tick_params(labelbottom=False)
-        self.axes_[-1].set_xlabel("Epoch", fontsize=font_size, labelpad=0.1 * font_size)
+
+        def draw(panels):
+            for panel, curve in zip(panels, curves, strict=True):
+                label_axes(panel, font_size)
+                _draw_curve(panel, curve, len(losses), self.best_epoch_)
+                draw_title(panel, curve.heading, font_size, loc="left")
+                panel.tick_params(labelbottom=panel is panels[-1])
+            panels[-1].set_xlabel("Epoch")
+
+        shape = (len(curves), 1)
+        self.axes_ = draw_panels(ax, draw, shape, len(curves), height_ratios=heights)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -166,10 +154,8 @@ class TrainingCurveDisplay:
         estimator : estimator
             A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
             or a search over either, of which it is the best one.
-        ax : matplotlib Axes, default=None
-            Axes whose area the curves share. By default a new figure is made.
-        title : str, default=None
-            Heading above the curves.
+        ax, title : default=None
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -220,11 +206,11 @@ class TrainingCurveDisplay:
         )
         return display.plot(ax=ax, title=title)
 
-    def _choose_panels(self):
-        """Return the curves there are, and settle the best epoch."""
+    def _check(self):
+        """Return losses, scores and learning rates, None for those there are not."""
         losses = _check_curve("loss_curve", self.loss_curve)
         n_epochs = len(losses)
-        scores, rates = None, None
+        scores, rates, best = None, None, self.best_epoch
         if self.validation_scores is not None and len(self.validation_scores):
             scores = _check_curve("validation_scores", self.validation_scores)
             if len(scores) > n_epochs:
@@ -241,98 +227,72 @@ class TrainingCurveDisplay:
                     f"{n_epochs} epochs in loss_curve; pass one for each epoch, NaN "
                     "where it is not known."
                 )
-        first = n_epochs + 1 if scores is None else n_epochs - len(scores) + 1
-        if self.best_epoch is not None:
-            best = self.best_epoch
-            if not isinstance(best, numbers.Integral) or not 1 <= best <= n_epochs:
-                raise ValueError(
-                    f"best_epoch={best!r} is not one of the epochs; pass an int from 1 "
-                    f"to {n_epochs}, or None."
-                )
-        elif scores is not None:
-            best = n_epochs - int(np.argmax(_unseen_last(scores)[::-1]))
-        else:
-            best = 1 + int(np.argmax(_unseen_last(-losses)))
-        self.best_epoch_ = int(best)
+        if best is not None and (
+            not isinstance(best, numbers.Integral) or not 1 <= best <= n_epochs
+        ):
+            raise ValueError(
+                f"best_epoch={best!r} is not one of the epochs; pass an int from 1 to "
+                f"{n_epochs}, or None."
+            )
+        return losses, scores, rates
 
-        panels = [_Panel(["Loss a character", "Loss"], losses, 2.0)]
+    def _list_curves(self, losses, scores, rates):
+        """Return the curves to draw, and choose the best epoch."""
+        n_epochs, best = len(losses), self.best_epoch
+        curves = [_Curve("Loss a character", losses, 2.0)]
+        word, values = "lowest", -losses
         if scores is not None:
-            names = ["Exact match on held-out images", "Exact match"]
+            word, values = "best", scores
             low = np.floor(10 * np.nanmin(scores, initial=0.9)) / 10
             limits = low - 0.05 * (1 - low), 1 + 0.05 * (1 - low)
-            panels.append(_Panel(names, scores, 1.5, first, limits))
-        decisive = panels[-1]
+            heading, first = "Exact match on held-out images", n_epochs - len(scores) + 1
+            curves.append(_Curve(heading, scores, 1.5, first, limits))
+        decisive = curves[-1]
+        if best is None:
+            # No comparison finds NaN. The last one of equal scores, the first loss.
+            found = np.flatnonzero(values == np.nanmax(values, initial=-np.inf))
+            position = 0 if not len(found) else found[-1 if word == "best" else 0]
+            best = decisive.first + position
+        self.best_epoch_ = int(best)
         if best >= decisive.first:
             value = decisive.values[best - decisive.first]
-            word = "lowest" if scores is None else "best"
-            short = decisive.headings[-1]
-            decisive.headings = [
-                *(
-                    f"{name} ({word}: {value:.4g} in epoch {best})"
-                    for name in decisive.headings
-                ),
-                f"{short} ({word}: {value:.4g})",
-                short,
-            ]
+            decisive.heading += f" ({word}: {value:.4g} in epoch {best})"
         if rates is not None and np.isfinite(rates).any():
             peak = np.nanmax(rates) or 1
-            panels.append(
-                _Panel(
-                    ["Learning rate"],
-                    rates,
-                    1.0,
-                    limits=(0, 1.2 * peak),
-                    ticks=(0, peak),
-                )
-            )
-        return panels
+            limits, ticks = (0, 1.2 * peak), (0, peak)
+            curves.append(_Curve("Learning rate", rates, 1.0, 1, limits, ticks))
+        return curves
 
 
-def _draw(axes, panel, n_epochs, best, height, width, font_size):
+def _draw_curve(axes, curve, n_epochs, best):
     """Draw one curve."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    epochs = np.arange(panel.first, n_epochs + 1)
-    axes.plot(epochs, panel.values, marker="." if n_epochs <= FEW else None, color="C0")
+    epochs = np.arange(curve.first, n_epochs + 1)
+    axes.plot(epochs, curve.values, marker="." if n_epochs <= FEW else None, color="C0")
     axes.axvline(best, color="0.4", linestyle=(0, (3, 2)), linewidth=1, zorder=3)
-    if best >= panel.first:
-        value = panel.values[best - panel.first]
+    if best >= curve.first:
+        value = curve.values[best - curve.first]
         axes.plot(best, value, "o", markerfacecolor="none", markeredgecolor="black")
     margin = max(0.5, 0.02 * n_epochs)
     axes.set_xlim(1 - margin, n_epochs + margin)
-    heading = choose_fitting(panel.headings, width, font_size)
-    axes.set_title(heading, loc="left", fontsize=font_size, pad=0.4 * font_size)
-    axes.tick_params(
-        labelsize=0.9 * font_size, length=0.3 * font_size, pad=0.2 * font_size
-    )
-    axes.set_facecolor("white")  # whatever the style, as marks are dark
     axes.grid(axis="y", color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(
+        MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
 
-    n_ticks = max(2, int(height / (2.2 * font_size)))
-    axes.yaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
-    finite = panel.values[np.isfinite(panel.values)]
-    if panel.limits is not None:
-        axes.set_ylim(panel.limits)
-        if panel.ticks is not None:
-            axes.set_yticks(panel.ticks)
+    finite = curve.values[np.isfinite(curve.values)]
+    if curve.limits is not None:
+        axes.set_ylim(curve.limits)
+        if curve.ticks is not None:
+            axes.set_yticks(curve.ticks)
     elif finite.size and finite.min() > 0 and finite.max() >= 10 * finite.min():
         axes.set_yscale("log")
         within = (1, 2, 5) if finite.max() < 100 * finite.min() else (1,)
-        axes.yaxis.set_major_locator(LogLocator(subs=within, numticks=max(3, n_ticks)))
-        axes.yaxis.set_minor_formatter(lambda value, position: "")
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.3g}")
-    # Of the widest labels, as many as stand apart.
-    room = width / (font_size * (DIGIT * len(str(n_epochs)) + 1))
-    n_ticks = max(1, min(10, int(room)))
-    axes.xaxis.set_major_locator(
-        MaxNLocator(n_ticks, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
-
-
-def _unseen_last(values):
-    """Return values of which NaN, which no comparison finds, is the least."""
-    return np.where(np.isnan(values), -np.inf, values)
+        axes.yaxis.set_major_locator(LogLocator(subs=within))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter("{x:.3g}")
 
 
 def _check_curve(name, values):
