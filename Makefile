@@ -10,16 +10,17 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 # The tests compute in one thread each. Those of a file share what its fixtures fit.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-minimum audit checks lint docs clean
+.PHONY: help demo test test-slow test-all test-minimum audit checks lint docs clean
 
 help:
 	@echo "make demo   train on generated captchas, read held-out ones, save the model"
 	@echo "            (on your own images: make demo ARGS=path/to/folder-zip-or-csv)"
-	@echo "make test   run the tests and the examples in the docstrings"
-	@echo "            (some of them: make test ARGS='tests/test_fetch.py -x')"
+	@echo "make test   run the tests and the examples in the docstrings, but for those"
+	@echo "            that take long (all of a file: make test ARGS=tests/test_metrics.py)"
+	@echo "make test-all   run those that take long as well (alone: make test-slow)"
 	@echo "make test-minimum   run the tests with the least supported versions, then with"
 	@echo "            the newest (one of them: make test-minimum VERSIONS=newest)"
 	@echo "make audit  look for known vulnerabilities of the pinned versions"
@@ -45,8 +46,15 @@ $(VENV)/.with-%: $(VENV)/.made pyproject.toml constraints.txt
 demo: $(VENV)/.with-plot
 	@$(RUN) examples/quickstart.py $(ARGS)
 
+# What is named is run whole, the tests that take long included.
 test: $(VENV)/.with-test
-	@$(RUN) -m pytest $(IN_PARALLEL) $(ARGS)
+	@$(RUN) $(PYTEST) $(if $(ARGS),$(ARGS),-m 'not slow')
+
+test-slow: $(VENV)/.with-test
+	@$(RUN) $(PYTEST) -m slow $(ARGS)
+
+test-all: $(VENV)/.with-test
+	@$(RUN) $(PYTEST) $(ARGS)
 
 # The least supported versions, by their pins, and the newest, which have none; in an
 # environment for each.
@@ -70,7 +78,7 @@ test-minimum: $(VERSIONS:%=.venv-%/.with-test)
 		echo "The $$name versions:"; \
 		.venv-$$name/bin/python -m pip list --disable-pip-version-check \
 			| grep -Ei '^(numpy|pillow|scikit-learn|torch) '; \
-		.venv-$$name/bin/python -m pytest $(IN_PARALLEL) $(ARGS) || exit 1; \
+		.venv-$$name/bin/python $(PYTEST) $(ARGS) || exit 1; \
 	done
 
 .venv-audit/.made:

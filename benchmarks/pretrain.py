@@ -23,7 +23,7 @@ from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.pretrained import CHARACTERS
-from skcaptcha.training.fit import TrainingSettings, evaluate
+from skcaptcha.training.fit import TrainingConfig, evaluate
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import Schedule
 from skcaptcha.training.step import Trainer
@@ -244,7 +244,7 @@ def draw_sets(seed, n_images, jobs, fonts):
 
 def train(sets, held_out, n_updates, batch_size, seed, save_path):
     """Learn to read the sets; return the network."""
-    settings = TrainingSettings(
+    settings = TrainingConfig(
         batch_size=batch_size,
         learning_rate_init=3e-3,
         weight_decay=0.01,
@@ -273,7 +273,7 @@ def train(sets, held_out, n_updates, batch_size, seed, save_path):
         for k in torch.randperm(len(batches), generator=generator).tolist():
             height, positions = batches[k]
             samples = sets[height]
-            loss = trainer.update(
+            loss = trainer.train_step(
                 [samples.images[i] for i in positions],
                 [samples.targets[i] for i in positions],
             )

@@ -15,7 +15,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 
-def prepare(path, recipe):
+def prepare(path, metadata):
     """Return an image as an array (1, C, H, W) of the size that the network reads."""
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode.startswith("I;16"):
@@ -23,33 +23,33 @@ def prepare(path, recipe):
         image = Image.fromarray(levels.astype(np.uint8))
     pixels = np.asarray(image.convert("RGBA")).astype(np.uint32)  # (H, W, 4)
     color, alpha = pixels[:, :, :3], pixels[:, :, 3:]
-    color = color * alpha + np.array(recipe["background"]) * (255 - alpha)
-    mode = "L" if recipe["color_mode"] == "grayscale" else "RGB"
+    color = color * alpha + np.array(metadata["background"]) * (255 - alpha)
+    mode = "L" if metadata["color_mode"] == "grayscale" else "RGB"
     image = Image.fromarray(((color + 127) // 255).astype(np.uint8)).convert(mode)
 
-    top, bottom = recipe["text_rows"]
+    top, bottom = metadata["text_rows"]
     first, end = math.floor(top * image.height), math.ceil(bottom * image.height)
     image = image.crop((0, first, image.width, end))
-    height, multiple = recipe["image_height"], recipe["width_multiple"]
-    width = max(recipe["min_width"], image.width * height / image.height)
-    width = round(width * recipe["width_stretch"] / multiple) * multiple
+    height, multiple = metadata["image_height"], metadata["width_multiple"]
+    width = max(metadata["min_width"], image.width * height / image.height)
+    width = round(width * metadata["width_stretch"] / multiple) * multiple
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(1, height, width, -1).transpose(0, 3, 1, 2)
 
 
-def decode(log_probs, recipe):
+def decode(log_probs, metadata):
     """Read the best class of each time step; merge repeats, drop blanks: (T, K)."""
     classes = log_probs.argmax(axis=1)
-    starts = np.flatnonzero(np.diff(classes, prepend=recipe["blank"]))
-    kept = classes[starts][classes[starts] != recipe["blank"]]
-    return "".join(recipe["vocabulary"][k - 1] for k in kept)
+    starts = np.flatnonzero(np.diff(classes, prepend=metadata["blank"]))
+    kept = classes[starts][classes[starts] != metadata["blank"]]
+    return "".join(metadata["vocabulary"][k - 1] for k in kept)
 
 
 if __name__ == "__main__":
     session = onnxruntime.InferenceSession(sys.argv[1])
-    recipe = json.loads(session.get_modelmeta().custom_metadata_map["skcaptcha"])
+    metadata = json.loads(session.get_modelmeta().custom_metadata_map["skcaptcha"])
     for path in sys.argv[2:]:
-        images = prepare(path, recipe)
+        images = prepare(path, metadata)
         widths = np.array([images.shape[3]])  # int64
         log_probs, lengths = session.run(None, {"images": images, "widths": widths})
-        print(decode(log_probs[0, : lengths[0]], recipe))
+        print(decode(log_probs[0, : lengths[0]], metadata))

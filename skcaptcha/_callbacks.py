@@ -2,70 +2,53 @@
 
 import copy
 
+from skcaptcha.model.network import for_reading
+
 __all__ = ["EpochTasks"]
 
 
 class EpochTasks:
-    """Tells callbacks of each epoch, and what is to be kept of a fit.
+    """Tells the callbacks of a recognizer of each epoch of its fit.
 
     Parameters
     ----------
     recognizer : CaptchaRecognizer
-        The recognizer that is being fitted.
-    context : sklearn.callback.CallbackContext
-        The task of the whole fit.
+        The recognizer that is being fitted. It stays as it is.
+    n_epochs : int
+        Number of epochs at the most.
     X, y : list
         What callbacks are given as the training data.
-    settled : dict
-        Attributes that this fit has settled before its first epoch.
-    earlier : dict of str to list of float
-        The curves of the epochs before, by attribute.
+    attributes : callable
+        Makes of the network and the result so far the attributes with which the
+        recognizer can read.
     """
 
-    def __init__(self, recognizer, context, X, y, *, settled, earlier):
-        self.recognizer, self.context = recognizer, context
-        self.X, self.y = X, y
-        self.settled, self.earlier = settled, earlier
+    def __init__(self, recognizer, n_epochs, X, y, attributes):
+        self.attributes = attributes
+        self.task = {"estimator": recognizer, "X": X, "y": y}
+        self.fit = recognizer._init_callback_context(max_subtasks=n_epochs)
+        self.fit.call_on_fit_task_begin(**self.task)
+
+    def finish(self):
+        """End the fit, with the attributes that the recognizer has by now."""
+        self.fit.call_on_fit_task_end(**self.task, reconstruction_attributes=dict)
 
     def skip(self, n_epochs):
-        """Leave out epochs that were told of before training broke off."""
+        """Leave out epochs that were reported before the training broke off."""
         for _ in range(n_epochs):  # the identifiers of the others count on from them
-            self.context.subcontext(task_name="epoch")
+            self.fit.subcontext(task_name="epoch")
 
-    def begin(self):
+    def on_epoch_begin(self):
         """Begin an epoch."""
-        self.task = self.context.subcontext(task_name="epoch")
-        self.task.call_on_fit_task_begin(estimator=self.recognizer, X=self.X, y=self.y)
+        self.epoch = self.fit.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(**self.task)
 
-    def end(self, network, result):
+    def on_epoch_end(self, network, result):
         """End the epoch; return whether a callback asks to stop."""
-        return self.task.call_on_fit_task_end(
-            estimator=self.recognizer,
-            X=self.X,
-            y=self.y,
+        return self.epoch.call_on_fit_task_end(
+            **self.task,
+            # Only a callback that asks for a fitted estimator costs a copy.
             reconstruction_attributes=lambda: self.attributes(
-                copy.deepcopy(network).eval(), result
+                for_reading(copy.deepcopy(network)), result
             ),
         )
-
-    def attributes(self, network, result):
-        """Return the attributes with which the recognizer can read."""
-        network.auxiliary = None  # it helps in training alone
-        network.freeze_convolutions(False)
-        loss_curve = [*self.earlier["loss_curve_"], *result.loss_curve]
-        scores = result.validation_scores
-        return {
-            **self.settled,
-            "network_": network,
-            "loss_curve_": loss_curve,
-            "learning_rate_curve_": [
-                *self.earlier["learning_rate_curve_"],
-                *result.learning_rate_curve,
-            ],
-            "n_iter_": len(loss_curve),
-            "validation_scores_": None if scores is None else list(scores),
-            "best_validation_score_": result.best_validation_score,
-            "n_restarts_": result.n_restarts,
-            "temperature_": result.temperature,
-            "converged_": result.converged,
-        }

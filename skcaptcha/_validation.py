@@ -3,10 +3,11 @@
 import itertools
 import math
 import numbers
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
-import scipy.sparse
 import torch
 from sklearn.utils.validation import column_or_1d
 
@@ -16,42 +17,12 @@ __all__ = [
     "check_device",
     "check_images",
     "check_ints",
+    "check_path",
     "check_same_length",
-    "check_shape",
-    "check_text_table",
     "check_texts",
-    "is_table",
+    "issue_warnings",
     "iterate_items",
 ]
-
-
-def is_table(X):
-    """Tell whether `X` is meant as rows of numbers, one flattened image a row.
-
-    So are two-dimensional arrays and data frames, sparse matrices, lists of lists,
-    and a one-dimensional array of numbers, which is a table with a dimension missing.
-    Whether the numbers are sound is for scikit-learn's ``validate_data`` to say.
-    """
-    if isinstance(X, (list, tuple)):
-        return len(X) > 0 and isinstance(X[0], (list, tuple))
-    if not hasattr(X, "shape") and hasattr(X, "__array__"):
-        X = np.asarray(X)
-    n_dimensions = len(getattr(X, "shape", (0, 0, 0)))
-    if n_dimensions == 1:
-        return np.asarray(X).dtype.kind in "biufc"
-    return n_dimensions in (0, 2)
-
-
-def check_text_table(X):
-    """Raise a ValueError if the table `X` holds texts, such as paths."""
-    if scipy.sparse.issparse(X) or getattr(X, "ndim", 0) != 2:
-        return
-    cell = np.asarray(X)[:1, :1]
-    if cell.size and isinstance(cell[0, 0], str):
-        raise ValueError(
-            f"X is a table of shape {X.shape} that holds texts, such as "
-            f"{cell[0, 0]!r}; pass the column of the paths alone, X['path'] or X[:, 0]."
-        )
 
 
 def iterate_items(X):
@@ -97,7 +68,7 @@ def check_images(X):
     return list(iterate_items(X))
 
 
-def check_texts(y, *, whole_floats=False, stacklevel=2):
+def check_texts(y, *, whole_floats=False):
     """Return the labels as a list of str.
 
     Parameters
@@ -107,13 +78,13 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
     whole_floats : bool, default=False
         Whether floats without a fraction are taken for integers, as scikit-learn's
         tables have them.
-    stacklevel : int, default=2
-        How far up the caller is whom the warning concerns.
 
     Returns
     -------
-    list of str
+    texts : list of str
         The labels, not yet normalized.
+    notices : list of (str, type)
+        What to warn of: labels that are integers, because leading zeros are lost.
 
     Raises
     ------
@@ -121,11 +92,6 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
         If `y` or one of its items has another type.
     ValueError
         If a label is empty, None, not a number or not Unicode text, or `y` is missing.
-
-    Warns
-    -----
-    LabelConversionWarning
-        If labels are integers, because their leading zeros are lost.
     """
     if y is None:
         raise ValueError(
@@ -169,14 +135,14 @@ def check_texts(y, *, whole_floats=False, stacklevel=2):
                 "does; rename the file or correct the label."
             ) from error
         texts.append(str(label))
+    notices = []
     if converted is not None:
-        warnings.warn(
+        message = (
             f"y holds integers (y[{converted}]={y[converted]!r}), which are read as "
-            "their decimal text: leading zeros are lost. Read the labels as strings.",
-            LabelConversionWarning,
-            stacklevel=stacklevel,
+            "their decimal text: leading zeros are lost. Read the labels as strings."
         )
-    return texts
+        notices.append((message, LabelConversionWarning))
+    return texts, notices
 
 
 def check_same_length(X, y):
@@ -185,40 +151,6 @@ def check_same_length(X, y):
         raise ValueError(
             f"X has {len(X)} images and y has {len(y)} labels; pass one label an image."
         )
-
-
-def check_shape(image_shape, n_features):
-    """Return the shape of the image that a row of `n_features` numbers makes.
-
-    Parameters
-    ----------
-    image_shape : tuple of int or None
-        (H, W) or (H, W, C). None stands for the two factors of `n_features` that are
-        nearest to each other, the larger one as the width.
-    n_features : int
-        Length of a row.
-
-    Returns
-    -------
-    tuple of int
-
-    Raises
-    ------
-    ValueError
-        If the shape does not hold `n_features` numbers.
-    """
-    if image_shape is None:
-        height = next(
-            h for h in range(math.isqrt(n_features), 0, -1) if n_features % h == 0
-        )
-        return (height, n_features // height)
-    if math.prod(image_shape) != n_features:
-        raise ValueError(
-            f"image_shape={image_shape!r} holds {math.prod(image_shape)} numbers, but "
-            f"a row of X has {n_features}; set `image_shape` to the (height, width) or "
-            "(height, width, channels) of the images that were flattened."
-        )
-    return tuple(int(size) for size in image_shape)
 
 
 def check_device(device):
@@ -252,3 +184,16 @@ def check_ints(name, value, n_allowed):
             f"{name}={value!r}; pass from {least} to {most} integers of at least 1."
         )
     return tuple(int(v) for v in values)
+
+
+def check_path(path, name="path"):
+    """Return `path` as a pathlib.Path."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name}={path!r} must be a path (str or os.PathLike).")
+    return Path(path)
+
+
+def issue_warnings(notices):
+    """Warn of what private functions have noted, for the caller of a public method."""
+    for message, category in notices:
+        warnings.warn(message, category, stacklevel=3)

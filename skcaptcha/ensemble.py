@@ -1,30 +1,49 @@
 """Several recognizers that read together."""
 
 import itertools
-import math
 import secrets
-from functools import partial
+from collections.abc import Iterable
 from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skcaptcha._reader import collect, score_reading
-from skcaptcha._skipping import Skipped
-from skcaptcha._validation import is_table, iterate_items
-from skcaptcha.model.decoding import beam_search, check_length, sequence_log_probability
+from skcaptcha._parameters import (
+    RANDOM_STATE,
+    RECOGNIZER_PARAMS,
+    HasMethods,
+    InstanceOf,
+    Interval,
+    check_params,
+)
+from skcaptcha._reader import ReaderMixin
+from skcaptcha._tables import is_table
+from skcaptcha._training_data import read_training_data
+from skcaptcha._validation import issue_warnings, iterate_items
+from skcaptcha.images._read import is_error
 from skcaptcha.recognizer import CaptchaRecognizer
-from skcaptcha.vocabulary import BLANK
 
 __all__ = ["CaptchaEnsemble"]
 
 
-class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
+_CONSTRAINTS = {
+    "estimator": [InstanceOf((CaptchaRecognizer,)), None],
+    "cv": [
+        Interval(Integral, 2),
+        HasMethods(("split", "get_n_splits")),
+        InstanceOf((Iterable,), "an iterable"),
+        None,
+    ],
+    "n_jobs": [InstanceOf((Integral,)), None],
+    "random_state": [RANDOM_STATE, None],
+}
+
+
+class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     """Recognizers that each learned from another part of the images, reading together.
 
     One recognizer is fitted on the training part of each fold of a cross-validation,
@@ -94,20 +113,12 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints = {
-        "estimator": [CaptchaRecognizer, None],
-        "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-    }
-
     def __init__(self, estimator=None, *, cv=5, n_jobs=None, random_state=None):
         self.estimator = estimator
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
         """Fit a recognizer on the training part of each fold.
 
@@ -140,6 +151,7 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         sklearn.exceptions.ConvergenceWarning
             If a recognizer has not learned to read.
         """
+        check_params(self, _CONSTRAINTS)
         template = CaptchaRecognizer() if self.estimator is None else self.estimator
         if template.checkpoint is not None:
             raise ValueError(
@@ -147,13 +159,11 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
                 "of every recognizer, and each fit needs a file of its own; set it to "
                 "None."
             )
-        # All is looked at before it is split, so that errors count from the beginning,
-        # and that no fold need hold every character.
-        template._validate_params()
-        probe = clone(template)
-        items, texts = probe._check_data(X, y, False, least=2, stacklevel=5)
-        vocabulary = probe._read_samples(items, texts, False)[0]
-        images = X if is_table(X) else items
+        # All is checked before it is split, so that errors count from the beginning,
+        # and that no fold has to hold every character.
+        check_params(template, RECOGNIZER_PARAMS)
+        data = read_training_data(template, X, y, resume=False, n_least=2)
+        images, texts = data.X, data.texts
         seed = self.random_state
         # For scikit-learn None is NumPy's global generator, which a fit would advance.
         rng = check_random_state(secrets.randbits(32) if seed is None else seed)
@@ -161,7 +171,9 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         if isinstance(cv, Integral):
             cv = KFold(cv, shuffle=True, random_state=_draw_seed(rng))
         folds = list(check_cv(cv).split(texts, texts))
-        members = [clone(template).set_params(vocabulary=vocabulary) for _ in folds]
+        members = [
+            clone(template).set_params(vocabulary=data.vocabulary) for _ in folds
+        ]
         if seed is not None:
             for member in members:
                 member.set_params(random_state=_draw_seed(rng))
@@ -169,109 +181,47 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
             delayed(_fit_and_score)(member, images, texts, *fold)
             for member, fold in zip(members, folds, strict=True)
         )
+        issue_warnings(data.notices)
         self.estimators_ = [member for member, _ in fitted]
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
 
-    def predict(self, X, *, length=None, vocabulary=None, on_error="raise"):
-        """Read images.
+    def iter_frames(self, X, *, on_error="raise", notices=None):
+        """Return an iterator over what the networks say of each image.
 
         Parameters
         ----------
-        X, length, vocabulary, on_error
-            As for `CaptchaRecognizer.predict`.
+        X, on_error, notices
+            As for `CaptchaRecognizer.iter_frames`.
 
-        Returns
-        -------
-        ndarray of shape (n_samples,), dtype object
-            The texts, each a str; None for an image that was skipped.
-
-        Raises
+        Yields
         ------
-        NotFittedError
-            If `fit` has not been called.
-        ValueError, TypeError, FileNotFoundError
-            As for `CaptchaRecognizer.predict`.
-
-        Warns
-        -----
-        skcaptcha.exceptions.SkippedImageWarning
-            If images were skipped.
+        position : int
+            Position in `X`. Images of a few hundred come in any order.
+        frames : list of ndarray of shape (T, K), or Exception
+            The log-probabilities of each recognizer.
         """
+        check_is_fitted(self)
+        n_members = len(self.estimators_)
+        copies = [X] * n_members
+        if not is_table(X):
+            copies = itertools.tee(iterate_items(X), n_members)
+        streams = [
+            member.iter_frames(items, on_error=on_error, notices=notices)
+            for member, items in zip(self.estimators_, copies, strict=True)
+        ]
+        del copies  # what all have read need not be kept
+        return _bring_together(streams)
 
-        def pick(candidates, rank):
-            best = candidates[0] if len(candidates) == 1 else rank()[0][0]
-            return self.vocabulary_.decode(best)
+    @property
+    def decoder(self):
+        """How the recognizers find texts."""
+        return self._first.decoder
 
-        texts = self._read(X, pick, None, length, vocabulary, on_error)
-        return np.array(texts, dtype=object)
-
-    def predict_confidence(self, X, *, length=None, vocabulary=None, on_error="raise"):
-        """Return how probable the texts are that `predict` returns.
-
-        Parameters
-        ----------
-        X, length, vocabulary, on_error
-            As for `CaptchaRecognizer.predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The mean of the probabilities that the recognizers give each text; NaN for
-            an image that was skipped.
-        """
-
-        def pick(_, rank):
-            return rank()[0][1]
-
-        found = self._read(X, pick, None, length, vocabulary, on_error, missing=np.nan)
-        return np.array(found, dtype=np.float64)
-
-    def predict_topk(self, X, k=5, *, length=None, vocabulary=None, on_error="raise"):
-        """Return the most probable texts of each image.
-
-        Parameters
-        ----------
-        X, length, vocabulary, on_error
-            As for `predict`.
-        k : int, default=5
-            Number of texts.
-
-        Returns
-        -------
-        list of list of (str, float)
-            For each image up to `k` texts with their mean probabilities, best first,
-            among those that the recognizers find by a beam search; None for an image
-            that was skipped.
-        """
-        if not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"k={k!r}; pass an int of at least 1.")
-
-        def pick(_, rank):
-            return [
-                (self.vocabulary_.decode(symbols), probability)
-                for symbols, probability in rank()[:k]
-            ]
-
-        return self._read(X, pick, k, length, vocabulary, on_error)
-
-    def score(self, X, y):
-        """Return the exact match: the share of images whose whole text is right.
-
-        Parameters
-        ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
-
-        Returns
-        -------
-        float
-            Between 0 and 1.
-        """
-        return score_reading(partial(self.predict, X), X, y)
+    @property
+    def beam_width(self):
+        """Texts that the beam search follows."""
+        return self._first.beam_width
 
     @property
     def vocabulary_(self):
@@ -301,89 +251,6 @@ class CaptchaEnsemble(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimators_[0]
 
-    def _read(self, X, pick, k, length, vocabulary, on_error, *, missing=None):
-        """Return what `pick` makes of each image's texts, and of what ranks them."""
-        check_is_fitted(self)
-        weights = check_length(length)
-        weights = weights if isinstance(weights, dict) else {}
-        n_members = len(self.estimators_)
-        copies = [X] * n_members
-        if not is_table(X):
-            copies = itertools.tee(iterate_items(X), n_members)
-        skipped = Skipped(on_error)
-        streams = []
-        for member, items in zip(self.estimators_, copies, strict=True):
-            search = None
-            if k is not None:
-                width = max(member.beam_width, k)
-                search = partial(beam_search, beam_width=width, n_best=k)
-            streams.append(
-                member._search(
-                    member._check_items(items),
-                    skipped,
-                    length,
-                    vocabulary,
-                    search,
-                    exact=True,
-                )
-            )
-        del copies  # what all have read need not be kept
-
-        def list_candidates():
-            for position, read in _bring_together(streams):
-                found, frames = zip(*read, strict=True)
-                if k is not None:
-                    found = [symbols for best in found for symbols, _ in best]
-                candidates = sorted({tuple(map(int, symbols)) for symbols in found})
-                yield (
-                    position,
-                    candidates,
-                    partial(rank_texts, candidates, frames, weights),
-                )
-
-        found = list_candidates()
-        return collect(found, pick, skipped, missing=missing, stacklevel=5)
-
-
-def rank_texts(candidates, frames, weights=None):
-    """Rank texts by the mean of the probabilities that several networks give them.
-
-    Parameters
-    ----------
-    candidates : list of sequence of int
-        Symbols of each text.
-    frames : list of ndarray of shape (T, K)
-        Log-probabilities of one image by each network; T may differ.
-    weights : mapping of int to float, optional
-        Weights of the lengths, by which probabilities are multiplied for the ranking.
-
-    Returns
-    -------
-    list of (sequence of int, float)
-        Texts and mean probabilities, best first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> frames = [np.log([[0.3, 0.7, 1e-9]]), np.log([[0.4, 0.1, 0.5]])]
-    >>> [(text, round(p, 2)) for text, p in rank_texts([(1,), (2,)], frames)]
-    [((1,), 0.4), ((2,), 0.25)]
-    """
-    n = len(candidates)
-    log_probabilities = [
-        sequence_log_probability(
-            np.repeat(log_probs[:, None], n, axis=1),  # (T, n, K)
-            np.full(n, len(log_probs)),
-            candidates,
-            blank=BLANK,
-        )
-        for log_probs in frames
-    ]
-    mean = logsumexp(log_probabilities, axis=0) - math.log(len(frames))
-    weight = [math.log((weights or {}).get(len(text), 1.0)) for text in candidates]
-    order = np.argsort(-(mean + weight), kind="stable")
-    return [(candidates[i], float(np.exp(mean[i]))) for i in order]
-
 
 def _draw_seed(rng):
     return int(rng.randint(np.iinfo(np.int32).max))
@@ -398,27 +265,28 @@ def _fit_and_score(member, images, texts, train, test):
 
 
 def _bring_together(streams):
-    """Yield each position with what all the streams say of it, as soon as they have.
+    """Yield each position with the frames of all networks, as soon as they are there.
 
     Parameters
     ----------
-    streams : list of iterable of tuple
-        Positions, in orders that may differ, and what is said of them. What one of
-        them leaves out is left out.
+    streams : list of iterator of (int, list or Exception)
+        What `iter_frames` of each network returned, in orders that may differ.
 
     Yields
     ------
     position : int
-    said : list of tuple
-        One a stream.
+    frames : list of ndarray, or Exception
+        The frames of all networks, or the first error.
     """
     waiting = {}
     for row in itertools.zip_longest(*streams):
         for stream, item in enumerate(row):
             if item is None:
                 continue
-            position, *said = item
-            waiting.setdefault(position, {})[stream] = said
+            position, found = item
+            waiting.setdefault(position, {})[stream] = found
             if len(waiting[position]) == len(streams):
-                found = waiting.pop(position)
-                yield position, [found[i] for i in range(len(streams))]
+                by_stream = waiting.pop(position)
+                parts = [by_stream[i] for i in range(len(streams))]
+                errors = [part for part in parts if is_error(part)]
+                yield position, errors[0] if errors else sum(parts, [])

@@ -6,7 +6,13 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
-from skcaptcha._validation import check_images, check_same_length, check_texts, is_table
+from skcaptcha._tables import is_table
+from skcaptcha._validation import (
+    check_images,
+    check_same_length,
+    check_texts,
+    issue_warnings,
+)
 from skcaptcha.images import read_images
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.model.decoding import sequence_log_probability
@@ -87,7 +93,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
             f"recognizer={recognizer!r} must be a CaptchaRecognizer; of a Pipeline "
             "give its last step, and as X what the steps before it return."
         )
-    texts = check_texts(y, whole_floats=is_table(X))
+    texts, notices = check_texts(y, whole_floats=is_table(X))
+    issue_warnings(notices)
     items = np.asarray(X) if is_table(X) else check_images(X)
     check_same_length(items, texts)
     if not is_table(X):

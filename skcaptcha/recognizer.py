@@ -1,79 +1,51 @@
 """The estimator."""
 
-import copy
+import dataclasses
 import math
 import os
 import secrets
-import warnings
+import sys
 from functools import partial
-from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.callback import CallbackSupportMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skcaptcha._auto import (
+    AutoChoices,
+    choose_batch_size,
+    choose_max_iter,
+    choose_n_held_out,
+)
 from skcaptcha._callbacks import EpochTasks
-from skcaptcha._fitting import (
-    check_unchanged,
-    choose_start,
-    make_settings,
-    make_vocabulary,
-    say_left_out,
-    warn_of_result,
-)
-from skcaptcha._reader import (
-    collect,
-    find_texts,
-    iterate_frames,
-    make_search,
-    normalize_frames,
-    score_reading,
-)
-from skcaptcha._skipping import Skipped
+from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
+from skcaptcha._reader import ReaderMixin, iterate_frames
+from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
-from skcaptcha._validation import (
-    check_device,
-    check_ints,
-    check_same_length,
-    check_shape,
-    check_text_table,
-    check_texts,
-    is_table,
-    iterate_items,
-)
-from skcaptcha.images._prepare import WHOLE, choose_height, choose_rows, choose_stretch
-from skcaptcha.images._samples import hold_out, read_samples
-from skcaptcha.model.decoding import beam_search, check_length, sequence_log_probability
+from skcaptcha._training_data import input_size_of, read_training_data
+from skcaptcha._validation import check_device, issue_warnings, iterate_items
+from skcaptcha.images._prepare import prepare_image
+from skcaptcha.images._read import iterate_images
 from skcaptcha.model.inference import run_network
-from skcaptcha.persistence._state import DURING_FIT, pack_state, unpack_state
-from skcaptcha.training.checkpoint import Checkpoint, Follower
-from skcaptcha.training.distributed import Alone, join_team
-from skcaptcha.training.fit import fit_epoch, fit_network
-from skcaptcha.vocabulary import BLANK, Vocabulary
+from skcaptcha.model.pretrained import load_pretrained
+from skcaptcha.persistence._state import pack_state, unpack_state
+from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
+from skcaptcha.training.distributed import join_processes
+from skcaptcha.training.fit import TrainingConfig, fit_network, fit_one_epoch
 
 __all__ = ["CaptchaRecognizer"]
 
-# What only a fit on a 2-D X sets.
-_TABLE_ATTRIBUTES = (
-    "n_features_in_",
-    "feature_names_in_",
-    "feature_range_",
-    "image_shape_",
-)
 
-
-class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
+class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     """Reader of short text images, trained on labeled examples.
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal
     classification (CTC) [2]_. It learns from the labels alone which characters there
-    are; nothing has to be said about where they stand. Images may differ in size and
-    texts in length.
+    are; you need not say where they stand. Images may differ in size and texts in
+    length.
 
     Parameters
     ----------
@@ -83,12 +55,12 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
-        that is more, from 32 to 56. Rows far above and below the text, where that is
-        a band in higher images, are cut off before.
+        that is more, from 32 to 56. Rows far above and below the text are cut off
+        first, where the text is a band in higher images.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the
-        larger one as the width. Other forms of `X` have no use for it.
+        larger one as the width. Only used with a 2-D `X`.
     color_mode : {"auto", "grayscale", "rgb"}, default="auto"
         What the network sees. "auto" is "rgb" if training images have color.
     background : str or tuple of int, default="white"
@@ -96,34 +68,33 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         code that Pillow knows, or three values from 0 to 255.
     conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
         Output channels of each convolution block, at least two. Each block halves the
-        height; of what the last one leaves only the strongest answers count, so give
+        height, and the maximum over the rows that the last one leaves is taken. Give
         as many blocks as bring `image_height` down to one or two rows.
     lstm_units : int, default=128
         Units of each direction of each LSTM.
     lstm_layers : int, default=1
-        Number of bidirectional LSTMs. 0 leaves the reading to the convolutions.
+        Number of bidirectional LSTMs. With 0 the convolutions read alone.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).
     pretrained : bool or "auto", default="auto"
         Whether training starts from weights that ship with the package, learned on
         drawn images of digits and Latin letters, rather than from random ones. It
         then takes fewer images and less time, also for other characters. "auto" does
-        so if `conv_channels`, `lstm_units` and `lstm_layers` are the default ones,
-        those of the weights.
+        so if `conv_channels`, `lstm_units` and `lstm_layers` have their defaults.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
-        turns it off, 1 is at most 6 degrees of rotation. It fades, as does the
-        dropout, while the learning rate is lowered in the end.
+        turns it off, 1 is at most 6 degrees of rotation. Like the dropout, it fades
+        while the learning rate is lowered at the end.
     batch_size : int or "auto", default="auto"
         Images in each update. "auto" is 8, and 16 from 2000 training images on.
     learning_rate_init : float, default=0.003
         Learning rate of AdamW before it is lowered.
     weight_decay : float, default=0.01
-        Decoupled weight decay, spared to biases and normalization.
+        Decoupled weight decay. Biases and normalization have none.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
-        they are more than 20000 or go through more than 3e9 pixels.
+        they are more than 20000 or process more than 3e9 pixels.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
@@ -135,29 +106,28 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Epochs without an improvement by `tol`, 400 updates at the least, after which
         the learning rate is lowered to zero, which ends the fit.
     tol : float, default=1e-4
-        Improvement of the exact match on the held-out samples, or of the loss where
-        none are held out, that counts.
+        Improvement that counts: of the exact match on the held-out samples, or of the
+        loss if none are held out.
     warm_start : bool, default=False
-        Whether `fit` goes on from the network of an earlier fit instead of a new one.
-        Characters that are new in the labels are added, with weights of their own;
-        how images are resized stays as it was.
+        Whether `fit` continues from the network of an earlier fit. Characters that
+        are new in the labels are added, with weights of their own; how images are
+        resized stays as it was.
     freeze_convolutions : bool, default=False
-        Whether the convolutions stay as they are while the rest learns, the
+        Whether the convolutions stay as they are while the rest learns: the
         pretrained ones or, with ``warm_start=True`` or in `partial_fit`, those of the
-        earlier fit. That takes half the time and reads less well than learning with
-        all.
+        earlier fit. That takes half the time and reads less well.
     decoder : {"greedy", "beam"}, default="greedy"
         How texts are found: the best path, or a prefix beam search, which is slower
         and sums over the paths of a text.
     beam_width : int, default=10
         Texts that the beam search follows. Only used with ``decoder="beam"``.
     checkpoint : str or path-like, default=None
-        File in which `fit` keeps its state, so that one that was killed goes on from
-        there when it is called again with the same images, labels and parameters, on
-        the CPU to the very weights that it would have found. A file that is damaged
-        or of another fit is refused; each fit needs a file of its own, also each
-        candidate of a search. A fit that ends deletes it; one that was interrupted
-        or that failed leaves it. None keeps nothing.
+        File in which `fit` keeps its state. A fit that was killed resumes from there
+        when it is called again with the same images, labels and parameters, on the
+        CPU to the very weights that it would have found. A file that is damaged or of
+        another fit is refused; each fit, also each candidate of a search, needs a
+        file of its own. A fit that ends deletes it; one that was interrupted or that
+        failed leaves it. None keeps nothing.
     checkpoint_interval : float, default=60.0
         Seconds between two writes of the checkpoint at the least; 0 writes it before
         each update of the weights. Only used with `checkpoint`.
@@ -166,20 +136,21 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         when there is any. A fitted recognizer predicts where it was trained, and on
         the CPU where it is loaded on a machine without its device.
     n_jobs : int, default=None
-        Threads that decode images, which the network meanwhile need not wait for. None
-        is one for each core, up to 8, and one within a job of joblib's, or what
-        ``joblib.parallel_config`` says; -1 is one for each core.
+        Threads that decode images while the network reads. None is one for each core,
+        up to 8, and one within a job of joblib's, or what ``joblib.parallel_config``
+        says; -1 is one for each core.
     cache_size : float, default=1000
         Megabytes of memory that the resized training images may take. Where they take
         more, they wait in a temporary file, in the folder that the environment
         variable ``TMPDIR`` names. The result of the fit is the same.
     random_state : int, RandomState instance or None, default=None
-        Determines the weights at the start, the held-out samples, the order of the
+        Determines the initial weights, the held-out samples, the order of the
         samples, dropout and augmentation. Pass an int for the same result in each fit
         on the CPU of the same machine. None draws from the operating system; NumPy's
         and PyTorch's global generators are never touched.
     verbose : bool or int, default=False
-        Whether to show a progress bar on standard error.
+        Whether to show a progress bar on standard error; 2 also prints what each
+        "auto" became.
 
     Attributes
     ----------
@@ -187,11 +158,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         The characters that can be read.
     network_ : torch.nn.Module
         The trained network.
+    auto_choices_ : dict
+        What each "auto" became, and how training started.
     image_height_ : int
         Height in pixels to which images are resized.
     text_rows_ : tuple of float
-        The rows of an image that are read, from where to where as shares of its
-        height; (0, 1) is all of them.
+        First and last row of an image that is read, as shares of its height; (0, 1)
+        is all of them.
     width_stretch_ : float
         Factor by which images are widened so that each character gets enough time
         steps; 1 leaves the aspect ratio as it is.
@@ -199,7 +172,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         What the network sees.
     loss_curve_ : list of float
         Mean loss a character of each epoch: of the uniform alignment in the first
-        ones, of CTC from there on. Epochs that go on from earlier ones are appended.
+        ones, then of CTC. Epochs that continue earlier ones are appended.
     learning_rate_curve_ : list of float
         Learning rate at the end of each epoch; NaN for epochs of a recognizer that was
         saved before it was kept.
@@ -217,7 +190,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         How often training started again because it stayed on that plateau, or its
         loss was no longer finite.
     temperature_ : float
-        What the last fit divided the logits by in its end, so that on the held-out
+        What the last fit divided the logits by at its end, so that on the held-out
         samples the mean confidence is no more than the exact match; 1 if none were
         held out.
     background_ : str or tuple of int
@@ -241,15 +214,13 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     -----
     Training starts from the pretrained weights. A network of another form, or with
     ``pretrained=False``, starts from random ones and an even spread of each label over
-    its image, and only then goes over to CTC, which else tends to stay where every time
-    step is blank. The fit watches for that all the same, and starts again where it
-    must, with such a spread.
+    its image, and only then changes to CTC, which otherwise tends to stay where every
+    time step is blank. The fit watches for that and starts again if it must.
 
-    While it trains, a second CTC head reads from the convolutions alone, lest they
-    leave to the LSTMs what they could learn themselves [3]_; it is dropped after.
+    While it trains, a second CTC head reads from the convolutions alone, so that they
+    learn what they could leave to the LSTMs [3]_; it is dropped at the end.
 
-    An image reads the same in whatever company: batches are padded, the padding is
-    masked throughout.
+    An image reads the same whatever it is batched with: padding is masked throughout.
 
     References
     ----------
@@ -257,7 +228,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
        Image-based Sequence Recognition and Its Application to Scene Text
        Recognition", TPAMI 39(11), 2017.
     .. [2] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-       Classification: Labeling Unsegmented Sequence Data with Recurrent Neural
+       Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
        Networks", ICML 2006.
     .. [3] J. Lee, S. Watanabe, "Intermediate Loss Regularization for CTC-based Speech
        Recognition", ICASSP 2021.
@@ -283,45 +254,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
     >>> bool(recognizer.score(images[80:], texts[80:]) > 0.5)
     True
     """
-
-    _parameter_constraints = {
-        "vocabulary": [str, "array-like", Vocabulary, None],
-        "image_height": [
-            Interval(Integral, 8, 512, closed="both"),
-            StrOptions({"auto"}),
-        ],
-        "image_shape": [tuple, list, None],
-        "color_mode": [StrOptions({"auto", "grayscale", "rgb"})],
-        "background": [str, tuple, list],
-        "conv_channels": ["array-like"],
-        "lstm_units": [Interval(Integral, 1, None, closed="left")],
-        "lstm_layers": [Interval(Integral, 0, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "pretrained": ["boolean", StrOptions({"auto"})],
-        "augmentation": [Interval(Real, 0, 5, closed="both")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "freeze_convolutions": ["boolean"],
-        "decoder": [StrOptions({"greedy", "beam"})],
-        "beam_width": [Interval(Integral, 1, None, closed="left")],
-        "checkpoint": [str, os.PathLike, None],
-        "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
-        "device": [str],
-        "n_jobs": [Integral, None],
-        "cache_size": [Interval(Real, 0, None, closed="left")],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
 
     def __init__(
         self,
@@ -388,7 +320,6 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Learn to read from labeled images.
 
@@ -397,8 +328,7 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         X : sequence of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
-            also mixed and of differing sizes; or one flattened image a row. Of a
-            generator a list is made first.
+            also mixed and of differing sizes; or one flattened image a row.
         y : sequence of str of length n_samples
             The text that each image shows. Integers, and whole floats of a table,
             are read as their decimal text, with a warning.
@@ -434,18 +364,18 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             If training was interrupted, a checkpoint could not be written, or a GPU
             has too little memory for a batch, which is then learned from in parts.
         """
-        return self._fit_or_restore(X, y)
+        issue_warnings(self._fit(X, y))
+        return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y):
-        """Learn on from labeled images, one pass over them.
+        """Continue to learn, in one pass over labeled images.
 
-        The learning rate stays at `learning_rate_init`: where a stream of images ends
-        is not known. The first call settles how images are resized, whether the
-        network sees color, and of a table which numbers are black and white; a
+        The learning rate stays at `learning_rate_init`, as the end of a stream of
+        images is not known. The first call chooses how images are resized, whether the
+        network sees color, and which numbers of a table are black and white; a
         character that is new in a later call is added. To fine-tune a fitted
-        recognizer on images that are all at hand, `fit` with ``warm_start=True`` does
-        better, as it lowers the rate in the end.
+        recognizer on images that are all at hand, use `fit` with ``warm_start=True``,
+        which lowers the rate at the end and reads better.
 
         Parameters
         ----------
@@ -463,15 +393,14 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit`; also if `early_stopping` is True or `checkpoint` is set, for
-            which there is no use here.
+            As in `fit`; also if `early_stopping` is True or `checkpoint` is set.
 
         Notes
         -----
-        What the optimizer keeps from call to call is neither saved nor copied: a
-        recognizer that was loaded learns on with a fresh one, and so does one that
-        learns a new character. `random_state` counts at the first call. Callbacks are
-        told of `fit` alone.
+        The state of the optimizer is kept from call to call, and neither saved nor
+        copied: a recognizer that was loaded or learns a new character begins with a
+        fresh one. `random_state` counts at the first call. Callbacks hear of `fit`
+        alone.
         """
         if self.early_stopping not in (False, "auto"):
             raise ValueError(
@@ -484,149 +413,78 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
                 f"{os.fspath(self.checkpoint)!r}; set it to None, and save the "
                 "recognizer between the calls, by joblib.dump."
             )
-        return self._fit_or_restore(X, y, incremental=True)
+        survive_fork()
+        check_params(self, RECOGNIZER_PARAMS)
+        resume = self.__sklearn_is_fitted__()
+        data = read_training_data(self, X, y, resume=resume, n_least=1)
+        generator = _make_generator(_make_rng(self.random_state))
+        start, aligned, origin = self._choose_start(data, generator)
+        choices = self._choose(data, data.samples, None, origin)
+        trainer, result = fit_one_epoch(
+            getattr(self, "_trainer", None),
+            data.network_config,
+            data.samples,
+            self._training_config(choices, data.device),
+            generator,
+            start=start,
+            aligned=aligned,
+        )
+        attributes = self._fitted_attributes(data, choices, result.network, result)
+        self._set_fitted({**attributes, "_trainer": trainer})
+        issue_warnings(data.notices + result.warnings)
+        return self
 
-    def predict(self, X, *, length=None, vocabulary=None, on_error="raise"):
-        """Read images.
+    def iter_frames(self, X, *, on_error="raise", notices=None):
+        """Return an iterator over what the network says of each image.
 
         Parameters
         ----------
         X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
-            Images in any form that `fit` takes. A few hundred are read at a time, so
-            that neither many paths nor a generator take much memory.
-        length : int, tuple of int or dict, default=None
-            Number of characters that each text has: a number, an inclusive range
-            (min, max), or a mapping from each allowed number to its weight, by which
-            texts are ranked.
-        vocabulary : str or sequence of str, default=None
-            Characters to which the texts are restricted, part of `vocabulary_`.
+            As for `predict`.
         on_error : {"raise", "skip"}, default="raise"
-            What to do where an image cannot be read, or no text of an allowed length
-            fits into it: raise the error, or go on without it. Each other text is
-            where it would be.
+            What to do where an image cannot be read: raise its error, or yield it.
+        notices : list, optional
+            Gets a (message, category) for what there is to warn of.
 
-        Returns
-        -------
-        ndarray of shape (n_samples,), dtype object
-            The texts, each a str; None for an image that was skipped.
-
-        Raises
+        Yields
         ------
-        NotFittedError
-            If `fit` has not been called.
-        ValueError
-            If an image cannot be read, or no text of an allowed length fits into it.
-            With ``on_error="skip"`` only for what concerns all images.
-        TypeError
-            If an image has a type that cannot be one.
-        FileNotFoundError
-            If the file of an image does not exist.
-
-        Warns
-        -----
-        skcaptcha.exceptions.SkippedImageWarning
-            If images were skipped; it says how many, and of the first ones why.
+        position : int
+            Position in `X`. Images of a few hundred come in any order.
+        frames : list of one ndarray of shape (T, K), or Exception
+            The log-probabilities, as `frame_log_proba` returns them.
         """
-        items, skipped = self._check_items(X), Skipped(on_error)
-        return self._predict_texts(items, skipped, length, vocabulary)
+        items = self._check_images(X)
+        survive_fork()
+        return iterate_frames(
+            partial(run_network, self.network_, notices=notices),
+            items,
+            input_size=input_size_of(self),
+            background=self.background_,
+            n_jobs=self.n_jobs,
+            on_error=on_error,
+        )
 
-    def predict_confidence(self, X, *, length=None, vocabulary=None, on_error="raise"):
-        """Return how probable the texts are that `predict` returns.
-
-        Parameters
-        ----------
-        X, length, vocabulary, on_error
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The probability of each text under CTC, summed over its alignments; NaN
-            for an image that was skipped. Where `early_stopping` held samples out, it
-            is calibrated on them. With `length` or `vocabulary` it is still that of
-            the unrestricted network.
-        """
-
-        def log_probability(symbols, frames):
-            return sequence_log_probability(
-                frames[:, None], [len(frames)], [symbols], blank=BLANK
-            )[0]
-
-        items, skipped = self._check_items(X), Skipped(on_error)
-        found = self._search(items, skipped, length, vocabulary, exact=True)
-        return np.exp(collect(found, log_probability, skipped, missing=np.nan))
-
-    def predict_topk(self, X, k=5, *, length=None, vocabulary=None, on_error="raise"):
-        """Return the most probable texts of each image.
-
-        Parameters
-        ----------
-        X, length, vocabulary, on_error
-            As for `predict`.
-        k : int, default=5
-            Number of texts.
-
-        Returns
-        -------
-        list of list of (str, float)
-            For each image up to `k` texts with their probabilities, best first, found
-            by a beam search of width `beam_width`, or `k` if that is larger; None for
-            an image that was skipped.
-        """
-        if not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"k={k!r}; pass an int of at least 1.")
-
-        def make_row(found, _):
-            return [
-                (self.vocabulary_.decode(symbols), math.exp(log_probability))
-                for symbols, log_probability in found
-            ]
-
-        items, skipped = self._check_items(X), Skipped(on_error)
-        search = partial(beam_search, beam_width=max(self.beam_width, k), n_best=k)
-        found = self._search(items, skipped, length, vocabulary, search, exact=True)
-        return collect(found, make_row, skipped)
-
-    def frame_log_proba(self, X, *, on_error="raise"):
-        """Return what the network says of each time step.
+    def prepare_images(self, X):
+        """Return images as the network sees them: cut, resized, gray or RGB.
 
         Parameters
         ----------
         X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
-            Images in any form that `fit` takes.
-        on_error : {"raise", "skip"}, default="raise"
             As for `predict`.
 
         Returns
         -------
-        list of ndarray of shape (T, K)
-            Log-probabilities for each image: class 0 is the blank, class i the
-            character ``vocabulary_.characters[i - 1]``. T goes with the width. None
-            for an image that was skipped.
+        list of ndarray of uint8, each of shape (H, W) or (H, W, 3)
         """
-        items, skipped = self._check_items(X), Skipped(on_error)
-        return collect(self._frames(items, skipped), lambda frames: frames, skipped)
-
-    def score(self, X, y):
-        """Return the exact match: the share of images whose whole text is right.
-
-        Parameters
-        ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
-
-        Returns
-        -------
-        float
-            Between 0 and 1.
-        """
-        items = self._check_items(X)
-        return score_reading(partial(self._predict_texts, items, Skipped()), X, y)
+        images = iterate_images(
+            self._check_images(X),
+            partial(prepare_image, **input_size_of(self)),
+            background=self.background_,
+            n_jobs=self.n_jobs,
+        )
+        return [x[:, :, 0] if x.shape[2] == 1 else x for x in images]
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""
@@ -654,258 +512,186 @@ class CaptchaRecognizer(CallbackSupportMixin, BaseEstimator):
             except ValueError:
                 device = torch.device("cpu")
             state["network_"].to(device)
-            state.setdefault("temperature_", 1.0)  # of before it was kept
         super().__setstate__(state)
 
-    def _fit_or_restore(self, X, y, *, incremental=False):
-        survive_fork()
-        before = dict(vars(self))
-        try:
-            with Alone() if incremental else join_team() as team:
-                return self._fit(X, y, incremental, team)
-        except BaseException:
-            now = vars(self)
-            now.update(before)  # first, as another thread may be reading
-            for name in now.keys() - before.keys() - set(DURING_FIT):
-                del now[name]
-            raise
-
-    def _fit(self, X, y, incremental, team):
-        going_on = (incremental or self.warm_start) and self.__sklearn_is_fitted__()
-        self._validate_params()  # which scikit-learn does at a first partial_fit alone
-        device = check_device(self.device)
-        conv_channels = check_ints("conv_channels", self.conv_channels, (2, 12))
-        checkpoint = None
-        if self.checkpoint is not None and team.rank == 0:
-            checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
-        if going_on:
-            check_unchanged(self, conv_channels)
-        items, texts = self._check_data(X, y, going_on, least=1 if incremental else 2)
-        vocabulary, samples = self._read_samples(items, texts, going_on)
-        if not is_table(X):
-            X = items
-        del items  # of a table they are a copy, and training needs the samples alone
-        rng = self.random_state
-        if checkpoint is not None:
-            network = self.network_ if going_on else None
-            params = self.get_params()
-            checkpoint.claim(params, samples, texts, vocabulary, device, network)
-        seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
-        seed, kept = team.first((seed, checkpoint and checkpoint.kept))
-        if kept and team.rank > 0:
-            checkpoint = Follower(*kept)
-        # For scikit-learn None is NumPy's global generator, which a fit would advance.
-        rng = check_random_state(seed if rng is None else rng)
-        shape = {
-            "n_classes": vocabulary.n_classes,
-            "in_channels": 3 if self.color_mode_ == "rgb" else 1,
-            "conv_channels": conv_channels,
-            "lstm_units": self.lstm_units,
-            "lstm_layers": self.lstm_layers,
-            "dropout": self.dropout,
-        }
-        if incremental:
-            return self._fit_epoch(shape, vocabulary, samples, device, rng, going_on)
-        training, validation = hold_out(
-            samples, rng, self.early_stopping, self.validation_fraction
-        )
-        settings = make_settings(self, training, device)
-        generator = _make_generator(rng)
-        start, aligned = choose_start(self, shape, vocabulary, generator, going_on)
-        context = self._init_callback_context(max_subtasks=settings.max_iter)
-        tasks = EpochTasks(
-            self,
-            context,
-            X,
-            texts,
-            settled={"vocabulary_": vocabulary, "_network_shape": shape},
-            earlier=self._curves(going_on),
-        )
-        context.call_on_fit_task_begin(estimator=self, X=tasks.X, y=tasks.y)
-        with team.hold_interrupts():
-            result = fit_network(
-                shape,
-                training,
-                validation,
-                settings,
-                generator,
-                start=start,
-                aligned=aligned,
-                tasks=tasks,
-                checkpoint=checkpoint,
-                team=team,
-            )
-        vars(self).update(tasks.attributes(result.network, result))
-        vars(self).pop("_trainer", None)
-        if team.rank == 0:
-            warn_of_result(result, samples, self.checkpoint, stacklevel=6)
-        context.call_on_fit_task_end(
-            estimator=self, X=tasks.X, y=tasks.y, reconstruction_attributes=dict
-        )
-        if checkpoint is not None and not result.interrupted:
-            checkpoint.remove()
-        return self
-
-    def _check_data(self, X, y, going_on, least, stacklevel=7):
-        """Return the images as a list and their texts, checked and not yet read."""
-        texts = check_texts(y, whole_floats=is_table(X), stacklevel=stacklevel)
-        items = list(self._check_items(X, reset=not going_on))
-        check_same_length(items, texts)
-        if len(texts) < least:
-            raise ValueError(
-                f"n_samples={len(texts)} is too few to train on; pass at least {least} "
-                "images."
-            )
-        return items, texts
-
-    def _read_samples(self, items, texts, going_on):
-        """Return the vocabulary, and the samples as the network takes them."""
-        known = self.vocabulary_ if going_on else None
-        vocabulary = make_vocabulary(self.vocabulary, known, texts)
-        targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
-        samples = read_samples(
-            items,
-            targets,
-            settle=partial(self._settle_size, targets, texts, going_on),
-            background=self.background,
-            n_jobs=self.n_jobs,
-            cache_size=self.cache_size,
-        )
-        return vocabulary, samples
-
-    def _fit_epoch(self, shape, vocabulary, samples, device, rng, going_on):
-        settings = make_settings(self, samples, device)
-        generator = _make_generator(rng)
-        start, aligned = choose_start(self, shape, vocabulary, generator, going_on)
-        trainer, loss = fit_epoch(
-            copy.deepcopy(getattr(self, "_trainer", None)),
-            shape,
-            samples,
-            settings,
-            generator,
-            start=start,
-            aligned=aligned,
-        )
-        if trainer.n_left_out:
-            message = say_left_out(trainer.n_left_out)
-            warnings.warn(message, ConvergenceWarning, stacklevel=6)
-        self._trainer, self._network_shape = trainer, shape
-        self.vocabulary_ = vocabulary
-        self.network_ = trainer.network
-        self.converged_ = trainer.schedule.left_plateau or trainer.schedule.aligned
-        self.n_restarts_ = trainer.schedule.n_restarts
-        curves = self._curves(going_on)
-        self.loss_curve_ = [*curves["loss_curve_"], loss]
-        self.learning_rate_curve_ = [
-            *curves["learning_rate_curve_"],
-            trainer.learning_rate,
-        ]
-        self.n_iter_ = len(self.loss_curve_)
-        self.validation_scores_ = self.best_validation_score_ = None
-        self.temperature_ = 1.0
-        return self
-
-    def _curves(self, going_on):
-        """Return the curves of the epochs before, by attribute."""
-        losses = self.loss_curve_ if going_on else []
-        rates = [math.nan] * len(losses)
-        if going_on:
-            rates = vars(self).get("learning_rate_curve_", rates)
-        return {"loss_curve_": losses, "learning_rate_curve_": rates}
-
-    def _settle_size(self, targets, texts, going_on, sizes, colored, ink):
-        """Return how images are cut and resized, which the first fit settles."""
-        if not going_on:
-            self.background_ = self.background
-            self.color_mode_ = self.color_mode
-            if self.color_mode == "auto":
-                self.color_mode_ = "rgb" if colored else "grayscale"
-            self.image_height_, self.text_rows_ = self.image_height, WHOLE
-            if self.image_height == "auto":
-                self.text_rows_ = choose_rows(ink, sizes)
-                self.image_height_ = choose_height(sizes, self.text_rows_)
-        fixed = self.width_stretch_ if going_on else None
-        self.width_stretch_ = choose_stretch(
-            sizes, targets, texts, self.image_height_, fixed, self.text_rows_
-        )
-        return self._size()
-
-    def _size(self):
-        return {
-            "height": self.image_height_,
-            "stretch": self.width_stretch_,
-            "color_mode": self.color_mode_,
-            "rows": self.text_rows_,
-        }
-
-    def _check_items(self, X, *, reset=False):
+    def _check_images(self, X):
         """Return an iterator over the items of `X`, checked and not yet decoded."""
-        if reset:
-            for name in _TABLE_ATTRIBUTES:  # of an earlier fit
-                vars(self).pop(name, None)
-        else:
-            check_is_fitted(self)
-            self._validate_params()
-        if not is_table(X):
-            return iterate_items(X)
-        check_text_table(X)
-        if not reset and not hasattr(self, "feature_range_"):
-            raise ValueError(
-                "X is a 2-D array, one flattened image a row, but fit was given "
-                "images; pass images, such as a list of 2-D arrays."
-            )
-        X = validate_data(self, X, reset=reset, dtype="numeric")
-        if reset:
-            shape = self.image_shape
-            if shape is not None:
-                shape = check_ints("image_shape", shape, (2, 3))
-            self.image_shape_ = check_shape(shape, X.shape[1])
-            self.feature_range_ = (float(X.min()), float(X.max()))
-        low, high = self.feature_range_
+        check_is_fitted(self)
+        check_params(self, RECOGNIZER_PARAMS)
+        return read_table(self, X) if is_table(X) else iterate_items(X)
 
-        def make_image(row):
-            scaled = (row.astype(np.float64) - low) / ((high - low) or 1.0)
-            pixels = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
-            return pixels.reshape(self.image_shape_)
-
-        return map(make_image, X)
-
-    def _predict_texts(self, items, skipped, length=None, vocabulary=None):
-        def decode(symbols, _):
-            return self.vocabulary_.decode(symbols)
-
-        found = self._search(items, skipped, length, vocabulary)
-        return np.array(collect(found, decode, skipped, stacklevel=5), dtype=object)
-
-    def _frames(self, items, skipped):
+    @with_callbacks
+    def _fit(self, X, y):
+        """Fit, and return what there is to warn of."""
         survive_fork()
-        return iterate_frames(
-            partial(run_network, self.network_),
-            items,
-            skipped,
-            background=self.background_,
-            n_jobs=self.n_jobs,
-            **self._size(),
+        check_params(self, RECOGNIZER_PARAMS)
+        resume = self.warm_start and self.__sklearn_is_fitted__()
+        with join_processes() as processes:
+            checkpoint = self._open_checkpoint(processes)
+            data = read_training_data(self, X, y, resume=resume, n_least=2)
+            rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
+            training, validation = self._split(data.samples, rng)
+            generator = _make_generator(rng)
+            start, aligned, origin = self._choose_start(data, generator)
+            choices = self._choose(data, training, validation, origin)
+            if self.verbose > 1 and processes.rank == 0:
+                print(choices, file=sys.stderr)
+            attributes = partial(self._fitted_attributes, data, choices)
+            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
+            with processes.hold_interrupts():
+                result = fit_network(
+                    data.network_config,
+                    training,
+                    validation,
+                    self._training_config(choices, data.device),
+                    generator,
+                    start=start,
+                    aligned=aligned,
+                    callbacks=tasks,
+                    checkpoint=checkpoint,
+                    processes=processes,
+                )
+            self._set_fitted(attributes(result.network, result))
+            tasks.finish()
+            if checkpoint is not None and not result.interrupted:
+                checkpoint.remove()
+        return data.notices + result.warnings
+
+    def _open_checkpoint(self, processes):
+        if self.checkpoint is None or processes.rank > 0:
+            return None
+        return Checkpoint(self.checkpoint, self.checkpoint_interval)
+
+    def _claim_checkpoint(self, checkpoint, data, processes):
+        """Return the source of randomness, and the checkpoint if it is of this fit."""
+        if checkpoint is not None:
+            checkpoint.claim(
+                self.get_params(),
+                data.samples,
+                data.texts,
+                data.vocabulary,
+                data.device,
+                self.network_ if data.resume else None,
+            )
+        seed = secrets.randbits(32) if checkpoint is None else checkpoint.seed
+        seed, kept = processes.first((seed, checkpoint and checkpoint.kept))
+        if kept and processes.rank > 0:
+            checkpoint = ReadOnlyCheckpoint(*kept)
+        return _make_rng(self.random_state, seed), checkpoint
+
+    def _split(self, samples, rng):
+        """Return the samples to train on and those that are held out, or None."""
+        n_held_out = choose_n_held_out(
+            len(samples), self.early_stopping, self.validation_fraction
+        )
+        if not n_held_out:
+            return samples, None
+        order = rng.permutation(len(samples))
+        return samples.pick(order[n_held_out:]), samples.pick(order[:n_held_out])
+
+    def _choose_start(self, data, generator):
+        """Return the network to train on, whether it can read, and what it is.
+
+        The network is None where training starts from random weights.
+        """
+        if data.resume:
+            return self.network_, self.converged_, "earlier fit"
+        start = None
+        if self.pretrained:
+            start = load_pretrained(data.network_config, data.vocabulary, generator)
+        if start is not None:
+            return start, True, "pretrained weights"
+        if self.pretrained not in ("auto", False):
+            raise ValueError(
+                f"pretrained={self.pretrained!r} needs the default conv_channels, "
+                "lstm_units and lstm_layers, which are those of the weights; leave "
+                "these parameters out, or set pretrained='auto'."
+            )
+        if self.freeze_convolutions:
+            raise ValueError(
+                "freeze_convolutions=True needs convolutions that have learned "
+                "something: leave the parameters of the network at their defaults and "
+                "`pretrained` at 'auto', or fit with freeze_convolutions=False first, "
+                "then set it and continue with warm_start=True or `partial_fit`."
+            )
+        return None, False, "random weights"
+
+    def _choose(self, data, training, validation, origin):
+        """Return what each "auto" has become."""
+        n_samples, batch_size, max_iter = len(training), self.batch_size, self.max_iter
+        if batch_size == "auto":
+            batch_size = choose_batch_size(n_samples)
+        if max_iter == "auto":
+            n_pixels = sum(math.prod(image.shape[:2]) for image in training.images)
+            max_iter = choose_max_iter(n_samples, batch_size, n_pixels)
+        return AutoChoices(
+            image_height=data.input_size["height"],
+            text_rows=data.input_size["rows"],
+            width_stretch=data.input_size["stretch"],
+            color_mode=data.input_size["color_mode"],
+            start=origin,
+            device=str(data.device),
+            n_held_out=0 if validation is None else len(validation),
+            batch_size=batch_size,
+            max_iter=max_iter,
         )
 
-    def _search(self, items, skipped, length, vocabulary, search=None, *, exact=False):
-        """Yield position, what `search` finds and log-probabilities of each item."""
-        check_length(length)
-        allowed = None
-        if vocabulary is not None:
-            try:
-                allowed = self.vocabulary_.indices(vocabulary)
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"vocabulary={vocabulary!r}: name some of the characters of "
-                    f"`vocabulary_`, each once ({error})"
-                ) from error
-        if search is None:
-            search = make_search(self.decoder, self.beam_width, length)
-        frames = self._frames(items, skipped)
-        if exact:
-            frames = normalize_frames(frames)
-        return find_texts(frames, search, skipped, length=length, allowed=allowed)
+    def _training_config(self, choices, device):
+        return TrainingConfig(
+            batch_size=choices.batch_size,
+            learning_rate_init=self.learning_rate_init,
+            weight_decay=self.weight_decay,
+            max_iter=choices.max_iter,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            augmentation=self.augmentation,
+            freeze_convolutions=self.freeze_convolutions,
+            device=device,
+            verbose=bool(self.verbose),
+        )
+
+    def _fitted_attributes(self, data, choices, network, result):
+        """Return all that a fit sets, or has found after one of its epochs."""
+        losses, rates = [], []
+        if data.resume:
+            losses = self.loss_curve_
+            # A model may be older than this attribute.
+            rates = vars(self).get("learning_rate_curve_", [math.nan] * len(losses))
+        scores = result.validation_scores
+        return {
+            **data.table,
+            "vocabulary_": data.vocabulary,
+            "background_": self.background_ if data.resume else self.background,
+            "image_height_": data.input_size["height"],
+            "text_rows_": data.input_size["rows"],
+            "width_stretch_": data.input_size["stretch"],
+            "color_mode_": data.input_size["color_mode"],
+            "auto_choices_": dataclasses.asdict(choices),
+            "_network_config": data.network_config,
+            "network_": network,
+            "loss_curve_": [*losses, *result.loss_curve],
+            "learning_rate_curve_": [*rates, *result.learning_rate_curve],
+            "n_iter_": len(losses) + result.n_iter,
+            "validation_scores_": None if scores is None else list(scores),
+            "best_validation_score_": result.best_validation_score,
+            "n_restarts_": result.n_restarts,
+            "temperature_": result.temperature,
+            "converged_": result.converged,
+        }
+
+    def _set_fitted(self, attributes):
+        """Set the attributes of a fit, and drop those of an earlier one."""
+        stale = {"_trainer", *TABLE_ATTRIBUTES} - attributes.keys()
+        vars(self).update(attributes)  # at once, as another thread may be reading
+        for name in stale & vars(self).keys():
+            del vars(self)[name]
+
+
+def _make_rng(random_state, seed=None):
+    """Return NumPy's generator; None is never its global one, as in scikit-learn."""
+    if random_state is None:
+        random_state = secrets.randbits(32) if seed is None else seed
+    return check_random_state(random_state)
 
 
 def _make_generator(rng):

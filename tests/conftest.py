@@ -26,6 +26,12 @@ def captchas():
 
 
 @pytest.fixture(scope="session")
+def some(captchas):
+    """16 of `captchas`, and their texts."""
+    return captchas[0][:16], captchas[1][:16]
+
+
+@pytest.fixture(scope="session")
 def margins(captchas):
     """40 of `captchas` with 16 empty rows above and 32 below, and their texts."""
     X, y = captchas
@@ -51,13 +57,12 @@ def fitted(captchas):
 
 
 @pytest.fixture
-def quick(captchas):
+def quick(some):
     """Function that fits a recognizer of some parameters for a moment."""
 
     def fit(X=None, y=None, **params):
-        images, texts = captchas
-        X = images[:16] if X is None else X
-        y = texts[:16] if y is None else y
+        X = some[0] if X is None else X
+        y = some[1] if y is None else y
         recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1, **params})
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The network has not learned to read")

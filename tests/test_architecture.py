@@ -15,15 +15,17 @@ PACKAGE = ROOT / "skcaptcha"
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
     {"_version", "exceptions"},
-    {"_files", "_skipping", "_threads", "_validation"},
-    {"images._read"},
+    {"_files", "_optional", "_threads", "_validation", "images._decode"},
+    {"_tables", "images._read"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._prepare", "training.augmentation"},
     {"images._samples", "model.inference"},
+    {"_auto", "_parameters"},
     {
         "_callbacks",
         "_reader",
+        "_training_data",
         "export._graph",
         "export._metadata",
         "model.calibration",
@@ -37,11 +39,17 @@ LAYERS = [
     },
     {"training.step"},
     {"training.fit"},
-    {"_fitting"},
     {"recognizer"},
     {"ensemble"},
     {"__init__"},
-    {"datasets", "export._onnx", "inspection", "persistence._skops", "plotting"},
+    {
+        "datasets",
+        "export._onnx",
+        "export._reader",
+        "inspection",
+        "persistence._skops",
+        "plotting",
+    },
     {"export", "persistence"},  # their public names
     {"cli"},
     {"__main__"},
@@ -55,7 +63,7 @@ DISTRIBUTIONS = {
 }
 
 # Optional or slow to load: imported inside the function that needs it.
-NEVER_AT_THE_TOP = {"cv2", "dask", "matplotlib", "onnx", "onnxruntime"}
+NEVER_AT_THE_TOP = {"cv2", "dask", "jinja2", "matplotlib", "onnx", "onnxruntime"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

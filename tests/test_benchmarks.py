@@ -986,9 +986,9 @@ def test_a_stage_that_no_longer_runs_is_an_error(profile_fit):
 def test_a_fit_is_profiled_stage_by_stage(profile_fit, tmp_path, capsys):
     output = tmp_path / "profile.json"
     arguments = ["make_captchas", "--quick", "--threads", "1", "--output", str(output)]
-    update = profile_fit._trainer.Trainer.update
+    update = profile_fit._trainer.Trainer.train_step
     assert profile_fit.main(arguments) == 0
-    assert profile_fit._trainer.Trainer.update is update
+    assert profile_fit._trainer.Trainer.train_step is update
     (run,) = json.loads(output.read_text())["make_captchas"]["runs"]
     assert run["seconds"].keys() == {*profile_fit.ONCE, *profile_fit.EACH_EPOCH}
     assert all(seconds > 0 for seconds in run["seconds"].values())

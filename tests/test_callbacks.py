@@ -1,19 +1,20 @@
 """The recognizer under scikit-learn's callbacks."""
 
 import pickle
+from unittest.mock import Mock
 
 import pytest
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from support.data import TINY
+from support.weights import changed_weights
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha.exceptions import LabelConversionWarning
 from skcaptcha.metrics import SCORERS
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
 
 
 class Recorder:
@@ -85,11 +86,7 @@ def test_a_callback_stops_the_fit_and_the_best_weights_are_kept(small):
     assert recognizer.best_validation_score_ == best
     scores = recognizer.validation_scores_
     last_best = len(scores) - 1 - scores[::-1].index(best)
-    kept = recorder.fitted[last_best].network_.state_dict()
-    assert all(
-        kept[name].equal(tensor)
-        for name, tensor in recognizer.network_.state_dict().items()
-    )
+    assert not changed_weights(recorder.fitted[last_best], recognizer)
 
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
@@ -164,13 +161,11 @@ def test_scores_are_monitored_epoch_by_epoch(small):
 
 
 def test_integer_labels_warn_once_however_often_they_are_monitored(captchas):
-    from skcaptcha.exceptions import LabelConversionWarning
-
     monitor = ScoringMonitor(scoring=SCORERS["exact_match"])
     recognizer = CaptchaRecognizer(max_iter=2, **TINY).set_callbacks(monitor)
     with pytest.warns(LabelConversionWarning) as caught:
         recognizer.fit(captchas[0][:16], list(range(16)))
-    assert len([w for w in caught if w.category is LabelConversionWarning]) == 1
+    assert [w.category for w in caught].count(LabelConversionWarning) == 1
 
 
 def test_a_progress_bar_counts_the_epochs(small, capsys):
@@ -180,7 +175,7 @@ def test_a_progress_bar_counts_the_epochs(small, capsys):
     assert "100%" in shown
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_search_shows_the_epochs_under_its_candidates(small, capsys, n_jobs):
     search = GridSearchCV(
         CaptchaRecognizer(max_iter=1, **TINY),
@@ -199,11 +194,7 @@ def test_a_search_shows_the_epochs_under_its_candidates(small, capsys, n_jobs):
 def test_a_failing_fit_tears_its_callbacks_down(small):
     recorder = Recorder()
     recognizer = CaptchaRecognizer(max_iter=2, **TINY).set_callbacks(recorder)
-
-    def fail(*args, **kwargs):
-        raise RuntimeError("no more")
-
-    recorder.on_fit_task_end = fail
+    recorder.on_fit_task_end = Mock(side_effect=RuntimeError("no more"))
     before = dict(vars(recognizer))
     with pytest.raises(RuntimeError, match="no more"):
         recognizer.fit(*small)

@@ -9,8 +9,8 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from sklearn.model_selection import GridSearchCV
+from support.scores import count_threads, final_loss, find_process, mean_confidence
 
 from skcaptcha import CaptchaRecognizer
 
@@ -18,6 +18,8 @@ dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 array = pytest.importorskip("dask.array")
 bag = pytest.importorskip("dask.bag")
+
+pytestmark = pytest.mark.slow
 
 N = 18
 
@@ -51,32 +53,12 @@ def scattered(client, fitted):
 
 
 @pytest.fixture(scope="module")
-def files(captchas, tmp_path_factory):
+def files(png_folder, captchas):
     """Paths of 18 PNG files and their texts."""
-    folder = tmp_path_factory.mktemp("captchas")
-    paths = [str(folder / f"{i}.png") for i in range(N)]
-    for path, image in zip(paths, captchas[0], strict=False):
-        Image.fromarray(image).save(path)
-    return paths, list(captchas[1][:N])
+    return [str(png_folder / f"{i}.png") for i in range(N)], list(captchas[1][:N])
 
 
 # The workers import these from here.
-
-
-def final_loss(recognizer, X, y):
-    return recognizer.loss_curve_[-1]
-
-
-def mean_confidence(recognizer, X, y):
-    return recognizer.predict_confidence(X).mean()
-
-
-def count_threads(recognizer, X, y):
-    return torch.get_num_threads()
-
-
-def find_process(recognizer, X, y):
-    return os.getpid()
 
 
 def read_partition(paths, recognizer, **options):
@@ -114,9 +96,7 @@ def count_loaded():
 # Searches
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
-)
+@pytest.mark.filterwarnings("ignore:The network has not learned to read")
 def test_a_search_on_a_cluster_finds_the_same_scores(client, files):
     search = GridSearchCV(
         CaptchaRecognizer(
@@ -168,11 +148,10 @@ def test_the_partitions_of_a_bag_are_read(client, fitted, files):
 
 
 def test_a_partition_may_be_empty(client, fitted, files):
-    paths, _ = files
-    first = set(paths[:5])
-    partitions = bag.from_sequence(paths, npartitions=4).filter(first.__contains__)
+    first = files[0][:5]
+    partitions = bag.from_sequence(files[0], npartitions=4).filter(first.__contains__)
     read = partitions.map_partitions(read_partition, dask.delayed(fitted)).compute()
-    assert read == list(fitted.predict(paths[:5]))
+    assert read == list(fitted.predict(first))
 
 
 @pytest.mark.parametrize("broadcast", ["scatter", "delayed"])

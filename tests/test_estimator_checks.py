@@ -20,6 +20,7 @@ def test_estimators_stand_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", checks.make_estimators()[:2])
 def test_every_check_runs_on_what_reads(estimator):
     counts, results = checks.count(estimator)

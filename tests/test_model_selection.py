@@ -7,9 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from joblib.externals.loky import get_reusable_executor
-from PIL import Image
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
@@ -29,68 +27,48 @@ from sklearn.model_selection import (
     train_test_split,
     validation_curve,
 )
+from support.forms import FORMS, object_array, shuffled_series
+from support.scores import (
+    count_epochs,
+    count_threads,
+    final_loss,
+    find_process,
+    mean_confidence,
+)
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.metrics import SCORERS, exact_match_score, exact_match_scorer
 
 # What these networks read is of no interest, only that it is the same each time.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The network has not learned to read:sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
+
 N = 18  # images
-
-TINY = {
-    "conv_channels": (4, 4),
-    "image_height": 16,
-    "lstm_units": 4,
-    "batch_size": 4,
-    "max_iter": 1,
-    "device": "cpu",  # where the same seed gives the same scores
-    "random_state": 0,
-}
-
-
-def make_recognizer(**params):
-    return CaptchaRecognizer(**{**TINY, **params})
-
-
-# So small a network reads nothing right, in each fold alike; its loss and confidence
-# differ wherever anything does. Other processes import these scores from here.
-
-
-def final_loss(recognizer, X, y):
-    return recognizer.loss_curve_[-1]
-
-
-def mean_confidence(recognizer, X, y):
-    return recognizer.predict_confidence(X).mean()
-
-
-def count_epochs(recognizer, X, y):
-    return recognizer.n_iter_
-
-
-def count_threads(recognizer, X, y):
-    return torch.get_num_threads()
-
-
-def find_process(recognizer, X, y):
-    return os.getpid()
-
 
 TELLING = {"loss": final_loss, "confidence": mean_confidence}
 
 
+def make_recognizer(**params):
+    tiny = {
+        "conv_channels": (4, 4),
+        "image_height": 16,
+        "lstm_units": 4,
+        "batch_size": 4,
+        "max_iter": 1,
+        "device": "cpu",  # where the same seed gives the same scores
+        "random_state": 0,
+    }
+    return CaptchaRecognizer(**{**tiny, **params})
+
+
+def pick(items, positions):
+    return [items[i] for i in positions]
+
+
 @pytest.fixture(scope="module")
-def files(captchas, tmp_path_factory):
-    """Paths of 18 PNG files, named after the texts that they show, and the texts."""
-    folder = tmp_path_factory.mktemp("captchas")
-    images, texts = captchas[0][:N], list(captchas[1][:N])
-    paths = [str(folder / f"{i}-{text}.png") for i, text in enumerate(texts)]
-    for path, image in zip(paths, images, strict=True):
-        Image.fromarray(image).save(path)
-    return paths, texts
+def files(png_folder, captchas):
+    """Paths of 18 PNG files and their texts."""
+    return [str(png_folder / f"{i}.png") for i in range(N)], list(captchas[1][:N])
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +102,6 @@ def test_grid_search_reads_with_its_best_candidate(files):
 
 
 def test_randomized_search_draws_parameters(files):
-    paths, texts = files
     distributions = {
         "learning_rate_init": loguniform(1e-4, 1e-2),
         "conv_channels": [(4, 4), (4, 8)],
@@ -137,64 +114,67 @@ def test_randomized_search_draws_parameters(files):
         cv=2,
         scoring=mean_confidence,
         random_state=0,
-    ).fit(paths, texts)
+    ).fit(*files)
     assert len(set(search.cv_results_["mean_test_score"])) == 3
     assert search.best_score_ == search.cv_results_["mean_test_score"].max()
-    assert search.predict(paths).shape == (N,)
 
 
-def test_halving_search_gives_the_survivors_more_samples(files):
-    paths, texts = files
+@pytest.mark.parametrize(
+    ("options", "resources"),
+    [
+        ({"resource": "n_samples", "min_resources": 8}, [8, 16]),
+        ({"resource": "max_iter", "max_resources": 2}, [1, 2]),
+    ],
+)
+def test_halving_search_gives_more_to_the_survivors(options, resources, files):
     search = HalvingGridSearchCV(
         make_recognizer(),
-        {"learning_rate_init": [1e-3, 3e-3, 1e-2, 3e-2]},
-        resource="n_samples",
-        min_resources=8,
+        {"conv_channels": [(8,), (4, 4), (4, 8), (8, 4)]},  # the first one fails
         factor=2,
         cv=2,
         scoring=mean_confidence,
         random_state=0,
-    ).fit(paths, texts)
-    assert search.n_resources_ == [8, 16]
-    assert search.n_candidates_ == [4, 2]
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.predict(paths).shape == (N,)
-
-
-def test_halving_search_gives_the_survivors_more_epochs(files):
-    paths, texts = files
-    search = HalvingGridSearchCV(
-        make_recognizer(),
-        {"learning_rate_init": [1e-3, 3e-3, 1e-2, 3e-2]},
-        resource="max_iter",
-        max_resources=2,
-        factor=2,
-        cv=2,
-        scoring=count_epochs,
-        random_state=0,
-    ).fit(paths, texts)
-    assert list(search.cv_results_["n_resources"]) == [1, 1, 1, 1, 2, 2]
-    np.testing.assert_array_equal(
-        search.cv_results_["mean_test_score"], search.cv_results_["n_resources"]
+        return_train_score=False,
+        **options,
     )
-    assert search.best_estimator_.n_iter_ == 2
+    with (
+        pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 8"),
+        pytest.warns(UserWarning, match="One or more of the test scores are non-fini"),
+    ):
+        search.fit(*files)
+    assert search.n_resources_ == resources
+    assert search.n_candidates_ == [4, 2]
+    survivors = search.cv_results_["param_conv_channels"][4:]
+    assert len(survivors) == 2 and (8,) not in list(survivors)
+    assert search.best_estimator_.n_iter_ == (
+        2 if "max_iter" in options.values() else 1
+    )
 
 
 # Cross-validation
 
 
-def test_cross_val_score_equals_a_loop_over_the_folds(files):
+@pytest.mark.parametrize(
+    ("folds", "grouped"),
+    [(KFold(3, shuffle=True, random_state=0), False), (GroupKFold(2), True)],
+)
+def test_cross_validation_equals_a_loop_over_the_folds(folds, grouped, files):
     paths, texts = files
-    folds = KFold(3, shuffle=True, random_state=0)
+    # The texts that begin alike: each fold meets texts of which it learned none.
+    groups = [text[0] for text in texts] if grouped else None
+    options = {"cv": folds, "groups": groups}
     scores = cross_val_score(
-        make_recognizer(), paths, texts, cv=folds, scoring=mean_confidence
+        make_recognizer(), paths, texts, scoring=mean_confidence, **options
     )
-    for score, (train, test) in zip(scores, folds.split(paths), strict=True):
-        recognizer = make_recognizer().fit(
-            [paths[i] for i in train], [texts[i] for i in train]
-        )
-        assert score == mean_confidence(recognizer, [paths[i] for i in test], None)
-    assert len(set(scores)) == 3
+    read = cross_val_predict(make_recognizer(), paths, texts, **options)
+    assert {type(text) for text in read} == {str}
+    splits = folds.split(paths, texts, groups)
+    for score, (train, test) in zip(scores, splits, strict=True):
+        recognizer = make_recognizer().fit(pick(paths, train), pick(texts, train))
+        held_out = pick(paths, test)
+        assert score == mean_confidence(recognizer, held_out, None)
+        assert list(read[test]) == list(recognizer.predict(held_out))
+    assert len(set(scores)) == len(scores)
 
 
 def test_the_default_score_is_the_exact_match(fitted, captchas):
@@ -206,37 +186,21 @@ def test_the_default_score_is_the_exact_match(fitted, captchas):
 
 
 def test_cross_validate_takes_all_our_scorers_at_once(fitted, captchas):
-    paths, texts = captchas[0][120:], captchas[1][120:]
+    images, texts = captchas[0][120:], captchas[1][120:]
     results = cross_validate(
         FrozenEstimator(fitted),
-        paths,
+        images,
         texts,
         cv=KFold(8, shuffle=True, random_state=0),
         scoring=SCORERS,
         return_train_score=True,
-        return_estimator=True,
         return_indices=True,
     )
     for part in ("train", "test"):
-        for fold, recognizer in enumerate(results["estimator"]):
-            picked = results["indices"][part][fold]
-            X, y = [paths[i] for i in picked], [texts[i] for i in picked]
+        for fold, picked in enumerate(results["indices"][part]):
+            X, y = pick(images, picked), pick(texts, picked)
             for name, scorer in SCORERS.items():
-                assert results[f"{part}_{name}"][fold] == scorer(recognizer, X, y)
-
-
-def test_cross_val_predict_reads_each_image_by_who_has_not_seen_it(files):
-    paths, texts = files
-    folds = KFold(3, shuffle=True, random_state=1)
-    read = cross_val_predict(make_recognizer(), paths, texts, cv=folds)
-    assert read.shape == (N,)
-    assert {type(text) for text in read} == {str}
-    for train, test in folds.split(paths):
-        recognizer = make_recognizer().fit(
-            [paths[i] for i in train], [texts[i] for i in train]
-        )
-        held_out = [paths[i] for i in test]
-        assert list(read[test]) == list(recognizer.predict(held_out))
+                assert results[f"{part}_{name}"][fold] == scorer(fitted, X, y)
 
 
 def test_cross_val_predict_keeps_the_order(fitted, captchas):
@@ -246,87 +210,43 @@ def test_cross_val_predict_keeps_the_order(fitted, captchas):
     assert list(read) == list(fitted.predict(images))
 
 
-def test_learning_curve_grows_the_training_set(files):
-    paths, texts = files
-    sizes, train, test = learning_curve(
+# With it one call of partial_fit, on four more images, for each size.
+@pytest.mark.parametrize(("on", "epochs"), [(False, [1, 1, 1]), (True, [1, 2, 3])])
+def test_a_learning_curve_can_learn_on_from_size_to_size(files, on, epochs):
+    sizes, _, test = learning_curve(
         make_recognizer(),
-        paths,
-        texts,
-        train_sizes=[4, 8, 12],
-        cv=3,
-        scoring=mean_confidence,
-        shuffle=True,
-        random_state=0,
-    )
-    assert list(sizes) == [4, 8, 12]
-    assert train.shape == test.shape == (3, 3)
-    assert len(np.unique(test)) == 9
-
-
-def test_a_learning_curve_can_learn_on_from_size_to_size(files):
-    paths, texts = files
-    sizes, train, test = learning_curve(
-        make_recognizer(),
-        paths,
-        texts,
+        *files,
         train_sizes=[4, 8, 12],
         cv=3,
         scoring=count_epochs,
-        exploit_incremental_learning=True,
+        exploit_incremental_learning=on,
     )
-    # One call of partial_fit, on four more images, for each size.
-    np.testing.assert_array_equal(test, [[1] * 3, [2] * 3, [3] * 3])
+    assert list(sizes) == [4, 8, 12]
+    np.testing.assert_array_equal(test.T, [epochs] * 3)
 
 
 def test_validation_curve_varies_one_parameter(files):
-    paths, texts = files
-    train, test = validation_curve(
+    found = validation_curve(
         make_recognizer(),
-        paths,
-        texts,
+        *files,
         param_name="max_iter",
         param_range=[1, 2],
         cv=2,
         scoring=count_epochs,
     )
-    np.testing.assert_array_equal(train, [[1, 1], [2, 2]])
-    np.testing.assert_array_equal(test, [[1, 1], [2, 2]])
-
-
-def test_groups_stay_together(files):
-    paths, texts = files
-    # The texts that begin alike: each fold meets texts of which it learned none.
-    groups = [text[0] for text in texts]
-    search = GridSearchCV(
-        make_recognizer(),
-        {"lstm_layers": [0, 1]},
-        cv=GroupKFold(2),
-        scoring=TELLING,
-        refit="confidence",
-    ).fit(paths, texts, groups=groups)
-    expected = [
-        make_recognizer()
-        .fit([paths[i] for i in train], [texts[i] for i in train])
-        .loss_curve_[-1]
-        for train, _ in GroupKFold(2).split(paths, texts, groups)
-    ]
-    results = search.cv_results_
-    assert [results[f"split{i}_test_loss"][1] for i in range(2)] == expected
+    np.testing.assert_array_equal(found, [[[1, 1], [2, 2]]] * 2)
 
 
 def test_a_character_that_only_the_held_out_fold_has_counts_as_an_error(files):
     paths, texts = files
-    texts = ["4", *texts[1:]]
-    scores = cross_val_score(make_recognizer(), paths, texts, cv=3)
-    assert np.isfinite(scores).all()
-    characters = cross_val_score(
+    scores = cross_val_score(
         make_recognizer(),
         paths,
         ["4"] * 6 + texts[6:],
         cv=3,
         scoring=SCORERS["character_accuracy"],
     )
-    assert characters[0] == 0
+    assert np.isfinite(scores).all() and scores[0] == 0
 
 
 def test_scores_can_be_weighted(files):
@@ -352,106 +272,60 @@ def test_scores_can_be_weighted(files):
 # What X and y may be
 
 
-def to_bytes(path):
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-def to_pil(path):
-    with Image.open(path) as image:
-        return image.copy()
-
-
-def to_object_array(items):
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return array
-
-
-def shuffled_series(items):
-    """Return a Series whose index says nothing of the position."""
-    return pd.Series(items, index=np.random.default_rng(0).permutation(len(items)))
-
-
-FORMS = {
-    "paths": list,
-    "tuple": tuple,
-    "array of str": np.array,
-    "object array of paths": to_object_array,
-    "series": pd.Series,
-    "shuffled series": shuffled_series,
-    "arrays": lambda paths: [np.asarray(to_pil(path)) for path in paths],
-    "stack": lambda paths: np.stack([np.asarray(to_pil(path)) for path in paths]),
-    "PIL": lambda paths: [to_pil(path) for path in paths],
-    "bytes": lambda paths: [to_bytes(path) for path in paths],
-    "object array of bytes": lambda paths: to_object_array(
-        [to_bytes(path) for path in paths]
-    ),
-    "series of bytes": lambda paths: shuffled_series([to_bytes(p) for p in paths]),
-}
-
-
 @pytest.fixture(scope="module")
 def expected_scores(files):
     """Scores of three folds over lists of paths and of texts."""
     return cross_validate(make_recognizer(), *files, cv=3, scoring=TELLING)
 
 
+def assert_same_scores(found, expected, **options):
+    for name in TELLING:
+        np.testing.assert_allclose(
+            found[f"test_{name}"], expected[f"test_{name}"], **{"rtol": 0, **options}
+        )
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_x_is_split(form, files, expected_scores):
-    paths, texts = files
-    X = FORMS[form](paths)
-    results = cross_validate(make_recognizer(), X, texts, cv=3, scoring=TELLING)
-    for name in TELLING:
-        assert list(results[f"test_{name}"]) == list(expected_scores[f"test_{name}"])
-
-    X_train, X_test, y_train, y_test = train_test_split(X, texts, random_state=0)
-    expected = train_test_split(paths, texts, random_state=0)
-    assert (y_train, y_test) == (expected[2], expected[3])
-    recognizer = make_recognizer().fit(X_train, y_train)
-    on_paths = make_recognizer().fit(expected[0], y_train)
-    assert recognizer.loss_curve_ == on_paths.loss_curve_
-    assert list(recognizer.predict(X_test)) == list(on_paths.predict(expected[1]))
+    X, y = FORMS[form](files[0]), files[1]
+    found = cross_validate(make_recognizer(), X, y, cv=3, scoring=TELLING)
+    assert_same_scores(found, expected_scores)
 
 
 @pytest.mark.parametrize(
-    "form", [list, tuple, np.array, to_object_array, pd.Series, shuffled_series]
+    "form", [list, tuple, np.array, object_array, pd.Series, shuffled_series]
 )
 def test_every_form_of_y_is_split(form, files, expected_scores):
     paths, texts = files
     X, y = shuffled_series(paths), form(texts)
-    results = cross_validate(make_recognizer(), X, y, cv=3, scoring=TELLING)
-    for name in TELLING:
-        assert list(results[f"test_{name}"]) == list(expected_scores[f"test_{name}"])
+    found = cross_validate(make_recognizer(), X, y, cv=3, scoring=TELLING)
+    assert_same_scores(found, expected_scores)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    stems = [path.rpartition("-")[2].removesuffix(".png") for path in X_test]
-    assert list(y_test) == stems
+    assert list(y_test) == [texts[paths.index(path)] for path in X_test]
     make_recognizer().fit(X_train, y_train).score(X_test, y_test)
 
 
 # Candidates that fail
 
 
-BAD = [
-    ({"vocabulary": "0"}, r"y\[0\]='\d+' contains '\d'"),
-    ({"conv_channels": (8,)}, r"conv_channels=\(8,\); pass from 2 to 12 integers"),
-    ({"dropout": 1.5}, "The 'dropout' parameter of CaptchaRecognizer must be a float"),
-]
-
-
-@pytest.mark.parametrize(("params", "match"), BAD)
-def test_a_candidate_that_fails_raises_our_error(params, match, files):
-    grid = [{name: [value] for name, value in params.items()}, {"max_iter": [1]}]
-    search = GridSearchCV(make_recognizer(), grid, cv=2, error_score="raise")
-    with pytest.raises(ValueError, match=match):
-        search.fit(*files)
-
-
-@pytest.mark.parametrize(("params", "match"), BAD)
-def test_a_candidate_that_fails_loses(params, match, files):
+@pytest.mark.parametrize(
+    ("n_jobs", "params", "match"),
+    [
+        (1, {"conv_channels": (8,)}, r"conv_channels=\(8,\); pass from 2 to 12 in"),
+        (1, {"dropout": 1.5}, "The 'dropout' parameter of CaptchaRecognizer must be"),
+        (1, {"vocabulary": "0"}, r"y\[0\]='\d+' contains '\d'"),
+        pytest.param(
+            *(2, {"vocabulary": "0"}, r"y\[0\]='\d+' contains '\d'"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_candidate_that_fails_loses_or_raises_our_error(
+    n_jobs, params, match, files, loky
+):
     grid = [{name: [value] for name, value in params.items()}, {"max_iter": [1]}]
     search = GridSearchCV(
-        make_recognizer(), grid, cv=2, scoring=mean_confidence, error_score=np.nan
+        make_recognizer(), grid, cv=2, scoring=mean_confidence, n_jobs=n_jobs
     )
     with (
         pytest.warns(FitFailedWarning, match=f"(?s)2 fits failed out of .*{match}"),
@@ -461,27 +335,8 @@ def test_a_candidate_that_fails_loses(params, match, files):
     assert search.best_params_ == {"max_iter": 1}
     assert np.isnan(search.cv_results_["mean_test_score"][0])
     assert list(search.cv_results_["rank_test_score"]) == [2, 1]
-    assert search.predict(files[0]).shape == (N,)
-
-
-def test_a_halving_search_drops_a_candidate_that_fails(files):
-    search = HalvingGridSearchCV(
-        make_recognizer(),
-        {"conv_channels": [(8,), (4, 4), (4, 8), (8, 4)]},
-        resource="max_iter",
-        max_resources=2,
-        factor=2,
-        cv=2,
-        scoring=mean_confidence,
-        return_train_score=False,
-    )
-    with (
-        pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 8"),
-        pytest.warns(UserWarning, match="One or more of the test scores are non-fini"),
-    ):
-        search.fit(*files)
-    survivors = search.cv_results_["param_conv_channels"][4:]
-    assert len(survivors) == 2 and (8,) not in list(survivors)
+    with pytest.raises(ValueError, match=match):
+        search.set_params(error_score="raise").fit(*files)
 
 
 def test_a_search_in_which_every_candidate_fails_says_why(files):
@@ -510,52 +365,31 @@ def test_a_file_that_cannot_be_read_is_named(files, tmp_path):
 # Several jobs
 
 
-@pytest.fixture(scope="module")
-def serial_results(files):
-    search = GridSearchCV(
-        make_recognizer(), {"lstm_layers": [0, 1]}, cv=3, scoring=TELLING, refit=False
-    )
-    return search.fit(*files).cv_results_
-
-
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_jobs_find_the_same_scores(backend, files, serial_results, loky):
-    search = GridSearchCV(
-        make_recognizer(),
-        {"lstm_layers": [0, 1]},
-        cv=3,
-        scoring={**TELLING, "process": find_process},
-        refit="confidence",
-        n_jobs=2,
-    )
+@pytest.mark.parametrize(
+    "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
+)
+def test_jobs_find_the_same_scores(backend, files, expected_scores, loky):
+    scoring = {**TELLING, "process": find_process}
     with joblib.parallel_config(backend):
-        search.fit(*files)
-    processes = {search.cv_results_[f"split{i}_test_process"][0] for i in range(3)}
-    assert (os.getpid() in processes) == (backend == "threading")
-    for name in TELLING:
-        for fold in range(3):
-            key = f"split{fold}_test_{name}"
-            np.testing.assert_allclose(
-                search.cv_results_[key], serial_results[key], rtol=1e-4
-            )
-    assert search.predict(files[0]).shape == (N,)
+        found = cross_validate(
+            make_recognizer(), *files, cv=3, scoring=scoring, n_jobs=2
+        )
+    assert (os.getpid() in found["test_process"]) == (backend == "threading")
+    assert_same_scores(found, expected_scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_processes_read_images_from_shared_memory(files, loky):
-    paths, texts = files
-    images = [np.asarray(to_pil(path)) for path in paths]
     # joblib hands over arrays of more than a megabyte as read-only memory maps.
-    stack = np.stack(images).repeat(10, axis=1).repeat(10, axis=2)  # (N, 160, 480)
+    stack = FORMS["stack"](files[0]).repeat(10, axis=1).repeat(10, axis=2)
     assert stack.nbytes > 1024**2
     params = {"cv": 2, "scoring": TELLING, "error_score": "raise"}
-    serial = cross_validate(make_recognizer(), stack, texts, **params)
-    shared = cross_validate(make_recognizer(), stack, texts, n_jobs=2, **params)
-    for name in TELLING:
-        np.testing.assert_allclose(
-            shared[f"test_{name}"], serial[f"test_{name}"], rtol=1e-4
-        )
+    serial = cross_validate(make_recognizer(), stack, files[1], **params)
+    shared = cross_validate(make_recognizer(), stack, files[1], n_jobs=2, **params)
+    assert_same_scores(shared, serial, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_processes_share_the_cores(files, loky):
     scores = cross_validate(
         make_recognizer(),
@@ -566,20 +400,6 @@ def test_processes_share_the_cores(files, loky):
     )
     assert os.getpid() not in scores["test_process"]
     assert scores["test_threads"].max() <= max(1, joblib.cpu_count() // 2)
-
-
-def test_a_candidate_that_fails_in_another_process_loses(files, loky):
-    search = GridSearchCV(
-        make_recognizer(), {"vocabulary": ["0", None]}, cv=2, n_jobs=2
-    )
-    with (
-        pytest.warns(FitFailedWarning, match=r"(?s)2 fits failed .*contains '\d'"),
-        pytest.warns(UserWarning, match="One or more of the test scores are non-fini"),
-    ):
-        search.fit(*files)
-    assert search.best_params_ == {"vocabulary": None}
-    with pytest.raises(ValueError, match=r"y\[0\]='\d+' contains '\d'"):
-        search.set_params(error_score="raise").fit(*files)
 
 
 # What is shown
@@ -595,7 +415,7 @@ def test_a_search_prints_its_own_lines_alone(verbose, files, capsys):
     ).fit(*files)
     shown = capsys.readouterr()
     first, *lines = shown.out.splitlines()
-    assert first == "Fitting 2 folds for each of 2 candidates, totaling 4 fits"
+    assert first == "Fitting 2 folds for each of 2 candidates, totalling 4 fits"
     ends = r"\[CV \d/2\] END \.+lstm_layers=\d;, score=[\d.]+ total time= +[\d.]+s"
     assert len(lines) == (4 if verbose == 3 else 0)
     assert all(re.fullmatch(ends, line) for line in lines)

@@ -1,7 +1,6 @@
 """Nothing but the fetcher opens a connection."""
 
 import socket
-import warnings
 
 import joblib
 import pytest
@@ -29,14 +28,13 @@ def test_the_fetcher_would_be_noticed(no_network, tmp_path):
         fetch_captcha_images_v2(data_home=tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:The network has not learned to read")
 def test_fit_predict_save_and_load_stay_at_home(
     no_network, captchas, png_folder, tmp_path
 ):
     paths, texts = load_image_folder(png_folder)
     recognizer = CaptchaRecognizer(max_iter=1, random_state=0)  # pretrained
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The network has not learned to read")
-        recognizer.fit(paths[:8], texts[:8])
+    recognizer.fit(paths[:8], texts[:8])
     joblib.dump(recognizer, tmp_path / "model.joblib")
     persistence.dump(recognizer, tmp_path / "model.skops")
     export_onnx(recognizer, tmp_path / "model.onnx")

@@ -393,7 +393,7 @@ ANYTHING = st.one_of(
 @pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.LabelConversionWarning")
 def test_labels_become_texts_or_are_named(y, whole_floats):
     try:
-        texts = _validation.check_texts(y, whole_floats=whole_floats)
+        texts, _ = _validation.check_texts(y, whole_floats=whole_floats)
     except (TypeError, ValueError) as error:
         assert str(error).startswith("y[")
         return

@@ -7,6 +7,8 @@ from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import load_image_folder, load_labels_csv
 from skcaptcha.images import has_color, read_images
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def find_archive(data_dir):

@@ -1,25 +1,29 @@
 """The estimator as its users meet it."""
 
-import itertools
 import math
 import pickle
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
 import torch
-from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning
+from support.data import TINY
+from support.training import forbid_training, interrupt_at
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._fitting import make_settings
-from skcaptcha.exceptions import ImageReadError, LabelConversionWarning
-from skcaptcha.images._samples import Samples, hold_out
+from skcaptcha.exceptions import LabelConversionWarning
 from skcaptcha.model.network import TIME_STRIDE
-from skcaptcha.training import step as _trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
+
+
+def assert_same_frames(found, expected, atol=0.0):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
 
 # Learning
 
@@ -47,43 +51,12 @@ def test_fitted_attributes(fitted, captchas):
 
 
 def test_early_stopping_holds_out_and_keeps_the_best(captchas):
-    images, texts = captchas
-    params = {"max_iter": 25, "early_stopping": True, "validation_fraction": 0.2}
-    recognizer = clone(CaptchaRecognizer(**params)).set_params(
-        conv_channels=(8, 16, 32), lstm_units=16, image_height=16, random_state=0
-    )
-    recognizer.fit(images, texts)
+    recognizer = CaptchaRecognizer(
+        max_iter=4, early_stopping=True, validation_fraction=0.2, **TINY
+    ).fit(*captchas)
     assert len(recognizer.validation_scores_) == recognizer.n_iter_
     assert recognizer.best_validation_score_ == max(recognizer.validation_scores_)
     assert 1 <= recognizer.temperature_ <= 4
-
-
-@pytest.mark.parametrize(
-    "n_samples, width, n_held_out, n_updates",
-    [
-        (50, 160, 0, 2500),
-        (1000, 160, 0, 2500),
-        (1000, 4000, 0, 2500),
-        (4999, 160, 0, 20 * 313),
-        (5600, 160, 500, 30 * 319),
-        (5600, 500, 500, 29 * 319),
-        (30_000, 160, 500, 11 * 1844),
-        (200_000, 160, 500, 5 * 12_469),
-    ],
-)
-def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
-    n_samples, width, n_held_out, n_updates
-):
-    recognizer = CaptchaRecognizer()
-    image = np.broadcast_to(np.uint8(0), (40, width, 3))
-    samples = Samples([image] * n_samples, [None] * n_samples)
-    rng = np.random.RandomState(0)
-    training, held_out = hold_out(samples, rng, "auto", 0.1)
-    assert len(held_out or []) == n_held_out
-    assert len(training) == n_samples - n_held_out
-    settings = make_settings(recognizer, training, "cpu")
-    updates = math.ceil(len(training) / settings.batch_size)
-    assert n_updates <= settings.max_iter * updates < n_updates + updates
 
 
 def test_a_network_that_learns_nothing_warns(captchas):
@@ -99,35 +72,20 @@ def test_a_network_that_learns_nothing_warns(captchas):
     assert recognizer.predict(images[:2]).shape == (2,)
 
 
-def test_interrupt_in_the_first_epoch(captchas, monkeypatch):
-    def interrupted(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
-    recognizer = CaptchaRecognizer(image_height=16, conv_channels=(4, 4))
-    with pytest.warns(UserWarning, match="interrupted in epoch 1"):
-        recognizer.fit(captchas[0][:16], captchas[1][:16])
-    assert (recognizer.n_iter_, recognizer.loss_curve_) == (0, [])
-    assert recognizer.predict(captchas[0][:2]).shape == (2,)
-
-
-def test_interrupt_warns_and_leaves_a_usable_estimator(captchas, monkeypatch):
+@pytest.mark.parametrize(("update", "n_epochs"), [(1, 0), (6, 2)])
+def test_interrupt_warns_and_leaves_a_usable_estimator(
+    captchas, monkeypatch, update, n_epochs
+):
     images, texts = captchas
-    update, calls = _trainer.Trainer.update, itertools.count()
-
-    def interrupted(*args):
-        if next(calls) == 5:
-            raise KeyboardInterrupt
-        return update(*args)
-
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupted)
+    interrupt_at(monkeypatch, update)
     recognizer = CaptchaRecognizer(
         max_iter=50, image_height=16, conv_channels=(4, 4), batch_size=8
     )
-    with pytest.warns(UserWarning, match="interrupted in epoch 3; the best") as caught:
+    match = f"interrupted in epoch {n_epochs + 1}; the best"
+    with pytest.warns(UserWarning, match=match) as caught:
         recognizer.fit(images[:16], texts[:16])
     assert caught[0].filename == __file__
-    assert recognizer.n_iter_ == 2
+    assert recognizer.n_iter_ == len(recognizer.loss_curve_) == n_epochs
     assert recognizer.predict(images[:2]).shape == (2,)
 
 
@@ -152,11 +110,6 @@ def test_images_of_differing_size_train_together(quick):
     assert len(recognizer.predict(images)) == 12
 
 
-def test_one_image_of_another_size_is_no_special_case(quick, captchas):
-    images = [*captchas[0][:7], np.zeros((33, 71), dtype=np.uint8)]
-    assert len(quick(images, captchas[1][:8]).predict(images)) == 8
-
-
 def test_color_is_used_where_there_is_some(quick, captchas):
     gray = captchas[0][:16]
     color = [np.dstack([image, 255 - image, image]) for image in gray]
@@ -172,14 +125,12 @@ def test_color_is_used_where_there_is_some(quick, captchas):
 def test_transparency_shows_the_background(quick, captchas):
     clear = [np.dstack([np.zeros_like(i)] * 3 + [255 - i]) for i in captchas[0][:16]]
     on_white = quick(clear)
-    for a, b in zip(
+    assert_same_frames(
         on_white.frame_log_proba(clear),
         on_white.frame_log_proba(captchas[0][:16]),
-        strict=True,
-    ):
-        np.testing.assert_allclose(a, b, atol=0.02)
-    on_red = quick(clear, background="red")
-    assert on_red.color_mode_ == "rgb"
+        atol=0.05,
+    )
+    assert quick(clear, background="red").color_mode_ == "rgb"
 
 
 def test_rows_of_numbers_are_flattened_images(quick):
@@ -215,11 +166,9 @@ def test_a_fit_on_images_forgets_an_earlier_table(quick, captchas):
     rows = np.stack(captchas[0][:16]).reshape(16, -1)
     recognizer = quick(rows, image_shape=(16, 48))
     assert recognizer.image_shape_ == (16, 48)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        recognizer.fit(captchas[0][:16], captchas[1][:16])
+    recognizer.fit(captchas[0][:16], captchas[1][:16])
     assert not hasattr(recognizer, "n_features_in_")
-    with pytest.raises(ValueError, match="fit was given images"):
+    with pytest.raises(ValueError, match="X is a 2-D array, .* fit was given images"):
         recognizer.predict(rows)
 
 
@@ -229,11 +178,6 @@ def test_a_table_of_paths_is_refused(quick):
         ValueError, match=r"holds texts, such as 'a.png'; pass the colum"
     ):
         quick(frame, ["1", "2"])
-
-
-def test_a_table_for_a_recognizer_of_images_is_refused(fitted):
-    with pytest.raises(ValueError, match="X is a 2-D array, .* fit was given images"):
-        fitted.predict(np.zeros((3, 16)))
 
 
 def test_rows_that_are_empty_in_all_images_are_not_read(quick, margins):
@@ -247,13 +191,10 @@ def test_rows_that_are_empty_in_all_images_are_not_read(quick, margins):
     by_hand = quick([x[first:end] for x in X], y, image_height=32)
     assert by_hand.text_rows_ == (0.0, 1.0)
     found = cut.frame_log_proba(X)
-    for one, other in zip(
-        found, by_hand.frame_log_proba([x[first:end] for x in X]), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
+    assert_same_frames(found, by_hand.frame_log_proba([x[first:end] for x in X]))
     # What stands there later changes nothing.
     X = [np.concatenate([x[:end], 255 - x[end:]]) for x in X]
-    np.testing.assert_array_equal(cut.frame_log_proba(X)[0], found[0])
+    assert_same_frames(cut.frame_log_proba(X), found)
 
 
 def test_the_rows_stay_where_training_goes_on(quick, margins, captchas):
@@ -261,9 +202,7 @@ def test_the_rows_stay_where_training_goes_on(quick, margins, captchas):
     recognizer = quick(X, y, image_height="auto", warm_start=True)
     rows = recognizer.text_rows_
     assert rows != (0.0, 1.0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The network has not learned to read")
-        recognizer.fit([np.rot90(x, 2) for x in X], y)
+    recognizer.fit([np.rot90(x, 2) for x in X], y)
     recognizer.partial_fit(*(values[:8] for values in captchas))
     assert recognizer.text_rows_ == rows
     copy = pickle.loads(pickle.dumps(recognizer))
@@ -282,41 +221,15 @@ def test_narrow_images_are_widened_for_long_labels(quick):
     assert recognizer.width_stretch_ > 2
     steps = len(recognizer.frame_log_proba(images[:1])[0])
     assert steps >= 9
-    with pytest.raises(ValueError, match=r"y\[1\]='a{30}' needs 59 and X\[1\]"):
-        quick(images, ["ab", "a" * 30, "ab", "ab"])
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ["1"] * 8,  # one character, all labels equal
-        ["1", "2"] * 4,
-        ["11", "1"] * 4,
-        ["a b", "e\u0301", "\u05d0\u05d1", "\U0001f469\u200d\U0001f680"] * 2,
-    ],
-)
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_odd_labels_and_batch_sizes_train(quick, captchas, texts, batch_size):
-    recognizer = quick(captchas[0][:8], texts, batch_size=batch_size)
+def test_batches_of_any_size_train(quick, captchas, batch_size):
+    recognizer = quick(captchas[0][:8], ["11", "1"] * 4, batch_size=batch_size)
     assert np.isfinite(recognizer.loss_curve_).all()
-    assert recognizer.predict(captchas[0][:8]).shape == (8,)
-
-
-def test_thousands_of_characters_train(quick, captchas):
-    texts = [chr(0x4E00 + 7 * i) + chr(0x5000 + i) for i in range(16)]
-    recognizer = quick(
-        captchas[0][:16], texts, vocabulary=[chr(0x4E00 + i) for i in range(5000)]
-    )
-    assert recognizer.predict(captchas[0][:4], length=2).shape == (4,)
 
 
 # What comes out
-
-
-def test_more_images_than_are_decoded_at_a_time(fitted, captchas):
-    few = list(fitted.predict(captchas[0][:100]))
-    many = fitted.predict(captchas[0][:100] * 7)
-    assert list(many) == few * 7
 
 
 def test_confidence_is_the_ctc_probability_of_the_text(fitted, captchas):
@@ -344,49 +257,13 @@ def test_frames_are_normalized_and_follow_the_width(fitted, captchas):
     np.testing.assert_allclose(np.exp(short).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_topk_is_ranked_and_begins_with_the_beam_result(fitted, captchas):
+def test_topk_begins_with_the_beam_result(fitted, captchas):
     images = captchas[0][:10]
-    beam = clone(fitted).set_params(decoder="beam")
-    beam.__setstate__({**fitted.__getstate__(), "decoder": "beam"})
+    beam = pickle.loads(pickle.dumps(fitted)).set_params(decoder="beam")
     ranked = fitted.predict_topk(images, k=3)
-    for row, text in zip(ranked, beam.predict(images), strict=True):
-        probabilities = [p for _, p in row]
-        assert row[0][0] == text
-        assert len(row) == 3
-        assert probabilities == sorted(probabilities, reverse=True)
-        assert sum(probabilities) <= 1 + 1e-9
-    with pytest.raises(ValueError, match="k=0; pass an int of at least 1"):
-        fitted.predict_topk(images, k=0)
-
-
-@pytest.mark.parametrize("decoder", ["greedy", "beam"])
-def test_constraints_are_obeyed(fitted, captchas, decoder):
-    recognizer = pickle.loads(pickle.dumps(fitted)).set_params(decoder=decoder)
-    images = captchas[0][:30]
-    for length, allowed in [(3, {3}), ((1, 2), {1, 2}), ({4: 0.5, 1: 0.5}, {1, 4})]:
-        texts = recognizer.predict(images, length=length)
-        assert {len(text) for text in texts} <= allowed
-    texts = recognizer.predict(images, vocabulary="13")
-    assert set("".join(texts)) <= set("13")
-    texts = recognizer.predict(images, vocabulary="13", length=2)
-    assert all(len(text) == 2 and set(text) <= set("13") for text in texts)
-    confidence = recognizer.predict_confidence(images, vocabulary="13", length=2)
-    assert ((confidence >= 0) & (confidence <= 1)).all()
-
-
-def test_a_constraint_that_nothing_meets_names_what_is_wrong(fitted, captchas):
-    images = captchas[0][:2]
-    with pytest.raises(ValueError, match=r"X\[\d\]: No text of length=99"):
-        fitted.predict(images, length=99)
-    with pytest.raises(
-        ValueError, match="vocabulary='1z': name some of the characters"
-    ):
-        fitted.predict(images, vocabulary="1z")
-    with pytest.raises(ValueError, match="length"):
-        fitted.predict(images, length=0.5)
-    copy = pickle.loads(pickle.dumps(fitted)).set_params(decoder="Beam")
+    assert [row[0][0] for row in ranked] == list(beam.predict(images))
     with pytest.raises(ValueError, match="'decoder' parameter"):
-        copy.predict(images)
+        beam.set_params(decoder="Beam").predict(images)
 
 
 def test_doubled_letters_survive(fitted, captchas):
@@ -429,7 +306,7 @@ def test_doubled_letters_survive(fitted, captchas):
     ],
 )
 def test_bad_parameters_are_named_before_training(params, match, captchas, monkeypatch):
-    monkeypatch.setattr("skcaptcha.recognizer.fit_network", None)  # must not be reached
+    forbid_training(monkeypatch)
     recognizer = CaptchaRecognizer(**params)
     before = dict(vars(recognizer))
     with pytest.raises(ValueError, match=match):
@@ -445,33 +322,13 @@ def test_cuda_where_there_is_none(captchas):
         CaptchaRecognizer(device="cuda").fit(*(values[:8] for values in captchas))
 
 
-def test_bad_samples_are_named_before_training(
-    captchas, png_folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("skcaptcha.recognizer.fit_network", None)  # must not be reached
+def test_bad_samples_are_named_before_training(captchas, monkeypatch):
+    forbid_training(monkeypatch)
     images, texts = list(captchas[0][:4]), list(captchas[1][:4])
-    png = (png_folder / "0.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(png[: len(png) // 2])
     cases = [
-        (
-            [*images[:3], tmp_path / "no.png"],
-            texts,
-            FileNotFoundError,
-            r"X\[3\].*no.png",
-        ),
-        (
-            [*images[:3], tmp_path / "cut.png"],
-            texts,
-            ImageReadError,
-            r"X\[3\].*cut.png",
-        ),
-        ([*images[:3], b"no image"], texts, ImageReadError, r"X\[3\]=<8 bytes>"),
-        ([*images[:3], None], texts, TypeError, r"X\[3\]=None"),
         ([], [], ValueError, "X is empty"),
         (images, texts[:3], ValueError, "X has 4 images and y has 3 labels"),
         (images, ["1", "", "2", "3"], ValueError, r"y\[1\]='' is empty"),
-        (images, ["1", "1", None, "3"], ValueError, r"y\[2\]=None is missing"),
-        (images, [1.0, 2.0, 3.0, 4.0], TypeError, r"y\[0\]=1.0 is no text"),
         (images, None, ValueError, "requires y to be passed, but the target y is None"),
         (images[:1], texts[:1], ValueError, "n_samples=1 is too few"),
         (images[0], texts, ValueError, "X has 16 images and y has 4 labels"),
@@ -485,24 +342,3 @@ def test_bad_samples_are_named_before_training(
         with pytest.raises(error, match=match):
             recognizer.fit(X, y)
         assert vars(recognizer) == before
-
-
-@pytest.mark.parametrize(
-    "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
-)
-def test_unfitted_estimators_say_so(method, captchas):
-    with pytest.raises(
-        NotFittedError, match="CaptchaRecognizer instance is not fitted"
-    ):
-        getattr(CaptchaRecognizer(), method)(captchas[0])
-    with pytest.raises(NotFittedError):
-        CaptchaRecognizer().score(*captchas)
-
-
-def test_bad_images_at_predict_are_named_with_their_position(fitted, captchas):
-    many = [captchas[0][0]] * 600
-    many[555] = b"broken"
-    with pytest.raises(ImageReadError, match=r"X\[555\]"):
-        fitted.predict(many)
-    with pytest.raises(ValueError, match="X is empty"):
-        fitted.predict([])

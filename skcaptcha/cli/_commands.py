@@ -6,9 +6,12 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import tomllib
-import warnings
+from contextlib import redirect_stdout
+from itertools import islice
+from operator import itemgetter
 
 import joblib
 import numpy as np
@@ -16,17 +19,11 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer, persistence
-from skcaptcha._files import write_whole
-from skcaptcha._skipping import Skipped
+from skcaptcha._files import write_atomically
+from skcaptcha._validation import issue_warnings
 from skcaptcha.cli import _report
-from skcaptcha.datasets import (
-    load_image_folder,
-    load_labeled_images,
-    make_captchas,
-)
-from skcaptcha.exceptions import SkippedImageWarning
+from skcaptcha.datasets import load_image_folder, load_labeled_images, make_captchas
 from skcaptcha.images import read_images
-from skcaptcha.images._read import iterate_images
 from skcaptcha.metrics import (
     character_accuracy_score,
     exact_match_score,
@@ -83,9 +80,8 @@ def train(options):
         raise ValueError(
             "--picture and --html show images held out, of which --test-size 0 has none"
         )
-    recognizer = CaptchaRecognizer(
-        random_state=options.seed, verbose=0 if options.quiet else 1
-    )
+    verbose = int(not options.quiet)
+    recognizer = CaptchaRecognizer(random_state=options.seed, verbose=verbose)
     known = recognizer.get_params()
     recognizer.set_params(**_check_names(options.param, known, "CaptchaRecognizer"))
     grid = _read_grid(options.search, known) if options.search else None
@@ -99,10 +95,9 @@ def train(options):
     if grid:
         recognizer = _search(recognizer, grid, X, y, options)
     recognizer.fit(X, y)
-    # The default, lest the model show progress wherever it learns on.
-    recognizer.set_params(verbose=False)
+    recognizer.set_params(verbose=False)  # of this fit alone, not of later ones
     if X_test:
-        y_pred = recognizer.predict(X_test)
+        y_pred, confidence = recognizer.predict(X_test, return_confidence=True)
         recognizer.test_scores_ = {
             "n_samples": len(y_test),
             "exact_match": exact_match_score(y_test, y_pred),
@@ -113,81 +108,53 @@ def train(options):
     save(recognizer, options.out)
     print(f"The model is in {options.out}")
     if X_test:
-        what = f"images of {options.source} held out"
-        _draw(recognizer, X_test, y_test, y_pred, options, f"{options.out} on {what}")
+        title = f"{options.out} on images of {options.source} held out"
+        _draw(recognizer, X_test, y_test, y_pred, confidence, options, title)
 
 
 def predict(options):
-    """Read images chunk by chunk; return 1 if one could not be read."""
+    """Read images, some at a time, in order; return 1 if one could not be read."""
     recognizer = _load(options.model)
-    constraint = {"length": options.length, "vocabulary": options.characters}
     write = _WRITERS[options.format]()
-    failed = False
-    for paths in _chunk(_list_paths(options.images)):
-        read, errors = _read_chunk(recognizer, paths, constraint)
-        for position, path in enumerate(paths):
-            write(path, *read[position], errors.get(position))
-        sys.stdout.flush()
-        failed |= bool(errors)
-    return int(failed)
-
-
-def _read_chunk(recognizer, paths, constraint):
-    """Return (text, confidence) of each image, and the errors by their positions."""
-    skipped = Skipped("skip")
-    images = list(
-        iterate_images(
-            paths,
-            background=recognizer.background_,
-            n_jobs=recognizer.n_jobs,
-            skipped=skipped,
+    paths = _list_paths(options.images)
+    failed, notices = False, []
+    while chunk := list(islice(paths, CHUNK)):
+        readings = recognizer.iter_readings(
+            chunk,
+            length=options.length,
+            vocabulary=options.characters,
+            on_error="skip",
+            notices=notices,
         )
-    )
-    read = [(None, None)] * len(paths)
-    positions = [i for i in range(len(paths)) if i not in skipped.reasons]
-    if positions:
-        X = [images[i] for i in positions]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SkippedImageWarning)
-            texts = recognizer.predict(X, **constraint, on_error="skip")
-            confidence = recognizer.predict_confidence(X, **constraint, on_error="skip")
-        for i, image, text, value in zip(positions, X, texts, confidence, strict=True):
-            if text is None:  # it was read, but no text of the length fits into it
-                try:
-                    recognizer.predict([image], **constraint)
-                except ValueError as error:
-                    skipped.add(i, str(error).removeprefix("X[0]: "))
-            else:
-                read[i] = text, float(value)
-    errors = {
-        i: " ".join(reason.removeprefix(f"X[{i}]=").split())
-        for i, reason in skipped.reasons.items()
-    }
-    return read, errors
+        for position, text, confidence, error in sorted(readings, key=itemgetter(0)):
+            if error is not None:
+                failed, confidence = True, None
+                error = re.sub(r"^X\[\d+\](=|: )", "", " ".join(str(error).split()))
+            write(chunk[position], text, confidence, error)
+        sys.stdout.flush()
+    issue_warnings(notices)
+    return int(failed)
 
 
 def evaluate(options):
     """Report on labeled images, as text and, if asked, in pictures."""
     recognizer = _load(options.model)
     X, y = load_labeled_images(options.source, label=options.label)
-    y_pred = recognizer.predict(X)
+    y_pred, confidence = recognizer.predict(X, return_confidence=True)
     print(recognition_report(y, y_pred))
     title = f"{options.model} on {options.source}"
-    _draw(recognizer, X, y, y_pred, options, title)
+    _draw(recognizer, X, y, y_pred, confidence, options, title)
 
 
-def _draw(recognizer, X, y, y_pred, options, title):
+def _draw(recognizer, X, y, y_pred, confidence, options, title):
     """Write the picture and the page that are asked for."""
-    if options.picture is None and options.html is None:
-        return
-    confidence = recognizer.predict_confidence(X)
     if options.picture is not None:
         drawn = _report.draw_mistakes(X, y, y_pred, confidence)
         _report.save_figure(drawn, options.picture)
         _say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
         page = _report.make_page(recognizer, X, y, y_pred, confidence, title=title)
-        write_whole(options.html, page.encode())
+        write_atomically(options.html, page.encode())
         _say(f"The report is in {options.html}")
 
 
@@ -219,7 +186,7 @@ def _find_saver(path):
 def _dump_pickle(recognizer, path):
     buffer = io.BytesIO()
     joblib.dump(recognizer, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def _load(path):
@@ -289,14 +256,9 @@ def _search(recognizer, grid, X, y, options):
         refit=False,
         verbose=0 if options.quiet else 2,
     )
-    verbose = 0 if options.quiet else 1
     _say(f"Searching by {options.cv}-fold cross-validation.")
-    stdout = sys.stdout
-    try:
-        sys.stdout = sys.stderr  # where scikit-learn's progress belongs
+    with redirect_stdout(sys.stderr):  # where scikit-learn's progress belongs
         search.fit(images, y)
-    finally:
-        sys.stdout = stdout
     results = search.cv_results_
     print("Exact match, cross-validated:\n")
     for i in np.argsort(results["rank_test_score"], kind="stable"):
@@ -304,7 +266,7 @@ def _search(recognizer, grid, X, y, options):
         mean, spread = results["mean_test_score"][i], results["std_test_score"][i]
         print(f"  {mean:.4f} +/- {spread:.4f}  {values}")
     print()
-    return recognizer.set_params(**search.best_params_, verbose=verbose)
+    return recognizer.set_params(**search.best_params_, verbose=int(not options.quiet))
 
 
 def _list_paths(images):
@@ -318,17 +280,6 @@ def _list_paths(images):
             yield from load_image_folder(item, label=lambda path: "-")[0]
         else:
             yield item
-
-
-def _chunk(paths):
-    chunk = []
-    for path in paths:
-        chunk.append(path)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _write_text():

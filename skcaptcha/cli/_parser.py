@@ -64,16 +64,24 @@ example:
 """
 MODEL = (
     "file of a recognizer (.joblib, .pkl or .skops); load the first two only if you "
+    "trust who made them, as they can run any code"
 )
-MODEL += "trust who made them, as they can run any code"
 SOURCE = (
     "folder or zip file of images, or CSV file with the columns filename and text; "
+    "a single CSV file among the images is used as well"
 )
-SOURCE += "a single CSV file among the images is used as well"
 LABEL = (
     "how the text is found in the name of a file, without its suffix: the group of a "
+    "regular expression (default: it is the whole name)"
 )
-LABEL += "regular expression (default: it is the whole name)"
+SEARCH = (
+    "file with lists of values of parameters; those with the best cross-validated "
+    "exact match are taken"
+)
+FORMAT = (
+    "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
+    "object a line (%(default)s)"
+)
 
 
 def make_parser():
@@ -83,94 +91,63 @@ def make_parser():
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_Parser
     )
+    _fill_generate(
+        _add(commands, "generate", "draw labeled captchas into a folder", GENERATE)
+    )
+    _fill_train(_add(commands, "train", "train a recognizer on labeled images", TRAIN))
+    _fill_predict(_add(commands, "predict", "read images", PREDICT))
+    command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
+    _add_path(command, "model", "MODEL", MODEL)
+    _add_path(command, "source", "SOURCE", SOURCE)
+    command.add_argument("--label", metavar="REGEX", help=LABEL)
+    _add_pictures(command, "the images")
+    command = _add(commands, "export", "write a model for other programs", EXPORT)
+    _add_path(command, "model", "MODEL", MODEL)
+    _add_path(command, "--onnx", "FILE", "file to write", required=True)
+    command = _add(commands, "info", "say what is in a model", INFO)
+    _add_path(command, "model", "MODEL", MODEL)
+    return parser
 
-    command = _add(
-        commands, "generate", "draw labeled captchas into a folder", GENERATE
-    )
-    command.add_argument("folder", metavar="DIR", type=Path, help="folder to make")
-    command.add_argument(
-        "-n", "--n-samples", type=int, default=1000, help="images (%(default)s)"
-    )
-    command.add_argument("--vocabulary", help="characters to draw from")
-    command.add_argument(
-        "--length", type=_parse_span, default=5, help="characters, N or N-M (5)"
-    )
-    command.add_argument(
-        "--size", type=_parse_size, default=(50, 150), help="HEIGHTxWIDTH (50x150)"
-    )
-    command.add_argument("--color", action="store_true", help="draw in color")
-    command.add_argument("--fonts", nargs="+", metavar="FILE", help="TrueType fonts")
+
+def _fill_generate(command):
+    add = command.add_argument
+    _add_path(command, "folder", "DIR", "folder to make")
+    add("-n", "--n-samples", type=int, default=1000, help="images (%(default)s)")
+    add("--vocabulary", help="characters to draw from")
+    add("--length", type=_parse_span, default=5, help="characters, N or N-M (5)")
+    add("--size", type=_parse_size, default=(50, 150), help="HEIGHTxWIDTH (50x150)")
+    add("--color", action="store_true", help="draw in color")
+    add("--fonts", nargs="+", metavar="FILE", help="TrueType fonts")
     _add_param(command, "another parameter of make_captchas")
     _add_seed(command)
 
-    command = _add(commands, "train", "train a recognizer on labeled images", TRAIN)
-    command.add_argument("source", metavar="SOURCE", type=Path, help=SOURCE)
-    command.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="file to write: .joblib, .pkl, or .skops (needs skops)",
-    )
-    command.add_argument("--label", metavar="REGEX", help=LABEL)
-    command.add_argument(
-        "--test-size",
-        metavar="SHARE",
-        type=float,
-        default=0.2,
-        help="share of the images to hold out and report on, 0 for none (%(default)s)",
-    )
+
+def _fill_train(command):
+    add = command.add_argument
+    out = "file to write: .joblib, .pkl, or .skops (needs skops)"
+    share = "share of the images to hold out and report on, 0 for none (%(default)s)"
+    _add_path(command, "source", "SOURCE", SOURCE)
+    _add_path(command, "--out", "FILE", out, required=True)
+    add("--label", metavar="REGEX", help=LABEL)
+    add("--test-size", metavar="SHARE", type=float, default=0.2, help=share)
     _add_pictures(command, "the images held out")
     _add_param(command, "a parameter of CaptchaRecognizer")
-    command.add_argument(
-        "--search",
-        metavar="TOML",
-        type=Path,
-        help="file with lists of values of parameters, of which the best by "
-        "cross-validated exact match are taken",
-    )
-    command.add_argument("--cv", metavar="N", type=int, default=3, help="folds (3)")
-    command.add_argument(
-        "--jobs", metavar="N", type=int, help="fits at a time in the search (1)"
-    )
-    command.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_path(command, "--search", "TOML", SEARCH)
+    add("--cv", metavar="N", type=int, default=3, help="folds (3)")
+    add("--jobs", metavar="N", type=int, help="fits at a time in the search (1)")
+    add("--quiet", action="store_true", help="show no progress")
     _add_seed(command)
 
-    command = _add(commands, "predict", "read images", PREDICT)
-    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
-    command.add_argument(
-        "images",
-        metavar="IMAGE",
-        nargs="+",
-        help="image files, folders of them, or - for paths from standard input",
-    )
-    command.add_argument(
-        "--format",
-        choices=["text", "csv", "jsonl"],
-        default="text",
-        help="path, text, confidence and error between tabs, as CSV with a header, or "
-        "as a JSON object a line (%(default)s)",
-    )
-    command.add_argument(
-        "--length", type=_parse_span, help="length to keep to, N or N-M"
-    )
-    command.add_argument("--characters", help="characters to keep to")
 
-    command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
-    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
-    command.add_argument("source", metavar="SOURCE", type=Path, help=SOURCE)
-    command.add_argument("--label", metavar="REGEX", help=LABEL)
-    _add_pictures(command, "the images")
-
-    command = _add(commands, "export", "write a model for other programs", EXPORT)
-    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
-    command.add_argument(
-        "--onnx", metavar="FILE", type=Path, required=True, help="file to write"
-    )
-
-    command = _add(commands, "info", "say what is in a model", INFO)
-    command.add_argument("model", metavar="MODEL", type=Path, help=MODEL)
-    return parser
+def _fill_predict(command):
+    add = command.add_argument
+    images = "image files, folders of them, or - for paths from standard input"
+    _add_path(command, "model", "MODEL", MODEL)
+    add("images", metavar="IMAGE", nargs="+", help=images)
+    formats = ["text", "csv", "jsonl"]
+    add("--format", choices=formats, default="text", help=FORMAT)
+    add("--length", type=_parse_span, help="length to keep to, N or N-M")
+    add("--characters", help="characters to keep to")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -209,19 +186,14 @@ def _add_param(command, what):
     )
 
 
+def _add_path(command, name, metavar, text, **options):
+    command.add_argument(name, metavar=metavar, type=Path, help=text, **options)
+
+
 def _add_pictures(command, of):
-    command.add_argument(
-        "--picture",
-        metavar="FILE",
-        type=Path,
-        help=f"draw the worst mistakes in {of} to it",
-    )
-    command.add_argument(
-        "--html",
-        metavar="FILE",
-        type=Path,
-        help=f"write a report on {of}, with pictures, to it",
-    )
+    _add_path(command, "--picture", "FILE", f"draw the worst mistakes in {of} to it")
+    report = f"write a report on {of}, with pictures, to it"
+    _add_path(command, "--html", "FILE", report)
 
 
 def _add_seed(command):

@@ -1,70 +1,61 @@
 """Reports on models and on what they read, as text, pictures and a page."""
 
 import base64
-import html
 import io
+import textwrap
 
 import numpy as np
 import torch
 
 from skcaptcha import __version__
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
+from skcaptcha._optional import import_optional
 from skcaptcha.metrics import exact_match_score, recognition_report
 
 __all__ = ["describe", "draw_mistakes", "make_page", "save_figure"]
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
-       padding: 0 1rem; color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
-img { max-width: 100%; height: auto; display: block; margin: .5rem 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; } caption { text-align: left; color: #555; }
-th, td { text-align: right; padding: .15rem .8rem; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-pre { overflow-x: auto; background: #f6f6f6; padding: .8rem; }
-"""
-
 
 def describe(recognizer):
-    """Return the layers, the vocabulary, the recipe and the training of a model."""
-    network = recognizer.network_
-    rows = [("layer", "output", "parameters"), *_list_layers(recognizer)]
-    n_parameters = sum(p.numel() for p in network.parameters())
-    rows.append(("in all", "", f"{n_parameters:,}"))
+    """Return the layers, the vocabulary, the input and the training of a model."""
     characters = recognizer.vocabulary_.characters
-    height, color_mode = recognizer.image_height_, recognizer.color_mode_
-    recipe = {
-        "height": height,
+    size = {
+        "height": recognizer.image_height_,
         "widened": f"{recognizer.width_stretch_:.3g} times",
         "rows": "{:.0%} to {:.0%} of the image's height".format(*recognizer.text_rows_),
-        "channels": color_mode,
+        "channels": recognizer.color_mode_,
         "background of what is transparent": recognizer.background_,
     }
-    training = {
-        "epochs": recognizer.n_iter_,
-        "new starts": recognizer.n_restarts_,
-        "learned to read": "yes" if recognizer.converged_ else "no",
+    sections = {
+        "Network": _align(_list_layers(recognizer)),
+        f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),
+        "What an image is brought to": _align(size.items()),
+        "Training": _align(_list_training(recognizer)),
     }
-    if recognizer.loss_curve_:
-        training["last loss"] = f"{recognizer.loss_curve_[-1]:.4f} a character"
-    if recognizer.best_validation_score_ is not None:
-        best = recognizer.best_validation_score_
-        training["exact match on its validation images"] = f"{best:.4f}"
-    scores = getattr(recognizer, "test_scores_", None)
-    if scores:
-        training[f"exact match on {scores['n_samples']} images held out"] = (
-            f"{scores['exact_match']:.4f}"
-        )
-        training["character accuracy on them"] = f"{scores['character_accuracy']:.4f}"
-    sections = [
-        ("Network", _align(rows)),
-        (f"Vocabulary ({len(characters)})", " ".join(map(_name, characters))),
-        ("What an image is brought to", _align(recipe.items())),
-        ("Training", _align(training.items())),
-        ("Parameters", repr(recognizer)),
+    if choices := getattr(recognizer, "auto_choices_", None):  # not in older models
+        sections['What "auto" became'] = _align(choices.items())
+    sections["Parameters"] = repr(recognizer)
+    return "\n\n".join(
+        f"{title}\n{textwrap.indent(body, '  ')}" for title, body in sections.items()
+    )
+
+
+def _list_training(recognizer):
+    """Return (what, value) of the training and of how well the model reads."""
+    rows = [
+        ("epochs", recognizer.n_iter_),
+        ("new starts", recognizer.n_restarts_),
+        ("learned to read", "yes" if recognizer.converged_ else "no"),
     ]
-    return "\n\n".join(f"{title}\n{_indent(body)}" for title, body in sections)
+    if recognizer.loss_curve_:
+        rows.append(("last loss", f"{recognizer.loss_curve_[-1]:.4f} a character"))
+    if (best := recognizer.best_validation_score_) is not None:
+        rows.append(("exact match on its validation images", f"{best:.4f}"))
+    if scores := getattr(recognizer, "test_scores_", None):
+        held_out = f"exact match on {scores['n_samples']} images held out"
+        accuracy = f"{scores['character_accuracy']:.4f}"
+        rows.append((held_out, f"{scores['exact_match']:.4f}"))
+        rows.append(("character accuracy on them", accuracy))
+    return rows
 
 
 def draw_mistakes(X, y_true, y_pred, confidence, *, n_images=24):
@@ -118,21 +109,16 @@ def _list_mistakes(X, y_true, y_pred, confidence, *, n_images=100):
 
 def save_figure(figure, path):
     """Write a figure to a file of the kind that its suffix says, and close it."""
-    from matplotlib import pyplot
-
+    kind = path.suffix[1:].lower()
     kinds = figure.canvas.get_supported_filetypes()
-    if path.suffix[1:].lower() not in kinds:
+    if kind not in kinds:
         raise ValueError(f"{str(path)!r} must end in one of .{', .'.join(kinds)}")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=150)
-    write_whole(path, buffer.getvalue())
-    pyplot.close(figure)
+    write_atomically(path, _render(figure, format=kind, dpi=150))
 
 
 def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
     """Return a page that needs no other file: the report with its pictures."""
-    from matplotlib import pyplot
-
+    jinja2 = import_optional("jinja2", "plot", "the HTML report")
     from skcaptcha.plotting import (
         CharacterConfusionDisplay,
         ConfidenceDisplay,
@@ -147,62 +133,55 @@ def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
         + (row["support"],)
         for n, row in report["per_length"].items()
     ]
+    confidences = ConfidenceDisplay.from_predictions(y_true, y_pred, confidence)
+    confusions = CharacterConfusionDisplay.from_predictions(y_true, y_pred)
     figures = {
         "Mistakes": draw_mistakes(X, y_true, y_pred, confidence),
-        "Confidence": ConfidenceDisplay.from_predictions(
-            y_true, y_pred, confidence
-        ).figure_,
-        "Confusions": CharacterConfusionDisplay.from_predictions(
-            y_true, y_pred
-        ).figure_,
+        "Confidence": confidences.figure_,
+        "Confusions": confusions.figure_,
     }
-    listed = _list_mistakes(X, y_true, y_pred, confidence)
     if recognizer.loss_curve_:
         figures["Training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        _tabulate([("images", len(y_true)), *totals]),
-        "<h2>By length of the text</h2>",
-        _tabulate(
-            lengths, header=("length", "exact match", "character accuracy", "images")
-        ),
-    ]
-    for name, figure in figures.items():
-        parts.append(f"<h2>{name}</h2>{_embed(figure, name)}")
-        pyplot.close(figure)
-        if name == "Mistakes" and listed:
-            header = ("image", "read", "says", "confidence")
-            parts.append(_tabulate(listed, header=header))
-    parts.append(f"<h2>Model</h2><pre>{html.escape(describe(recognizer))}</pre>")
-    parts.append(f"<p>skcaptcha {__version__}</p>")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        "<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("skcaptcha.cli", "."),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return templates.get_template("report.html").render(
+        title=title,
+        totals=[("images", len(y_true)), *totals],
+        lengths=lengths,
+        pictures={
+            name: base64.b64encode(_render(figure, format="png", dpi=110)).decode()
+            for name, figure in figures.items()
+        },
+        mistakes=_list_mistakes(X, y_true, y_pred, confidence),
+        description=describe(recognizer),
+        version=__version__,
     )
 
 
-def _embed(figure, name):
+def _render(figure, **options):
+    """Return a figure as the content of an image file, and close it."""
+    from matplotlib import pyplot
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{html.escape(name)}" src="data:image/png;base64,{data}">'
-
-
-def _tabulate(rows, header=None):
-    cells = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in header or ())
-    lines = [f"<tr>{cells}</tr>"] if header else []
-    for row in rows:
-        cells = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row)
-        lines.append(f"<tr>{cells}</tr>")
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+    figure.savefig(buffer, **options)
+    pyplot.close(figure)
+    return buffer.getvalue()
 
 
 def _list_layers(recognizer):
-    """Return (name, shape of the output, parameters) of each layer, in order."""
-    rows, hooks = [], []
+    """Return (layer, shape of its output, parameters), with a header and the sum."""
     network = recognizer.network_
+    height, channels = recognizer.image_height_, network.blocks[0].conv.in_channels
+    image = (channels, height, 4 * height)
+    rows = [
+        ("layer", "output", "parameters"),
+        ("an image of " + "x".join(map(str, image)), "", ""),
+    ]
+    hooks = []
     for name, module in network.named_modules():
         if any(module.children()):
             continue
@@ -210,22 +189,23 @@ def _list_layers(recognizer):
         def note(module, inputs, output, name=name):
             if isinstance(output, tuple):
                 output = output[0]
-            n = sum(p.numel() for p in module.parameters())
             shape = list(output.shape)
             del shape[0 if len(shape) == 4 else 1]  # the batch, of one
-            rows.append((name, "x".join(map(str, shape)), f"{n:,}"))
+            rows.append((name, "x".join(map(str, shape)), _count_parameters(module)))
 
         hooks.append(module.register_forward_hook(note))
-    height, channels = recognizer.image_height_, network.blocks[0].conv.in_channels
-    size = (1, channels, height, 4 * height)
     device = next(network.parameters()).device
     try:
         with torch.inference_mode():
-            network(torch.zeros(size, dtype=torch.uint8, device=device))
+            network(torch.zeros((1, *image), dtype=torch.uint8, device=device))
     finally:
         for hook in hooks:
             hook.remove()
-    return [("an image of " + "x".join(map(str, size[1:])), "", ""), *rows]
+    return [*rows, ("in all", "", _count_parameters(network))]
+
+
+def _count_parameters(module):
+    return f"{sum(p.numel() for p in module.parameters()):,}"
 
 
 def _align(rows):
@@ -238,10 +218,5 @@ def _align(rows):
 
 
 def _name(character):
-    return (
-        character if character.isprintable() and character != " " else repr(character)
-    )
-
-
-def _indent(text):
-    return "\n".join("  " + line for line in text.splitlines())
+    visible = character.isprintable() and character != " "
+    return character if visible else repr(character)

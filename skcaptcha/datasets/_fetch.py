@@ -2,20 +2,19 @@
 
 import hashlib
 import http.client
-import io
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from numbers import Integral, Real
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
+from skcaptcha.datasets._folder import load_image_folder
 
 __all__ = ["fetch_captcha_images_v2"]
 
@@ -42,10 +41,9 @@ DESCRIPTION = """\
 captcha_images_v2: 1,040 captchas of five characters
 
 Gray PNG images, 200 pixels wide and 50 high, each with five characters out of
-2345678bcdefgmnpwxy, blurred and crossed by a line. The set has no split into
-training and test images. It is the one that the Keras example "OCR model for
-reading Captchas" trains on, and goes back to Rodrigo Wilhelmy and Horacio Rosas,
-"captcha dataset", 2013.
+2345678bcdefgmnpwxy, blurred and crossed by a line. There is no split into training and
+test images. The Keras example "OCR model for reading Captchas" trains on this set,
+which goes back to Rodrigo Wilhelmy and Horacio Rosas, "captcha dataset", 2013.
 """
 
 
@@ -59,14 +57,9 @@ def fetch_captcha_images_v2(
 ):
     """Load the captcha set of the Keras example, downloading it the first time.
 
-    The archive is kept in `data_home` and verified each time it is read. One put
-    there by hand does as well.
-
-    =================   ===========================
-    Images              1,040 gray PNGs
-    Size                50 high, 200 wide
-    Characters          5 out of 2345678bcdefgmnpwxy
-    =================   ===========================
+    It has 1,040 gray PNGs, 50 high and 200 wide, each with five characters out of
+    2345678bcdefgmnpwxy. The archive is kept in `data_home` and verified each time it
+    is read. One put there by hand does as well.
 
     Parameters
     ----------
@@ -75,8 +68,7 @@ def fetch_captcha_images_v2(
         environment variable ``SCIKIT_LEARN_DATA`` names, or ``scikit_learn_data`` in
         the home folder.
     download_if_missing : bool, default=True
-        If False, raise an OSError where the archive is not in `data_home`, instead of
-        downloading it.
+        If False, raise an OSError where the archive is not in `data_home`.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     n_retries : int, default=3
@@ -90,8 +82,7 @@ def fetch_captcha_images_v2(
         Dictionary-like object, with the following attributes.
 
         data : list of bytes of length 1040
-            The images as PNG files, in order of their names: an `X` that the
-            recognizer takes as it is.
+            The images as PNG files, in order of their names.
         target : ndarray of str of shape (1040,)
             Their texts.
         filenames : ndarray of str of shape (1040,)
@@ -127,39 +118,27 @@ def fetch_captcha_images_v2(
         raise ValueError(f"delay={delay!r} must be a number of seconds, at least 0")
     path = Path(get_data_home(data_home)) / ARCHIVE.filename
     if path.exists():
-        content = path.read_bytes()
-        if _blob_id(content) != ARCHIVE.blob_id:
+        blob_id = _blob_id(path.read_bytes())
+        if blob_id != ARCHIVE.blob_id:
             raise OSError(
                 f"{str(path)!r} is damaged or another archive: its git blob id is "
-                f"{_blob_id(content)}, not {ARCHIVE.blob_id}. Move it away and call "
-                f"again to download it, or put there the file at {ARCHIVE.url}"
+                f"{blob_id}, not {ARCHIVE.blob_id}. Move it away and call again to "
+                f"download it, or put there the file at {ARCHIVE.url}"
             )
     elif download_if_missing:
-        content = _download(path, n_retries, delay)
-        write_whole(path, content)
+        write_atomically(path, _download(path, n_retries, delay))
     else:
         raise OSError(
             f"{str(path)!r} is missing and download_if_missing=False. Allow the "
             f"download, or put there the file at {ARCHIVE.url}"
         )
 
-    data, target, filenames = [], [], []
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in sorted(archive.namelist()):
-            member = PurePosixPath(name)
-            # macOS adds a hidden "._" companion to each file it packs.
-            if member.suffix == ".png" and not member.name.startswith("._"):
-                data.append(archive.read(name))
-                target.append(member.stem)
-                filenames.append(name)
+    data, texts = load_image_folder(path, pattern="*.png")
+    target = np.array(texts)
     if return_X_y:
-        return data, np.array(target)
-    return Bunch(
-        data=data,
-        target=np.array(target),
-        filenames=np.array(filenames),
-        DESCR=DESCRIPTION,
-    )
+        return data, target
+    filenames = np.array([image.name for image in data])
+    return Bunch(data=data, target=target, filenames=filenames, DESCR=DESCRIPTION)
 
 
 def _blob_id(content):

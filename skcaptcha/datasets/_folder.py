@@ -7,7 +7,7 @@ import posixpath
 import re
 from pathlib import Path, PurePosixPath
 
-from skcaptcha._skipping import Skipped
+from skcaptcha._validation import issue_warnings
 from skcaptcha.datasets._zip import (
     MAX_TABLE_BYTES,
     is_hidden,
@@ -16,6 +16,7 @@ from skcaptcha.datasets._zip import (
     read_entries,
 )
 from skcaptcha.images import read_image
+from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
 __all__ = ["load_image_folder", "load_labels_csv"]
 
@@ -25,42 +26,40 @@ IMAGE_SUFFIXES = tuple(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split()
 def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
     r"""List the images below a folder, or in a zip file, with their labels.
 
-    Sub-folders are searched too. Files whose suffix is not of an image (.bmp, .gif,
-    .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp, in any case) are passed over, and so
-    is what starts with a dot and macOS's ``__MACOSX``.
+    Sub-folders are searched too. Only files whose suffix is of an image count (.bmp,
+    .gif, .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp, in any case), and nothing whose
+    name starts with a dot or that lies in macOS's ``__MACOSX``.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A folder, or a zip file. Nothing is unpacked to disk: a zip's images are read
-        into memory, 64 MiB each and 2 GiB together at most.
+        A folder, or a zip file, whose images are read into memory, 64 MiB each and
+        2 GiB together at most.
     label : str, re.Pattern or callable, default=None
         How a label is found from the name of the file:
 
         - None: it is the stem, the name without the suffix: ``226md.png``.
-        - A regular expression, searched for in the stem (:func:`re.search`, so
-          anchor it with ``^`` and ``$`` where that matters). The label is its only
+        - A regular expression, by :func:`re.search` in the stem. The label is its only
           group or its group named ``text``: ``r"(.+)-\d+"`` reads ``226md`` from
           ``226md-0.png``, and ``r"^([^_]+)_"`` from ``226md_0417.png``.
-        - A callable, given the path relative to `path` as a
-          :class:`pathlib.PurePosixPath`, that returns the label:
-          ``lambda file: file.parent.name`` reads it from ``226md/0417.png``.
+        - A callable that takes the path relative to `path`, a
+          :class:`pathlib.PurePosixPath`: ``lambda file: file.parent.name`` reads
+          ``226md`` from ``226md/0417.png``.
     pattern : str, default="*"
-        Which images to take: a shell pattern for the end of the relative path, case
-        ignored, as :meth:`pathlib.PurePath.match` has it. ``"*.png"`` takes every
-        PNG, ``"train/*"`` the images right in a folder named ``train``.
+        A shell pattern for the end of the relative path, case ignored, as
+        :meth:`pathlib.PurePath.match` has it: ``"*.png"`` takes every PNG,
+        ``"train/*"`` the images right in a folder named ``train``.
     on_error : {"raise", "skip"}, default="raise"
         What to do about images that cannot be read. "raise" opens no image of a
         folder: a ``fit`` will name the first that is broken. "skip" reads each image
-        once, leaves out those that cannot be read, with their labels, and warns of
-        them, so that what comes back can be fitted. A label that cannot be found is
-        an error all the same.
+        once and leaves out those that cannot be read, with a warning. A label that
+        cannot be found is an error all the same.
 
     Returns
     -------
     paths : list of str or list of bytes
         The paths of the images in alphabetical order; for a zip file the encoded
-        images themselves, in the same order. Either serves as ``X``.
+        images themselves. Either serves as ``X``.
     texts : list of str
         Their labels.
 
@@ -71,9 +70,9 @@ def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
     TypeError
         If `label` is of another type or returns no str.
     ValueError
-        If there's no image, a label can't be found or is empty, or the zip file is
-        corrupt, encrypted or too large, or has a link or the same name twice. With
-        ``on_error="skip"`` also if no image can be read.
+        If there is no image, or none that can be read; a label is not found or empty;
+        or the zip file is corrupt, encrypted or too large, or has a link or the same
+        name twice.
 
     Warns
     -----
@@ -95,24 +94,25 @@ def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
     >>> texts
     ['004b', '004b', '7xd2']
     """
-    find_label, skipped = _label_finder(label), Skipped(on_error)
+    check_on_error(on_error)
+    find_label = _label_finder(label)
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"pattern={pattern!r} must be a str such as '*' or 'train/*'.")
     path = _existing_path(path, "path")
     if os.path.isdir(path):
         files = _select(_walk(path), pattern, path)
-        texts = find_label(files)
+        texts = _find_labels(files, find_label, label)
         items = [str(Path(path, file)) for file in files]
     else:
         with open_zip(path) as archive:
             entries = list_entries(archive, path)
             files = _select(entries, pattern, path)
-            texts = find_label(files)
+            texts = _find_labels(files, find_label, label)
             infos = [entries[file] for file in files]
-            items = read_entries(archive, infos, path, skipped)
-    if on_error == "skip":
-        _try_images(items, files, skipped)
-    return _without_skipped(items, texts, skipped, path)
+            items = read_entries(archive, infos, path, on_error)
+    items, texts, notices = _drop_unreadable(items, files, texts, path, on_error)
+    issue_warnings(notices)
+    return items, texts
 
 
 def load_labels_csv(
@@ -132,9 +132,8 @@ def load_labels_csv(
     Parameters
     ----------
     path : str or os.PathLike
-        A CSV file, or a ``.zip`` file that holds one CSV file of at most 16 MiB
-        beside the images. A zip's images are read into memory, 64 MiB each and 2 GiB
-        together at most.
+        A CSV file, or a ``.zip`` file that holds one CSV file of at most 16 MiB and
+        the images, which are read as `load_image_folder` does.
     image_dir : str or os.PathLike, default=None
         The folder that the file names are relative to; for a zip file, a folder in
         it. None is the folder of the CSV file.
@@ -148,10 +147,10 @@ def load_labels_csv(
         The encoding of the CSV file; the default is UTF-8 with or without the mark
         that spreadsheets put first.
     on_error : {"raise", "skip"}, default="raise"
-        What to do about images that cannot be read. "raise" only looks whether each
-        is there. "skip" reads each image once, leaves out the rows of those that
-        aren't there or cannot be read, and warns of them. A broken table is an error
-        all the same.
+        What to do about images that are missing or cannot be read. "raise" only looks
+        whether each is there. "skip" reads each image once and leaves out the rows of
+        those that cannot be read, with a warning. A broken table is an error all the
+        same.
 
     Returns
     -------
@@ -168,9 +167,8 @@ def load_labels_csv(
     ValueError
         If the table is broken: a column is missing or twice there, a row has another
         number of fields than the header, a field is empty, there are no rows, or the
-        encoding is another. Rows are counted as a spreadsheet does, the header being
-        row 1. For a zip file as :func:`load_image_folder`, and with
-        ``on_error="skip"`` also if no image can be read.
+        encoding is another. The header is row 1, as in a spreadsheet. Also as
+        `load_image_folder` does.
 
     Warns
     -----
@@ -191,12 +189,12 @@ def load_labels_csv(
     >>> texts
     ['0042']
     """
-    skipped = Skipped(on_error)
+    check_on_error(on_error)
     path = _existing_path(path, "path")
     columns = (filename_column, text_column)
     if path.lower().endswith(".zip"):
         items, rows = _read_zip_with_table(
-            path, image_dir, columns, delimiter, encoding, skipped
+            path, image_dir, columns, delimiter, encoding, on_error
         )
     else:
         if not os.path.isfile(path):
@@ -209,15 +207,16 @@ def load_labels_csv(
             image_dir = os.path.dirname(path) or os.curdir
         else:
             image_dir = _existing_path(image_dir, "image_dir")
-        items = [os.path.join(image_dir, name) for _, name, _ in rows]
-        exist = [os.path.isfile(item) for item in items]
-        _check_images_exist(rows, exist, path, image_dir, skipped)
-    if on_error == "skip":
-        _try_images(items, [name for _, name, _ in rows], skipped)
-    return _without_skipped(items, [text for _, _, text in rows], skipped, path)
+        paths = [os.path.join(image_dir, name) for _, name, _ in rows]
+        found = [item if os.path.isfile(item) else None for item in paths]
+        items = _name_missing(found, rows, path, image_dir, on_error)
+    _, names, texts = zip(*rows, strict=True)
+    items, texts, notices = _drop_unreadable(items, names, texts, path, on_error)
+    issue_warnings(notices)
+    return items, texts
 
 
-def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, skipped):
+def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, on_error):
     """Return the contents of the images in the order of the rows, and the rows."""
     with open_zip(path) as archive:
         entries = list_entries(archive, path)
@@ -235,49 +234,61 @@ def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, skipped)
                 f"bytes; {MAX_TABLE_BYTES} at most are read: unpack it and give the "
                 "CSV file."
             )
-        (data,) = read_entries(archive, [table], path, Skipped())
+        (data,) = read_entries(archive, [table], path)
         where = f"{path}/{tables[0]}"
         rows = _parse_csv(data, where, columns, delimiter, encoding)
         folder = str(tables[0].parent)
         if image_dir is not None:
             folder = _as_str(image_dir, "image_dir")
-        files = [
-            PurePosixPath(posixpath.normpath(posixpath.join(folder, name)))
-            for _, name, _ in rows
-        ]
-        exist = [file in entries for file in files]
-        _check_images_exist(rows, exist, where, folder, skipped)
-        infos = [entries.get(file) for file in files]
-        return read_entries(archive, infos, path, skipped), rows
+        names = [posixpath.normpath(posixpath.join(folder, row[1])) for row in rows]
+        found = [entries.get(PurePosixPath(name)) for name in names]
+        missing = _name_missing(found, rows, where, folder, on_error)
+        contents = read_entries(archive, found, path, on_error)
+        pairs = zip(missing, contents, strict=True)
+        return [m if is_error(m) else content for m, content in pairs], rows
 
 
-def _try_images(items, names, skipped):
-    """Read each image, unless it is skipped already, and note what cannot be read."""
-    errors = {}  # by item, as a table may name one often
-    for position, (item, name) in enumerate(zip(items, names, strict=True)):
-        if position in skipped.reasons:
-            continue
-        if item not in errors:
-            errors[item] = None
-            called = "image" if isinstance(item, str) else repr(str(name))
-            try:
-                read_image(item, name=called)
-            except (ValueError, FileNotFoundError) as error:
-                errors[item] = str(error)
-        if errors[item] is not None:
-            skipped.add(position, errors[item])
+def _name_missing(found, rows, path, image_dir, on_error):
+    """Put an error in the place of each None, which an image that is missing is."""
+    items = list(found)
+    for position, (number, name, _) in enumerate(rows):
+        if items[position] is None:
+            items[position] = FileNotFoundError(
+                f"row {number} of {path!r} names {name!r}, which is not in "
+                f"image_dir={image_dir!r}; correct the row or `image_dir`."
+            )
+            if on_error == "raise":
+                raise items[position]
+    return items
 
 
-def _without_skipped(items, texts, skipped, path):
-    """Leave out the images that were skipped, with their texts, and warn of them."""
-    kept = [i for i in range(len(items)) if i not in skipped.reasons]
+def _drop_unreadable(items, names, texts, path, on_error):
+    """Leave out images that cannot be read; return what to warn of as well."""
+    errors, reasons = {}, {}
+    if on_error == "skip":
+        for position, (item, name) in enumerate(zip(items, names, strict=True)):
+            if item not in reasons:  # a table may name an image often
+                reasons[item] = _find_error(item, name)
+            if reasons[item]:
+                errors[position] = reasons[item]
+    kept = [i for i in range(len(items)) if i not in errors]
     if not kept:
         raise ValueError(
-            f"None of the {len(items)} images in path={path!r} can be read: "
-            f"{skipped.reasons[0]}"
+            f"None of the {len(items)} images in path={path!r} can be read: {errors[0]}"
         )
-    skipped.warn(len(items), where=f" in path={path!r}", stacklevel=4)
-    return [items[i] for i in kept], [texts[i] for i in kept]
+    notices = describe_skipped(errors, len(items), where=f" in path={path!r}")
+    return [items[i] for i in kept], [texts[i] for i in kept], notices
+
+
+def _find_error(item, name):
+    """Return why an image cannot be read, or an empty str."""
+    if is_error(item):
+        return str(item)
+    try:
+        read_image(item, name="image" if isinstance(item, str) else repr(str(name)))
+    except (ValueError, FileNotFoundError) as error:
+        return str(error)
+    return ""
 
 
 def _as_str(path, name):
@@ -312,68 +323,36 @@ def _walk(folder):
 
 def _select(files, pattern, path):
     """Keep the images that match, in the order of their paths."""
-    images = [
-        file
-        for file in files
-        if file.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(file)
-    ]
-    chosen = sorted(
-        (f for f in images if PurePosixPath(str(f).lower()).match(pattern.lower())),
-        key=str,
-    )
+    images = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES]
+    images = [file for file in images if not is_hidden(file)]
+    lower = pattern.lower()
+    chosen = [f for f in images if PurePosixPath(str(f).lower()).match(lower)]
     if not chosen:
         reason = f"{len(images)} images, none of which matches pattern={pattern!r}"
         if not images:
             reason = f"no image: no file ending in {', '.join(IMAGE_SUFFIXES)}"
         raise ValueError(f"path={path!r} holds {reason}; check both.")
-    return chosen
+    return sorted(chosen, key=str)
 
 
 def _label_finder(label):
-    """Turn the parameter `label` into a function from files to their labels."""
+    """Return the function that the parameter `label` stands for."""
     if callable(label):
-        find = label
-    elif label is None:
-        find = _stem
-    elif isinstance(label, (str, re.Pattern)):
-        find = _group_finder(label)
-    else:
+        return label
+    if label is None:
+        return lambda file: file.stem
+    if not isinstance(label, (str, re.Pattern)):
         raise TypeError(
             f"label={label!r} must be None, a regular expression or a callable."
         )
-
-    def find_all(files):
-        texts = [find(file) for file in files]
-        for file, text in zip(files, texts, strict=True):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"label returned {text!r} for '{file}'; it must return a str."
-                )
-        bad = [file for file, text in zip(files, texts, strict=True) if not text]
-        if bad:
-            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-            raise ValueError(
-                f"No label was found for '{bad[0]}'{more} with label={label!r}; "
-                "change `label`, or leave such files out by `pattern`."
-            )
-        return [str(text) for text in texts]
-
-    return find_all
-
-
-def _stem(file):
-    return file.stem
-
-
-def _group_finder(expression):
     try:
-        regex = re.compile(expression)
+        regex = re.compile(label)
         group = "text" if "text" in regex.groupindex else 1
         if not isinstance(regex.pattern, str) or (group == 1 and regex.groups != 1):
             raise ValueError("it needs one group, or a group named 'text'")
     except (re.error, ValueError) as error:
         raise ValueError(
-            rf"label={expression!r} cannot be used: {error}; r'(.+)-\d+' is an example."
+            rf"label={label!r} cannot be used: {error}; r'(.+)-\d+' is an example."
         ) from error
 
     def find(file):
@@ -381,6 +360,23 @@ def _group_finder(expression):
         return (match and match[group]) or ""
 
     return find
+
+
+def _find_labels(files, find, label):
+    texts = {file: find(file) for file in files}
+    for file, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(
+                f"label returned {text!r} for '{file}'; it must return a str."
+            )
+    bad = [file for file, text in texts.items() if not text]
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise ValueError(
+            f"No label was found for '{bad[0]}'{more} with label={label!r}; "
+            "change `label`, or leave such files out by `pattern`."
+        )
+    return [str(text) for text in texts.values()]
 
 
 def _parse_csv(data, path, columns, delimiter, encoding):
@@ -404,6 +400,7 @@ def _parse_csv(data, path, columns, delimiter, encoding):
                 f"its header is {header} with delimiter={delimiter!r}: name the "
                 "columns by `filename_column` and `text_column`."
             )
+    indices = [header.index(column) for column in columns]
     rows = []
     for number, fields in enumerate(table[1:], start=2):
         if not fields:
@@ -413,27 +410,13 @@ def _parse_csv(data, path, columns, delimiter, encoding):
                 f"row {number} of {path!r} has {len(fields)} fields where the header "
                 f"has {len(header)}; put fields that hold {delimiter!r} in quotes."
             )
-        values = [fields[header.index(column)] for column in columns]
-        for column, value in zip(columns, values, strict=True):
-            if not value:
+        for index in indices:
+            if not fields[index]:
                 raise ValueError(
-                    f"row {number} of {path!r} has no {column!r}; fill or drop it."
+                    f"row {number} of {path!r} has no {header[index]!r}; fill or drop "
+                    "it."
                 )
-        rows.append((number, *values))
+        rows.append((number, *(fields[index] for index in indices)))
     if not rows:
         raise ValueError(f"path={path!r} has a header but no rows.")
     return rows
-
-
-def _check_images_exist(rows, exist, path, image_dir, skipped):
-    for position, ((number, name, _), found) in enumerate(
-        zip(rows, exist, strict=True)
-    ):
-        if found:
-            continue
-        error = FileNotFoundError(
-            f"row {number} of {path!r} names {name!r}, which is not in "
-            f"image_dir={image_dir!r}; correct the row or `image_dir`."
-        )
-        if not skipped.add(position, error):
-            raise error

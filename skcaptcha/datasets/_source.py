@@ -12,9 +12,8 @@ __all__ = ["load_labeled_images"]
 def load_labeled_images(path, *, label=None):
     r"""Load images and labels from a folder, a zip file or a table.
 
-    A single CSV file right in the folder, or anywhere in the zip file, is taken for
-    the table of labels, unless `label` is given; without one the labels are in the
-    names of the images.
+    Without `label`, a single CSV file right in the folder, or anywhere in the zip
+    file, is taken for the table of labels; else they are in the names of the images.
 
     Parameters
     ----------
@@ -22,8 +21,7 @@ def load_labeled_images(path, *, label=None):
         A folder or a zip file of images, or a CSV file with the columns ``filename``
         and ``text``.
     label : str, re.Pattern or callable, default=None
-        How a label is found from the name of the file, as `load_image_folder` takes
-        it.
+        How to find a label in the name of the file, as `load_image_folder` takes it.
 
     Returns
     -------

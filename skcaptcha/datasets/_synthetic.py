@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from numbers import Integral, Real
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, features
@@ -15,7 +16,7 @@ __all__ = ["make_captchas"]
 # once tilted and bent, and less s and z, which pass for 5 and 2.
 LEGIBLE = "2345678abcdefhkmnprtuvwxy"
 
-SMALLEST_FONT = 7  # pixels an em; below that letters run into blots
+MIN_EM = 7  # pixels; in a smaller font letters run into blots
 
 
 def make_captchas(
@@ -41,8 +42,8 @@ def make_captchas(
     """Draw images of random text, and return them with their texts.
 
     Each image has its own paper, ink, font and layout. Characters stand from left to
-    right, wholly inside the image. The later parameters say how hard the images are to
-    read; each is off at 0, so all of them at 0 give plain print.
+    right, wholly inside the image. The parameters from `rotation` on say how hard the
+    images are to read; all of them at 0 give plain print.
 
     Parameters
     ----------
@@ -52,8 +53,7 @@ def make_captchas(
         The characters to draw from, each as likely as the next. The default leaves
         out those that are easily taken for another, such as 0 and o.
     length : int or tuple (int, int), default=5
-        Number of characters of a text; or the smallest and the largest number, which
-        are then all equally likely.
+        Number of characters of a text, or the smallest and the largest number.
     size : tuple (height, width), default=(50, 150)
         Size of the images in pixels. Text that would not fit is set in a smaller
         font. With ``None`` as the width, each image is as wide as its text needs.
@@ -83,15 +83,12 @@ def make_captchas(
     dots : int, default=30
         Number of specks of ink.
     gradient : float, default=0.3
-        Share of the contrast between paper and ink that shading takes away where it
-        is darkest; at most 1.
+        Share of the contrast that shading takes away where it is darkest; at most 1.
     noise : float, default=6
-        Standard deviation of the noise added to each pixel, in gray levels of 255;
-        at most 255.
+        Standard deviation of the noise of each pixel in gray levels; at most 255.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same images and texts at every call. The first images of
-        a long call are those of a short one. ``None`` draws afresh each time, and
-        leaves NumPy's global generator alone.
+        a long call are those of a short one. NumPy's global generator is left alone.
 
     Returns
     -------
@@ -117,8 +114,7 @@ def make_captchas(
     >>> [4 <= len(text) <= 6 for text in texts]
     [True, True, True]
     """
-    _check_number("n_samples", n_samples, Integral, 1)
-    for name, value, kind, highest in [
+    limits = [
         ("rotation", rotation, Real, 180),
         ("perspective", perspective, Real, 0.4),
         ("warp", warp, Real, 0.25),
@@ -129,22 +125,20 @@ def make_captchas(
         ("dots", dots, Integral, None),
         ("gradient", gradient, Real, 1),
         ("noise", noise, Real, 255),
-    ]:
+    ]
+    _check_number("n_samples", n_samples, Integral, 1)
+    for name, value, kind, highest in limits:
         _check_number(name, value, kind, 0, highest)
+    style = SimpleNamespace(**{name: value for name, value, *_ in limits})
     if not isinstance(color, (bool, np.bool_)):
         raise ValueError(f"color={color!r} must be True or False")
     vocabulary = _check_vocabulary(vocabulary)
     shortest, longest = _check_length(length)
-    height, width = _check_size(size)
+    size = _check_size(size)
     typecases = [_Typecase(font) for font in _check_fonts(fonts)]
     for typecase in typecases:
         typecase.check_glyphs(vocabulary)
-
-    if random_state is None:
-        entropy = np.random.SeedSequence().entropy
-    else:
-        words = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
-        entropy = words.tolist()
+    entropy = _draw_entropy(random_state)
 
     images, texts = [], []
     for index in range(n_samples):
@@ -152,33 +146,35 @@ def make_captchas(
         seed = np.random.SeedSequence(entropy, spawn_key=(index,))
         rng = np.random.default_rng(seed)
         n_characters = rng.integers(shortest, longest, endpoint=True)
-        text = "".join(
-            vocabulary[k] for k in rng.integers(len(vocabulary), size=n_characters)
-        )
+        characters = rng.integers(len(vocabulary), size=n_characters)
+        text = "".join(vocabulary[k] for k in characters)
         typecase = typecases[rng.integers(len(typecases))]
-        amplitude = warp * height
-        margin = int(np.ceil(amplitude)) + 2
-        glyphs, image_width = _set_text(
-            text,
-            typecase,
-            rng,
-            (height, width),
-            margin,
-            (rotation, perspective),
-            (overlap, spacing),
-            size_jitter,
-        )
-        paper = _make_paper((height, image_width), gradient, color, rng)
-        canvas = Image.fromarray(paper)
-        inks = _mix_inks(len(text) + lines + dots, color, rng)
-        for mask, left, top in glyphs:
-            canvas.paste(inks.pop(), (left, top), mask)
-        _draw_lines(canvas, [inks.pop() for _ in range(lines)], rng)
-        _draw_dots(canvas, inks, rng)
-        pixels = _warp(np.asarray(canvas), amplitude, rng)  # (H, W) or (H, W, 3)
-        images.append(_add_noise(pixels, noise, rng))
+        images.append(_draw_captcha(text, typecase, rng, size, color, style))
         texts.append(text)
     return images, texts
+
+
+def _draw_entropy(random_state):
+    """Return what seeds the generators of all images."""
+    if random_state is None:
+        return np.random.SeedSequence().entropy
+    state = check_random_state(random_state)
+    return state.randint(2**32, size=4, dtype=np.uint32).tolist()
+
+
+def _draw_captcha(text, typecase, rng, size, color, style):
+    amplitude = style.warp * size[0]
+    margin = int(np.ceil(amplitude)) + 2
+    glyphs, width = _set_text(text, typecase, rng, size, margin, style)
+    paper = _make_paper((size[0], width), style.gradient, color, rng)
+    canvas = Image.fromarray(paper)
+    inks = _mix_inks(len(text) + style.lines + style.dots, color, rng)
+    for mask, left, top in glyphs:
+        canvas.paste(inks.pop(), (left, top), mask)
+    _draw_lines(canvas, [inks.pop() for _ in range(style.lines)], rng)
+    _draw_dots(canvas, inks, rng)
+    pixels = _warp(np.asarray(canvas), amplitude, rng)  # (H, W) or (H, W, 3)
+    return _add_noise(pixels, style.noise, rng)
 
 
 class _Typecase:
@@ -220,34 +216,27 @@ class _Typecase:
         return self._glyphs[key]
 
 
-def _set_text(text, typecase, rng, size, margin, bend, spread, size_jitter):
-    """Choose where each glyph goes, and how large; return them and the width."""
-    n, (height, width), (overlap, spacing) = len(text), size, spread
-    rotation, perspective = bend
-    angles = rng.uniform(-rotation, rotation, n)
-    # Nothing is drawn from `rng` without need, so that what it gives later stays.
-    shifts = rng.uniform(-1, 1, (n, 4, 2)) * perspective if perspective else [0] * n
-    scales = 1 + rng.uniform(-size_jitter, size_jitter, n)
-    lifts = rng.uniform(-size_jitter, size_jitter, n) / 2  # ems
-    gaps = rng.uniform(0.02, 0.15, n - 1) + spacing  # ems
-    covers = rng.uniform(0, overlap, n - 1)  # of the narrower neighbor
+def _set_text(text, typecase, rng, size, margin, style):
+    """Return mask, left and top of each glyph, and the width of the image."""
+    n, (height, width), jitter = len(text), size, style.size_jitter
+    angles = rng.uniform(-style.rotation, style.rotation, n)
+    shifts = [0] * n
+    if style.perspective:  # without need nothing is drawn, so that what follows stays
+        shifts = rng.uniform(-1, 1, (n, 4, 2)) * style.perspective
+    scales = 1 + rng.uniform(-jitter, jitter, n)
+    lifts = rng.uniform(-jitter, jitter, n) / 2  # ems
+    gaps = rng.uniform(0.02, 0.15, n - 1) + style.spacing  # ems
+    covers = rng.uniform(0, style.overlap, n - 1)  # of the narrower neighbor
     em = height * rng.uniform(0.7, 0.85)
-    while em >= SMALLEST_FONT:
-        masks, middles = [], []
-        for character, angle, scale, shift in zip(
-            text, angles, scales, shifts, strict=True
-        ):
-            mask, middle = typecase.glyph(character, max(1, round(em * scale)))
-            if perspective:
-                mask = _shift_corners(mask, shift)
-            if angle:
-                mask = mask.rotate(angle, Image.Resampling.BILINEAR, expand=True)
-            masks.append(mask.crop(mask.getbbox()))
-            middles.append(middle)
+    while em >= MIN_EM:
+        sizes = np.maximum(1, np.round(em * scales)).astype(int).tolist()
+        glyphs = [typecase.glyph(*pair) for pair in zip(text, sizes, strict=True)]
+        bends = zip(glyphs, angles, shifts, strict=True)
+        masks = [_bend_glyph(mask, *bend) for (mask, _), *bend in bends]
+        middles = [middle for _, middle in glyphs]
         widths, heights = np.array([mask.size for mask in masks]).T
-        covered = covers * np.minimum(widths[:-1], widths[1:])
-        steps = np.round(gaps * em - covered)
-        if overlap == 0:
+        steps = np.round(gaps * em - covers * np.minimum(widths[:-1], widths[1:]))
+        if style.overlap == 0:
             steps = np.maximum(steps, 2)
         lefts = np.concatenate([[0], np.cumsum(widths[:-1] + steps)]).astype(int)
         tops = np.round(middles + lifts * em - heights / 2).astype(int)
@@ -261,13 +250,21 @@ def _set_text(text, typecase, rng, size, margin, bend, spread, size_jitter):
         if fit >= 1:
             lefts += margin + rng.integers(room[0] - text_width, endpoint=True)
             tops += margin + rng.integers(room[1] - text_height, endpoint=True)
-            glyphs = zip(masks, lefts.tolist(), tops.tolist(), strict=True)
-            return list(glyphs), room[0] + 2 * margin
+            placed = zip(masks, lefts.tolist(), tops.tolist(), strict=True)
+            return list(placed), room[0] + 2 * margin
         em *= 0.98 * fit
     raise ValueError(
         f"size={(height, width)} has no room to draw {text!r} legibly; give a larger "
         "`size` (height, width), a smaller `length` or less `warp`"
     )
+
+
+def _bend_glyph(mask, angle, shift):
+    if np.any(shift):
+        mask = _shift_corners(mask, shift)
+    if angle:
+        mask = mask.rotate(angle, Image.Resampling.BILINEAR, expand=True)
+    return mask.crop(mask.getbbox())
 
 
 def _shift_corners(mask, shift):
@@ -292,10 +289,8 @@ def _make_paper(shape, gradient, color, rng):
     ramp = np.sin(angle) * rows / shape[0] + np.cos(angle) * columns / shape[1]
     ramp -= ramp.min()  # (H, W)
     ramp *= gradient / max(ramp.max(), 1e-9)
-    paper = (light - ramp[..., None] * (light - dark)).astype(
-        np.uint8
-    )  # (H, W, 1 or 3)
-    return paper if color else paper[..., 0]
+    paper = light - ramp[..., None] * (light - dark)  # (H, W, 1 or 3)
+    return paper.astype(np.uint8) if color else paper[..., 0].astype(np.uint8)
 
 
 def _mix_inks(n_inks, color, rng):
@@ -316,16 +311,13 @@ def _draw_lines(canvas, inks, rng):
     width, height = canvas.size
     share = np.linspace(0, 1, 24)[:, None]  # (24, 1)
     for ink in inks:
-        ends = rng.uniform([0, 0.1], [0.15, 0.9]), rng.uniform([0.85, 0.1], [1, 0.9])
-        bends = (
-            rng.uniform([0.2, -0.2], [0.5, 1.2]),
-            rng.uniform([0.5, -0.2], [0.8, 1.2]),
-        )
+        first, last = rng.uniform([[0, 0.1], [0.85, 0.1]], [[0.15, 0.9], [1, 0.9]])
+        bends = rng.uniform([[0.2, -0.2], [0.5, -0.2]], [[0.5, 1.2], [0.8, 1.2]])
         path = (  # a cubic Bezier curve
-            (1 - share) ** 3 * ends[0]
+            (1 - share) ** 3 * first
             + 3 * (1 - share) ** 2 * share * bends[0]
             + 3 * (1 - share) * share**2 * bends[1]
-            + share**3 * ends[1]
+            + share**3 * last
         )
         # Pillow's lines have hard edges: draw at twice the size and halve.
         mask = Image.new("L", (2 * width, 2 * height))
@@ -359,12 +351,9 @@ def _warp(pixels, amplitude, rng):
         rows + crests[0] * np.sin(2 * np.pi * columns / periods[0] + phases[0]),
         columns + crests[1] * np.sin(2 * np.pi * rows / periods[1] + phases[1]),
     ]
-    if pixels.ndim == 2:
-        return map_coordinates(pixels, places, order=1, mode="nearest")
-    planes = np.moveaxis(pixels, 2, 0)
-    return np.stack(
-        [map_coordinates(p, places, order=1, mode="nearest") for p in planes], axis=2
-    )
+    planes = np.moveaxis(np.atleast_3d(pixels), 2, 0)
+    bent = [map_coordinates(p, places, order=1, mode="nearest") for p in planes]
+    return np.stack(bent, axis=2).reshape(pixels.shape)
 
 
 def _add_noise(pixels, noise, rng):
@@ -394,12 +383,10 @@ def _check_vocabulary(vocabulary):
 
 def _check_length(length):
     span = (length, length) if isinstance(length, Integral) else length
-    if (
-        not isinstance(span, (tuple, list))
-        or len(span) != 2
-        or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in span)
-        or not 1 <= span[0] <= span[1]
-    ):
+    ints = isinstance(span, (tuple, list)) and all(
+        isinstance(n, Integral) and not isinstance(n, bool) for n in span
+    )
+    if not ints or len(span) != 2 or not 1 <= span[0] <= span[1]:
         raise ValueError(
             f"length={length!r} must be an int of at least 1, or a pair of such ints, "
             "the smaller first"
@@ -408,12 +395,9 @@ def _check_length(length):
 
 
 def _check_size(size):
-    if (
-        not isinstance(size, (tuple, list))
-        or len(size) != 2
-        or not all(isinstance(n, Integral) and n >= 1 for n in size if n is not None)
-        or size[0] is None
-    ):
+    pair = isinstance(size, (tuple, list)) and len(size) == 2 and size[0] is not None
+    given = [n for n in size if n is not None] if pair else []
+    if not pair or not all(isinstance(n, Integral) and n > 0 for n in given):
         raise ValueError(
             f"size={size!r} must be (height, width) in pixels, two positive ints; the "
             "width may be None"
@@ -436,20 +420,20 @@ def _check_fonts(fonts):
             f"fonts={fonts!r} must be None, the path of a TrueType font, a "
             "FreeTypeFont or a non-empty list of these"
         )
-    loaded = []
-    for index, font in enumerate(fonts):
-        if isinstance(font, (str, os.PathLike)):
-            try:
-                font = ImageFont.truetype(font, layout_engine=ImageFont.Layout.BASIC)
-            except OSError as error:
-                raise ValueError(
-                    f"fonts[{index}]={os.fspath(font)!r} cannot be read as a TrueType "
-                    f"or OpenType font ({error}); give the path of a .ttf or .otf file"
-                ) from error
-        elif not isinstance(font, ImageFont.FreeTypeFont):
-            raise ValueError(
-                f"fonts[{index}]={font!r} must be the path of a TrueType font or a "
-                "FreeTypeFont"
-            )
-        loaded.append(font)
-    return loaded
+    return [_load_font(font, f"fonts[{index}]") for index, font in enumerate(fonts)]
+
+
+def _load_font(font, name):
+    if isinstance(font, ImageFont.FreeTypeFont):
+        return font
+    if not isinstance(font, (str, os.PathLike)):
+        raise ValueError(
+            f"{name}={font!r} must be the path of a TrueType font or a FreeTypeFont"
+        )
+    try:
+        return ImageFont.truetype(font, layout_engine=ImageFont.Layout.BASIC)
+    except OSError as error:
+        raise ValueError(
+            f"{name}={os.fspath(font)!r} cannot be read as a TrueType or OpenType font "
+            f"({error}); give the path of a .ttf or .otf file"
+        ) from error

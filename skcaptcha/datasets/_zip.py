@@ -31,7 +31,7 @@ def is_hidden(file):
 
 
 class ZippedFile(bytes):
-    """The content of a file in an archive, which knows the file's `name` there."""
+    """The content of a file in an archive, with the file's `name` there."""
 
 
 @contextmanager
@@ -82,67 +82,65 @@ def list_entries(archive, path):
     return entries
 
 
-def read_entries(archive, infos, path, skipped):
+def read_entries(archive, infos, path, on_error="raise"):
     """Read entries within the bounds; one that is named twice is read once.
 
-    None stands for an entry that is missing, and in the place of one that is skipped.
+    None stands for an entry that is missing. With ``on_error="skip"`` the error of an
+    entry stands in its place.
     """
-    positions = {}  # of each entry, by its name
-    for position, info in enumerate(infos):
-        if info is not None:
-            positions.setdefault(info.filename, []).append(position)
-    unique = [infos[found[0]] for found in positions.values()]
+    unique = {info.filename: info for info in infos if info is not None}
     # Of the larger ones not a byte is read.
-    total = sum(i.file_size for i in unique if i.file_size <= MAX_ENTRY_BYTES)
+    sizes = (info.file_size for info in unique.values())
+    total = sum(size for size in sizes if size <= MAX_ENTRY_BYTES)
     if total > MAX_TOTAL_BYTES:
         raise ValueError(
             f"path={path!r} holds {total} bytes of images; {MAX_TOTAL_BYTES} at most "
             "are read: unpack it and give the folder."
         )
-    contents = [None] * len(infos)
-    for info in unique:
+    contents = {}
+    for name, info in unique.items():
         try:
-            content = _read_entry(archive, info, path)
+            contents[name] = _read_entry(archive, info, path)
         except ValueError as error:
-            for position in positions[info.filename]:
-                if not skipped.add(position, error):
-                    raise
-        else:
-            for position in positions[info.filename]:
-                contents[position] = content
-    return contents
+            if on_error == "raise":
+                raise
+            contents[name] = error.with_traceback(None)
+    return [None if info is None else contents[info.filename] for info in infos]
 
 
 def _read_entry(archive, info, path):
-    """Return the content of one entry, or raise a ValueError."""
-    name = info.filename
-    if info.flag_bits & 0x1:
-        raise ValueError(
-            f"path={path!r} has an encrypted entry {name!r}; unpack it and give "
-            "the folder."
-        )
-    mode = info.external_attr >> 16  # as Unix has it; 0 where another system packed
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        raise ValueError(
-            f"path={path!r} has the entry {name!r}, which is a link or a device and "
-            "no file; pack the file itself."
-        )
-    # The other methods can inflate a few bytes without any bound.
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(
-            f"path={path!r} has the entry {name!r} compressed by method "
-            f"{info.compress_type}; pack it anew with deflate or unpack it."
-        )
-    if info.file_size > MAX_ENTRY_BYTES:
-        raise ValueError(
-            f"path={path!r} has an entry {name!r} of {info.file_size} bytes; "
-            f"{MAX_ENTRY_BYTES} at most are read."
-        )
+    if problem := _find_problem(info):
+        raise ValueError(f"path={path!r} has {problem}")
     with _zip_errors(path), archive.open(info) as stream:
         # No more than it claims, as the claims were checked.
         content = stream.read(info.file_size)
         if len(content) != info.file_size or stream.read(1):
-            raise zipfile.BadZipFile(f"the size of {name!r} is wrong")
+            raise zipfile.BadZipFile(f"the size of {info.filename!r} is wrong")
     content = ZippedFile(content)
-    content.name = name
+    content.name = info.filename
     return content
+
+
+def _find_problem(info):
+    """Say why an entry must not be read; None if it may be."""
+    name = repr(info.filename)
+    if info.flag_bits & 0x1:
+        return f"an encrypted entry {name}; unpack it and give the folder."
+    mode = info.external_attr >> 16  # as Unix has it; 0 where another system packed
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return (
+            f"the entry {name}, which is a link or a device and no file; pack the file "
+            "itself."
+        )
+    # The other methods can inflate a few bytes without any bound.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return (
+            f"the entry {name} compressed by method {info.compress_type}; pack it anew "
+            "with deflate or unpack it."
+        )
+    if info.file_size > MAX_ENTRY_BYTES:
+        return (
+            f"an entry {name} of {info.file_size} bytes; {MAX_ENTRY_BYTES} at most are "
+            "read."
+        )
+    return None

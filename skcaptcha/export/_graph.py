@@ -1,4 +1,4 @@
-"""The network as an ONNX graph, one operator after the other."""
+"""The network as an ONNX graph."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from skcaptcha.model.network import TIME_STRIDE
 
 __all__ = ["IR_VERSION", "OPSET_VERSION", "build_graph", "list_inputs", "list_outputs"]
 
-# Those of ONNX 1.12, so that runtimes of some years ago read the graph as well.
+# Those of ONNX 1.12 of 2022, so that older runtimes read the graph as well.
 OPSET_VERSION, IR_VERSION = 17, 8
 
 
@@ -24,24 +24,11 @@ def list_outputs(n_classes):
 
 
 def build_graph(network, height):
-    """Write down what a `CRNN` computes of images and widths in evaluation mode.
+    """Return what a `CRNN` computes in evaluation mode, as an onnx.GraphProto.
 
-    Operator for operator, and not by PyTorch's exporter: that one fixes the number of
-    time steps of this network. The bidirectional LSTM of ONNX takes the lengths of its
-    sequences, so one operator does what `BidirectionalLSTM` needs two and an indexed
-    reversal for.
-
-    Parameters
-    ----------
-    network : CRNN
-        On any device and in any mode; only its weights are read.
-    height : int
-        Height of the images.
-
-    Returns
-    -------
-    onnx.GraphProto
-        Takes and gives what `list_inputs` and `list_outputs` say.
+    Not made by PyTorch's exporter, which would fix the number of time steps. ONNX's
+    bidirectional LSTM takes the lengths of its sequences, so one operator does what
+    `BidirectionalLSTM` needs two and an indexed reversal for.
     """
     from onnx import TensorProto, helper
 
@@ -71,7 +58,7 @@ def build_graph(network, height):
 
 
 class _Graph:
-    """The operators and the constants so far."""
+    """The operators and constants added so far."""
 
     def __init__(self):
         self.nodes, self.arrays = [], []
@@ -124,7 +111,7 @@ def _add_standardization(graph):
     widths = graph.add("Cast", widths, to=TensorProto.FLOAT)
 
     def add_mean(values):
-        # Of each column first: sums of a few numbers lose less to rounding.
+        # Of each column first, because sums of a few numbers lose less to rounding.
         values = graph.add("ReduceMean", values, axes=[1, 2])  # (N, 1, 1, W)
         values = graph.add("Mul", values, mask)
         return graph.add("Div", graph.add("ReduceSum", values, last), widths)
@@ -136,10 +123,7 @@ def _add_standardization(graph):
 
 
 def _add_block(graph, block, x, mask):
-    """Add a `ConvBlock`; return its result and the mask of the columns that are left.
-
-    Padding is zero again after each block, as the masked norm of the network leaves it.
-    """
+    """Add a `ConvBlock`; return its result and the mask of its columns."""
     conv, norm, pool = block.conv, block.norm, list(block.pool)
     weight = graph.add_array(_read(conv.weight))
     x = graph.add("Conv", x, weight, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
@@ -152,7 +136,7 @@ def _add_block(graph, block, x, mask):
         start, stop, axis, step = 0, np.iinfo(np.int64).max, 3, pool[1]
         arrays = [graph.add_array(np.array([n])) for n in (start, stop, axis, step)]
         mask = graph.add("Slice", mask, *arrays)
-    return graph.add("Mul", x, mask), mask
+    return graph.add("Mul", x, mask), mask  # padding is zero after each block
 
 
 def _add_lstm(graph, lstm, x, lengths):

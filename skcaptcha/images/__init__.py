@@ -1,4 +1,4 @@
-"""Items of ``X`` (paths, encoded bytes, PIL images, arrays) as uint8 arrays."""
+"""Read paths, encoded bytes, PIL images and arrays as arrays of uint8."""
 
 from skcaptcha.images._read import (
     has_color,

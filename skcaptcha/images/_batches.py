@@ -1,4 +1,4 @@
-"""Samples of like width together, and batches of them."""
+"""Batches of images of similar width."""
 
 import numpy as np
 import torch
@@ -7,21 +7,9 @@ __all__ = ["make_batches", "pad_images"]
 
 
 def make_batches(widths, batch_size, generator=None):
-    """Group samples of like width, so that batches hold little padding.
+    """Return lists of positions of samples of similar width, to save padding.
 
-    Parameters
-    ----------
-    widths : sequence of int
-        Width of each sample.
-    batch_size : int
-        Samples a batch; the last ones of a group may be fewer.
-    generator : torch.Generator, optional
-        Shuffles samples and batches. Without it the batches go from narrow to wide.
-
-    Returns
-    -------
-    list of list of int
-        Positions of the samples of each batch.
+    A generator shuffles samples and batches; without one, batches are sorted by width.
     """
     n = len(widths)
     if generator is None:
@@ -42,26 +30,17 @@ def make_batches(widths, batch_size, generator=None):
 
 
 def pad_images(images, device):
-    """Stack images of one height, padded on the right to the widest.
+    """Stack images (H, W_i, C), uint8, to a tensor (N, C, H, W) on a device.
 
-    Parameters
-    ----------
-    images : list of ndarray or tensor of shape (H, W_i, C), uint8
-        The images; tensors are on `device`.
-    device : torch.device
-        Where the batch goes.
-
-    Returns
-    -------
-    batch : tensor of shape (N, C, H, W), uint8
-    widths : tensor of shape (N,), or None if all are equally wide
+    They are padded on the right. The images are arrays, or tensors on that device.
+    Also returns their widths (N,), or None if all are equal.
     """
     widths = [image.shape[1] for image in images]
     same = min(widths) == max(widths)
     height, _, channels = images[0].shape
     shape = (len(images), height, max(widths), channels)
     on_device = isinstance(images[0], torch.Tensor)
-    if on_device and same:  # all at once
+    if on_device and same:
         batch = torch.stack(images)
     else:
         if on_device:

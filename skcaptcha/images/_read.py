@@ -1,34 +1,21 @@
-"""Items of ``X`` (paths, encoded bytes, PIL images, arrays) as uint8 arrays."""
+"""Images of any form as arrays of uint8, one or many, and their colors."""
 
-import io
-import os
 import re
-import stat
-import threading
 import warnings
 from contextlib import contextmanager, suppress
 
 import numpy as np
-from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor
 
-from skcaptcha._skipping import Skipped
 from skcaptcha._threads import count_threads, map_in_threads
-from skcaptcha.exceptions import ImageReadError
+from skcaptcha._validation import issue_warnings
+from skcaptcha.exceptions import SkippedImageWarning
+from skcaptcha.images._decode import ENCODED, decode, describe_item, name_item
 
 __all__ = ["has_color", "read_image", "read_images", "to_grayscale", "to_rgb"]
 
-# Named, so that what is read doesn't depend on which plugins Pillow finds, and
-# no file can start an outside program (Pillow hands EPS to Ghostscript).
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-FORMS = (
-    "a path (str or os.PathLike), encoded bytes, a PIL image, or a numeric array of "
-    "shape (H, W) or (H, W, 1 to 4)"
-)
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
-# A PIL image may stand twice in X, and Pillow's lazy loading isn't thread-safe.
-_PIL_LOCK = threading.Lock()
-# Pixels that are converted at a time, so that wide intermediate values stay few.
-_BLOCK = 2**20
+# How many of the skipped images a warning names.
+_MAX_NAMED = 5
 # What `warnings.filterwarnings("ignore", module=...)` makes.
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
@@ -36,8 +23,8 @@ _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 def read_image(item, *, background="white", name="image"):
     """Read one image into a new uint8 array.
 
-    Of an animation the first frame is read; a photo is turned as its EXIF
-    orientation says; 16-bit gray is scaled from 0..65535 to 0..255.
+    Only the first frame of an animation is read. A photo is turned as its EXIF
+    orientation says.
 
     Parameters
     ----------
@@ -50,25 +37,25 @@ def read_image(item, *, background="white", name="image"):
         larger values is scaled from 0..65535); or floats, all in 0..1 (then times
         255, rounded) or else all in 0..255 (rounded).
     background : str or tuple of 3 int, default="white"
-        What shows through transparent pixels: a color name or ``#rrggbb`` as
-        Pillow knows them, or (red, green, blue) in 0..255.
+        Color behind transparent pixels: a name or ``#rrggbb`` as Pillow knows them,
+        or (red, green, blue) in 0..255.
     name : str, default="image"
         What error messages call the item.
 
     Returns
     -------
     ndarray of uint8, shape (H, W) or (H, W, 3)
-        Gray where red, green and blue are equal in every pixel, however the image
-        was stored, else RGB. C-contiguous, and never a view of `item`.
+        Gray where red, green and blue are equal in every pixel, else RGB.
+        C-contiguous, and never a view of `item`.
 
     Raises
     ------
     FileNotFoundError
         If a path doesn't exist.
     ImageReadError
-        If the item is there but is no readable image: truncated, empty, of more
-        pixels than ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, or
-        an array of a shape or with values not listed above.
+        If the item is no readable image: truncated, empty, of more pixels than
+        ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, or an array of
+        another shape or with other values than those above.
     TypeError
         If the item is of another type.
 
@@ -79,14 +66,12 @@ def read_image(item, *, background="white", name="image"):
     >>> read_image(np.array([[0.0, 0.2, 1.0]]))
     array([[  0,  51, 255]], dtype=uint8)
     >>> half_black = np.array([[[0, 0, 0, 51]]], dtype=np.uint8)  # RGB and alpha
-    >>> read_image(half_black)
-    array([[204]], dtype=uint8)
     >>> read_image(half_black, background=(255, 0, 0))
     array([[[204,   0,   0]]], dtype=uint8)
     """
     color = _parse_background(background)
     with _no_warnings_of_pillow():
-        return _read(item, color, name_item(name, item))
+        return decode(item, color, name_item(name, item))
 
 
 def read_images(
@@ -99,21 +84,20 @@ def read_images(
     items : sequence
         Images in any of the forms that :func:`read_image` takes, mixed at will.
     background : str or tuple of 3 int, default="white"
-        What shows through transparent pixels, as for :func:`read_image`.
+        Color behind transparent pixels, as for :func:`read_image`.
     n_jobs : int, default=None
-        The number of threads that decode: None is one for each core, 8 at most, and
-        one within a job of joblib's or what ``joblib.parallel_config`` says; 1 reads
-        in the calling thread; negative numbers count from all cores down as in
-        joblib, so that -1 is all of them. Arrays and PIL images need no threads. The
-        result is the same for any number.
+        The number of threads that decode. None is one for each core, 8 at most, but
+        one within a joblib job, or what ``joblib.parallel_config`` says; 1 reads in
+        the calling thread; -1 is one for each core. Arrays and PIL images need no
+        threads.
     name : str, default="X"
         What error messages call the sequence.
     first : int, default=0
-        The position that error messages give to the first item, for a caller who
-        hands over a long sequence piece by piece.
+        The position that error messages give to the first item, if `items` are a part
+        of a longer sequence.
     on_error : {"raise", "skip"}, default="raise"
         What to do where an item cannot be read: raise its error, or put None in its
-        place and go on, with one warning in the end.
+        place and warn once at the end.
 
     Returns
     -------
@@ -129,7 +113,7 @@ def read_images(
     Warns
     -----
     SkippedImageWarning
-        If items were skipped; it says how many, and of the first ones why.
+        If items were skipped: how many, and why the first ones were.
 
     Examples
     --------
@@ -139,24 +123,21 @@ def read_images(
     >>> [image.shape for image in images]
     [(2, 5), (3, 4)]
     """
-    skipped = Skipped(on_error)
-    single = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
-    if isinstance(items, single) or not hasattr(items, "__len__"):
+    if isinstance(items, (*ENCODED, Image.Image)) or not hasattr(items, "__len__"):
         raise TypeError(
-            f"{name}={_describe(items)} is not a sequence of images; "
+            f"{name}={describe_item(items)} is not a sequence of images; "
             f"put a single image into a list: [image]."
         )
-    images = list(
-        iterate_images(
-            items,
-            background=background,
-            n_jobs=n_jobs,
-            name=name,
-            first=first,
-            skipped=skipped,
-        )
+    images = iterate_images(
+        items,
+        background=background,
+        n_jobs=n_jobs,
+        name=name,
+        first=first,
+        on_error=on_error,
     )
-    skipped.warn(len(items))
+    images, notices = collect(enumerate(images))
+    issue_warnings(notices)
     return images
 
 
@@ -168,67 +149,82 @@ def iterate_images(
     n_jobs=None,
     name="X",
     first=0,
-    skipped=None,
+    on_error="raise",
     ahead=512,
 ):
-    """Read images one after the other, each when it is asked for or a little before.
+    """Return a generator of images, with the parameters of `read_images`.
 
-    Parameters
-    ----------
-    items : iterable
-        Images in any of the forms that :func:`read_image` takes, mixed at will.
-    convert : callable, optional
-        Is called with each image, and its name as `name`, in the thread that has read
-        it, and returns what takes its place. An error that it raises is one of the
-        image.
-    background, n_jobs, name, first
-        As for :func:`read_images`, also what is raised.
-    skipped : Skipped, optional
-        Gets the error of each image that cannot be read, and may let it pass.
-    ahead : int, default=512
-        Encoded images that are read ahead, if there are several threads.
-
-    Returns
-    -------
-    generator of ndarray of uint8, each of shape (H, W) or (H, W, 3)
-        The images in the order of `items`, or what `convert` made of them; None for
-        those that were skipped.
+    With ``on_error="skip"`` it yields the exception in place of the image.
+    ``convert(image, name=...)`` is called in the thread that decoded the image, and
+    its result or its error takes the place of the image. If there are several threads,
+    they read up to `ahead` images in advance.
     """
+    check_on_error(on_error)
     color = _parse_background(background)
     n_threads = count_threads(n_jobs)
 
     def read(numbered):
         position, item = numbered
-        where = name_item(f"{name}[{position}]", item)
+        item_name = name_item(f"{name}[{position}]", item)
         try:
             with _no_warnings_of_pillow():
-                image = _read(item, color, where)
-            return image if convert is None else convert(image, name=where)
+                image = decode(item, color, item_name)
+            return image if convert is None else convert(image, name=item_name)
         except (ValueError, TypeError, FileNotFoundError) as error:
-            if skipped is None or not skipped.add(position, error):
+            if on_error == "raise":
                 raise
+            # Its traceback would keep the images in its frames alive.
+            return error.with_traceback(None)
 
     return map_in_threads(
         read,
         enumerate(items, first),
         n_threads,
-        worthwhile=lambda numbered: is_encoded(numbered[1]),
+        worthwhile=lambda numbered: isinstance(numbered[1], ENCODED),
         ahead=ahead,
     )
 
 
-def is_encoded(item):
-    """Tell whether an item is a path or bytes, and reading it means decoding."""
-    return isinstance(item, (str, os.PathLike, bytes, bytearray, memoryview))
+def check_on_error(on_error):
+    """Raise a ValueError unless `on_error` is "raise" or "skip"."""
+    if not isinstance(on_error, str) or on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r} must be 'raise' or 'skip'.")
 
 
-def name_item(name, item):
-    """Say what error messages call an item, such as ``X[3]='a.png'``."""
-    return f"{name}={_describe(item)}"
+def is_error(value):
+    """Tell whether a value is an error in the place of an image."""
+    return isinstance(value, Exception)
+
+
+def collect(found):
+    """Return values in the order of their positions, and what to warn of.
+
+    `found` are pairs (position, value). None takes the place of an error.
+    """
+    values = dict(found)
+    errors = {position: v for position, v in values.items() if is_error(v)}
+    n_images = len(values)
+    ordered = [None if i in errors else values[i] for i in range(n_images)]
+    return ordered, describe_skipped(errors, n_images)
+
+
+def describe_skipped(errors, n_images, where=""):
+    """Return the warning that images were skipped, as a list of (message, category).
+
+    `errors` is a dict of the reasons by position, and `where` is added to the word
+    "images". The list is empty if nothing was skipped.
+    """
+    if not errors:
+        return []
+    named = " ".join(str(errors[i]) for i in sorted(errors)[:_MAX_NAMED])
+    n_more = len(errors) - _MAX_NAMED
+    more = f" And {n_more} more." if n_more > 0 else ""
+    count = f"{len(errors)} of {n_images} images{where} were skipped"
+    return [(f"{count}: {named}{more}", SkippedImageWarning)]
 
 
 def to_grayscale(image):
-    """Turn an image gray.
+    """Convert an image to gray.
 
     Parameters
     ----------
@@ -238,8 +234,8 @@ def to_grayscale(image):
     Returns
     -------
     ndarray of uint8, shape (H, W)
-        The luma, 0.299 red + 0.587 green + 0.114 blue, rounded as Pillow does; a
-        gray image comes back as it is, not copied.
+        The luma, 0.299 red + 0.587 green + 0.114 blue, rounded as Pillow does. A
+        gray image is returned as it is, not copied.
 
     Raises
     ------
@@ -264,7 +260,7 @@ def to_grayscale(image):
 
 
 def to_rgb(image):
-    """Give an image three channels.
+    """Convert an image to RGB.
 
     Parameters
     ----------
@@ -274,7 +270,7 @@ def to_rgb(image):
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        Gray three times over; an RGB image comes back as it is, not copied.
+        Gray in all three channels. An RGB image is returned as it is, not copied.
 
     Raises
     ------
@@ -295,12 +291,12 @@ def to_rgb(image):
 
 
 def has_color(images):
-    """Say whether a set of images has color worth keeping.
+    """Tell whether images have color worth keeping.
 
-    A pixel is colored when its largest channel exceeds its smallest by more than
-    16 levels: the tints that JPEG leaves in gray images stay below that. An image
-    is colored when at least 0.1 % of its pixels, and at least one, are; the set
-    when at least 1 % of its images, and at least one, are.
+    A pixel is colored when its largest channel exceeds its smallest by more than 16
+    levels, as the tints that JPEG leaves in gray images do not. An image is colored
+    when at least 0.1 % of its pixels are; a set, when at least 1 % of its images are;
+    but at least one of each.
 
     Parameters
     ----------
@@ -336,7 +332,7 @@ def _check_pixels(image):
         len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
     ):
         raise ValueError(
-            f"image={_describe(image)} must be a uint8 array of shape (H, W) or "
+            f"image={describe_item(image)} must be a uint8 array of shape (H, W) or "
             "(H, W, 3); read_image makes one."
         )
 
@@ -361,213 +357,15 @@ def _parse_background(background):
 
 @contextmanager
 def _no_warnings_of_pillow():
-    """Hide what Pillow warns of: a broken file ends in an image or in our error.
+    """Hide warnings of Pillow: a broken file ends in an image or in our error.
 
-    `warnings.catch_warnings` would do harm where several threads read: each puts back
-    the filters that it found, which may be another thread's. So each puts in a filter
-    and takes one out, and it doesn't matter whose.
+    `warnings.catch_warnings` is not for threads: each would restore the filters that
+    it found, which may be those of another thread. Here each thread adds a filter and
+    removes an equal one.
     """
     warnings.filters.insert(0, _QUIET)
     try:
         yield
     finally:
-        with suppress(ValueError):  # where another thread has put back others
+        with suppress(ValueError):  # another thread has restored other filters
             warnings.filters.remove(_QUIET)
-
-
-def _read(item, background, where):
-    try:
-        pixels = _to_array(item, where)
-        shape = pixels.shape
-        if len(shape) == 2:
-            pixels = pixels[:, :, np.newaxis]  # (H, W) -> (H, W, 1)
-        if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
-            raise ImageReadError(
-                f"{where} has shape {shape}; (H, W) or (H, W, 1 to 4) with at least "
-                "one pixel is needed, channels last."
-            )
-        pixels = _to_uint8(pixels, where)
-        if pixels.shape[2] in (2, 4):
-            pixels = _composite(pixels, background)  # -> (H, W, 3)
-        if (pixels[:, :, 1:] == pixels[:, :, :1]).all():
-            pixels = pixels[:, :, 0]  # (H, W, 1 or 3) -> (H, W)
-        return np.array(pixels, order="C")  # a copy even where nothing had to change
-    except MemoryError as error:
-        raise ImageReadError(
-            f"{where} needs more memory than there is; shrink it, or drop it."
-        ) from error
-
-
-def _to_array(item, where):
-    """Turn an item of any form into an array of any shape."""
-    if isinstance(item, (str, os.PathLike)):
-        with _open_file(item, where) as stream:
-            return _decode(stream, where)
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        return _decode(io.BytesIO(bytes(item)), where)
-    if isinstance(item, Image.Image):
-        return _decode(item, where)
-    if hasattr(item, "__array__") and not isinstance(item, np.generic):
-        try:
-            return np.asarray(item)
-        except Exception as error:  # each array library raises what it likes
-            raise ImageReadError(f"{where} gives no array: {error}") from error
-    raise TypeError(f"{where} is no image: {FORMS} is needed.")
-
-
-def _describe(item):
-    """Name a value in an error message, shortly."""
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        return f"<{memoryview(item).nbytes} bytes>"
-    if isinstance(item, Image.Image):
-        return f"<PIL image, mode {item.mode}, {item.width}x{item.height}>"
-    if hasattr(item, "shape") and hasattr(item, "dtype") and np.ndim(item) > 0:
-        return f"<array, shape {tuple(item.shape)}, {item.dtype}>"
-    text = repr(os.fspath(item) if isinstance(item, os.PathLike) else item)
-    return text if len(text) <= 300 else f"{text[:200]}...{text[-80:]}"
-
-
-def _open_file(path, where):
-    if isinstance(path, str) and _URL.match(path):
-        raise ImageReadError(
-            f"{where} is a URL, and URLs are not opened: download it first and give "
-            "the path of the file or its bytes."
-        )
-    try:
-        mode = os.stat(path).st_mode
-        # Opening a pipe would wait for ever.
-        if stat.S_ISREG(mode):
-            return open(path, "rb")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if os.path.islink(path):
-            raise FileNotFoundError(
-                f"{where} is a link to {os.readlink(path)!r}, which does not exist; "
-                "mend or drop it."
-            ) from error
-        raise FileNotFoundError(
-            f"{where} does not exist; check the spelling, and that a relative path "
-            f"starts in the current folder, {os.getcwd()!r}."
-        ) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or error
-        raise ImageReadError(f"{where} cannot be opened: {reason}.") from error
-    if stat.S_ISDIR(mode):
-        raise ImageReadError(
-            f"{where} is a folder; give the paths of the images in it, which "
-            "skcaptcha.datasets.load_image_folder lists."
-        )
-    raise ImageReadError(f"{where} is not a regular file; give an image file.")
-
-
-def _decode(source, where):
-    """Turn a PIL image or an open file into an array, and any error into ours."""
-    try:
-        if isinstance(source, Image.Image):
-            with _PIL_LOCK:
-                return _decode_pil(source)
-        with Image.open(source, formats=FORMATS) as image:  # reads the header only
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError(f"{image.width}x{image.height}")
-            return _decode_pil(image)
-    except Image.DecompressionBombError as error:
-        raise ImageReadError(
-            f"{where} claims too many pixels ({error}); raise "
-            "PIL.Image.MAX_IMAGE_PIXELS if you trust it."
-        ) from error
-    except UnidentifiedImageError as error:
-        if source.seek(0, os.SEEK_END) == 0:
-            raise ImageReadError(f"{where} is empty, zero bytes long.") from error
-        raise ImageReadError(
-            f"{where} is not an image in a format read here ({', '.join(FORMATS)}), "
-            "or its header is broken; convert it, or open it yourself and give the "
-            "PIL image."
-        ) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # on broken files Pillow's codecs raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise ImageReadError(
-            f"{where} is truncated or broken: {reason}; replace or drop it."
-        ) from error
-
-
-def _decode_pil(image):
-    image.load()
-    try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            image = ImageOps.exif_transpose(image)
-    except Exception:
-        pass  # a broken tag, of whatever kind, leaves the pixels good
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        pixels = _scale_16_bit(values)
-        clear = image.info.get("transparency")
-        if clear is None:
-            return pixels
-        alpha = np.where(values == clear, 0, 255).astype(np.uint8)
-        return np.stack([pixels, alpha], axis=2)  # (H, W) -> (H, W, 2)
-    if image.mode in ("I", "F"):
-        values = np.asarray(image)
-        if image.mode == "I" and ((values >= 0) & (values <= 65535)).all():
-            return values.astype(np.uint16)  # Pillow has no better mode to say so
-        return values
-    if image.mode == "La":
-        image = image.convert("LA")  # Pillow's only way out of that mode
-    if image.has_transparency_data:
-        mode = "RGBA"
-    else:
-        mode = "L" if image.mode in ("1", "L") else "RGB"
-    return np.asarray(image if image.mode == mode else image.convert(mode))
-
-
-def _to_uint8(pixels, where):
-    kind = pixels.dtype.kind
-    if kind not in "buif":
-        raise TypeError(f"{where} has dtype {pixels.dtype}: {FORMS} is needed.")
-    if pixels.dtype == np.uint8:
-        return pixels
-    if kind == "b":
-        return np.where(pixels, 255, 0).astype(np.uint8)
-    if kind == "f" and not np.isfinite(pixels).all():
-        bad = pixels[~np.isfinite(pixels)][0]
-        raise ImageReadError(f"{where} holds {bad}; replace or drop it.")
-    low, high = pixels.min(), pixels.max()
-    if low >= 0 and high <= 255:
-        if kind != "f":
-            return pixels.astype(np.uint8)
-        white = 255 if high <= 1 else 1
-        return _in_blocks(lambda rows: np.rint(rows.astype(np.float64) * white), pixels)
-    if kind == "u" and pixels.itemsize == 2:
-        return _scale_16_bit(pixels)
-    raise ImageReadError(
-        f"{where} has values from {low} to {high}; floats in 0..1, numbers in 0..255 "
-        "or uint16 are needed: rescale it."
-    )
-
-
-def _in_blocks(convert, pixels, n_channels=None):
-    """Fill a uint8 array, some rows at a time, with what `convert` makes of them."""
-    shape = pixels.shape if n_channels is None else (*pixels.shape[:2], n_channels)
-    result = np.empty(shape, np.uint8)
-    n_rows = max(1, _BLOCK // pixels[0].size)
-    for start in range(0, len(pixels), n_rows):
-        rows = slice(start, start + n_rows)
-        result[rows] = convert(pixels[rows])
-    return result
-
-
-def _scale_16_bit(values):
-    # 65535 = 257 * 255
-    return _in_blocks(lambda rows: (rows.astype(np.uint32) + 128) // 257, values)
-
-
-def _composite(pixels, background):
-    background = np.array(background, np.uint32)  # (3,)
-
-    def mix(rows):
-        color = rows[:, :, :-1].astype(np.uint32)  # (h, W, 1 or 3)
-        alpha = rows[:, :, -1:].astype(np.uint32)  # (h, W, 1)
-        return (color * alpha + background * (255 - alpha) + 127) // 255  # (h, W, 3)
-
-    return _in_blocks(mix, pixels, n_channels=3)

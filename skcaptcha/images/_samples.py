@@ -1,8 +1,9 @@
-"""From labeled images to samples, which lie in memory or in a temporary file."""
+"""Images resized for training, in memory or in a temporary file."""
 
 import math
 import mmap
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -11,40 +12,34 @@ import numpy as np
 import torch
 
 from skcaptcha.exceptions import CacheError, ImageReadError
-from skcaptcha.images._prepare import find_ink, prepare_image
-from skcaptcha.images._read import has_color, iterate_images, name_item
+from skcaptcha.images._decode import name_item
+from skcaptcha.images._prepare import measure_ink, prepare_image
+from skcaptcha.images._read import has_color, iterate_images
 
-__all__ = ["MANY", "Samples", "hold_out", "read_samples"]
-
-MANY = 5000
-"""Samples from which on there are enough to hold some out, and to learn on for longer.
-"""
+__all__ = ["Samples", "Scan", "load_samples", "scan_images"]
 
 _MEGABYTE = 10**6
-# Share of `cache_size` that keeps decoded images, from when they are looked at until
-# they are resized. The others are decoded anew.
-_DECODED = 0.5
-# Images that tell where text stands; of more, every second or third and so on.
-_ENOUGH = 1000
-# Images that threads decode ahead, which are not resized yet and may be large.
+# Share of `cache_size` for images that stay decoded between scanning and resizing. The
+# others are decoded twice.
+_DECODED_SHARE = 0.5
+# So many images show where the text is; of larger sets only some are measured.
+_MAX_MEASURED = 1000
+# Images to decode ahead while scanning; they may be large.
 _AHEAD = 32
-# Images that are sent to a device at once.
+# Images to send to a device at once.
 _AT_ONCE = 1000
 
 
 @dataclass
 class Samples:
-    """Images of one height, uint8 of shape (H, W_i, C), and the symbols they show.
-
-    The images are arrays, or tensors on the device of the network.
-    """
+    """Images of shape (H, W_i, C), uint8, arrays or tensors, and their symbols."""
 
     images: list
     targets: list
-    mapping: mmap.mmap | None = None  # the file of which the images are views
+    mapping: mmap.mmap | None = None  # the file that holds the images
 
     def pick(self, positions):
-        """Return some of the samples."""
+        """Return the samples at some positions."""
         return Samples(
             [self.images[i] for i in positions],
             [self.targets[i] for i in positions],
@@ -52,18 +47,7 @@ class Samples:
         )
 
     def put_on(self, device):
-        """Return the samples with their images on a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            Where the images go.
-
-        Returns
-        -------
-        Samples
-            The images are tensors.
-        """
+        """Return the samples with their images as tensors on a device."""
         images = []
         for first in range(0, len(self), _AT_ONCE):
             some = self.images[first : first + _AT_ONCE]
@@ -74,7 +58,7 @@ class Samples:
         return Samples(images, self.targets)
 
     def release(self):
-        """Let go of the memory of images that a file holds; it is read again."""
+        """Free the memory of images in a file, which are read again when needed."""
         if hasattr(self.mapping, "madvise"):  # Windows has none
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -83,164 +67,121 @@ class Samples:
         return len(self.images)
 
 
-def read_samples(items, targets, *, settle, background, n_jobs, cache_size):
-    """Read images and resize them, once it is known to which size.
+@dataclass
+class Scan:
+    """Properties of the images before they are resized."""
 
-    Parameters
-    ----------
-    items : list
-        Images in any form that `read_images` takes.
-    targets : list of ndarray of int
-        The symbols that they show.
-    settle : callable
-        Is given the heights and widths of the images, of shape (n, 2), whether they
-        have color, and the mean of their `find_ink`. Returns `height`, `stretch`,
-        `color_mode` and `rows` for `prepare_image` in a dict.
-    background, n_jobs
-        As for `read_images`.
-    cache_size : float
-        Megabytes that the images may take in memory. Where the resized ones take more,
-        they are mapped from a file.
+    sizes: np.ndarray  # (n, 2), heights and widths
+    colored: bool
+    ink: np.ndarray  # (40,), mean of `measure_ink`
+    decoded: list  # the first images, as many as fit
 
-    Returns
-    -------
-    Samples
 
-    Raises
-    ------
-    CacheError
-        If the file cannot be written.
-    MemoryError
-        If there is less memory than `cache_size` says.
+def scan_images(items, *, background, n_jobs, cache_size):
+    """Return a `Scan` of the sizes, colors and ink of images.
+
+    `items`, `background` and `n_jobs` are as for `read_images`. Half of `cache_size`
+    (in megabytes) may keep decoded images.
     """
-    reading = {"background": background, "n_jobs": n_jobs}
-    try:
-        sizes, colored, ink, decoded = _look_at(items, cache_size, **reading)
-        prepare = partial(prepare_image, **settle(sizes, colored, ink))
-        images, mapping = _keep(_prepare(items, decoded, prepare, reading), cache_size)
-    except (MemoryError, ImageReadError) as error:
-        if not isinstance(error.__cause__ or error, MemoryError):
-            raise
-        raise MemoryError(
-            f"There is too little memory for the training images, of which "
-            f"cache_size={cache_size!r} megabytes may be kept there"
-            f"{f' ({error})' if str(error) else ''}. Lower `cache_size`, and more of "
-            "them wait in a temporary file; pass paths instead of arrays; shrink "
-            "images that are very large."
-        ) from error
-    return Samples(images, targets, mapping)
-
-
-def hold_out(samples, rng, early_stopping, validation_fraction):
-    """Split samples at random into those to train on and those to hold out.
-
-    Parameters
-    ----------
-    samples : Samples
-        All samples.
-    rng : RandomState
-        The source of randomness.
-    early_stopping, validation_fraction
-        The parameters of the recognizer.
-
-    Returns
-    -------
-    training : Samples
-    validation : Samples or None
-
-    Raises
-    ------
-    ValueError
-        If fewer than two are left to train on.
-    """
-    n = len(samples)
-    n_held_out = max(1, round(validation_fraction * n))
-    if early_stopping == "auto":
-        early_stopping, n_held_out = n >= MANY, min(n_held_out, 500)
-    if not early_stopping:
-        return samples, None
-    if n - n_held_out < 2:
-        raise ValueError(
-            f"validation_fraction={validation_fraction!r} of {n} samples leaves "
-            f"{n - n_held_out} to train on; pass more samples, a smaller "
-            "`validation_fraction` or early_stopping=False."
-        )
-    order = rng.permutation(n)
-    return samples.pick(order[n_held_out:]), samples.pick(order[:n_held_out])
-
-
-def _look_at(items, cache_size, **reading):
-    """Return sizes, whether there is color, ink, and the first images with room."""
     sizes, decoded, ink = [], [], []
-    step = math.ceil(len(items) / _ENOUGH)
-    room = _DECODED * cache_size * _MEGABYTE
+    step = math.ceil(len(items) / _MAX_MEASURED)
+    room = _DECODED_SHARE * cache_size * _MEGABYTE
 
-    def look():
+    def scan(images):
         nonlocal room
-        for image in iterate_images(items, ahead=_AHEAD, **reading):
+        for image in images:
             if len(sizes) % step == 0:
-                ink.append(find_ink(image))
+                ink.append(measure_ink(image))
             sizes.append(image.shape[:2])
             room -= image.nbytes
             if room >= 0:
                 decoded.append(image)
             yield image
 
-    colored = has_color(look())
-    return np.array(sizes), colored, np.mean(ink, axis=0), decoded
+    with _explained_memory_errors(cache_size):
+        images = iterate_images(
+            items, background=background, n_jobs=n_jobs, ahead=_AHEAD
+        )
+        colored = has_color(scan(images))
+        return Scan(np.array(sizes), colored, np.mean(ink, axis=0), decoded)
 
 
-def _prepare(items, decoded, prepare, reading):
-    """Yield the images resized, of which the first ones are decoded already."""
+def load_samples(
+    items, targets, decoded, input_size, *, background, n_jobs, cache_size
+):
+    """Read and resize images, and return them as `Samples` with their targets.
+
+    The list `decoded` has the first images, and is emptied. `input_size` holds
+    arguments of `prepare_image`. If the resized images take more than `cache_size`
+    megabytes, they are in a file; a CacheError is raised if it cannot be written.
+    """
+    prepare = partial(prepare_image, **input_size)
+
+    def prepare_decoded():
+        for position, image in enumerate(_consume(decoded)):
+            yield prepare(image, name=name_item(f"X[{position}]", items[position]))
+
     n = len(decoded)
-    for position, image in enumerate(_drain(decoded)):
-        yield prepare(image, name=name_item(f"X[{position}]", items[position]))
-    yield from iterate_images(items[n:], prepare, first=n, **reading)
+    others = iterate_images(
+        items[n:], prepare, first=n, background=background, n_jobs=n_jobs
+    )
+    with _explained_memory_errors(cache_size):
+        images, mapping = _cache(chain(prepare_decoded(), others), cache_size)
+    return Samples(images, targets, mapping)
 
 
-def _drain(images):
-    """Yield the images of a list, which keeps none of those that are done with."""
+@contextmanager
+def _explained_memory_errors(cache_size):
+    """Add a remedy to a lack of memory."""
+    try:
+        yield
+    except (MemoryError, ImageReadError) as error:
+        if not isinstance(error.__cause__ or error, MemoryError):
+            raise
+        raise MemoryError(
+            f"There is too little memory for cache_size={cache_size!r} megabytes of "
+            f"training images{f' ({error})' if str(error) else ''}. Lower "
+            "`cache_size`, so that more of them are kept in a temporary file; pass "
+            "paths instead of arrays; shrink images that are very large."
+        ) from error
+
+
+def _consume(images):
+    """Yield the images of a list, and drop each from it."""
     for position, image in enumerate(images):
         images[position] = None
         yield image
 
 
-def _keep(images, cache_size):
-    """Return images as a list, and the file that they are mapped from or None."""
+def _cache(images, cache_size):
+    """Return images as a list, and the file that holds them or None."""
     kept, room = [], cache_size * _MEGABYTE
     for image in images:
         kept.append(image)
         room -= image.nbytes
         if room < 0:
-            return _map_from_file(chain(_drain(kept), images), cache_size)
+            return _map_from_file(chain(_consume(kept), images), cache_size)
     return kept, None
 
 
 def _map_from_file(images, cache_size):
-    """Write images to a temporary file; return views of it, and it as a mapping.
+    """Write images to a temporary file; return views of it, and its mapping.
 
-    The file has no name, or loses it when the process ends in whatever way, so nothing
-    has to be cleaned up: it is gone when the last of the views is.
+    The system deletes the file with the last view, or when the process ends.
     """
     shapes = []
-    try:
-        # Unbuffered, as closing it would else try once more to write what failed.
+    with _explained_file_errors(cache_size):
+        # Unbuffered, or else closing it would repeat a failed write.
         file = tempfile.TemporaryFile(prefix="skcaptcha-", buffering=0)
-    except OSError as error:
-        raise _explain(error, cache_size) from error
     with file:
         for image in images:
             shapes.append(image.shape)
             rest = memoryview(image).cast("B")
-            try:
+            with _explained_file_errors(cache_size):
                 while rest:
                     rest = rest[file.write(rest) :]
-            except OSError as error:
-                raise _explain(error, cache_size) from error
-        try:
+        with _explained_file_errors(cache_size):
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise _explain(error, cache_size) from error
     flat = np.frombuffer(mapping, dtype=np.uint8)
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     views = [
@@ -250,17 +191,19 @@ def _map_from_file(images, cache_size):
     return views, mapping
 
 
-def _explain(error, cache_size):
-    return CacheError(
-        f"The training images take more than cache_size={cache_size!r} megabytes, and "
-        f"the temporary file for the rest cannot be written in {_name_folder()}: "
-        f"{error.strerror or error}. Make room there, name another folder in the "
-        "environment variable TMPDIR, or raise `cache_size` if there is the memory."
-    )
-
-
-def _name_folder():
+@contextmanager
+def _explained_file_errors(cache_size):
+    """Add a remedy to an error of the temporary file."""
     try:
-        return repr(tempfile.gettempdir())
-    except FileNotFoundError:  # there is none that can be written to
-        return "any folder"
+        yield
+    except OSError as error:
+        try:
+            folder = repr(tempfile.gettempdir())
+        except FileNotFoundError:  # no folder can be written to
+            folder = "any folder"
+        raise CacheError(
+            f"The training images take more than cache_size={cache_size!r} megabytes, "
+            f"and the temporary file for the rest cannot be written in {folder}: "
+            f"{error.strerror or error}. Free space there, name another folder in the "
+            "environment variable TMPDIR, or raise `cache_size` if there is memory."
+        ) from error

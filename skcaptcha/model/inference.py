@@ -105,7 +105,7 @@ def _read_batch(network, images):
     return log_probs.cpu().numpy(), lengths.numpy()
 
 
-def greedy_and_count(network, samples):
+def greedy_and_count(network, samples, notices=None):
     """Read samples by the best path, and count what is right.
 
     Parameters
@@ -114,6 +114,8 @@ def greedy_and_count(network, samples):
         In evaluation mode.
     samples : Samples
         Images and their symbols.
+    notices : list, optional
+        As for `run_network`.
 
     Yields
     ------
@@ -126,7 +128,8 @@ def greedy_and_count(network, samples):
     n_right : int
         Number of samples that were read right.
     """
-    for positions, log_probs, lengths in run_network(network, samples.images):
+    read = run_network(network, samples.images, notices=notices)
+    for positions, log_probs, lengths in read:
         texts = greedy_decode(log_probs, lengths, blank=BLANK)
         n_right = sum(
             np.array_equal(text, samples.targets[i])

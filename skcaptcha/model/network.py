@@ -447,6 +447,13 @@ def extend_network(network, n_classes, generator, *, auxiliary=False):
     return network
 
 
+def for_reading(network):
+    """Take from a network what helps in training alone, and return it."""
+    network.auxiliary = None
+    network.freeze_convolutions(False)
+    return network.eval()
+
+
 def _make_head(n_features, n_classes, generator):
     with torch.device("meta"):
         head = nn.Linear(n_features, n_classes)

@@ -1,4 +1,4 @@
-"""Saving recognizers so that loading them can run nobody's code."""
+"""Saving recognizers in files that run no code when they are loaded."""
 
 import lazy_loader
 

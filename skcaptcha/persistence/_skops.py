@@ -1,14 +1,15 @@
-"""Saving recognizers so that loading them can run nobody's code."""
+"""Saving recognizers in files that run no code when they are loaded."""
 
 import os
 from pathlib import Path
 
-from skcaptcha._files import write_whole
+from skcaptcha._files import write_atomically
+from skcaptcha._optional import import_optional
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["dump", "load"]
 
-# Beside what skops trusts itself: plain types, NumPy's and scikit-learn's.
+# In addition to what skops itself trusts: plain types, NumPy's and scikit-learn's.
 _TRUSTED = [
     "skcaptcha.recognizer.CaptchaRecognizer",
     "skcaptcha.vocabulary.Vocabulary",
@@ -23,8 +24,8 @@ def dump(recognizer, path):
     recognizer : CaptchaRecognizer
         Fitted or not.
     path : str or os.PathLike
-        The file, by custom ``*.skops``. It is there as a whole or not at all: what
-        stood there before stays until the new one is written.
+        The file, by custom ``*.skops``. An existing file stays in place until the new
+        one is complete.
 
     Raises
     ------
@@ -50,18 +51,18 @@ def dump(recognizer, path):
     ...     persistence.load(path)
     CaptchaRecognizer(max_iter=3)
     """
-    skops_io = _import_skops()
+    skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.dump")
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(f"recognizer={recognizer!r} must be a CaptchaRecognizer.")
-    write_whole(Path(path), skops_io.dumps(recognizer))
+    write_atomically(Path(path), skops_io.dumps(recognizer))
 
 
 def load(path):
     """Load a recognizer that `dump`, or skops itself, has saved.
 
-    Nothing in the file is run: skops builds objects of known types alone, and of
-    those that are not its own this function trusts `CaptchaRecognizer` and its
-    vocabulary. A file from a stranger can still hold a recognizer that reads badly.
+    Nothing in the file is run. skops builds objects of known types only. In addition
+    to its own this function trusts `CaptchaRecognizer` and `Vocabulary`. A file from
+    a stranger can still hold a recognizer that reads badly.
 
     Parameters
     ----------
@@ -76,57 +77,41 @@ def load(path):
     Raises
     ------
     OSError
-        If the file is not there or cannot be read.
+        If the file does not exist or cannot be read.
     ValueError
-        If it is damaged, no file of skops, or holds something else.
+        If it is damaged, not a file of skops, or holds something else.
     ImportError
         If skops is not installed.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from skcaptcha import CaptchaRecognizer, persistence
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "unfitted.skops")
-    ...     persistence.dump(CaptchaRecognizer(max_iter=50), path)
-    ...     persistence.load(path)
-    CaptchaRecognizer(max_iter=50)
+    See `dump`.
     """
-    skops_io = _import_skops()
-    with open(path, "rb"):  # what is wrong with the path is not wrong with the file
+    skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.load")
+    with open(path, "rb"):  # an OSError of the path is not one of a damaged file
         pass
+    name = repr(os.fspath(path))
     try:
-        names = skops_io.get_untrusted_types(file=path)
-        foreign = sorted(set(names) - set(_TRUSTED))
-        recognizer = None if foreign else skops_io.load(path, trusted=_TRUSTED)
+        found = skops_io.get_untrusted_types(file=path)
+        untrusted = sorted(set(found) - set(_TRUSTED))
+        recognizer = None if untrusted else skops_io.load(path, trusted=_TRUSTED)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can end in any of them
         raise ValueError(
-            f"{os.fspath(path)!r} is damaged or was not written by skops "
-            f"({type(error).__name__}: {error}); load it from another copy, or save "
-            "the recognizer anew with skcaptcha.persistence.dump."
+            f"{name} is damaged or was not written by skops ({type(error).__name__}: "
+            f"{error}); load it from another copy, or save the recognizer again with "
+            "skcaptcha.persistence.dump."
         ) from error
-    if foreign:
+    if untrusted:
         raise ValueError(
-            f"{os.fspath(path)!r} holds {', '.join(foreign)}, which this function does "
-            "not load; if you know where the file comes from, look at its types with "
+            f"{name} holds {', '.join(untrusted)}, which this function does not load; "
+            "if you know where the file comes from, look at its types with "
             "skops.io.get_untrusted_types and load it with skops.io.load."
         )
     if not isinstance(recognizer, CaptchaRecognizer):
         raise ValueError(
-            f"{os.fspath(path)!r} holds a {type(recognizer).__name__} and no "
-            "CaptchaRecognizer; load it with skops.io.load."
+            f"{name} holds a {type(recognizer).__name__}, not a CaptchaRecognizer; "
+            "load it with skops.io.load."
         )
     return recognizer
-
-
-def _import_skops():
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError(
-            "skcaptcha.persistence needs skops; `pip install skcaptcha[skops]`."
-        ) from error
-    return skops.io

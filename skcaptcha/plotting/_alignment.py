@@ -4,27 +4,15 @@ import numbers
 
 import numpy as np
 
-from skcaptcha._validation import check_images, check_same_length, is_table
+from skcaptcha._tables import is_table
+from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_image, read_images
 from skcaptcha.metrics import _check_list, exact_match_score
-from skcaptcha.model.decoding import (
-    forced_alignment,
-    greedy_decode,
-    sequence_log_probability,
-)
-from skcaptcha.plotting._axes import (
-    SMALLEST,
-    check_count,
-    choose_font_size,
-    draw_panels,
-    draw_title,
-    import_pyplot,
-    label_axes,
-    measure_axes,
-    prepare_axes,
-)
+from skcaptcha.model import decoding
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._fonts import Fonts
+from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK
 
 __all__ = ["AlignmentDisplay"]
@@ -129,73 +117,62 @@ class AlignmentDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes, or `y_true` no str.
-        ValueError
-            If the log-probabilities, the characters and the symbols do not belong
-            together, or `max_labels` is out of range.
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, `y_true` no str, the
+            log-probabilities, characters and symbols do not belong together, or
+            `max_labels` is out of range.
         """
-        pyplot = import_pyplot(self)
         log_proba, symbols = self._check()
         if max_labels is not None:
-            check_count("max_labels", max_labels)
-        self.spans_ = forced_alignment(log_proba, symbols, blank=BLANK)
-        n_frames = len(log_proba)
-        [score] = sequence_log_probability(
+            _axes.check_count("max_labels", max_labels)
+        self.spans_ = decoding.forced_alignment(log_proba, symbols, blank=BLANK)
+        n_frames, proba, fonts = len(log_proba), np.exp(log_proba), Fonts()
+        [score] = decoding.sequence_log_probability(
             log_proba[:, None], [n_frames], [symbols], blank=BLANK
         )
         self.confidence_ = float(np.exp(score))
-        proba, fonts = np.exp(log_proba), Fonts()
         ranked, n_read = _rank_classes(proba, symbols), len(set(symbols.tolist()))
         slope = self.image.shape[0] / self.image.shape[1]
-        highest = 72 * GREATEST_HEIGHT
+        inches = min(max(4, 0.15 * n_frames), 10, max(2, GREATEST_HEIGHT / slope))
         if ax is None:
             ranked = ranked[: max(n_read, max_labels or GREATEST_NUMBER)]
-            inches = min(max(4, 0.15 * n_frames), 10, max(2, GREATEST_HEIGHT / slope))
-            above = min(slope * inches, GREATEST_HEIGHT)
-            figsize = inches + 0.7, above + 0.2 * len(ranked) + 1.7
-            ax = prepare_axes(pyplot, None, figsize=figsize)
-        else:
-            prepare_axes(pyplot, ax, figsize=None)
-            highest = GREATEST_SHARE * measure_axes(ax)[1]
-        self.ax_, self.figure_ = ax, ax.figure
-        self._write_heading(title, fonts)
+        rows = 0.2 * len(ranked) + 1.7
+        figsize = inches + 0.7, min(slope * inches, GREATEST_HEIGHT) + rows
+        is_new, ax = ax is None, _axes.prepare_axes(ax, figsize)
+        self._write_heading(ax, title, fonts)
 
         # Sizes in points: of the image, of the rows below, and of what is beside.
-        width, height = measure_axes(ax)
-        font_size = choose_font_size(height / 20)
+        width, height = _axes.measure_axes(ax)
+        highest = 72 * GREATEST_HEIGHT if is_new else GREATEST_SHARE * height
+        font_size = _axes.choose_font_size(height / 20)
         rows_height = height - min(slope * width, highest) - 5.5 * font_size
         if max_labels is None:
-            max_labels = max(1, int(rows_height / (ROW * SMALLEST)) - 1)
+            max_labels = max(1, int(rows_height / (ROW * _axes.SMALLEST)) - 1)
         classes = [*ranked[: max(n_read, max_labels)], BLANK]
-        names = [self._name(k, fonts) for k in classes]
+        self.labels_ = [self.characters[k - 1] if k != BLANK else "" for k in classes]
+        names = [fonts.name(label) if label else "blank" for label in self.labels_]
         row_size = min(font_size, rows_height / (ROW * len(classes)))
         left = row_size * max(map(fonts.measure, names)) + 10
         image_width = min(width - left, highest / slope)
         rows_height = height - slope * image_width - 5.5 * font_size
-        self.labels_ = [self.characters[k - 1] if k != BLANK else "" for k in classes]
 
         def draw(panels):
             self._draw_image(panels[0], n_frames)
-            self._draw_rows(panels[1], proba[:, classes], names, row_size, font_size, fonts)
+            _draw_rows(panels[1], proba[:, classes].T, font_size)
+            style = {"fontsize": row_size, **fonts.style}
+            panels[1].set_yticks(np.arange(len(names)), names, **style)
             self._mark(*panels, classes, image_width / n_frames, font_size, fonts)
 
-        self.axes_ = draw_panels(
-            ax,
-            draw,
-            (2, 1),
-            2,
-            rect=(0, 0, min(1, (left + image_width) / width), 1),
-            height_ratios=[slope * image_width, rows_height],
-        )
+        places = {
+            "rect": (0, 0, min(1, (left + image_width) / width), 1),
+            "height_ratios": [slope * image_width, rows_height],
+        }
+        self.axes_ = _axes.draw_panels(ax, draw, (2, 1), 2, **places)
+        self.ax_, self.figure_ = ax, ax.figure
         return self
 
     @classmethod
-    def from_estimator(
-        cls, estimator, X, y=None, *, index=0, ax=None, max_labels=None, title=None
-    ):
+    def from_estimator(cls, estimator, X, y=None, *, index=0, **plot_options):
         """Read an image with an estimator and draw where it read each character.
 
         Parameters
@@ -210,8 +187,8 @@ class AlignmentDisplay:
             What each says. By default the text is not called right or wrong.
         index : int, default=0
             Position in `X` of the image.
-        ax, max_labels, title : default=None
-            As for :meth:`plot`.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -220,28 +197,11 @@ class AlignmentDisplay:
 
         Raises
         ------
-        NotFittedError
-            If the estimator has not been fitted.
         FileNotFoundError, ImageReadError
             If the image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; a TypeError also if the estimator is no recognizer, a
-            ValueError if `X` has no image at `index`.
-
-        Examples
-        --------
-        >>> from skcaptcha import CaptchaRecognizer
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import AlignmentDisplay
-        >>> images, texts = make_captchas(
-        ...     20, vocabulary="01", length=2, size=(16, 40), random_state=0
-        ... )
-        >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0)
-        >>> recognizer.fit(images, texts)
-        CaptchaRecognizer(max_iter=20, random_state=0)
-        >>> display = AlignmentDisplay.from_estimator(recognizer, images, index=3)
-        >>> len(display.spans_) == len(recognizer.predict(images[3:4])[0])
-        True
+        NotFittedError, TypeError, ValueError
+            If the estimator is no fitted recognizer, or `X` has no image at `index`.
+            More errors are those of :meth:`plot`.
         """
         items = X if is_table(X) else check_images(X)
         n_samples = len(items) if isinstance(items, list) else items.shape[0]
@@ -260,9 +220,22 @@ class AlignmentDisplay:
             read_images(items[index : index + 1], first=index)
         rows = getattr(items, "iloc", items)  # of a data frame
         reading = Reading(estimator, rows[index : index + 1])
-        image, characters, symbols, log_proba = reading.read_frames()
-        display = cls(image, log_proba, characters, symbols, y_true=y_true)
-        return display.plot(ax=ax, max_labels=max_labels, title=title)
+        reader = reading.reader
+        if not isinstance(reader, CaptchaRecognizer):
+            raise TypeError(
+                f"estimator={type(reader).__name__} does not say what it sees in each "
+                "time step; pass a fitted CaptchaRecognizer, or log-probabilities to "
+                "AlignmentDisplay.from_predictions."
+            )
+        [image] = reading.list_inputs()
+        [log_proba] = reader.frame_log_proba(reading.inputs)
+        # As the reader does it, from the same run of the network.
+        width = reader.beam_width if reader.decoder == "beam" else None
+        symbols = _decode(log_proba, width)
+        display = cls(
+            image, log_proba, reader.vocabulary_.characters, symbols, y_true=y_true
+        )
+        return display.plot(**plot_options)
 
     @classmethod
     def from_predictions(
@@ -273,9 +246,7 @@ class AlignmentDisplay:
         *,
         symbols=None,
         y_true=None,
-        ax=None,
-        max_labels=None,
-        title=None,
+        **plot_options,
     ):
         """Draw where in an image each character was read.
 
@@ -287,15 +258,13 @@ class AlignmentDisplay:
         frame_log_proba : array-like of shape (T, K)
             Log-probabilities of the blank, class 0, and the characters in each time
             step, as :meth:`skcaptcha.CaptchaRecognizer.frame_log_proba` returns them.
-        characters : sequence of str of shape (K - 1,)
-            The characters of the classes from 1 on, such as ``vocabulary_.characters``.
         symbols : sequence of int, default=None
             Classes of the characters that were read. By default those of the most
             probable path.
-        y_true : str, default=None
-            What the image says. By default the text is not called right or wrong.
-        ax, max_labels, title : default=None
-            As for :meth:`plot`.
+        characters, y_true
+            As for the class.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -305,45 +274,24 @@ class AlignmentDisplay:
         Raises
         ------
         FileNotFoundError, ImageReadError
-            If the image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skcaptcha.plotting import AlignmentDisplay
-        >>> display = AlignmentDisplay.from_predictions(
-        ...     np.full((10, 30), 255, dtype=np.uint8),
-        ...     np.log([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]),
-        ...     ["a"],
-        ...     symbols=[1],
-        ...     y_true="aa",
-        ... )
-        >>> display.spans_
-        array([[0, 0]])
+            If the image cannot be read. More errors are those of :meth:`plot`.
         """
         if symbols is None:
-            log_proba = _check_log_proba(frame_log_proba, characters)
-            lengths = [len(log_proba)]
-            [symbols] = greedy_decode(log_proba[:, None], lengths, blank=BLANK)
+            symbols = _decode(_check_log_proba(frame_log_proba, characters))
         display = cls(
             read_image(image), frame_log_proba, characters, symbols, y_true=y_true
         )
-        return display.plot(ax=ax, max_labels=max_labels, title=title)
+        return display.plot(**plot_options)
 
     def _check(self):
         """Return log-probabilities and symbols that belong together."""
         log_proba = _check_log_proba(self.frame_log_proba, self.characters)
-        symbols = np.asarray(self.symbols)
-        n_classes = log_proba.shape[1]
-        if not symbols.size:
-            symbols = np.zeros(0, dtype=np.int64)
+        symbols = np.asarray(self.symbols) if len(self.symbols) else np.zeros(0, int)
         is_class = symbols.dtype.kind in "iu" and symbols.ndim == 1
-        if not is_class or not ((symbols > BLANK) & (symbols < n_classes)).all():
+        if not is_class or not np.isin(symbols, range(1, log_proba.shape[1])).all():
             raise ValueError(
                 f"symbols={self.symbols!r} are not classes of characters; pass ints "
-                f"from 1 to {n_classes - 1}."
+                f"from 1 to {len(self.characters)}."
             )
         if self.y_true is not None and not isinstance(self.y_true, str):
             raise TypeError(
@@ -351,99 +299,72 @@ class AlignmentDisplay:
             )
         return log_proba, symbols
 
-    def _name(self, k, fonts):
-        return fonts.name(self.characters[k - 1]) if k != BLANK else "blank"
-
-    def _write_heading(self, title, fonts):
+    def _write_heading(self, ax, title, fonts):
         """Write the text that was read, whether it is right, and its probability."""
         read = "".join(self.characters[k - 1] for k in self.symbols)
         text = f"{fonts.show(read)}  ({self.confidence_:.2f})"
         if self.y_true is not None:
             right = exact_match_score([self.y_true], [read]) == 1
             text = f"✓ {text}" if right else f"✗ {text} ≠ {fonts.show(self.y_true)}"
-        heading = f"{title}\n{text}" if title else text
-        draw_title(self.ax_, heading, 10, loc="left")
+        _axes.draw_title(ax, f"{title}\n{text}" if title else text, _axes.FONT_SIZE)
 
     def _draw_image(self, axes, n_frames):
-        axes.imshow(
-            self.image,
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            aspect="auto",
-            extent=(-0.5, n_frames - 0.5, self.image.shape[0], 0),
-        )
+        extent = (-0.5, n_frames - 0.5, self.image.shape[0], 0)
+        style = {"cmap": "gray", "vmin": 0, "vmax": 255}
+        axes.imshow(self.image, aspect="auto", extent=extent, **style)
         axes.set(xticks=[], yticks=[])
-
-    def _draw_rows(self, axes, proba, names, row_size, font_size, fonts):
-        """Draw the probabilities, name the rows and count the time steps."""
-        from matplotlib.ticker import MaxNLocator
-
-        axes.imshow(
-            proba.T,
-            cmap="Grays",
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            interpolation="nearest",
-        )
-        label_axes(axes, font_size, xlabel="Time step")
-        axes.set_yticks(np.arange(len(names)), names, fontsize=row_size, **fonts.style)
-        axes.tick_params(axis="y", length=0, pad=2)
-        for edge in np.arange(len(names) - 1) + 0.5:
-            axes.axhline(edge, color="0.85", linewidth=0.4)
-        axes.xaxis.set_major_locator(
-            MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-        )
 
     def _mark(self, top, below, classes, step, font_size, fonts):
         """Lead from each character in the image to its cell."""
         middles = self.spans_.mean(axis=1)
-        names = [self._name(k, fonts) for k in self.symbols]
-        size = font_size
-        if len(names) > 1:
-            # No name reaches beyond half the way to the next.
-            widths = np.array([fonts.measure(name) for name in names])
-            between = step * np.diff(middles) / (0.5 * (widths[1:] + widths[:-1]) + 0.1)
-            size = min(font_size, between.min())
+        names = [fonts.name(self.characters[k - 1]) for k in self.symbols]
+        # No name reaches beyond half the way to the next.
+        widths = np.array([fonts.measure(name) for name in names])
+        between = step * np.diff(middles) / (0.5 * (widths[1:] + widths[:-1]) + 0.1)
+        size = between.min(initial=font_size)
+        style = {"ha": "center", "fontsize": size, **fonts.style}
         for middle, symbol, name in zip(middles, self.symbols, names, strict=True):
             # White beneath black is seen on any image.
             top.axvline(middle, color="white", linewidth=1.6, alpha=0.7)
             top.axvline(middle, **DASHED)
             below.plot([middle] * 2, [-0.5, classes.index(symbol) - 0.5], **DASHED)
-            if size >= SMALLEST:
-                top.annotate(
-                    name,
-                    (middle, 0),
-                    xytext=(0, 0.2 * font_size),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=size,
-                    annotation_clip=False,
-                    **fonts.style,
-                )
+            if size >= _axes.SMALLEST:
+                shift = {"xytext": (0, 0.2 * size), "textcoords": "offset points"}
+                top.annotate(name, (middle, 0), annotation_clip=False, **shift, **style)
+
+
+def _draw_rows(axes, proba, font_size):
+    """Draw probabilities of shape (n_rows, T), and count the time steps."""
+    style = {"cmap": "Grays", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+    axes.imshow(proba, aspect="auto", **style)
+    _axes.label_axes(axes, font_size, xlabel="Time step")
+    _axes.count_along(axes.xaxis)
+    axes.tick_params(axis="y", length=0, pad=2)
+    for edge in np.arange(len(proba) - 1) + 0.5:
+        axes.axhline(edge, color="0.85", linewidth=0.4)
+
+
+def _decode(log_proba, beam_width=None):
+    """Return the symbols that the most probable path or a beam search finds."""
+    if beam_width is None:
+        lengths = [len(log_proba)]
+        return decoding.greedy_decode(log_proba[:, None], lengths, blank=BLANK)[0]
+    return decoding.beam_search(log_proba, beam_width=beam_width, blank=BLANK)[0][0]
 
 
 def _rank_classes(proba, symbols):
     """Return the classes read, in their order, then others, the most probable first."""
-    read = list(dict.fromkeys(symbols.tolist()))
-    peaks = proba.max(axis=0)
-    others = [
-        int(k) for k in np.argsort(-peaks, kind="stable") if k not in (BLANK, *read)
-    ]
-    return read + [k for k in others if peaks[k] >= NOTICEABLE]
+    read, peaks = list(dict.fromkeys(symbols.tolist())), proba.max(axis=0)
+    ranked = [k for k in np.argsort(-peaks, kind="stable").tolist() if k not in read]
+    return read + [k for k in ranked if k != BLANK and peaks[k] >= NOTICEABLE]
 
 
 def _check_log_proba(frame_log_proba, characters):
     """Return the log-probabilities as an array."""
-    log_proba = np.asarray(frame_log_proba)
+    log_proba, n_classes = np.asarray(frame_log_proba), len(characters) + 1
     shape = log_proba.shape
-    if (
-        log_proba.dtype.kind != "f"
-        or log_proba.ndim != 2
-        or not shape[0]
-        or shape[1] != len(characters) + 1
-    ):
+    is_table = log_proba.ndim == 2 and len(log_proba) > 0
+    if log_proba.dtype.kind != "f" or not is_table or shape[1] != n_classes:
         raise ValueError(
             f"frame_log_proba has shape {shape} and dtype {log_proba.dtype}, and there "
             f"are {len(characters)} characters; pass floats, one row a time step and "

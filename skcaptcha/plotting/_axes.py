@@ -4,35 +4,10 @@ import numbers
 
 import numpy as np
 
+from skcaptcha._optional import import_optional
 from skcaptcha.plotting._fonts import Fonts
 
-__all__ = [
-    "FONT_SIZE",
-    "SMALLEST",
-    "check_count",
-    "choose_font_size",
-    "draw_panels",
-    "draw_title",
-    "import_pyplot",
-    "label_axes",
-    "measure_axes",
-    "measure_margins",
-    "prepare_axes",
-]
-
 FONT_SIZE, SMALLEST = 10.0, 4.0  # points, where there is room and where there is none
-
-
-def import_pyplot(display):
-    """Return matplotlib's pyplot, or say how `display` can be drawn."""
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            f"{type(display).__name__}.plot draws with matplotlib, which is not "
-            'installed; install it with: pip install "skcaptcha[plot]"'
-        ) from error
-    return pyplot
 
 
 def check_count(name, value):
@@ -41,8 +16,30 @@ def check_count(name, value):
         raise ValueError(f"{name}={value!r} must be an int of at least 1.")
 
 
-def prepare_axes(pyplot, ax, *, figsize):
+def check_numbers(name, values, each, n=None):
+    """Return an array of numbers, at least one, or `n`: one for `each` of something."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}={values!r} does not hold numbers alone; pass one for each {each}."
+        ) from error
+    if array.ndim != 1 or not array.size:
+        raise ValueError(
+            f"{name} has shape {array.shape}; pass one number for each {each}, at "
+            "least one."
+        )
+    if n is not None and len(array) != n:
+        raise ValueError(
+            f"{name} has {len(array)} items and there are {n} {each}s; pass one number "
+            f"for each {each}."
+        )
+    return array
+
+
+def prepare_axes(ax, figsize):
     """Return the caller's axes, or those of a new figure of so many inches."""
+    pyplot = import_optional("matplotlib.pyplot", "plot", "skcaptcha.plotting")
     if ax is None:
         _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
     elif not isinstance(ax, pyplot.Axes):
@@ -76,7 +73,7 @@ def choose_font_size(*rooms):
     return float(np.clip(min(rooms), SMALLEST, FONT_SIZE))
 
 
-def draw_title(ax, title, largest, loc="center"):
+def draw_title(ax, title, largest, loc="left"):
     """Draw a heading above axes. If it is too wide, it shrinks, or commas end lines."""
     if not title:
         return
@@ -84,11 +81,8 @@ def draw_title(ax, title, largest, loc="center"):
     title, room = fonts.spell(title), measure_axes(ax)[0]
     if 0.75 * largest * fonts.measure(title) > room:
         title = title.replace(", ", ",\n")
-    size = min(
-        largest,
-        room / max(1, fonts.measure(title)),
-        measure_margins(ax)[3] / (0.6 + 1.25 * (1 + title.count("\n"))),
-    )
+    above = measure_margins(ax)[3] / (0.6 + 1.25 * (1 + title.count("\n")))
+    size = min(largest, room / max(1, fonts.measure(title)), above)
     # At y=1 matplotlib does not move it out of the way of what it thinks is there.
     ax.set_title(title, loc=loc, y=1, pad=0.5 * size, fontsize=size, **fonts.style)
 
@@ -104,47 +98,38 @@ def label_axes(ax, font_size, *, xlabel="", ylabel=""):
     )
 
 
+def count_along(axis):
+    """Give an axis ticks at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    steps = [1, 2, 5, 10]
+    locator = MaxNLocator("auto", steps=steps, integer=True, min_n_ticks=1)
+    axis.set_major_locator(locator)
+
+
 def draw_panels(ax, draw, shape, n_panels, *, rect=(0, 0, 1, 1), **ratios):
-    """Draw in a grid of axes that share the area of `ax`.
+    """Draw in a grid of axes that share the area of `ax`; return an array of these.
 
-    The figure of `ax` may have any layout engine, or none, that the caller chose. So a
-    figure of the size of `ax`, which is thrown away, gets matplotlib's constrained
-    layout, and the axes inside of `ax` the same places.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Axes whose area is taken.
-    draw : callable
-        What draws on a list of axes, from left to right and from top to bottom. It is
-        called twice.
-    shape : tuple of int
-        Number of rows and columns of the grid.
-    n_panels : int
-        Number of axes.
-    rect : tuple of float
-        Part of the area to use: left, bottom, width and height, from 0 to 1.
-    **ratios
-        ``width_ratios`` and ``height_ratios`` of the grid.
-
-    Returns
-    -------
-    ndarray of matplotlib Axes, shape (n_panels,)
+    The figure of `ax` has the layout engine that its owner chose, or none. So another
+    figure, of the size of `ax`, gets matplotlib's constrained layout; the axes inside
+    `ax` have the places of those in that figure, which is thrown away. `draw` gets the
+    list of the axes of either, row by row. `rect` is the part of the area to use: left,
+    bottom, width and height, from 0 to 1.
     """
     from matplotlib.figure import Figure
 
     ax.set_axis_off()
     _lay_out(ax)
     model = Figure(measure_axes(ax) / 72, dpi=ax.figure.dpi, layout="constrained")
-    model.get_layout_engine().set(rect=rect)
-    grid = model.add_gridspec(*shape, **ratios)
+    engine, grid = model.get_layout_engine(), model.add_gridspec(*shape, **ratios)
     places = [model.add_subplot(grid[i]) for i in range(n_panels)]
     draw(places)
-    model.get_layout_engine().execute(model)
+    engine.set(rect=rect)
+    engine.execute(model)
     panels = np.empty(n_panels, dtype=object)
     for i, place in enumerate(places):
         panels[i] = ax.inset_axes(place.get_position(original=True).bounds)
-    draw(panels.tolist())
+    draw(list(panels))
     return panels
 
 

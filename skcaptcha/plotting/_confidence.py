@@ -3,17 +3,7 @@
 import numpy as np
 
 from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
-from skcaptcha.plotting._axes import (
-    check_count,
-    choose_font_size,
-    draw_panels,
-    draw_title,
-    import_pyplot,
-    label_axes,
-    measure_axes,
-    measure_margins,
-    prepare_axes,
-)
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 
 __all__ = ["ConfidenceDisplay"]
@@ -111,56 +101,36 @@ class ConfidenceDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes.
-        ValueError
-            If `kind` is none of these.
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, or `kind` none of these.
         """
-        pyplot = import_pyplot(self)
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is none of {', '.join(map(repr, KINDS))}.")
-        both = kind == "both"
-        ax = prepare_axes(pyplot, ax, figsize=(9.6, 4) if both else (4.6, 4))
+        ax = _axes.prepare_axes(ax, (9.6 if kind == "both" else 4.6, 4))
         self.ax_, self.figure_ = ax, ax.figure
-        width, height = measure_axes(ax)
-        if not both:
-            left, below, right, _ = measure_margins(ax) / (4.5, 3.2, 4.5, 1)
-            font_size = choose_font_size(width / 18, height / 12, left, below, right)
-            draw = self._draw_risk if kind == "risk_coverage" else self._draw_reliability
-            heading = draw(ax, font_size)
-            heading = f"{title}\n{heading}" if title else heading
-            draw_title(ax, heading, font_size, loc="left")
+        width, height = _axes.measure_axes(ax)
+        if kind != "both":
+            room = (_axes.measure_margins(ax)[:3] / (4.5, 3.2, 4.5)).min()
+            font_size = _axes.choose_font_size(width / 18, height / 12, room)
+            draw = self._draw_risk if kind == KINDS[2] else self._draw_reliability
+            draw(ax, font_size, title)
             self.axes_ = np.array([ax], dtype=object)
             return self
-
         shape = (1, 2) if width >= height else (2, 1)
-        font_size = choose_font_size(width / 18 / shape[1], height / 12 / shape[0])
-        draw_title(ax, title, 1.2 * font_size)
+        font_size = _axes.choose_font_size(
+            width / 18 / shape[1], height / 12 / shape[0]
+        )
+        _axes.draw_title(ax, title, 1.2 * font_size, "center")
 
-        def draw(panels):
-            for panel, draw_one in zip(
-                panels, (self._draw_reliability, self._draw_risk), strict=True
-            ):
-                draw_title(panel, draw_one(panel, font_size), font_size, loc="left")
+        def draw_both(panels):
+            self._draw_reliability(panels[0], font_size)
+            self._draw_risk(panels[1], font_size)
 
-        self.axes_ = draw_panels(ax, draw, shape, 2)
+        self.axes_ = _axes.draw_panels(ax, draw_both, shape, 2)
         return self
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        n_bins=10,
-        strategy="uniform",
-        kind="both",
-        ax=None,
-        title=None,
-    ):
+    def from_estimator(cls, estimator, X, y, **options):
         """Read images with an estimator and draw what its confidence is worth.
 
         Parameters
@@ -174,10 +144,8 @@ class ConfidenceDisplay:
             on, as it is surer of these than of others.
         y : sequence of str of shape (n_samples,)
             What each says.
-        n_bins, strategy : default=10 and "uniform"
-            As for :meth:`from_predictions`.
-        kind, ax, title : default="both", None and None
-            As for :meth:`plot`.
+        **options : dict
+            Parameters of :meth:`from_predictions` and :meth:`plot`.
 
         Returns
         -------
@@ -187,22 +155,7 @@ class ConfidenceDisplay:
         Raises
         ------
         ImportError, TypeError, ValueError
-            As :meth:`from_predictions`; a TypeError also if the estimator gives no
-            confidence.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import ConfidenceDisplay
-        >>> class Reader:
-        ...     def predict(self, X):
-        ...         return ["2b827"] * len(X)
-        ...
-        ...     def predict_confidence(self, X):
-        ...         return [0.1] * len(X)
-        >>> images, texts = make_captchas(4, random_state=0)
-        >>> ConfidenceDisplay.from_estimator(Reader(), images, texts).risk
-        array([1.])
+            As :meth:`from_predictions`; also if the estimator gives no confidence.
         """
         reading = Reading(estimator, X)
         if not hasattr(reading.reader, "predict_confidence"):
@@ -212,16 +165,7 @@ class ConfidenceDisplay:
                 "to ConfidenceDisplay.from_predictions."
             )
         texts, confidence = reading.predict()
-        return cls.from_predictions(
-            y,
-            texts,
-            confidence,
-            n_bins=n_bins,
-            strategy=strategy,
-            kind=kind,
-            ax=ax,
-            title=title,
-        )
+        return cls.from_predictions(y, texts, confidence, **options)
 
     @classmethod
     def from_predictions(
@@ -232,9 +176,7 @@ class ConfidenceDisplay:
         *,
         n_bins=10,
         strategy="uniform",
-        kind="both",
-        ax=None,
-        title=None,
+        **plot_options,
     ):
         """Draw what the confidence in texts is worth.
 
@@ -248,8 +190,8 @@ class ConfidenceDisplay:
             Number of intervals of confidence.
         strategy : {"uniform", "quantile"}, default="uniform"
             Whether the intervals are equally wide or hold equally many texts.
-        kind, ax, title : default="both", None and None
-            As for :meth:`plot`.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -258,27 +200,23 @@ class ConfidenceDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `y_true` or `y_pred` is not a sequence of str, or `ax` is no Axes.
-        ValueError
-            If lengths differ, `confidence` holds something other than numbers from 0 to
-            1, or another parameter is out of range.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import ConfidenceDisplay
-        >>> display = ConfidenceDisplay.from_predictions(
-        ...     ["a", "b", "c"], ["a", "b", "x"], [0.9, 0.95, 0.3], n_bins=2
-        ... )
-        >>> display.counts, display.prob_true
-        (array([1, 2]), array([0., 1.]))
+        ImportError, TypeError, ValueError
+            As :meth:`plot`; also if `y_true` or `y_pred` is not a sequence of str,
+            lengths differ, or `confidence` or another parameter is out of range.
         """
         y_true, y_pred = _check_texts(y_true, y_pred)
         is_right = np.array([t == p for t, p in zip(y_true, y_pred, strict=True)])
-        confidence = _check_confidence(confidence, len(is_right))
-        check_count("n_bins", n_bins)
+        n = len(y_true)
+        confidence = _axes.check_numbers("confidence", confidence, "text", n)
+        # Rounding may take what is nearly certain above 1.
+        outside = np.flatnonzero(~((confidence >= 0) & (confidence <= 1 + 1e-6)))
+        if outside.size:
+            raise ValueError(
+                f"confidence[{outside[0]}]={confidence[outside[0]]} is not from 0 to "
+                "1; pass probabilities."
+            )
+        confidence = confidence.clip(max=1)
+        _axes.check_count("n_bins", n_bins)
         if strategy not in ("uniform", "quantile"):
             raise ValueError(f"strategy={strategy!r} must be 'uniform' or 'quantile'.")
         edges, counts, prob_true, prob_pred = reliability_curve(
@@ -294,58 +232,43 @@ class ConfidenceDisplay:
             risk=risk,
             thresholds=thresholds,
         )
-        return display.plot(kind=kind, ax=ax, title=title)
+        return display.plot(**plot_options)
 
-    def _draw_reliability(self, axes, font_size):
-        """Draw the reliability diagram; return its heading."""
-        axes.bar(
-            self.bin_edges[:-1],
-            self.counts / self.counts.sum(),
-            np.diff(self.bin_edges),
-            align="edge",
-            color="0.88",
-            edgecolor="0.7",
-            linewidth=0.5,
-        )
+    def _draw_reliability(self, axes, font_size, title=None):
+        heights, widths = self.counts / self.counts.sum(), np.diff(self.bin_edges)
+        style = {"color": "0.88", "edgecolor": "0.7", "linewidth": 0.5}
+        axes.bar(self.bin_edges[:-1], heights, widths, align="edge", **style)
         axes.plot([0, 1], [0, 1], **DASHED)
         full = self.counts > 0
         prob_pred, prob_true = self.prob_pred[full], self.prob_true[full]
         axes.plot(prob_pred, prob_true, "o-", color="black", markersize=font_size / 2)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
         up = "Exact match (line), share of images (bars)"
-        label_axes(axes, font_size, xlabel="Confidence", ylabel=up)
+        _axes.label_axes(axes, font_size, xlabel="Confidence", ylabel=up)
         _set_ticks(axes.xaxis, axes.yaxis)
         mean = np.average(prob_pred, weights=self.counts[full])
-        return f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
+        heading = f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
+        _axes.draw_title(axes, f"{title}\n{heading}" if title else heading, font_size)
 
-    def _draw_risk(self, axes, font_size):
-        """Draw the risk-coverage curve; return its heading."""
+    def _draw_risk(self, axes, font_size, title=None):
         marker = "o" if len(self.coverage) <= FEW else None
+        style = {"color": "black", "marker": marker, "markersize": font_size / 2}
+        axes.plot(self.coverage, self.risk, zorder=3, **style)
         top = max(self.risk.max(), 0.01)
-        sizes = font_size / 2, font_size / 3
-        axes.plot(
-            self.coverage,
-            self.risk,
-            color="black",
-            marker=marker,
-            markersize=sizes[0],
-            zorder=3,
-        )
-        thresholds = self.thresholds * top
-        axes.plot(
-            self.coverage, thresholds, marker=marker, markersize=sizes[1], **DASHED
-        )
+        style = {**DASHED, "marker": marker, "markersize": font_size / 3}
+        axes.plot(self.coverage, self.thresholds * top, **style)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02 * top, 1.04 * top))
         across = "Coverage: share that is accepted"
         up = "Risk: share of these that is wrong"
-        label_axes(axes, font_size, xlabel=across, ylabel=up)
+        _axes.label_axes(axes, font_size, xlabel=across, ylabel=up)
         scales = (lambda y: y / top, lambda y: y * top)
         right = axes.secondary_yaxis("right", functions=scales)
-        label_axes(right, font_size, ylabel="Least confidence accepted (dashed)")
+        _axes.label_axes(right, font_size, ylabel="Least confidence accepted (dashed)")
         _set_ticks(axes.xaxis, axes.yaxis, right.yaxis)
         # Not rounded up, as what is more has an error.
         surest = np.floor(1000 * self.coverage[self.risk == 0].max(initial=0)) / 1000
-        return f"No error among the surest {surest:.1%}"
+        heading = f"No error among the surest {surest:.1%}"
+        _axes.draw_title(axes, f"{title}\n{heading}" if title else heading, font_size)
 
 
 def _set_ticks(*several):
@@ -355,27 +278,3 @@ def _set_ticks(*several):
     for axis in several:
         axis.set_major_locator(MaxNLocator("auto", steps=[1, 2.5, 5, 10]))
         axis.set_major_formatter("{x:g}")
-
-
-def _check_confidence(confidence, n_samples):
-    """Return the confidence as an array."""
-    try:
-        values = np.asarray(confidence, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"confidence does not hold numbers alone ({error}); pass one from 0 to 1 "
-            "for each text."
-        ) from error
-    if values.shape != (n_samples,):
-        raise ValueError(
-            f"confidence has shape {values.shape} and there are {n_samples} texts; "
-            "pass one number for each text."
-        )
-    # Rounding may take what is nearly certain above 1.
-    outside = np.flatnonzero(~((values >= 0) & (values <= 1 + 1e-6)))
-    if outside.size:
-        raise ValueError(
-            f"confidence[{outside[0]}]={values[outside[0]]} is not from 0 to 1; pass "
-            "probabilities."
-        )
-    return values.clip(max=1)

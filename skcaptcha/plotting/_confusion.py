@@ -3,16 +3,7 @@
 import numpy as np
 
 from skcaptcha.metrics import character_confusion
-from skcaptcha.plotting._axes import (
-    FONT_SIZE,
-    check_count,
-    choose_font_size,
-    draw_title,
-    import_pyplot,
-    measure_axes,
-    measure_margins,
-    prepare_axes,
-)
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._fonts import Fonts
 
@@ -105,38 +96,23 @@ class CharacterConfusionDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes.
-        ValueError
-            If the matrix and the labels do not belong together, or `max_labels` is out
-            of range.
-
-        Examples
-        --------
-        >>> from skcaptcha.metrics import character_confusion
-        >>> from skcaptcha.plotting import CharacterConfusionDisplay
-        >>> matrix, labels = character_confusion(["ab", "cd"], ["ab", "cc"])
-        >>> display = CharacterConfusionDisplay(matrix, labels)
-        >>> display.plot(max_labels=2, title="The two worst").labels_
-        ['c', 'd', '']
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, the matrix and the labels
+            do not belong together, or `max_labels` is out of range.
         """
-        pyplot = import_pyplot(self)
         matrix, labels = self._check()
         if max_labels is not None:
-            check_count("max_labels", max_labels)
+            _axes.check_count("max_labels", max_labels)
         side = min(max(INCHES * len(labels), LEAST_SIDE), GREATEST_SIDE)
-        ax = prepare_axes(pyplot, ax, figsize=(side + 0.6, side + 0.4))
+        ax = _axes.prepare_axes(ax, (side + 0.6, side + 0.4))
         self.ax_, self.figure_ = ax, ax.figure
-        room = measure_axes(ax).min()
+        room = _axes.measure_axes(ax).min()
         if max_labels is None:
             max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
-        shown = _choose(matrix, labels, max_labels)
+        shown = _choose(matrix, max_labels)
         self.labels_ = [labels[i] for i in shown]
-        heading = _summarize(matrix, labels, shown)
-        if title:
-            heading.insert(0, title)
+        heading = [title] if title else []
+        heading += _summarize(matrix, shown)
         matrix = matrix[np.ix_(shown, shown)]
 
         fonts, cell = Fonts(), room / len(shown)
@@ -144,13 +120,11 @@ class CharacterConfusionDisplay:
         if not self._write_counts(matrix, most, cell, fonts) and most:
             heading.append(f"black: {_number(most, 'error')}")
         self._name_cells(cell, fonts)
-        draw_title(ax, "\n".join(heading), FONT_SIZE, loc="left")
+        _axes.draw_title(ax, "\n".join(heading), _axes.FONT_SIZE)
         return self
 
     @classmethod
-    def from_estimator(
-        cls, estimator, X, y, *, labels=None, ax=None, max_labels=None, title=None
-    ):
+    def from_estimator(cls, estimator, X, y, *, labels=None, **plot_options):
         """Read images with an estimator and draw which character it read as which.
 
         Parameters
@@ -164,49 +138,19 @@ class CharacterConfusionDisplay:
             What each says.
         labels : iterable of str, default=None
             Characters to count, in this order. By default all that occur, sorted.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides ∅. None shows as many
-            as can be told apart.
-        title : str, default=None
-            Heading above the number of errors.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
         CharacterConfusionDisplay
             The display, drawn.
-
-        Raises
-        ------
-        ImportError, TypeError, ValueError
-            As :meth:`from_predictions`, and what the estimator raises.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import CharacterConfusionDisplay
-        >>> class Reader:
-        ...     def predict(self, X):
-        ...         return ["2b827"] * len(X)
-        >>> images, texts = make_captchas(4, random_state=0)
-        >>> display = CharacterConfusionDisplay.from_estimator(Reader(), images, texts)
-        >>> display.confusion_matrix.shape == (len(display.labels),) * 2
-        True
         """
-        return cls.from_predictions(
-            y,
-            Reading(estimator, X).predict(),
-            labels=labels,
-            ax=ax,
-            max_labels=max_labels,
-            title=title,
-        )
+        texts, _ = Reading(estimator, X).predict()
+        return cls.from_predictions(y, texts, labels=labels, **plot_options)
 
     @classmethod
-    def from_predictions(
-        cls, y_true, y_pred, *, labels=None, ax=None, max_labels=None, title=None
-    ):
+    def from_predictions(cls, y_true, y_pred, *, labels=None, **plot_options):
         """Draw which character was read as which.
 
         Parameters
@@ -215,13 +159,8 @@ class CharacterConfusionDisplay:
             True and predicted texts, at least one; a text may be empty.
         labels : iterable of str, default=None
             Characters to count, in this order. By default all that occur, sorted.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides ∅. None shows as many
-            as can be told apart.
-        title : str, default=None
-            Heading above the number of errors.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -232,18 +171,9 @@ class CharacterConfusionDisplay:
         ------
         ImportError, TypeError, ValueError
             As :meth:`plot` and :func:`skcaptcha.metrics.character_confusion`.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import CharacterConfusionDisplay
-        >>> display = CharacterConfusionDisplay.from_predictions(["ab"], ["b"])
-        >>> display.confusion_matrix
-        array([[0, 0, 1],
-               [0, 1, 0],
-               [0, 0, 0]])
         """
         matrix, labels = character_confusion(y_true, y_pred, labels=labels)
-        return cls(matrix, labels).plot(ax=ax, max_labels=max_labels, title=title)
+        return cls(matrix, labels).plot(**plot_options)
 
     def _check(self):
         """Return the matrix as an array and the labels as a list."""
@@ -251,15 +181,15 @@ class CharacterConfusionDisplay:
         if matrix.dtype.kind not in "iuf" or matrix.shape != (len(labels),) * 2:
             raise ValueError(
                 f"confusion_matrix has shape {matrix.shape} and dtype {matrix.dtype}, "
-                f"and there are {len(labels)} labels; pass counts, one row and one "
-                "column for each label, as character_confusion returns them."
+                f"and there are {len(labels)} labels; pass a row and a column of "
+                "counts for each label, as character_confusion returns them."
             )
-        if not labels or labels[-1] != "" or "" in labels[:-1]:
+        if labels.count("") != 1 or labels[-1] != "":
             raise ValueError(
-                f"labels={labels!r} must end in '', the row of insertions and column "
-                "of deletions, as character_confusion returns them."
+                f"labels={labels!r} must end in '', which stands for insertions and "
+                "deletions, as character_confusion returns them."
             )
-        if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
+        if not (np.isfinite(matrix) & (matrix >= 0)).all():
             raise ValueError(
                 "confusion_matrix holds numbers that are no counts; pass finite "
                 "numbers of at least 0."
@@ -286,11 +216,9 @@ class CharacterConfusionDisplay:
         )
         for edge in np.arange(n - 1) + 0.5:
             # What has no character is set apart from what has.
-            style = {"color": "0.88", "linewidth": 0.4}
-            if edge == n - 1.5:
-                style = {"color": "0.3", "linewidth": 0.8}
-            ax.axhline(edge, **style)
-            ax.axvline(edge, **style)
+            color, linewidth = ("0.3", 0.8) if edge == n - 1.5 else ("0.88", 0.4)
+            ax.axhline(edge, color=color, linewidth=linewidth)
+            ax.axvline(edge, color=color, linewidth=linewidth)
         return most
 
     def _write_counts(self, matrix, most, cell, fonts):
@@ -298,12 +226,11 @@ class CharacterConfusionDisplay:
         is_right = np.eye(len(matrix), dtype=bool)
         text = np.vectorize("{:.4g}".format if matrix.dtype.kind == "f" else str)
         counts = np.where(matrix > 0, text(matrix), "")
-        digit = fonts.measure("0")
-        longest = max(map(len, counts[~is_right].tolist()), default=0)
-        size = min(FONT_SIZE, cell / CELL, 0.85 * cell / (max(1, longest) * digit))
+        lengths = fonts.measure("0") * np.char.str_len(counts)
+        longest = max(0.5, lengths[~is_right].max(initial=0))
+        size = min(_axes.FONT_SIZE, cell / CELL, 0.85 * cell / longest)
         # What was read right is more, and its counts need not be seen.
-        longest = max(map(len, counts[is_right].tolist()))
-        if size * longest * digit > 0.95 * cell:
+        if size * lengths[is_right].max() > 0.95 * cell:
             counts[is_right] = ""
         self.text_ = np.full(matrix.shape, None)
         if size < SMALLEST:
@@ -328,24 +255,22 @@ class CharacterConfusionDisplay:
         nothing = "none" if NOTHING in labels else NOTHING
         names = [fonts.name(label) if label else nothing for label in labels]
         widths = np.array([fonts.measure(name) for name in names])
-        left, below = measure_margins(ax)[:2]
-        size = choose_font_size(
+        left, below = _axes.measure_margins(ax)[:2]
+        size = _axes.choose_font_size(
             cell / CELL, left / (widths.max() + 2.5), below / (widths.max() + 2.5)
         )
-        ticks, turned = np.arange(len(names)), widths * size > cell
-        ax.set_xticks(ticks, names, **fonts.style)
+        ticks, angle = np.arange(len(names)), 90 if widths.max() * size > cell else 0
+        ax.set_xticks(ticks, names, rotation=angle, **fonts.style)
         ax.set_yticks(ticks, names, **fonts.style)
-        for label, turn in zip(ax.get_xticklabels(), turned, strict=True):
-            label.set_rotation(90 if turn else 0)
         ax.tick_params(labelsize=size, length=0, pad=1.5)
-        style = {"fontsize": min(FONT_SIZE, 1.2 * size), "labelpad": 1}
+        style = {"fontsize": min(_axes.FONT_SIZE, 1.2 * size), "labelpad": 1}
         ax.set_ylabel(f"True character ({nothing}: nothing)", **style)
         ax.set_xlabel(f"Read as ({nothing}: nothing)", **style)
 
 
-def _choose(matrix, labels, max_labels):
+def _choose(matrix, max_labels):
     """Return the positions of the characters to show, and of the gap."""
-    *characters, gap = range(len(labels))
+    *characters, gap = range(len(matrix))
     if len(characters) <= max_labels:
         return [*characters, gap]
     errors = matrix - np.diag(matrix.diagonal())
@@ -362,18 +287,18 @@ def _choose(matrix, labels, max_labels):
     return [*sorted(chosen), gap]
 
 
-def _summarize(matrix, labels, shown):
+def _summarize(matrix, shown):
     """Return lines that say how many errors there are, and how many are shown."""
-
-    def count_errors(counts):
-        return counts.sum() - counts.diagonal().sum()
-
-    n_errors, n_true = count_errors(matrix), matrix[:-1].sum()
-    lines = [f"{_number(n_errors, 'error')} in {_number(n_true, 'character')}"]
-    if len(shown) < len(labels):
-        inside = count_errors(matrix[np.ix_(shown, shown)])
+    n_errors, inside = (
+        counts.sum() - counts.diagonal().sum()
+        for counts in (matrix, matrix[np.ix_(shown, shown)])
+    )
+    lines = [
+        f"{_number(n_errors, 'error')} in {_number(matrix[:-1].sum(), 'character')}"
+    ]
+    if len(shown) < len(matrix):
         some = f"{inside:,.10g} of the errors" if n_errors else "the most frequent"
-        lines.append(f"shown: {len(shown) - 1} of {len(labels) - 1} characters, {some}")
+        lines.append(f"shown: {len(shown) - 1} of {len(matrix) - 1} characters, {some}")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-__all__ = ["Fonts"]
+from skcaptcha._optional import import_optional
 
 ROUNDING = 1.05  # small characters are wider, as they are set on whole pixels
 ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
@@ -22,6 +22,7 @@ class Fonts:
     """
 
     def __init__(self, monospaced=True):
+        import_optional("matplotlib", "plot", "skcaptcha.plotting")
         from matplotlib import rcParams
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -53,20 +54,18 @@ class Fonts:
     def show(self, text):
         """Return a text so that each of its characters is seen.
 
-        Quotes and escapes, as Python writes them, show what is empty, has a blank at an
-        end, or holds a character that does not print or that no font has.
+        In quotes and escapes, as Python writes it, is what would not be seen.
         """
         from matplotlib import ft2font
 
-        seen = text and text.isprintable() and text == text.strip()
-        if not (seen and all(map(self.has, text))):
+        if not self._is_seen(text):
             text = "".join(
                 c if self.has(c) else c.encode("unicode_escape").decode()
                 for c in repr(text)
             )
         # Older versions of matplotlib set any text from left to right.
         two_directions = hasattr(ft2font, "__libraqm_version__")
-        if two_directions and any(map(_runs_leftwards, text)):
+        if two_directions and {"R", "AL"} & set(map(unicodedata.bidirectional, text)):
             # What stands around it keeps its place.
             text = f"{ISOLATE}{text}{END_OF_ISOLATE}"
         return text
@@ -75,9 +74,8 @@ class Fonts:
         """Return a label for a character: itself, ``␣``, or its ``U+4E2D``."""
         if symbol == " ":
             return "␣"
-        alone = not unicodedata.category(symbol[0]).startswith("M")
-        seen = symbol.isprintable() and not symbol.isspace()
-        if alone and seen and all(map(self.has, symbol)):
+        is_mark = unicodedata.category(symbol[0]).startswith("M")
+        if self._is_seen(symbol) and not is_mark:
             return symbol
         return " ".join(f"U+{ord(c):04X}" for c in symbol)
 
@@ -96,6 +94,7 @@ class Fonts:
         artist.set_figure(self._figure)
         return ROUNDING * artist.get_window_extent().width / 100
 
-
-def _runs_leftwards(character):
-    return unicodedata.bidirectional(character) in ("R", "AL")
+    def _is_seen(self, text):
+        """Tell whether no character is missing in all fonts, or blank at an end."""
+        is_visible = text and text.isprintable() and text == text.strip()
+        return is_visible and all(map(self.has, text))

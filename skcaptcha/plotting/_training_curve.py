@@ -6,15 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skcaptcha.plotting._axes import (
-    choose_font_size,
-    draw_panels,
-    draw_title,
-    import_pyplot,
-    label_axes,
-    measure_axes,
-    prepare_axes,
-)
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import split_estimator
 
 __all__ = ["TrainingCurveDisplay"]
@@ -115,38 +107,32 @@ class TrainingCurveDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes.
-        ValueError
-            If a curve is empty, is too long or short, or holds no numbers, or
-            `best_epoch` is not one of the epochs.
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, a curve is empty, too long
+            or short or holds no numbers, or `best_epoch` is not one of the epochs.
         """
-        pyplot = import_pyplot(self)
-        losses, scores, rates = self._check()
-        curves = self._list_curves(losses, scores, rates)
+        curves = self._list_curves()
         heights = [curve.height for curve in curves]
-        ax = prepare_axes(pyplot, ax, figsize=(6.4, 1.2 + 1.1 * sum(heights)))
-        width, height = measure_axes(ax)
-        font_size = choose_font_size(width / 20, height / (7 * len(curves)))
-        draw_title(ax, title, 1.2 * font_size)
+        ax = _axes.prepare_axes(ax, (6.4, 1.2 + 1.1 * sum(heights)))
+        width, height = _axes.measure_axes(ax)
+        font_size = _axes.choose_font_size(width / 20, height / (7 * len(curves)))
+        _axes.draw_title(ax, title, 1.2 * font_size, "center")
 
         def draw(panels):
             for panel, curve in zip(panels, curves, strict=True):
-                label_axes(panel, font_size)
-                _draw_curve(panel, curve, len(losses), self.best_epoch_)
-                draw_title(panel, curve.heading, font_size, loc="left")
+                _axes.label_axes(panel, font_size)
+                _draw_curve(panel, curve, self.best_epoch_)
+                _axes.draw_title(panel, curve.heading, font_size)
                 panel.tick_params(labelbottom=panel is panels[-1])
             panels[-1].set_xlabel("Epoch")
 
-        shape = (len(curves), 1)
-        self.axes_ = draw_panels(ax, draw, shape, len(curves), height_ratios=heights)
+        shape, n_panels = (len(curves), 1), len(curves)
+        self.axes_ = _axes.draw_panels(ax, draw, shape, n_panels, height_ratios=heights)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, title=None):
+    def from_estimator(cls, estimator, **plot_options):
         """Draw how an estimator was fitted.
 
         Parameters
@@ -154,8 +140,8 @@ class TrainingCurveDisplay:
         estimator : estimator
             A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
             or a search over either, of which it is the best one.
-        ax, title : default=None
-            As for :meth:`plot`.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -164,25 +150,9 @@ class TrainingCurveDisplay:
 
         Raises
         ------
-        NotFittedError
-            If the estimator has not been fitted.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; a TypeError also if the estimator keeps no curve.
-
-        Examples
-        --------
-        >>> from skcaptcha import CaptchaRecognizer
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import TrainingCurveDisplay
-        >>> images, texts = make_captchas(
-        ...     20, vocabulary="01", length=2, size=(16, 40), random_state=0
-        ... )
-        >>> recognizer = CaptchaRecognizer(
-        ...     max_iter=60, early_stopping=True, random_state=0
-        ... )
-        >>> display = TrainingCurveDisplay.from_estimator(recognizer.fit(images, texts))
-        >>> len(display.axes_)  # loss, exact match, learning rate
-        3
+        NotFittedError, TypeError
+            If the estimator has not been fitted, or keeps no curve. More errors are
+            those of :meth:`plot`.
         """
         _, reader = split_estimator(estimator)
         check_is_fitted(reader)
@@ -204,85 +174,69 @@ class TrainingCurveDisplay:
             learning_rate_curve=getattr(reader, "learning_rate_curve_", None),
             best_epoch=best_epoch,
         )
-        return display.plot(ax=ax, title=title)
+        return display.plot(**plot_options)
 
-    def _check(self):
-        """Return losses, scores and learning rates, None for those there are not."""
-        losses = _check_curve("loss_curve", self.loss_curve)
-        n_epochs = len(losses)
-        scores, rates, best = None, None, self.best_epoch
-        if self.validation_scores is not None and len(self.validation_scores):
-            scores = _check_curve("validation_scores", self.validation_scores)
+    def _list_curves(self):
+        """Return the curves to draw, and choose the best epoch."""
+        losses = _axes.check_numbers("loss_curve", self.loss_curve, "epoch")
+        n_epochs, scores, best = len(losses), self.validation_scores, self.best_epoch
+        if scores is not None and len(scores):
+            scores = _axes.check_numbers("validation_scores", scores, "epoch")
             if len(scores) > n_epochs:
                 raise ValueError(
                     f"validation_scores has {len(scores)} items and there are "
-                    f"{n_epochs} epochs in loss_curve; pass one for each of the last "
-                    "epochs at most."
+                    f"{n_epochs} epochs; pass one for each of the last ones at most."
                 )
-        if self.learning_rate_curve is not None:
-            rates = _check_curve("learning_rate_curve", self.learning_rate_curve)
-            if len(rates) != n_epochs:
-                raise ValueError(
-                    f"learning_rate_curve has {len(rates)} items and there are "
-                    f"{n_epochs} epochs in loss_curve; pass one for each epoch, NaN "
-                    "where it is not known."
-                )
-        if best is not None and (
-            not isinstance(best, numbers.Integral) or not 1 <= best <= n_epochs
-        ):
+        is_epoch = isinstance(best, numbers.Integral) and 1 <= best <= n_epochs
+        if best is not None and not is_epoch:
             raise ValueError(
                 f"best_epoch={best!r} is not one of the epochs; pass an int from 1 to "
                 f"{n_epochs}, or None."
             )
-        return losses, scores, rates
-
-    def _list_curves(self, losses, scores, rates):
-        """Return the curves to draw, and choose the best epoch."""
-        n_epochs, best = len(losses), self.best_epoch
-        curves = [_Curve("Loss a character", losses, 2.0)]
-        word, values = "lowest", -losses
-        if scores is not None:
-            word, values = "best", scores
+        decisive, word = _Curve("Loss a character", losses, 2.0), "lowest"
+        curves, found = [decisive], np.nan_to_num(-losses, nan=-np.inf).argmax()
+        if scores is not None and len(scores):
             low = np.floor(10 * np.nanmin(scores, initial=0.9)) / 10
             limits = low - 0.05 * (1 - low), 1 + 0.05 * (1 - low)
-            heading, first = "Exact match on held-out images", n_epochs - len(scores) + 1
-            curves.append(_Curve(heading, scores, 1.5, first, limits))
-        decisive = curves[-1]
-        if best is None:
-            # No comparison finds NaN. The last one of equal scores, the first loss.
-            found = np.flatnonzero(values == np.nanmax(values, initial=-np.inf))
-            position = 0 if not len(found) else found[-1 if word == "best" else 0]
-            best = decisive.first + position
-        self.best_epoch_ = int(best)
-        if best >= decisive.first:
-            value = decisive.values[best - decisive.first]
-            decisive.heading += f" ({word}: {value:.4g} in epoch {best})"
-        if rates is not None and np.isfinite(rates).any():
-            peak = np.nanmax(rates) or 1
-            limits, ticks = (0, 1.2 * peak), (0, peak)
-            curves.append(_Curve("Learning rate", rates, 1.0, 1, limits, ticks))
+            heading = "Exact match on held-out images"
+            first = n_epochs - len(scores) + 1
+            decisive, word = _Curve(heading, scores, 1.5, first, limits), "best"
+            curves.append(decisive)
+            # The last one of equals.
+            found = len(scores) - 1 - np.nan_to_num(scores, nan=-1)[::-1].argmax()
+        self.best_epoch_ = int(best or decisive.first + found)
+        if self.best_epoch_ >= decisive.first:
+            value = decisive.values[self.best_epoch_ - decisive.first]
+            decisive.heading += f" ({word}: {value:.4g} in epoch {self.best_epoch_})"
+        if self.learning_rate_curve is not None:
+            name = "learning_rate_curve"
+            rates = _axes.check_numbers(
+                name, self.learning_rate_curve, "epoch", n_epochs
+            )
+            if np.isfinite(rates).any():
+                peak = np.nanmax(rates) or 1
+                limits, ticks = (0, 1.2 * peak), (0, peak)
+                curves.append(_Curve("Learning rate", rates, 1.0, 1, limits, ticks))
         return curves
 
 
-def _draw_curve(axes, curve, n_epochs, best):
-    """Draw one curve."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+def _draw_curve(axes, curve, best):
+    """Draw one curve, its best epoch marked."""
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    epochs = np.arange(curve.first, n_epochs + 1)
-    axes.plot(epochs, curve.values, marker="." if n_epochs <= FEW else None, color="C0")
+    values, last = curve.values, curve.first + len(curve.values) - 1
+    epochs = np.arange(curve.first, last + 1)
+    axes.plot(epochs, values, marker="." if last <= FEW else None, color="C0")
     axes.axvline(best, color="0.4", linestyle=(0, (3, 2)), linewidth=1, zorder=3)
-    if best >= curve.first:
-        value = curve.values[best - curve.first]
-        axes.plot(best, value, "o", markerfacecolor="none", markeredgecolor="black")
-    margin = max(0.5, 0.02 * n_epochs)
-    axes.set_xlim(1 - margin, n_epochs + margin)
+    at_best = values[epochs == best]
+    axes.plot([best] * len(at_best), at_best, "o", mfc="none", mec="black")
+    margin = max(0.5, 0.02 * last)
+    axes.set_xlim(1 - margin, last + margin)
     axes.grid(axis="y", color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_locator(
-        MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
+    _axes.count_along(axes.xaxis)
 
-    finite = curve.values[np.isfinite(curve.values)]
+    finite = values[np.isfinite(values)]
     if curve.limits is not None:
         axes.set_ylim(curve.limits)
         if curve.ticks is not None:
@@ -293,19 +247,3 @@ def _draw_curve(axes, curve, n_epochs, best):
         axes.yaxis.set_major_locator(LogLocator(subs=within))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter("{x:.3g}")
-
-
-def _check_curve(name, values):
-    """Return a curve as an array."""
-    try:
-        curve = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}={values!r} does not hold numbers alone; pass one for each epoch."
-        ) from error
-    if curve.ndim != 1 or not curve.size:
-        raise ValueError(
-            f"{name} has shape {curve.shape}; pass a sequence of numbers, one for each "
-            "epoch, at least one."
-        )
-    return curve

@@ -6,13 +6,10 @@ from numbers import Integral, Real
 import numpy as np
 from PIL import Image
 
+from skcaptcha._optional import import_optional
 from skcaptcha.images import to_grayscale
 
 __all__ = [
-    "GREATEST_BLOCK",
-    "GREATEST_CLIP_LIMIT",
-    "GREATEST_KERNEL",
-    "GREATEST_SIDE",
     "adaptive_threshold",
     "equalize_histogram",
     "dark_on_light",
@@ -22,16 +19,15 @@ __all__ = [
     "resize_image",
 ]
 
-# OpenCV counts in 16 bits for the median, and keeps to these elsewhere; all of them are
-# far beyond what text images need.
-GREATEST_KERNEL = 255
-GREATEST_BLOCK = 999
+# OpenCV's median allows no larger kernel, and text images need far smaller ones.
+_MAX_KERNEL = 255
+_MAX_BLOCK = 999
 # A bin of a histogram of 256 holds at most 256 times the mean of the bins.
-GREATEST_CLIP_LIMIT = 256
-# Longest side of an image that is made here, lest a low and wide one fill the memory.
-GREATEST_SIDE = 2**15
-# Equalizing fewer pixels than 4 by 4 leaves noise, and of a single one white.
-_SMALLEST_TILE = 4
+_MAX_CLIP_LIMIT = 256
+# Longest side of an image that is made here, so that none can fill the memory.
+_MAX_SIDE = 2**15
+# Equalizing fewer pixels than 4 by 4 leaves only noise, and turns a single one white.
+_MIN_TILE = 4
 
 
 def median_filter(image, size=3):
@@ -67,7 +63,7 @@ def median_filter(image, size=3):
     [[9, 9, 9], [9, 9, 9], [9, 9, 7]]
     """
     image = _check_image(image)
-    _check_int("size", size, 1, GREATEST_KERNEL, odd=True)
+    _check_int("size", size, 1, _MAX_KERNEL, odd=True)
     with _opencv("median_filter", image) as cv2:
         return cv2.medianBlur(image, int(size))
 
@@ -116,17 +112,12 @@ def equalize_histogram(image, *, clip_limit=2.0, tile_grid_size=(8, 8)):
     [[64, 128, 191, 255]]
     """
     image = _check_image(image)
-    if not isinstance(clip_limit, Real) or not 0 < clip_limit <= GREATEST_CLIP_LIMIT:
-        raise ValueError(
-            f"clip_limit={clip_limit!r}; pass a number above 0 and at most "
-            f"{GREATEST_CLIP_LIMIT}."
-        )
-    rows, columns = (
-        min(n_tiles, max(1, side // _SMALLEST_TILE))
-        for n_tiles, side in zip(
-            _check_pair("tile_grid_size", tile_grid_size), image.shape, strict=False
-        )
-    )
+    if not isinstance(clip_limit, Real) or not 0 < clip_limit <= _MAX_CLIP_LIMIT:
+        allowed = f"a number above 0 and at most {_MAX_CLIP_LIMIT}"
+        raise ValueError(f"clip_limit={clip_limit!r}; pass {allowed}.")
+    rows, columns = _check_pair("tile_grid_size", tile_grid_size)
+    rows = min(rows, max(1, image.shape[0] // _MIN_TILE))
+    columns = min(columns, max(1, image.shape[1] // _MIN_TILE))
     with _opencv("equalize_histogram", image) as cv2:
         equalize = cv2.createCLAHE(float(clip_limit), (columns, rows)).apply
         if image.ndim == 2:
@@ -176,14 +167,12 @@ def adaptive_threshold(image, *, block_size=11, offset=10, method="mean"):
     [[255, 255, 0, 255, 255, 0, 255, 0, 255]]
     """
     image = to_grayscale(_check_image(image))
-    _check_int("block_size", block_size, 3, GREATEST_BLOCK, odd=True)
+    _check_int("block_size", block_size, 3, _MAX_BLOCK, odd=True)
     _check_int("offset", offset, -255, 255)
     _check_option("method", method, ("mean", "gaussian"))
     with _opencv("adaptive_threshold", image) as cv2:
-        code = {
-            "mean": cv2.ADAPTIVE_THRESH_MEAN_C,
-            "gaussian": cv2.ADAPTIVE_THRESH_GAUSSIAN_C,
-        }[method]
+        mean, gaussian = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.ADAPTIVE_THRESH_GAUSSIAN_C
+        code = gaussian if method == "gaussian" else mean
         return cv2.adaptiveThreshold(
             image, 255, code, cv2.THRESH_BINARY, int(block_size), int(offset)
         )
@@ -192,11 +181,10 @@ def adaptive_threshold(image, *, block_size=11, offset=10, method="mean"):
 def morphological_opening(image, size=(2, 2), *, foreground="dark"):
     """Remove what is thinner than a rectangle, such as crossing lines and specks.
 
-    Of the foreground there remains exactly what a rectangle of `size`, moved about
-    inside it, can cover. Light foreground is eroded and then dilated: the gray-level
-    opening. With dark foreground on a light background that is, in the raw gray values,
-    a closing: each pixel becomes the lightest of its rectangle, and then the darkest of
-    those. Doing it twice is doing it once [1]_.
+    What remains of the foreground is exactly what a rectangle of `size`, moved about
+    inside it, can cover. Light foreground is eroded and then dilated, which is the
+    gray-level opening; dark foreground is dilated and then eroded, which in the raw
+    gray values is a closing. A second opening changes nothing [1]_.
 
     Parameters
     ----------
@@ -237,7 +225,7 @@ def morphological_opening(image, size=(2, 2), *, foreground="dark"):
     """
     image = _check_image(image)
     _check_option("foreground", foreground, ("dark", "light"))
-    height, width = _check_pair("size", size, GREATEST_KERNEL)
+    height, width = _check_pair("size", size, _MAX_KERNEL)
     kernel = np.ones((height, width), dtype=np.uint8)
     there = (width // 2, height // 2)  # x, y of the pixel in the rectangle
     # morphologyEx doesn't mirror the kernel on the way back, which shifts the image by
@@ -262,7 +250,8 @@ def dark_on_light(image):
 
     The background is the median gray level of the pixels at the image's edges. Text is
     light if the mean of all pixels is lighter than that: what is not background then
-    pulls it up.
+    pulls it up. No level counts as dark as such, so that black text on a background
+    of level 100 stays black.
 
     Parameters
     ----------
@@ -279,11 +268,6 @@ def dark_on_light(image):
     ------
     ValueError
         If `image` is of another shape or dtype.
-
-    Notes
-    -----
-    No level counts as dark as such. Black text on a background of level 100 would be
-    made light by a threshold of 128, and stays as it is here.
 
     Examples
     --------
@@ -302,8 +286,8 @@ def dark_on_light(image):
 def resize_and_pad(image, *, height=50, width=None, align="left", fill="border"):
     """Resize an image, its aspect ratio kept, and pad it to a common width.
 
-    Nothing is cut off. An image that would be wider than `width` is made as wide as
-    that, and padded above and below, where it then is lower than `height`.
+    Nothing is cut off. An image that would be wider than `width` is shrunk to that
+    width, and padded above and below.
 
     Parameters
     ----------
@@ -343,26 +327,25 @@ def resize_and_pad(image, *, height=50, width=None, align="left", fill="border")
     (32, 128)
     """
     image = _check_image(image)
-    _check_int("height", height, 1, GREATEST_SIDE)
+    _check_int("height", height, 1, _MAX_SIDE)
     _check_option("align", align, ("left", "center"))
     _check_option("fill", fill, ("border", "white", "black"))
     high, wide = height, max(1, round(image.shape[1] * height / image.shape[0]))
     if width is None:
         width = wide
-        if width > GREATEST_SIDE:
+        if width > _MAX_SIDE:
             raise ValueError(
                 f"an image of shape {image.shape[:2]} would be {width} pixels wide at "
-                f"height={height}; at most {GREATEST_SIDE} are allowed. Set `width`, "
+                f"height={height}; at most {_MAX_SIDE} are allowed. Set `width`, "
                 "or cut the image to its text."
             )
-    _check_int("width", width, 1, GREATEST_SIDE)
+    _check_int("width", width, 1, _MAX_SIDE)
     if wide > width:
         high, wide = max(1, round(image.shape[0] * width / image.shape[1])), width
+    level = 255 if fill == "white" else 0
     if fill == "border":
         border = np.sort(_list_border(image), axis=0)  # (P,) or (P, 3)
         level = border[len(border) // 2]  # no mean of two, which no pixel may have
-    else:
-        level = 255 if fill == "white" else 0
     out = np.empty((height, width, *image.shape[2:]), dtype=np.uint8)
     out[:] = level
     top = (height - high) // 2
@@ -404,14 +387,9 @@ def resize_image(image, shape):
 
 @contextmanager
 def _opencv(operation, image):
-    """Give OpenCV to an operation; say so where it is missing or refuses the image."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            f"{operation} of skcaptcha.preprocessing needs OpenCV: "
-            'pip install "skcaptcha[preprocessing]"'
-        ) from error
+    """Import OpenCV for an operation, and turn its errors into a ValueError."""
+    needed_by = f"{operation} of skcaptcha.preprocessing"
+    cv2 = import_optional("cv2", "preprocessing", needed_by)
     try:
         yield cv2
     except cv2.error as error:
@@ -443,13 +421,11 @@ def _check_image(image):
 def _check_int(name, value, low, high, *, odd=False):
     fits = isinstance(value, Integral) and low <= value <= high
     if not fits or (odd and value % 2 == 0):
-        raise ValueError(
-            f"{name}={value!r}; pass an {'odd ' if odd else ''}int from {low} to "
-            f"{high}."
-        )
+        kind = "an odd int" if odd else "an int"
+        raise ValueError(f"{name}={value!r}; pass {kind} from {low} to {high}.")
 
 
-def _check_pair(name, value, high=GREATEST_SIDE):
+def _check_pair(name, value, high=_MAX_SIDE):
     """Return height and width, or rows and columns, that one or two numbers say."""
     pair = (value, value) if isinstance(value, Integral) else value
     if (
@@ -466,6 +442,4 @@ def _check_pair(name, value, high=GREATEST_SIDE):
 
 def _check_option(name, value, options):
     if value not in options:
-        raise ValueError(
-            f"{name}={value!r}; pass {' or '.join(repr(option) for option in options)}."
-        )
+        raise ValueError(f"{name}={value!r}; pass {' or '.join(map(repr, options))}.")

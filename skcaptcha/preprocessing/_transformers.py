@@ -1,22 +1,18 @@
 """The operations as scikit-learn transformers: images in, images out."""
 
+import functools
 import os
-from numbers import Integral, Real
 
 import joblib
 import numpy as np
 import PIL
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
-from skcaptcha._validation import check_images, check_text_table, is_table
+from skcaptcha._tables import check_text_table, is_table
+from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
 from skcaptcha.preprocessing._functions import (
-    GREATEST_BLOCK,
-    GREATEST_CLIP_LIMIT,
-    GREATEST_KERNEL,
-    GREATEST_SIDE,
     adaptive_threshold,
     dark_on_light,
     equalize_histogram,
@@ -36,32 +32,28 @@ __all__ = [
     "MorphologicalOpening",
 ]
 
+# Parameters that say how images are read. All others are those of the function.
+_READING = {"background", "n_jobs", "memory"}
+
 
 class _ImageTransformer(TransformerMixin, BaseEstimator):
-    """Reads images and does the same to each; a subclass says what.
+    """Reads images and calls `_function`, which a subclass names, on each.
 
-    Nothing is learned, so that `transform` needs no `fit`.
+    Nothing is learned, so `transform` needs no `fit`. The function checks parameters.
     """
-
-    _parameter_constraints: dict = {
-        "background": [str, tuple, list],
-        "n_jobs": [Integral, None],
-    }
 
     def __init__(self, *, background="white", n_jobs=None):
         self.background = background
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Check the parameters and that `X` is a sequence of images.
 
         Parameters
         ----------
         X : sequence of images of length n_samples
-            Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
-            also mixed and of differing sizes; or a stack (n_samples, H, W[, C]). They
-            are read by `transform` alone.
+            Paths, encoded bytes, PIL images or arrays, also mixed and of differing
+            sizes; or a stack (n_samples, H, W[, C]). `transform` alone reads them.
         y : object, default=None
             Ignored.
 
@@ -79,7 +71,7 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
         ImportError
             If a package is missing that the transformer needs.
         """
-        self._try_out()
+        self._bind_function()
         _check_items(X)
         return self
 
@@ -108,13 +100,12 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
         ImportError
             If a package is missing that the transformer needs.
         """
-        self._validate_params()
-        self._try_out()
+        function = self._bind_function()
         images = self._read_items(_check_items(X))
         # No threads: they cost more than these few microseconds an image.
         for position, image in enumerate(images):
             try:
-                images[position] = self._transform_image(image)
+                images[position] = function(image)
             except ValueError as error:
                 raise ValueError(f"X[{position}]: {error}") from error
         return images
@@ -129,38 +120,36 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _try_out(self):
-        """Raise what the parameters, or a missing package, would raise on any image."""
+    def _bind_function(self):
+        """Return the function and its parameters, tried on a pixel for early errors."""
+        parameters = self.get_params(deep=False).items()
+        options = {name: value for name, value in parameters if name not in _READING}
+        function = functools.partial(self._function, **options)
         pixel = np.zeros((1, 1), dtype=np.uint8)
         read_images([pixel], background=self.background, n_jobs=self.n_jobs)
-        self._transform_image(pixel)
+        function(pixel)
+        return function
 
     def _read_items(self, items):
         """Return the images of `items` in a new list."""
         return read_images(items, background=self.background, n_jobs=self.n_jobs)
-
-    def _transform_image(self, image):
-        raise NotImplementedError
 
 
 class ImageReader(_ImageTransformer):
     """Decodes images, the first step of a pipeline.
 
     Every transformer of this module, and `CaptchaRecognizer`, reads images by itself.
-    This one is for what it can keep: with `memory`, images that were read once, such
-    as those of a fold of a grid search, are not decoded again.
+    With `memory` this one decodes the images of each fold of a grid search only once.
 
     Parameters
     ----------
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
     memory : str or joblib.Memory, default=None
         Where decoded images are kept: the path of a folder, or a ``joblib.Memory``,
-        whose ``reduce_size`` bounds it and whose ``clear`` empties it. None keeps
-        nothing.
+        whose ``reduce_size`` bounds it and whose ``clear`` empties it.
 
     See Also
     --------
@@ -168,52 +157,41 @@ class ImageReader(_ImageTransformer):
 
     Notes
     -----
-    What is kept is one whole `X`, so that every fold of a cross-validation takes up the
-    room of its decoded pixels. It is found again by the items: files by their absolute
-    path, the time of their last change and their size, so that a changed file is read
-    anew; all else by content.
-
-    A newer version of Pillow decodes anew. Of a newer skcaptcha the folder knows
-    nothing; clear it then.
+    One whole `X` is kept at a time, so every fold of a cross-validation takes up the
+    room of its decoded pixels. Files are recognized by their absolute path, the time of
+    their last change and their size, all else by its content. A newer Pillow decodes
+    anew. After an update of skcaptcha, clear the folder yourself.
 
     Examples
     --------
-    >>> import io
     >>> import numpy as np
     >>> from PIL import Image
     >>> from skcaptcha.preprocessing import ImageReader
-    >>> png = io.BytesIO()
-    >>> Image.new("RGB", (4, 2), "red").save(png, "PNG")
-    >>> images = ImageReader().fit_transform([png.getvalue(), np.zeros((3, 5))])
-    >>> [image.shape for image in images]
+    >>> X = [Image.new("RGB", (4, 2), "red"), np.zeros((3, 5))]
+    >>> [image.shape for image in ImageReader().fit_transform(X)]
     [(2, 4, 3), (3, 5)]
     """
 
-    _parameter_constraints: dict = {
-        **_ImageTransformer._parameter_constraints,
-        "memory": [str, HasMethods(["cache"]), None],
-    }
+    _function = staticmethod(np.asarray)  # which leaves an image as it is
 
     def __init__(self, *, background="white", n_jobs=None, memory=None):
         super().__init__(background=background, n_jobs=n_jobs)
         self.memory = memory
 
+    def _bind_function(self):
+        check_memory(self.memory)
+        return super()._bind_function()
+
     def _read_items(self, items):
         if self.memory is None:
             return super()._read_items(items)
         read = check_memory(self.memory).cache(_read_packed, ignore=["items", "n_jobs"])
-        shapes, pixels = read(
-            _make_key(items, self.background), items, self.background, self.n_jobs
-        )
+        key = _make_key(items, self.background)
+        shapes, pixels = read(key, items, self.background, self.n_jobs)
         ends = np.cumsum([np.prod(shape) for shape in shapes])
+        parts = zip(np.split(pixels, ends[:-1]), shapes, strict=True)
         # Copies, so that no image keeps all the others in memory.
-        return [
-            np.array(one).reshape(shape)
-            for one, shape in zip(np.split(pixels, ends[:-1]), shapes, strict=True)
-        ]
-
-    def _transform_image(self, image):
-        return image
+        return [np.array(part).reshape(shape) for part, shape in parts]
 
 
 class GrayscaleConverter(_ImageTransformer):
@@ -222,8 +200,7 @@ class GrayscaleConverter(_ImageTransformer):
     Parameters
     ----------
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
@@ -240,8 +217,7 @@ class GrayscaleConverter(_ImageTransformer):
     [array([[76]], dtype=uint8)]
     """
 
-    def _transform_image(self, image):
-        return to_grayscale(image)
+    _function = staticmethod(to_grayscale)
 
 
 class MedianFilter(_ImageTransformer):
@@ -252,11 +228,9 @@ class MedianFilter(_ImageTransformer):
     Parameters
     ----------
     size : int, default=3
-        Side of the square neighborhood in pixels, odd and from 1, which changes
-        nothing, to 255.
+        Side of the square neighborhood in pixels, odd and from 1 to 255.
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
@@ -273,17 +247,11 @@ class MedianFilter(_ImageTransformer):
     9
     """
 
-    _parameter_constraints: dict = {
-        **_ImageTransformer._parameter_constraints,
-        "size": [Interval(Integral, 1, GREATEST_KERNEL, closed="both")],
-    }
+    _function = staticmethod(median_filter)
 
     def __init__(self, *, size=3, background="white", n_jobs=None):
         super().__init__(background=background, n_jobs=n_jobs)
         self.size = size
-
-    def _transform_image(self, image):
-        return median_filter(image, self.size)
 
 
 class CLAHE(_ImageTransformer):
@@ -294,15 +262,11 @@ class CLAHE(_ImageTransformer):
     Parameters
     ----------
     clip_limit : float, default=2.0
-        Limit of a bin of a histogram as a multiple of the mean bin, above 0 and at most
-        256, where nothing is clipped any more. The higher, the more contrast, and
-        noise.
+        Limit of the contrast, above 0 and at most 256. The higher, the more noise.
     tile_grid_size : tuple of int, default=(8, 8)
-        Number of rows and of columns of tiles, each with a histogram of its own. An
-        image that is too small for as many tiles of at least 4 by 4 pixels gets fewer.
+        Number of rows and of columns of tiles, each with a histogram of its own.
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
@@ -319,32 +283,14 @@ class CLAHE(_ImageTransformer):
     [array([[ 64, 128, 191, 255]], dtype=uint8)]
     """
 
-    _parameter_constraints: dict = {
-        **_ImageTransformer._parameter_constraints,
-        "clip_limit": [Interval(Real, 0, GREATEST_CLIP_LIMIT, closed="right")],
-        "tile_grid_size": [
-            Interval(Integral, 1, GREATEST_SIDE, closed="both"),
-            tuple,
-            list,
-        ],
-    }
+    _function = staticmethod(equalize_histogram)
 
     def __init__(
-        self,
-        *,
-        clip_limit=2.0,
-        tile_grid_size=(8, 8),
-        background="white",
-        n_jobs=None,
+        self, *, clip_limit=2.0, tile_grid_size=(8, 8), background="white", n_jobs=None
     ):
         super().__init__(background=background, n_jobs=n_jobs)
         self.clip_limit = clip_limit
         self.tile_grid_size = tile_grid_size
-
-    def _transform_image(self, image):
-        return equalize_histogram(
-            image, clip_limit=self.clip_limit, tile_grid_size=self.tile_grid_size
-        )
 
 
 class AdaptiveThreshold(_ImageTransformer):
@@ -355,22 +301,19 @@ class AdaptiveThreshold(_ImageTransformer):
     Parameters
     ----------
     block_size : int, default=11
-        Side of the square neighborhood in pixels, odd and from 3 to 999. It should be
-        larger than a stroke is wide, or the inside of the stroke comes out white.
+        Side of the square neighborhood in pixels, odd and from 3 to 999.
     offset : int, default=10
-        By how many gray levels, from -255 to 255, a pixel has to be darker than the
-        mean of its neighborhood to become black. More keeps noise white.
+        By how many gray levels, from -255 to 255, black pixels are below the mean.
     method : {"mean", "gaussian"}, default="mean"
         Whether all pixels of the neighborhood count alike, or the nearest most.
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
     See Also
     --------
-    adaptive_threshold : The same for one image.
+    adaptive_threshold : The same for one image, with advice on the parameters.
     DarkOnLight : Step to put before where text may be light on dark.
 
     Examples
@@ -382,12 +325,7 @@ class AdaptiveThreshold(_ImageTransformer):
     [array([[255, 255,   0, 255, 255,   0, 255,   0, 255]], dtype=uint8)]
     """
 
-    _parameter_constraints: dict = {
-        **_ImageTransformer._parameter_constraints,
-        "block_size": [Interval(Integral, 3, GREATEST_BLOCK, closed="both")],
-        "offset": [Interval(Integral, -255, 255, closed="both")],
-        "method": [StrOptions({"mean", "gaussian"})],
-    }
+    _function = staticmethod(adaptive_threshold)
 
     def __init__(
         self,
@@ -403,17 +341,10 @@ class AdaptiveThreshold(_ImageTransformer):
         self.offset = offset
         self.method = method
 
-    def _transform_image(self, image):
-        return adaptive_threshold(
-            image, block_size=self.block_size, offset=self.offset, method=self.method
-        )
-
 
 class MorphologicalOpening(_ImageTransformer):
     """Removes what is thinner than a rectangle, such as crossing lines and specks.
 
-    With dark text on a light background that is, in the raw gray values, a closing: the
-    lightest of the rectangle about each pixel is taken, and then the darkest of those.
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
 
     Parameters
@@ -423,8 +354,7 @@ class MorphologicalOpening(_ImageTransformer):
     foreground : {"dark", "light"}, default="dark"
         What the text is.
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
@@ -441,11 +371,7 @@ class MorphologicalOpening(_ImageTransformer):
     [array([[9, 9, 9, 9, 9, 3, 3, 9]], dtype=uint8)]
     """
 
-    _parameter_constraints: dict = {
-        **_ImageTransformer._parameter_constraints,
-        "size": [Interval(Integral, 1, GREATEST_KERNEL, closed="both"), tuple, list],
-        "foreground": [StrOptions({"dark", "light"})],
-    }
+    _function = staticmethod(morphological_opening)
 
     def __init__(
         self, *, size=(2, 2), foreground="dark", background="white", n_jobs=None
@@ -454,21 +380,14 @@ class MorphologicalOpening(_ImageTransformer):
         self.size = size
         self.foreground = foreground
 
-    def _transform_image(self, image):
-        return morphological_opening(image, self.size, foreground=self.foreground)
-
 
 class DarkOnLight(_ImageTransformer):
     """Inverts images whose text is light, so that all text is dark on light.
 
-    Text is light if the mean gray level of the image is above the median of the pixels
-    at its edges.
-
     Parameters
     ----------
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
@@ -487,31 +406,24 @@ class DarkOnLight(_ImageTransformer):
      array([[90, 90, 30, 90, 90]], dtype=uint8)]
     """
 
-    def _transform_image(self, image):
-        return dark_on_light(image)
+    _function = staticmethod(dark_on_light)
 
 
 class ImageResizer(_ImageTransformer):
     """Resizes images, their aspect ratio kept, and pads them to a common width.
-
-    Nothing is cut off. An image that would be wider than `width` is made as wide as
-    that, and padded above and below, where it then is lower than `height`.
 
     Parameters
     ----------
     height : int, default=50
         Height in pixels, from 1 to 32768.
     width : int, default=None
-        Width in pixels, from 1 to 32768. None leaves each image as wide as its aspect
-        ratio makes it; 32768 pixels are the most.
+        Width in pixels, from 1 to 32768. None keeps the aspect ratio of each image.
     align : {"left", "center"}, default="left"
         Where an image stands that is narrower than `width`.
     fill : {"border", "white", "black"}, default="border"
-        What is padded with: the median of the pixels at the image's edges, which is
-        the color of its background, or white or black.
+        What is padded with: the median color at the image's edges, or white or black.
     background : str or tuple of int, default="white"
-        Color on which transparent images are composited: a name or hexadecimal code
-        that Pillow knows, or three values from 0 to 255.
+        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
     n_jobs : int, default=None
         Threads that decode images. None is up to 8, -1 is one for each core.
 
@@ -530,13 +442,7 @@ class ImageResizer(_ImageTransformer):
     [(40, 300), (40, 300)]
     """
 
-    _parameter_constraints: dict = {
-        **_ImageTransformer._parameter_constraints,
-        "height": [Interval(Integral, 1, GREATEST_SIDE, closed="both")],
-        "width": [Interval(Integral, 1, GREATEST_SIDE, closed="both"), None],
-        "align": [StrOptions({"left", "center"})],
-        "fill": [StrOptions({"border", "white", "black"})],
-    }
+    _function = staticmethod(resize_and_pad)
 
     def __init__(
         self,
@@ -554,15 +460,6 @@ class ImageResizer(_ImageTransformer):
         self.align = align
         self.fill = fill
 
-    def _transform_image(self, image):
-        return resize_and_pad(
-            image,
-            height=self.height,
-            width=self.width,
-            align=self.align,
-            fill=self.fill,
-        )
-
 
 def _check_items(X):
     """Return the items of `X`, not yet read."""
@@ -571,9 +468,8 @@ def _check_items(X):
         shape = f"shape {X.shape}" if hasattr(X, "shape") else f"{len(X)} rows"
         raise ValueError(
             f"X is a table of {shape}; pass images: a sequence of paths, bytes, PIL "
-            "images or arrays of shape (H, W) or (H, W, C), or a stack of these. Rows "
-            "of numbers become one by X.reshape(len(X), height, width), a single "
-            "image by [X]."
+            "images or arrays. X.reshape(len(X), height, width) makes images of the "
+            "rows of a table, [X] a sequence of a single image."
         )
     return check_images(X)
 

@@ -1,4 +1,4 @@
-"""The file from which a fit that was killed goes on.
+"""The file from which a fit that was killed resumes.
 
 It holds a line that tells what it is, with a checksum of the rest; a line of JSON; and
 tensors as safetensors writes them. To read it runs no code.
@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from skcaptcha._files import write_atomically
 from skcaptcha._version import __version__
 
 __all__ = [
     "Checkpoint",
-    "Follower",
+    "ReadOnlyCheckpoint",
     "describe_fit",
     "pack_training",
     "read_checkpoint",
@@ -32,11 +32,10 @@ __all__ = [
     "write_checkpoint",
 ]
 
-FORMAT_VERSION = 1
-"""Version of the file's form."""
-
+# Version of the file's form.
+_FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
-_NO_MATTER = {
+_IRRELEVANT = {
     "beam_width",
     "cache_size",
     "checkpoint",
@@ -47,7 +46,9 @@ _NO_MATTER = {
     "warm_start",
 }
 # Attributes of a `Trainer` that JSON can hold and that belong to its state.
-_OF_TRAINER = ("losses", "n_left_out", "most_at_once")
+_OF_TRAINER = ("losses", "n_skipped_updates", "max_batch")
+# Attributes of a `TrainingResult` that it gets in the end alone.
+_LATER = ("network", "warnings")
 _FIRST_LINE = re.compile(rb"skcaptcha checkpoint (\d{1,9}) ([0-9a-f]{64})\n")
 _REMEDY = (
     "Delete the file to begin anew, or pass another path; each of several fits needs "
@@ -57,6 +58,9 @@ _REMEDY = (
 
 class Checkpoint:
     """Keeps the state of a fit in a file, and hands out what was kept.
+
+    A path that cannot be that of a file is a ValueError, and so is a file that is
+    damaged or something else.
 
     Parameters
     ----------
@@ -70,12 +74,8 @@ class Checkpoint:
     seed : int
         Seed for a fit that names none: that of the fit whose state the file has, or
         one of the operating system.
-
-    Raises
-    ------
-    ValueError
-        If the path cannot be that of a file, or there is one that is damaged or no
-        checkpoint.
+    warnings : list of (str, type)
+        What to tell the user in the end, with the category.
     """
 
     def __init__(self, path, interval):
@@ -99,21 +99,18 @@ class Checkpoint:
             except ValueError as error:
                 raise ValueError(f"{self.name} {error}. {_REMEDY}") from error
             self.seed = self.values["seed"]
-        self.is_new, self.lost, self.warned = self.values is None, False, False
+        self.is_new, self.lost, self.warnings = self.values is None, False, []
         self.due = -float("inf") if self.is_new else time.monotonic() + interval
 
     def claim(self, *fit):
-        """Raise a ValueError if the file is of another fit than `fit`.
-
-        The arguments are those of `describe_fit`.
-        """
+        """Raise a ValueError if the file is of another fit; see `describe_fit`."""
         self.fit = describe_fit(*fit)
         if not self.is_new:
             self._check_same(self.values)
 
     @property
     def kept(self):
-        """What a `Follower` in another process is made of."""
+        """What a `ReadOnlyCheckpoint` in another process is made of."""
         return self.name, self.values, self.tensors
 
     def _check_same(self, values):
@@ -127,27 +124,27 @@ class Checkpoint:
                 f"To go on with that fit, call it as it was called. {_REMEDY}"
             )
 
-    def restore(self, trainer, standing, result):
+    def restore(self, trainer, best, result):
         """Bring a fit to the state in the file, if there is one."""
         if self.values is None:
             return
         try:
-            unpack_training(self.values, self.tensors, trainer, standing, result)
+            unpack_training(self.values, self.tensors, trainer, best, result)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.name} does not belong to this network: {error!r}. {_REMEDY}"
             ) from error
         self.values = self.tensors = None
 
-    def save(self, trainer, standing, result):
+    def save(self, trainer, best, result):
         """Write the state of a fit, if it is time.
 
-        The first write has to succeed. A later one that does not, as where the disk is
-        full, leaves the file of the one before and warns.
+        The first write has to succeed. If a later one does not, as where the disk is
+        full, the file of the one before stays, and `warnings` says so.
         """
         if self.lost or time.monotonic() < self.due:
             return
-        values, tensors = pack_training(trainer, standing, result)
+        values, tensors = pack_training(trainer, best, result)
         values = {"fit": self.fit, "seed": self.seed, **values}
         try:
             self._check_mine()
@@ -156,7 +153,7 @@ class Checkpoint:
         except OSError as error:
             if self.is_new:
                 raise ValueError(f"{self.name} cannot be written: {error}.") from error
-            if not self.warned:
+            if not self.warnings:
                 self._warn(error, "the one before is kept")
         except ValueError as error:
             if self.is_new:
@@ -166,12 +163,8 @@ class Checkpoint:
         self.due = time.monotonic() + self.interval
 
     def _warn(self, error, outcome):
-        self.warned = True
-        warnings.warn(
-            f"{self.name} could not be written; training goes on, and {outcome}: "
-            f"{error}",
-            stacklevel=9,
-        )
+        message = f"could not be written; training went on, and {outcome}: {error}"
+        self.warnings.append((f"{self.name} {message}", UserWarning))
 
     def remove(self):
         """Delete the file, unless it is that of another fit by now."""
@@ -196,21 +189,13 @@ class Checkpoint:
         self._check_same(values)
 
 
-class Follower(Checkpoint):
-    """The checkpoint in a process that leaves the file to another one.
-
-    Parameters
-    ----------
-    name : str
-        What messages call it.
-    values, tensors
-        What the file holds, None if there is none.
-    """
+class ReadOnlyCheckpoint(Checkpoint):
+    """What a checkpoint holds, in a process that leaves the file to another one."""
 
     def __init__(self, name, values, tensors):
         self.name, self.values, self.tensors = name, values, tensors
 
-    def save(self, trainer, standing, result):
+    def save(self, trainer, best, result):
         """Leave it to the other process."""
 
     def remove(self):
@@ -218,48 +203,12 @@ class Follower(Checkpoint):
 
 
 def write_checkpoint(path, values, tensors):
-    """Write a checkpoint in place of the one before, all of it or nothing.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    values : dict
-        What JSON can hold.
-    tensors : dict of str to tensor
-        The tensors.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written. The file is then as before.
-    """
+    """Write what JSON can hold, and tensors, all of it or nothing."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    payload = save_tensors(tensors)
-    line = json.dumps(values).encode("ascii") + b"\n"
-    digest = hashlib.sha256(line)
-    digest.update(payload)
-    temporary = _name_temporary(path)
-    try:
-        with open(temporary, "wb") as file:
-            first = f"skcaptcha checkpoint {FORMAT_VERSION} {digest.hexdigest()}\n"
-            file.write(first.encode("ascii"))
-            file.write(line)
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    # So that the new name outlasts a loss of power; not every system can do it.
-    with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    body = json.dumps(values).encode("ascii") + b"\n" + save_tensors(tensors)
+    digest = hashlib.sha256(body).hexdigest()
+    first = f"skcaptcha checkpoint {_FORMAT_VERSION} {digest}\n".encode("ascii")
+    write_atomically(path, first + body, temporary=_name_temporary(path))
 
 
 def _name_temporary(path):
@@ -268,35 +217,20 @@ def _name_temporary(path):
 
 
 def read_checkpoint(path):
-    """Read a checkpoint.
+    """Return the values and tensors of a checkpoint.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    values : dict
-    tensors : dict of str to tensor
-        What `write_checkpoint` was given.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged or something else. The message goes on from its name.
-    OSError
-        If it cannot be read.
+    What is damaged or something else is a ValueError, whose message continues the name
+    of the file.
     """
     with open(path, "rb") as file:
         match = _FIRST_LINE.fullmatch(file.readline(200))
         if match is None:
             raise ValueError("is no checkpoint of skcaptcha, or damaged")
         version, digest = int(match[1]), match[2].decode("ascii")
-        if version != FORMAT_VERSION:
+        if version != _FORMAT_VERSION:
             raise ValueError(
                 f"has the format {version}, and this version of skcaptcha reads "
-                f"{FORMAT_VERSION} alone"
+                f"{_FORMAT_VERSION} alone"
             )
         body = file.read()
     if hashlib.sha256(body).hexdigest() != digest:
@@ -322,27 +256,11 @@ def _parse(line):
 def describe_fit(params, samples, texts, vocabulary, device, network=None):
     """Return all that decides on what a fit finds, in a form that JSON can hold.
 
-    Parameters
-    ----------
-    params : dict
-        Parameters of the recognizer.
-    samples : Samples
-        What to learn from, with what is to be held out.
-    texts : list of str
-        Their labels.
-    vocabulary : iterable of str
-        The characters to read.
-    device : torch.device
-        Where to train.
-    network : torch.nn.Module, optional
-        The network of an earlier fit to go on from.
-
-    Returns
-    -------
-    dict
-        What is large stands as a checksum.
+    `params` are those of the estimator, `samples` and `texts` all that it was given,
+    and `network` is that of an earlier fit to start from. What is large stands as a
+    checksum.
     """
-    fit = {name: value for name, value in params.items() if name not in _NO_MATTER}
+    fit = {name: value for name, value in params.items() if name not in _IRRELEVANT}
     if isinstance(fit["random_state"], np.random.RandomState):
         kind, key, *rest = fit["random_state"].get_state()
         fit["random_state"] = _digest([key, repr((kind, rest)).encode()])
@@ -391,36 +309,23 @@ def list_differences(before, now):
     return found
 
 
-def pack_training(trainer, standing, result):
-    """Return the state of a fit between two updates.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Its network, optimizer, schedule and generators, and the epoch so far.
-    standing : Standing
-        Where the epochs stand.
-    result : TrainingResult
-        What was found so far.
-
-    Returns
-    -------
-    values : dict
-        What JSON can hold.
-    tensors : dict of str to tensor
-        The rest.
-    """
+def pack_training(trainer, best, result):
+    """Return the state of a fit between two updates: values for JSON, and tensors."""
     values = {
         "schedule": dict(vars(trainer.schedule)),
         "scaler": trainer.scaler.state_dict(),
         "epoch": {name: getattr(trainer, name) for name in _OF_TRAINER},
-        "standing": {k: v for k, v in vars(standing).items() if k != "weights"},
-        "result": {k: v for k, v in vars(result).items() if k != "network"},
+        "warnings": [message for message, _ in trainer.warnings],
+        "best": {k: v for k, v in vars(best).items() if k != "weights"},
+        "result": {k: v for k, v in vars(result).items() if k not in _LATER},
     }
-    tensors = {"shuffling": trainer.shuffling, "noise": trainer.noise.get_state()}
+    tensors = {
+        "shuffling": trainer.shuffling,
+        "device_generator": trainer.device_generator.get_state(),
+    }
     for name, tensor in trainer.network.state_dict().items():
         tensors[f"network/{name}"] = tensor
-    for name, tensor in (standing.weights or {}).items():
+    for name, tensor in (best.weights or {}).items():
         tensors[f"best/{name}"] = tensor
     for number, parameter in enumerate(_list_parameters(trainer.optimizer)):
         for name, tensor in trainer.optimizer.state.get(parameter, {}).items():
@@ -428,16 +333,8 @@ def pack_training(trainer, standing, result):
     return values, tensors
 
 
-def unpack_training(values, tensors, trainer, standing, result):
-    """Bring a fit to the state that `pack_training` returned.
-
-    Parameters
-    ----------
-    values, tensors
-        What `pack_training` returned.
-    trainer, standing, result
-        As for `pack_training`, of a fit that has not begun; they are changed.
-    """
+def unpack_training(values, tensors, trainer, best, result):
+    """Bring a fit that has not begun to the state that `pack_training` returned."""
     if "network/auxiliary.weight" in tensors and trainer.network.auxiliary is None:
         trainer.schedule.stage = "alignment"  # for which the network has a second head
         trainer.begin()
@@ -450,11 +347,12 @@ def unpack_training(values, tensors, trainer, standing, result):
             trainer.optimizer.state[parameter][name] = copy
     trainer.scaler.load_state_dict(values["scaler"])
     trainer.generator.set_state(tensors["shuffling"])
-    trainer.noise.set_state(tensors["noise"])
+    trainer.device_generator.set_state(tensors["device_generator"])
     vars(trainer).update(values["epoch"])
+    trainer.warnings = [(message, UserWarning) for message in values["warnings"]]
     vars(trainer.schedule).update(values["schedule"])
-    vars(standing).update(values["standing"])
-    standing.weights = _list_under("best/", tensors) or None
+    vars(best).update(values["best"])
+    best.weights = _list_under("best/", tensors) or None
     vars(result).update(values["result"])
 
 

@@ -9,36 +9,39 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Alone", "join_team"]
+__all__ = ["SingleProcess", "join_processes"]
 
 
-class Alone:
-    """The process that trains a network by itself, and what a `Team` has to do."""
+class SingleProcess:
+    """The process that trains a network by itself.
+
+    It has the methods of a `ProcessGroup`, so that training need not ask which it is.
+    """
 
     rank, size = 0, 1
     share = None
-    """What sums a tensor over the processes, differentiably; None for one process."""
+    """Sums a tensor over the processes, differentiably; None for one process."""
 
     def __enter__(self):
         """Do nothing."""
         return self
 
     def __exit__(self, kind, error, traceback):
-        """Do nothing."""
+        """End the group, if it is one."""
 
     def wrap(self, network):
-        """Take a network to train; calls go to `model` from then on."""
+        """Take a network to train; calls of `model` have the gradients averaged."""
         self.model = network
 
     def take(self, *batch):
         """Return the own part of each list, and its weight in the mean of the parts."""
         return *batch, 1.0
 
-    def fork(self, noise):
-        """Return the generator of the own noise in an update."""
-        return noise
+    def fork(self, generator):
+        """Return the generator that this process draws from in an update."""
+        return generator
 
-    def settle(self, loss, device):
+    def mean_loss(self, loss, device):
         """Return the mean of the weighted losses of the processes."""
         return loss
 
@@ -51,18 +54,18 @@ class Alone:
         return bool(value)
 
     def check_same(self, values):
-        """Raise a ValueError if the processes have not the same."""
+        """Raise a ValueError if a value, by its name, differs between processes."""
 
     def hold_interrupts(self):
         """Return a context in which all processes are interrupted at once."""
         return contextlib.nullcontext()
 
 
-class Team(Alone):
+class ProcessGroup(SingleProcess):
     """Processes of `torch.distributed` that fit together.
 
-    It has a process group of its own, which ends with the fit. So if one process fails,
-    the others don't wait for it.
+    It has a group of its own, which ends with the fit. So if one process fails, the
+    others do not wait for it.
     """
 
     def __init__(self):
@@ -72,7 +75,6 @@ class Team(Alone):
         self.interrupted = False
 
     def __exit__(self, kind, error, traceback):
-        """End the process group."""
         self.model = None
         group, self.group = self.group, None
         distributed.destroy_process_group(group)
@@ -84,7 +86,6 @@ class Team(Alone):
             ) from error
 
     def wrap(self, network):
-        """Take a network to train; calls of `model` have the gradients averaged."""
         self.model = None
         # Its buffers, the statistics of the norms, are the same in all processes.
         self.model = DistributedDataParallel(
@@ -92,27 +93,21 @@ class Team(Alone):
         )
 
     def take(self, *batch):
-        """Return the own part of each list, and its weight in the mean of the parts.
-
-        Where a batch has fewer samples than there are processes, those that would have
-        none take all.
-        """
         n = len(batch[0])
+        # Of a batch with fewer samples than there are processes, those that would have
+        # none take all.
         parts = [range(n)[rank :: self.size] or range(n) for rank in range(self.size)]
         own = parts[self.rank]
         weight = len(own) * self.size / sum(map(len, parts))
         return *([values[i] for i in own] for values in batch), weight
 
-    def fork(self, noise):
-        """Return the generator of the own noise in an update.
+    def fork(self, generator):
+        # What `generator` itself holds, and a checkpoint of it, stays the same in all.
+        device = generator.device
+        seed = torch.randint(2**31, (1,), generator=generator, device=device)
+        return torch.Generator(device).manual_seed(int(seed) + self.rank)
 
-        What `noise` holds, and a checkpoint of it, stays the same in all processes.
-        """
-        seed = torch.randint(2**31, (1,), generator=noise, device=noise.device)
-        return torch.Generator(noise.device).manual_seed(int(seed) + self.rank)
-
-    def settle(self, loss, device):
-        """Return the mean of the weighted losses, or interrupt all processes."""
+    def mean_loss(self, loss, device):
         values = [loss / self.size, float(self.interrupted)]
         values = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.all_reduce(values, group=self.group)
@@ -123,21 +118,17 @@ class Team(Alone):
         return loss
 
     def share(self, tensor):
-        """Sum a tensor over the processes, differentiably."""
         return _Sum.apply(tensor, self.group)
 
     def first(self, value):
-        """Return what the first process has."""
         values = [value]
         distributed.broadcast_object_list(values, group=self.group, group_src=0)
         return values[0]
 
     def any(self, value):
-        """Tell whether a value is true in a process."""
         return any(self._gather(bool(value)))
 
     def check_same(self, values):
-        """Raise a ValueError if the processes have not the same."""
         for rank, others in enumerate(self._gather(values)):
             for name, value in values.items():
                 if others[name] != value:
@@ -155,9 +146,7 @@ class Team(Alone):
 
     @contextlib.contextmanager
     def hold_interrupts(self):
-        """Keep a Ctrl-C until `settle`, in which all processes are interrupted."""
-
-        def note(*_):
+        def note(*_):  # which `mean_loss` looks at, in all processes at once
             self.interrupted = True
 
         before = signal.signal(signal.SIGINT, note)
@@ -175,24 +164,26 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tensor, group):
         ctx.group = group
-        total = tensor.clone()
-        distributed.all_reduce(total, group=group)
-        return total
+        return _add_up(tensor, group)
 
     @staticmethod
     def backward(ctx, gradient):
-        total = gradient.clone()
-        distributed.all_reduce(total, group=ctx.group)
-        return total, None
+        return _add_up(gradient, ctx.group), None
 
 
-def join_team():
+def _add_up(tensor, group):
+    total = tensor.clone()
+    distributed.all_reduce(total, group=group)
+    return total
+
+
+def join_processes():
     """Return the processes to fit with.
 
-    That is a `Team` where the program has initialized `torch.distributed`, though not
-    in other threads than the main one, which would each call the other processes at any
-    time, nor in a process that was forked after that. Processes of joblib's know
-    nothing of it anyway.
+    That is a `ProcessGroup` where the program has initialized `torch.distributed`. It
+    is not in other threads than the main one, which would each call the other processes
+    at any time, nor in a process that was forked later. The processes of joblib know
+    nothing of `torch.distributed` anyway.
     """
     if (
         distributed.is_available()
@@ -201,8 +192,8 @@ def join_team():
         and distributed.get_world_size() > 1
         and threading.current_thread() is threading.main_thread()
     ):
-        return Team()
-    return Alone()
+        return ProcessGroup()
+    return SingleProcess()
 
 
 def _is_of_communication(error):

@@ -1,44 +1,48 @@
-"""Training of the network: the whole fit, and a single epoch of one without an end.
+"""Training of the network: a whole fit, or one epoch of a training without an end.
 
-Nothing here knows of scikit-learn. `fit_network` returns a plain `TrainingResult`.
+Both go through the loop in `fit_network`. What an update does stands in `step`, and
+when to do what in `schedule`.
 """
 
+import copy
 import math
 import zlib
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from tqdm.auto import tqdm
 
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
-from skcaptcha.model.decoding import greedy_decode
-from skcaptcha.model.inference import run_network
-from skcaptcha.training.distributed import Alone
+from skcaptcha.model.inference import greedy_and_count, run_network
+from skcaptcha.model.network import for_reading
+from skcaptcha.training.distributed import SingleProcess
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
-from skcaptcha.training.step import Trainer, run_epoch
+from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import BLANK
 
 __all__ = [
+    "TrainingConfig",
     "TrainingResult",
-    "TrainingSettings",
     "evaluate",
-    "fit_epoch",
     "fit_network",
+    "fit_one_epoch",
 ]
 
 # Share of a GPU's free memory that the training images may take.
 _GPU_SHARE = 0.25
 # New starts that a single epoch takes at the most.
 _MOST_RESTARTS = 5
+# Samples that tell what the network has learned, and whether its output is finite.
+_SOME, _FEW = 200, 8
 
 
-@dataclass
-class TrainingSettings:
-    """What training has to know beside the samples."""
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What training has to know beside the samples and the network."""
 
     batch_size: int
     learning_rate_init: float
@@ -54,11 +58,12 @@ class TrainingSettings:
 
 @dataclass
 class TrainingResult:
-    """What `fit_network` found.
+    """What training found.
 
-    An epoch that a new start broke off does not count. `temperature` is what the logits
-    have been divided by. The loss is that of the uniform
-    alignment at first and CTC's later, either without that of the auxiliary output.
+    The curves have a value for each epoch; one that a new start broke off does not
+    count. The loss is that of the uniform alignment at first and of CTC later, either
+    without that of the auxiliary head. The logits have been divided by `temperature`.
+    `warnings` holds (message, category) of all that the user should know.
     """
 
     network: torch.nn.Module | None = None
@@ -66,213 +71,350 @@ class TrainingResult:
     learning_rate_curve: list = field(default_factory=list)
     validation_scores: list | None = None
     best_validation_score: float | None = None
-    n_iter: int = 0
     n_restarts: int = 0
     interrupted: bool = False
-    stopped: bool = False
+    stopped: bool = False  # by a callback
     converged: bool = False
     blank_ratio: float = 1.0
     n_updates: int = 0
-    n_left_out: int = 0
+    n_skipped_updates: int = 0
     temperature: float = 1.0
+    warnings: list = field(default_factory=list)
+
+    @property
+    def n_iter(self):
+        """Number of epochs."""
+        return len(self.loss_curve)
 
 
 @dataclass
-class Standing:
-    """Where the epochs of a fit stand, beside the result."""
+class BestState:
+    """The best weights so far, and how long ago they were found."""
 
-    best: float = -math.inf
-    weights: dict | None = None  # of the best epoch
-    n_stale: int = 0
-    aligning: bool = False  # when the epoch began
+    value: float = -math.inf  # exact match, or the negative loss
+    weights: dict | None = None
+    n_stale: int = 0  # epochs without an improvement that counts
+    aligning: bool = False  # when the present epoch began
+
+    def update(self, value, trainer):
+        """Take in the value of an epoch; tell whether the weights are the best ones."""
+        better = value > self.value + trainer.training_config.tol
+        self.n_stale = 0 if better else self.n_stale + 1
+        # Weights that nothing was learned with last may be destroyed.
+        best = value >= self.value and not trainer.schedule.n_bad
+        if best:
+            self.value, self.weights = value, copy_weights(trainer.network)
+        return best
 
     def forget(self):
         """Start again."""
-        self.best, self.weights, self.n_stale = -math.inf, None, 0
-
-
-def evaluate(network, samples):
-    """Exact match on `samples` and the share of time steps that are blank."""
-    was_training = network.training
-    network.eval()
-    n_right, n_blank, n_steps = 0, 0, 0
-    for positions, log_probs, lengths in run_network(network, samples.images):
-        read = greedy_decode(log_probs, lengths, blank=BLANK)
-        n_right += sum(
-            np.array_equal(text, samples.targets[i])
-            for text, i in zip(read, positions, strict=True)
-        )
-        inside = np.arange(len(log_probs))[:, None] < lengths  # (T, N)
-        n_blank += int(((log_probs.argmax(axis=2) == BLANK) & inside).sum())
-        n_steps += int(lengths.sum())
-    network.train(was_training)
-    samples.release()
-    return n_right / len(samples), n_blank / n_steps
-
-
-def is_sound(network, samples):
-    """Tell whether what the network reads in a few samples is finite."""
-    read = run_network(network.eval(), samples.images[:8])
-    return all(np.isfinite(log_probs).all() for _, log_probs, _ in read)
+        self.value, self.weights, self.n_stale = -math.inf, None, 0
 
 
 def fit_network(
-    shape,
+    network_config,
     samples,
     validation,
-    settings,
+    training_config,
     generator,
     *,
     start=None,
     aligned=False,
-    tasks=None,
+    callbacks=None,
     checkpoint=None,
-    team=None,
+    processes=None,
+    trainer=None,
 ):
     """Train a network.
 
     Parameters
     ----------
-    shape : dict
+    network_config : dict
         The parameters of `CRNN`.
-    samples : Samples
-        What to learn from.
-    validation : Samples or None
-        What to choose the best weights on.
-    settings : TrainingSettings
+    samples, validation : Samples
+        What to learn from, and what to choose the best weights on or None.
+    training_config : TrainingConfig
         How to learn.
     generator : torch.Generator
         On the CPU; the only source of randomness.
     start : CRNN, optional
-        Network to go on from, which stays as it is.
+        Network to start from, which stays as it is.
     aligned : bool, default=False
         Whether `start` can read already, so that no alignment is needed.
-    tasks : object, optional
-        Is told of each epoch: ``tasks.begin()``, and ``tasks.end(network, result)``,
-        which returns whether to stop; and by ``tasks.skip(n)`` of those of which it
-        was told before training broke off.
+    callbacks : EpochTasks, optional
+        Hears of each epoch, and may stop the fit.
     checkpoint : Checkpoint, optional
         Where to go on from, and what to keep the state in.
-    team : Alone, optional
+    processes : SingleProcess, optional
         The processes that train the network together, each of which calls this.
+    trainer : Trainer, optional
+        For one epoch of a training without an end; see `fit_one_epoch`.
 
     Returns
     -------
     TrainingResult
-        A keyboard interrupt ends the training early, as do the `tasks`, with the best
+        A keyboard interrupt ends the training early, as do the callbacks, with the best
         weights so far.
 
     Raises
     ------
     ValueError
         If the loss or the gradients were not finite, and there are no good weights;
-        or if the processes have not the same samples and settings.
+        or if the processes have not the same samples and parameters.
     """
-    team = Alone() if team is None else team
-    if fits_on_device(samples, settings.device):
-        samples = samples.put_on(settings.device)
-    if team.size > 1:
-        team.check_same(describe_job(shape, samples, settings, generator))
-    updates_per_epoch = math.ceil(len(samples) / settings.batch_size)
-    schedule = Schedule(
-        symbol_entropy(samples.targets),
-        settings.max_iter * updates_per_epoch,
-        updates_per_epoch,
-        aligned=aligned,
-    )
-    trainer = Trainer(shape, settings, schedule, generator, start, team)
-    result = TrainingResult()
-    if validation is not None:
-        result.validation_scores = []
-    standing, save = Standing(), None
+    config = training_config
+    processes = SingleProcess() if processes is None else processes
+    if fits_on_device(samples, config.device):
+        samples = samples.put_on(config.device)  # once, and not batch by batch
+    if processes.size > 1:
+        processes.check_same(describe_job(network_config, samples, config, generator))
+    if trainer is None:
+        schedule = make_schedule(samples, config, aligned)
+        trainer = Trainer(network_config, config, schedule, generator, start, processes)
+    schedule, best = trainer.schedule, BestState()
+    result = TrainingResult(validation_scores=None if validation is None else [])
     if checkpoint is not None:
-        checkpoint.restore(trainer, standing, result)
-        save = partial(checkpoint.save, trainer, standing, result)
-    if tasks is not None:
-        tasks.skip(result.n_iter)
+        checkpoint.restore(trainer, best, result)
+    if callbacks is not None:
+        callbacks.skip(result.n_iter)
     restart = False
-    progress = tqdm(
-        total=schedule.n_updates,
-        initial=schedule.update,
-        desc="Training",
-        unit="update",
-        disable=not settings.verbose or team.rank > 0,
-    )
     try:
-        while not (schedule.finished or result.stopped):
-            if tasks is not None and not restart:
-                tasks.begin()
-            if not trainer.losses:  # else the epoch is one that goes on
-                standing.aligning = schedule.stage == "alignment"
-            loss, restart = run_epoch(trainer, samples, progress, save)
-            progress.total = schedule.last_update
-            if restart:
-                good = None
-                if schedule.diverged and result.converged and standing.weights:
-                    trainer.network.load_state_dict(standing.weights)
-                    if is_sound(trainer.network, samples):
-                        good = trainer.network
-                        schedule.begin_aligned()
-                if good is None:
-                    standing.forget()
-                    result.best_validation_score = None
-                trainer.begin(good)
-                continue
-            report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
-            value = -loss
-            if validation is not None:
-                # Machines of different kinds might find different ones.
-                value = team.first(evaluate(trainer.network, validation)[0])
-                result.validation_scores.append(value)
-                report["validation exact match"] = f"{value:.3f}"
-            result.n_iter += 1
-            result.loss_curve.append(loss)
-            result.learning_rate_curve.append(trainer.learning_rate)
-            progress.set_postfix(report)
-            # Without validation the loss of the alignment says nothing of the next.
-            if not standing.aligning or validation is not None:
-                better = value > standing.best + settings.tol
-                standing.n_stale = 0 if better else standing.n_stale + 1
-                # Weights that nothing was learned with last may be destroyed.
-                if not schedule.n_bad and value >= standing.best:
-                    standing.best = value
-                    standing.weights = copy_weights(trainer.network)
-                    if validation is not None:
-                        result.best_validation_score = value
-                enough = standing.n_stale * updates_per_epoch >= LEAST_ANNEALING
-                if enough and standing.n_stale >= settings.n_iter_no_change:
-                    schedule.anneal()
-            result.n_restarts = schedule.n_restarts
-            result.converged = schedule.left_plateau or schedule.aligned
-            if tasks is not None:
-                result.stopped = team.any(tasks.end(trainer.network, result))
+        with show_progress(trainer) as progress:
+            while not (schedule.finished or result.stopped):
+                if callbacks is not None and not restart:
+                    callbacks.on_epoch_begin()
+                if not trainer.losses:  # else this is the rest of an epoch
+                    best.aligning = schedule.stage == "alignment"
+                for batch in trainer.batches(samples):
+                    if checkpoint is not None:
+                        checkpoint.save(trainer, best, result)
+                    loss = trainer.train_step(batch.images, batch.targets)
+                    trainer.losses.append(loss)
+                    progress.update()
+                    restart = schedule.step(loss)
+                    if restart or schedule.finished:
+                        break
+                loss = trainer.end_epoch()
+                if schedule.endless and schedule.n_bad:
+                    # No later epoch will show whether the weights are destroyed.
+                    restart = schedule.restart()
+                if restart:
+                    begin_again(trainer, samples, best, result)
+                    continue
+                end_epoch(trainer, validation, best, result, loss, progress)
+                if callbacks is not None:
+                    stop = callbacks.on_epoch_end(trainer.network, result)
+                    result.stopped = processes.any(stop)
+                if schedule.endless:
+                    break
     except KeyboardInterrupt:
+        if schedule.endless:  # half of its only epoch is nothing to keep
+            raise
         result.interrupted = True
-    finally:
-        progress.close()
+    finish(trainer, samples, validation, checkpoint, best, result)
+    return result
+
+
+def fit_one_epoch(
+    trainer, network_config, samples, training_config, generator, *, start, aligned
+):
+    """Train for one epoch, whatever comes after it.
+
+    Parameters
+    ----------
+    trainer : Trainer or None
+        What an earlier call returned; it stays as it is.
+    network_config, samples, training_config, generator, start, aligned
+        As for `fit_network`. The generator counts in a first call alone; `start` is
+        what the earlier call found.
+
+    Returns
+    -------
+    trainer : Trainer
+        What to hand to the next call.
+    result : TrainingResult
+        Its network is that of the trainer; the next call trains a copy of it.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the gradients were not finite however low the rate was.
+    KeyboardInterrupt
+        If there was one.
+    """
+    if trainer is None:
+        schedule = make_schedule(samples, training_config, aligned, endless=True)
+        trainer = Trainer(network_config, training_config, schedule, generator, start)
+    else:
+        trainer = copy.deepcopy(trainer)
+        trainer.resume(network_config, training_config, samples, start)
+    result = fit_network(
+        network_config, samples, None, training_config, generator, trainer=trainer
+    )
+    return trainer, result
+
+
+def begin_again(trainer, samples, best, result):
+    """Begin with the best weights, where there are some that can read, or anew."""
+    schedule = trainer.schedule
+    if schedule.diverged and result.converged and best.weights:
+        trainer.network.load_state_dict(best.weights)
+        if is_finite(trainer.network, samples):
+            schedule.begin_aligned()
+            trainer.begin(trainer.network)
+            return
+    too_often = schedule.endless and schedule.n_restarts > _MOST_RESTARTS
+    if too_often and trainer.n_skipped_updates:
+        raise ValueError(describe_failure(trainer))
+    best.forget()
+    result.best_validation_score = None
+    trainer.begin()
+
+
+def end_epoch(trainer, validation, best, result, loss, progress):
+    """Validate, keep the weights if they are the best, maybe begin to anneal."""
+    config, schedule = trainer.training_config, trainer.schedule
+    report = {"stage": schedule.stage, "loss": f"{loss:.3f}"}
+    value = -loss
+    if validation is not None:
+        match, _ = evaluate(trainer.network, validation, trainer.warnings)
+        value = trainer.processes.first(match)  # other machines may find another one
+        result.validation_scores.append(value)
+        report["validation exact match"] = f"{value:.3f}"
+    result.loss_curve.append(loss)
+    result.learning_rate_curve.append(trainer.learning_rate)
+    # Without validation the loss of the alignment says nothing of the next.
+    if not best.aligning or validation is not None:
+        if best.update(value, trainer) and validation is not None:
+            result.best_validation_score = value
+        enough = best.n_stale * schedule.updates_per_epoch >= LEAST_ANNEALING
+        if enough and best.n_stale >= config.n_iter_no_change:
+            schedule.anneal()
+    result.n_restarts = schedule.n_restarts
+    result.converged = has_converged(schedule)
+    progress.set_postfix(report)
+    if not schedule.endless:
+        progress.total = schedule.last_update  # which annealing brings nearer
+
+
+def finish(trainer, samples, validation, checkpoint, best, result):
+    """Choose the weights, judge and calibrate them, and say what went wrong."""
+    schedule, first = trainer.schedule, trainer.processes.first
     early = result.interrupted or result.stopped
     failing = schedule.n_bad > 0 or schedule.diverged
-    if result.interrupted and standing.weights is None and start is not None:
+    if result.interrupted and best.weights is None and trainer.start is not None:
         trainer.begin()  # half an epoch is no reason to give up what could read
         failing = False
     result.network = trainer.network.eval()
-    if standing.weights and (validation is not None or early or failing):
-        result.network.load_state_dict(standing.weights)
-    if failing and not (standing.weights and is_sound(result.network, samples)):
+    if best.weights and (validation is not None or early or failing):
+        result.network.load_state_dict(best.weights)
+    if failing and not (best.weights and is_finite(result.network, samples)):
         raise ValueError(describe_failure(trainer))
-    result.n_updates, result.n_left_out = schedule.update, trainer.n_left_out
-    result.n_restarts = schedule.n_restarts
-    result.converged = schedule.left_plateau or schedule.aligned
-    if not result.interrupted:
-        some = Samples(samples.images[:200], samples.targets[:200])
-        share_right, result.blank_ratio = team.first(evaluate(result.network, some))
-        # The smoothed loss lags behind a fit that was stopped.
-        result.converged = share_right > (0 if schedule.left_plateau else 0.5)
-        if validation is not None and result.converged:
-            found = find_temperature(result.network, validation)
-            result.temperature = team.first(found)
-            divide_logits(result.network, result.temperature)
-    return result
+    share_right = None
+    if not (result.interrupted or schedule.endless):
+        some = Samples(samples.images[:_SOME], samples.targets[:_SOME])
+        found = first(evaluate(result.network, some, trainer.warnings))
+        share_right, result.blank_ratio = found
+    result.converged = has_converged(schedule, share_right)
+    if result.converged and validation is not None and not result.interrupted:
+        result.temperature = first(find_temperature(result.network, validation))
+        divide_logits(result.network, result.temperature)
+    if not schedule.endless:
+        for_reading(result.network)
+    result.n_updates, result.n_restarts = schedule.update, schedule.n_restarts
+    result.n_skipped_updates = trainer.n_skipped_updates
+    if trainer.processes.rank == 0:  # the others would say the same
+        targets = samples.targets + ([] if validation is None else validation.targets)
+        result.warnings = list_warnings(trainer, targets, checkpoint, result)
+
+
+def has_converged(schedule, share_right=None):
+    """Tell whether the network has learned to read.
+
+    While it trains, its loss tells. That is smoothed and lags behind a fit that was
+    stopped, so in the end the share counts that it reads of some training samples.
+    """
+    if share_right is None:
+        return schedule.left_plateau or schedule.aligned
+    return share_right > (0 if schedule.left_plateau else 0.5)
+
+
+def list_warnings(trainer, targets, checkpoint, result):
+    """Return (message, category) of all that the user should know of a training.
+
+    `targets` are those of all samples, the held-out ones among them.
+    """
+    told = list(dict.fromkeys(trainer.warnings))
+    if checkpoint is not None:
+        told += checkpoint.warnings
+    skipped = ""
+    if result.n_skipped_updates:
+        n_updates = None if trainer.schedule.endless else result.n_updates
+        skipped = skipped_updates_message(result.n_skipped_updates, n_updates)
+    if result.interrupted:
+        there = checkpoint is not None and checkpoint.path.exists()
+        go_on = f" {checkpoint.name} is there to go on from." if there else ""
+        message = (
+            f"Training was interrupted in epoch {result.n_iter + 1}; the best weights "
+            f"so far are kept.{go_on} {skipped}"
+        )
+        told.append((message.rstrip(), UserWarning))
+    elif not (result.converged or result.stopped or trainer.schedule.endless):
+        # There is no epoch where each was broken off by a new start.
+        loss = result.loss_curve[-1] if result.loss_curve else math.nan
+        message = (
+            f"The network has not learned to read in {result.n_iter} epochs: "
+            f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
+            f"is {loss:.2f} a character, where guessing by frequency gives "
+            f"{symbol_entropy(targets):.2f}. Check that each label belongs to "
+            f"its image; then try more labeled images (now {len(targets)}), a larger "
+            "`max_iter`, a larger `image_height` if the characters are small, or "
+            f"another `learning_rate_init`. {skipped}"
+        )
+        told.append((message.rstrip(), ConvergenceWarning))
+    elif skipped:
+        told.append((skipped, ConvergenceWarning))
+    return told
+
+
+def skipped_updates_message(n_skipped_updates, n_updates=None):
+    """Say how many updates were skipped, and what to do about it."""
+    of_all = "" if n_updates is None else f" of {n_updates}"
+    return (
+        f"In {n_skipped_updates}{of_all} updates the loss or the gradients were not "
+        "finite (inf or NaN). Nothing was learned from them, and the best weights are "
+        "kept. If there are many, lower `learning_rate_init`."
+    )
+
+
+def describe_failure(trainer):
+    """Say what is wrong where no good weights are left."""
+    return (
+        f"Training failed: in {trainer.n_skipped_updates} updates, the last one among "
+        "them, the loss or the gradients were not finite (inf or NaN). Lower "
+        f"learning_rate_init={trainer.training_config.learning_rate_init!r}; where "
+        "that does not help, the weights that it began with are the cause."
+    )
+
+
+def make_schedule(samples, config, aligned, *, endless=False):
+    """Return the schedule of a fit, or of training whose end nobody knows."""
+    updates = math.ceil(len(samples) / config.batch_size)
+    n_updates = math.inf if endless else config.max_iter * updates
+    entropy = symbol_entropy(samples.targets)
+    return Schedule(entropy, n_updates, updates, aligned=aligned)
+
+
+def show_progress(trainer):
+    """Return a progress bar of the updates: of all, or of an only epoch."""
+    schedule, endless = trainer.schedule, trainer.schedule.endless
+    return tqdm(
+        desc="Training",
+        unit="update",
+        total=schedule.updates_per_epoch if endless else schedule.n_updates,
+        initial=0 if endless else schedule.update,
+        disable=not trainer.training_config.verbose or trainer.processes.rank > 0,
+    )
 
 
 def fits_on_device(samples, device):
@@ -284,89 +426,42 @@ def fits_on_device(samples, device):
     return n_bytes <= _GPU_SHARE * free
 
 
-def describe_job(shape, samples, settings, generator):
+def describe_job(network_config, samples, training_config, generator):
     """Return what has to be the same in processes that train together, by name."""
     return {
-        "The network": repr(shape),
+        "The network": repr(network_config),
         "The number of samples": len(samples),
         "Some label": zlib.crc32(np.concatenate(samples.targets)),
         "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
         "`random_state`": generator.initial_seed(),
     } | {
         f"`{name}`": value
-        for name, value in vars(settings).items()
+        for name, value in vars(training_config).items()
         if name not in ("device", "verbose")
     }
 
 
-def fit_epoch(trainer, shape, samples, settings, generator, *, start, aligned):
-    """Train for one epoch, whatever comes after it.
-
-    Parameters
-    ----------
-    trainer : Trainer or None
-        What an earlier call returned; it is changed.
-    shape, samples, settings, generator, start, aligned
-        As for `fit_network`, which begin a first call.
-
-    Returns
-    -------
-    trainer : Trainer
-        The trainer to go on with, its network in evaluation mode.
-    loss : float
-        Mean loss a symbol of the epoch.
-
-    Raises
-    ------
-    ValueError
-        If the loss or the gradients were not finite however low the rate was.
-    """
-    entropy = symbol_entropy(samples.targets)
-    if trainer is None:
-        updates = math.ceil(len(samples) / settings.batch_size)
-        schedule = Schedule(entropy, math.inf, updates, aligned=aligned)
-        trainer = Trainer(shape, settings, schedule, generator, start)
-    elif not trainer.suits(shape, settings):
-        trainer = Trainer(
-            shape, settings, trainer.schedule, trainer.generator, trainer.network
-        )
-    if trainer.schedule.left_plateau:  # else what was learned would be lost
-        trainer.start, trainer.schedule.aligned = start, True
-    trainer.schedule.forget_restarts()
-    trainer.settings, trainer.shape = settings, shape
-    trainer.n_left_out, trainer.most_at_once = 0, math.inf
-    trainer.schedule.set_entropy(entropy)
-    trainer.network.train().dropout = shape["dropout"]
-    progress = tqdm(
-        total=math.ceil(len(samples) / settings.batch_size),
-        desc="Training",
-        unit="update",
-        disable=not settings.verbose,
-    )
-    with progress:
-        loss, restart = run_epoch(trainer, samples, progress)
-        while restart or trainer.schedule.n_bad:
-            if trainer.n_left_out and trainer.schedule.n_restarts > _MOST_RESTARTS:
-                raise ValueError(describe_failure(trainer))
-            if not restart:  # the epoch ended before it was seen what is to blame
-                trainer.schedule.restart()
-            trainer.begin()
-            loss, restart = run_epoch(trainer, samples, progress)
-        progress.set_postfix({"stage": trainer.schedule.stage, "loss": f"{loss:.3f}"})
-    trainer.network.eval()
-    return trainer, loss
+def evaluate(network, samples, warnings=None):
+    """Return the exact match on samples and the share of time steps that are blank."""
+    was_training = network.training
+    network.eval()
+    n_right, n_blank, n_steps = 0, 0, 0
+    for log_probs, lengths, _, n in greedy_and_count(network, samples, warnings):
+        n_right += n
+        inside = np.arange(len(log_probs))[:, None] < lengths  # (T, N)
+        n_blank += int(((log_probs.argmax(axis=2) == BLANK) & inside).sum())
+        n_steps += int(lengths.sum())
+    network.train(was_training)
+    samples.release()
+    return n_right / len(samples), n_blank / n_steps
 
 
-def describe_failure(trainer):
-    """Say what is wrong where no good weights are left."""
-    return (
-        f"Training failed: in {trainer.n_left_out} updates, the last one among them, "
-        "the loss or the gradients were not finite (inf or NaN). Lower "
-        f"learning_rate_init={trainer.settings.learning_rate_init!r}; where that does "
-        "not help, the weights that it began with are to blame."
-    )
+def is_finite(network, samples):
+    """Tell whether what the network reads in a few samples is finite."""
+    read = run_network(network.eval(), samples.images[:_FEW])
+    return all(np.isfinite(log_probs).all() for _, log_probs, _ in read)
 
 
 def copy_weights(network):
-    """Return the state of a network that training goes on with."""
+    """Return the state of a network that goes on training."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}

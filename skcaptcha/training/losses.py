@@ -21,12 +21,8 @@ def ctc_loss(log_probs, lengths, targets):
         Log-probabilities of the classes in each time step.
     lengths : tensor of shape (N,)
         Time steps of each sample.
-    targets : list of ndarray of int
+    targets : list of N ndarray of int
         Symbols of each sample.
-
-    Returns
-    -------
-    tensor, scalar
 
     References
     ----------
@@ -49,12 +45,8 @@ def locate_ink(images, widths=None):
     The distance of a pixel from its image's median is its ink, saturating, so that
     a faint character weighs as much as a dark one and a thin line little.
 
-    Parameters
-    ----------
-    images : tensor of shape (N, C, H, W)
-        Pixels, padded on the right.
-    widths : tensor of shape (N,), optional
-        The images' own widths.
+    `images` of shape (N, C, H, W) are padded on the right to the widest; `widths` are
+    their own.
 
     Returns
     -------
@@ -88,18 +80,7 @@ def uniform_alignment_loss(log_probs, targets, ink):
     recognition [1]_. Trained on it first, CTC does not begin on its plateau where all
     is blank [2]_.
 
-    Parameters
-    ----------
-    log_probs : tensor of shape (T, N, K)
-        Log-probabilities of the classes in each time step.
-    targets : list of ndarray of int
-        Symbols of each sample.
-    ink : pair of tensors of shape (T, N)
-        What `locate_ink` returned.
-
-    Returns
-    -------
-    tensor, scalar
+    `log_probs` and `targets` are those of `ctc_loss`, `ink` what `locate_ink` returned.
 
     References
     ----------

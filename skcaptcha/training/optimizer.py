@@ -4,31 +4,15 @@ from collections import defaultdict
 
 import torch
 
-__all__ = ["AdamW"]
+__all__ = ["AdamW", "make_optimizer"]
 
 
 class AdamW:
     """Adam with decoupled weight decay [1]_, computed as by ``torch.optim.AdamW``.
 
-    That one imports PyTorch's compiler, which takes longer than many an epoch.
-
-    Parameters
-    ----------
-    groups : list of dict
-        `params`, a list of tensors, and `weight_decay` of each group.
-    lr : float
-        Learning rate, which stands in each of the `param_groups` from then on.
-    betas : tuple of float
-        Decay of the means of the gradients and of their squares.
-    eps : float, default=1e-8
-        Is added to the root of the mean of the squares.
-
-    Attributes
-    ----------
-    param_groups : list of dict
-        The groups.
-    state : dict of tensor to dict of str to tensor
-        For each parameter that was updated the number of its updates and the two means.
+    That one imports PyTorch's compiler, which takes longer than many an epoch. The
+    attributes are the same: `param_groups`, which hold the parameters with their `lr`
+    and `weight_decay`, and the `state` of each parameter.
 
     References
     ----------
@@ -78,3 +62,15 @@ class AdamW:
         torch._foreach_add_(roots, self.eps)
         sizes = [-lr / (1 - beta**n) for n in steps]
         torch._foreach_addcdiv_(parameters, means, roots, sizes)
+
+
+def make_optimizer(network, config):
+    """AdamW whose weight decay spares biases and the scales of the norms."""
+    learning = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in learning if p.ndim > 1]
+    vectors = [p for p in learning if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=config.learning_rate_init, betas=(0.9, 0.99))

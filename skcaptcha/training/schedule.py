@@ -13,7 +13,7 @@ _LEFT_PLATEAU = 0.6
 _LEARNED = 0.05
 # Updates at the full rate at the least, by which small sets learn to tell characters
 # apart that look alike; fewer where the network could read before.
-_LEAST_LEARNING, _LEAST_LEARNING_ON = 700, 400
+_LEAST_LEARNING, _LEAST_FINE_TUNING = 700, 400
 # Length of the annealing, as a share of the updates before it, and its least.
 _ANNEALING, LEAST_ANNEALING = 0.8, 400
 # Updates over which the learning rate rises at first.
@@ -23,7 +23,7 @@ _LONGEST_ALIGNMENT = 2000
 # Updates on the plateau without the loss falling by a hundredth before a new start.
 _PATIENCE = 500
 # Updates in a row whose loss is not finite before a new start. It takes a few to tell
-# weights that are destroyed from a batch that is to blame.
+# weights that are destroyed from a batch that is the cause.
 _MOST_BAD = 5
 
 
@@ -50,21 +50,18 @@ class Schedule:
     """
 
     def __init__(self, entropy, n_updates, updates_per_epoch, *, aligned=False):
-        self.aligned = aligned
-        self.set_entropy(entropy)
+        self.aligned, self.left_plateau = aligned, False
         self.n_updates = n_updates
         self.least_patience = max(_PATIENCE, updates_per_epoch)
         self.update = 0
         self.diverged = False
-        self.forget_restarts()
+        self.resume(entropy, updates_per_epoch)
         self._begin()
 
-    def set_entropy(self, entropy):
-        """Take in what a guess loses, with the first samples and with others."""
-        self.entropy = max(entropy, 0.5)
-
-    def forget_restarts(self):
-        """Go back to the full rate."""
+    def resume(self, entropy, updates_per_epoch):
+        """Go on at the full rate, with other samples."""
+        self.entropy, self.updates_per_epoch = max(entropy, 0.5), updates_per_epoch
+        self.aligned |= self.left_plateau  # or a new start would lose what it learned
         self.n_restarts, self.patience = 0, self.least_patience
 
     def _begin(self):
@@ -77,6 +74,11 @@ class Schedule:
         self.stage, self.stage_begun = stage, self.update
         if stage != "annealing":
             self.loss, self.least_loss, self.progressed = None, math.inf, self.update
+
+    @property
+    def endless(self):
+        """Whether nobody knows how many updates there will be."""
+        return self.n_updates == math.inf
 
     @property
     def learning_rate(self):
@@ -131,14 +133,14 @@ class Schedule:
             stalled = self.update - self.progressed >= self.patience
             if stalled and not self.left_plateau and left > self.patience:
                 return self.restart()
-            least = _LEAST_LEARNING_ON if self.aligned else _LEAST_LEARNING
+            least = _LEAST_FINE_TUNING if self.aligned else _LEAST_LEARNING
             enough = self.update - self.begun >= least
             if (enough and self.loss < _LEARNED) or left <= self._annealing_length():
                 self.anneal()
         return False
 
     def restart(self):
-        """Begin anew at half the rate; return True."""
+        """Begin again at half the rate; return True."""
         self.n_restarts += 1
         self.patience *= 2
         self.aligned &= self.left_plateau
@@ -155,7 +157,7 @@ class Schedule:
 
     def anneal(self):
         """Begin to lower the rate, unless the plateau has not even been left."""
-        if self.stage == "ctc" and self.left_plateau and self.n_updates < math.inf:
+        if self.stage == "ctc" and self.left_plateau and not self.endless:
             left = self.n_updates - self.update
             self.annealing = max(1, min(left, self._annealing_length()))
             self._enter("annealing")

@@ -1,4 +1,4 @@
-"""Updates of a network's weights, and an epoch of them."""
+"""Updates of a network's weights: the batches of an epoch, and what one teaches."""
 
 import math
 
@@ -9,40 +9,25 @@ from skcaptcha.images._batches import make_batches, pad_images
 from skcaptcha.model.inference import halve_batch
 from skcaptcha.model.network import build_network, extend_network
 from skcaptcha.training.augmentation import random_affine
-from skcaptcha.training.distributed import Alone
-from skcaptcha.training.losses import ctc_loss, locate_ink, uniform_alignment_loss
-from skcaptcha.training.optimizer import AdamW
+from skcaptcha.training.distributed import SingleProcess
+from skcaptcha.training.losses import (
+    ctc_loss,
+    locate_ink,
+    symbol_entropy,
+    uniform_alignment_loss,
+)
+from skcaptcha.training.optimizer import make_optimizer
 
-__all__ = ["Trainer", "choose_precision", "make_optimizer", "run_epoch"]
+__all__ = ["Trainer", "choose_autocast_dtype"]
 
 _GRADIENT_CLIP = 5.0
 
 
-def make_optimizer(network, settings):
-    """AdamW whose weight decay spares biases and the scales of the norms."""
-    learning = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in learning if p.ndim > 1]
-    vectors = [p for p in learning if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return AdamW(groups, lr=settings.learning_rate_init, betas=(0.9, 0.99))
+def choose_autocast_dtype(device):
+    """Return the dtype in which a device convolves best.
 
-
-def choose_precision(device):
-    """Return in which precision a device convolves best.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where to train.
-
-    Returns
-    -------
-    torch.dtype
-        bfloat16 where there are instructions for it, which takes half the time.
-        Devices that have none only emulate it.
+    It is bfloat16 where there are instructions for it, which takes half the time.
+    Devices that have none only emulate it.
     """
     if device.type == "cuda":
         recent = torch.cuda.get_device_capability(device) >= (8, 0)
@@ -53,21 +38,21 @@ def choose_precision(device):
 
 
 class Trainer:
-    """Network, optimizer, schedule and randomness, and a single update.
+    """Network, optimizer, schedule and random numbers: all that an update changes.
 
     Parameters
     ----------
-    shape : dict
+    network_config : dict
         The parameters of `CRNN`.
-    settings : TrainingSettings
+    training_config : TrainingConfig
         How to learn.
     schedule : Schedule
         When to do what.
     generator : torch.Generator
         On the CPU; the only source of randomness.
     start : CRNN, optional
-        Network to go on from, which stays as it is. It may know fewer classes.
-    team : Alone, optional
+        Network to start from, which stays as it is. It may know fewer classes.
+    processes : SingleProcess, optional
         The processes that train the network together.
 
     Attributes
@@ -76,169 +61,194 @@ class Trainer:
         Of the updates of the epoch so far.
     shuffling : tensor
         State of `generator` when the epoch began.
-    n_left_out : int
-        Updates that were left out because they were not finite.
-    most_at_once : int or math.inf
+    n_skipped_updates : int
+        Updates whose loss or gradients were not finite.
+    max_batch : int or math.inf
         Images for which the GPU has enough memory, as far as is known.
+    warnings : list of (str, type)
+        What to tell the user in the end, with the category.
     """
 
-    def __init__(self, shape, settings, schedule, generator, start=None, team=None):
-        self.shape = shape
-        self.settings = settings
+    def __init__(
+        self,
+        network_config,
+        training_config,
+        schedule,
+        generator,
+        start=None,
+        processes=None,
+    ):
+        self.network_config = network_config
+        self.training_config = training_config
         self.schedule = schedule
         self.generator = generator
         self.start = start
-        self.team = Alone() if team is None else team
+        self.processes = SingleProcess() if processes is None else processes
         self.losses, self.shuffling = [], None
-        self.n_left_out, self.most_at_once = 0, math.inf
+        self._forget_troubles()
         self.begin()
 
-    def begin(self, start=None):
-        """Take the weights to begin with, those of a network or new ones.
+    def _forget_troubles(self):
+        self.n_skipped_updates, self.max_batch, self.warnings = 0, math.inf, []
 
-        Parameters
-        ----------
-        start : CRNN, optional
-            The network, if not `self.start`.
-        """
-        device = self.settings.device
+    def begin(self, start=None):
+        """Take the weights to begin with: of `start`, else of `self.start`, or new."""
+        config, device = self.network_config, self.training_config.device
         self.schedule.begun = self.schedule.update  # the optimizer has to warm up
         start = self.start if start is None else start
         if start is None:
-            network = build_network(self.shape, self.generator)
+            network = build_network(config, self.generator)
         else:
+            # Only the alignment needs a second head where there is none.
+            auxiliary = self.schedule.stage == "alignment"
             network = extend_network(
-                start,
-                self.shape["n_classes"],
-                self.generator,
-                auxiliary=self.schedule.stage == "alignment",
+                start, config["n_classes"], self.generator, auxiliary=auxiliary
             )
-            network.dropout = self.shape["dropout"]
-        network.freeze_convolutions(self.settings.freeze_convolutions)
+            network.dropout = config["dropout"]
+        network.freeze_convolutions(self.training_config.freeze_convolutions)
         self.network = network.to(device).train()
-        self.team.wrap(self.network)
-        self.optimizer = make_optimizer(self.network, self.settings)
+        self.processes.wrap(self.network)
+        self.optimizer = make_optimizer(self.network, self.training_config)
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
-        self.noise = torch.Generator(device).manual_seed(seed)
-        self.half = choose_precision(device)
+        self.device_generator = torch.Generator(device).manual_seed(seed)
+        self.autocast_dtype = choose_autocast_dtype(device)
         self.scaler = torch.amp.GradScaler(
-            device.type, enabled=self.half == torch.float16
+            device.type, enabled=self.autocast_dtype == torch.float16
         )
+
+    def resume(self, network_config, training_config, samples, start):
+        """Go on with other samples, and maybe more classes or other parameters.
+
+        `start` is the network that was found so far.
+        """
+        no_dropout = {"dropout": None}  # which no weight depends on
+        same = network_config | no_dropout == self.network_config | no_dropout and all(
+            getattr(training_config, name) == getattr(self.training_config, name)
+            for name in ("device", "freeze_convolutions", "weight_decay")
+        )
+        self.network_config, self.training_config = network_config, training_config
+        if not same:  # the optimizer does not fit any more
+            self.start = self.network
+            self.begin()
+        if self.schedule.left_plateau:  # or a new start would lose what was learned
+            self.start = start
+        updates = math.ceil(len(samples) / training_config.batch_size)
+        self.schedule.resume(symbol_entropy(samples.targets), updates)
+        self._forget_troubles()
+        self.network.train()
 
     @property
     def learning_rate(self):
         """What the last update learned with."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def suits(self, shape, settings):
-        """Tell whether the network and its optimizer can go on as they are."""
-        names = ("device", "freeze_convolutions", "weight_decay")
-        return {**shape, "dropout": self.shape["dropout"]} == self.shape and all(
-            getattr(settings, name) == getattr(self.settings, name) for name in names
-        )
+    def batches(self, samples):
+        """Yield the batches of an epoch in random order, or the rest of them.
 
-    def update(self, images, targets):
+        An epoch that broke off has the losses of the first ones in `losses`.
+        """
+        widths = [image.shape[1] for image in samples.images]
+        self.shuffling = self.generator.get_state()
+        batch_size = self.training_config.batch_size
+        batches = make_batches(widths, batch_size, self.generator)
+        for positions in batches[len(self.losses) :]:
+            yield samples.pick(positions)
+            samples.release()
+
+    def end_epoch(self):
+        """Return the mean loss of the epoch, NaN if none was finite."""
+        finite = [loss for loss in self.losses if math.isfinite(loss)]
+        self.losses = []
+        return float(np.mean(finite)) if finite else math.nan
+
+    def train_step(self, images, targets):
         """Learn from one batch; return its loss a symbol.
 
         It is NaN if the loss or the gradients were not finite. The weights are then
         as before.
         """
-        rate = self.schedule.learning_rate * self.settings.learning_rate_init
+        rate = self.schedule.learning_rate * self.training_config.learning_rate_init
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # In the end the network sees the images as they are, with all of its features.
-        self.network.dropout = self.shape["dropout"] * self.schedule.share_left
+        self.network.dropout = self.network_config["dropout"] * self.schedule.share_left
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        images, targets, weight = self.team.take(images, targets)
-        while (loss := self._find_gradients(images, targets, weight)) is None:
-            if self.team.size > 1:  # the others would not know of the halves
-                raise MemoryError(
-                    f"The GPU of process {self.team.rank} has too little memory for "
-                    f"its {len(images)} images of a batch; lower `batch_size`."
-                )
-            most = min(self.most_at_once, len(images))
-            self.most_at_once = halve_batch(most, stacklevel=9)
-        loss = self.team.settle(loss, self.settings.device)
+        images, targets, weight = self.processes.take(images, targets)
+        while (loss := self.get_gradients(images, targets, weight)) is None:
+            self._halve_batch(len(images))
+        loss = self.processes.mean_loss(loss, self.training_config.device)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(
             self.network.parameters(), _GRADIENT_CLIP
         ).item()
-        # Half precision overflows until its scale suits; the scaler then skips a step.
+        # float16 overflows until its scale suits; the scaler then skips a step.
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
         finite = math.isfinite(loss) and (math.isfinite(norm) or overflow)
         if finite:
             self.scaler.step(self.optimizer)
         else:
-            self.n_left_out += 1
+            self.n_skipped_updates += 1
             for buffer, before in zip(self.network.buffers(), statistics, strict=True):
                 buffer.copy_(before)
         self.scaler.update()
         return loss if finite else math.nan
 
-    def _find_gradients(self, images, targets, weight):
+    def get_gradients(self, images, targets, weight):
         """Find the gradients of a batch, a part of it at a time if need be.
 
         Return the loss times `weight`, or None if the GPU has too little memory.
         """
         self.optimizer.zero_grad()
-        size, loss = min(self.most_at_once, len(images)), 0.0
-        noise = self.team.fork(self.noise)
+        size, loss = min(self.max_batch, len(images)), 0.0
+        generator = self.processes.fork(self.device_generator)
         try:
             for first in range(0, len(images), size):
-                part = slice(first, first + size)
-                losses = self._find_losses(images[part], targets[part], noise)
-                share = weight * len(targets[part]) / len(targets)
+                part = targets[first : first + size]
+                heads, lengths, ink = self._forward(
+                    images[first : first + size], generator
+                )
+                # The second head, over the convolutions alone, helps them to learn.
+                losses = [
+                    ctc_loss(log_probs, lengths, part)
+                    if ink is None
+                    else uniform_alignment_loss(log_probs, part, ink)
+                    for log_probs in heads
+                ]
+                share = weight * len(part) / len(targets)
                 self.scaler.scale(share * sum(losses)).backward()
                 loss += share * losses[0].item()
         except torch.OutOfMemoryError:
             return None
         return loss
 
-    def _find_losses(self, images, targets, noise):
-        """Return the loss of each head of the network, a symbol."""
-        aligning = self.schedule.stage == "alignment"
-        batch, widths = pad_images(images, self.settings.device)
-        strength = self.settings.augmentation * self.schedule.share_left
+    def _forward(self, images, generator):
+        """Return the log-probabilities of each head, their lengths, and the ink.
+
+        The ink is that of the distorted images, and None unless the network aligns.
+        """
+        device, dtype = self.training_config.device, self.autocast_dtype
+        batch, widths = pad_images(images, device)
+        strength = self.training_config.augmentation * self.schedule.share_left
         if strength:
-            batch = random_affine(batch, widths, strength=strength, generator=noise)
+            batch = random_affine(batch, widths, strength=strength, generator=generator)
+        aligning = self.schedule.stage == "alignment"
         ink = locate_ink(batch, widths) if aligning else None
-        with torch.autocast(
-            self.settings.device.type, self.half, enabled=self.half != torch.float32
-        ):
-            *heads, lengths = self.team.model(
-                batch, widths, auxiliary=True, generator=noise, share=self.team.share
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            *heads, lengths = self.processes.model(
+                batch,
+                widths,
+                auxiliary=True,
+                generator=generator,
+                share=self.processes.share,
             )
-        return [
-            uniform_alignment_loss(log_probs, targets, ink)
-            if aligning
-            else ctc_loss(log_probs, lengths, targets)
-            for log_probs in heads
-        ]
+        return heads, lengths, ink
 
-
-def run_epoch(trainer, samples, progress=None, save=None):
-    """Pass once over the samples in random order.
-
-    Returns the mean loss and whether the fit has to begin anew, which ends the epoch
-    early, as does the end of the schedule. An epoch of which some updates were made
-    already goes on. `save` is called before each update.
-    """
-    restart = False
-    widths = [image.shape[1] for image in samples.images]
-    trainer.shuffling = trainer.generator.get_state()
-    batches = make_batches(widths, trainer.settings.batch_size, trainer.generator)
-    for positions in batches[len(trainer.losses) :]:
-        if save is not None:
-            save()
-        batch = samples.pick(positions)
-        loss = trainer.update(batch.images, batch.targets)
-        samples.release()
-        trainer.losses.append(loss)
-        if progress is not None:
-            progress.update()
-        restart = trainer.schedule.step(loss)
-        if restart or trainer.schedule.finished:
-            break
-    losses, trainer.losses = trainer.losses, []
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    return float(np.mean(finite)) if finite else math.nan, restart
+    def _halve_batch(self, n_images):
+        """Learn from fewer images at once, as the GPU has too little memory."""
+        if self.processes.size > 1:  # the others would not know of the halves
+            raise MemoryError(
+                f"The GPU of process {self.processes.rank} has too little memory for "
+                f"its {n_images} images of a batch; lower `batch_size`."
+            )
+        self.max_batch, message = halve_batch(min(self.max_batch, n_images))
+        self.warnings.append((message, UserWarning))

@@ -13,10 +13,8 @@ import joblib
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.base import clone
-from skops import io as skops_io
 
-from skcaptcha import CaptchaRecognizer, __version__, persistence
+from skcaptcha import CaptchaRecognizer, __version__, persistence, recognizer
 from skcaptcha.cli import main
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.export import load_onnx
@@ -188,23 +186,52 @@ def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labeled
     assert second[1] == "" and second[3].startswith("No text of length=9 fits")
 
 
+@pytest.fixture
+def n_read(monkeypatch):
+    """List of how many images the network of a recognizer reads at a time."""
+    calls, read = [], recognizer.run_network
+
+    def count(network, images, *arguments, **options):
+        calls.append(len(images))
+        return read(network, images, *arguments, **options)
+
+    monkeypatch.setattr(recognizer, "run_network", count)
+    return calls
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
+def test_the_network_reads_each_image_once(
+    run, model, labeled, n_read, close_figures, command
+):
+    page, picture = labeled.parent / "report.html", labeled.parent / "worst.png"
+    pictures = ["--html", page, "--picture", picture]
+    if command == "predict":  # one that is too narrow, and one that is no image
+        Image.new("L", (6, 16)).save(labeled / "narrow.png")
+        (labeled / "bad.png").write_bytes(b"no image")
+        code, out, _ = run("predict", model, labeled, "--length", "9")
+        assert code == 1 and len(out.splitlines()) == 42
+        assert n_read == [41]
+    elif command == "evaluate":
+        assert run("evaluate", model, labeled, *pictures)[0] == 0
+        assert n_read == [40]
+    else:
+        out = labeled.parent / "model.joblib"
+        assert run("train", labeled, "--out", out, *pictures, *TINY)[0] == 0
+        assert n_read == [8]
+
+
 def test_predict_reads_all_images_of_a_folder(run, model, labeled):
     code, out, _ = run("predict", model, labeled)
     assert code == 0 and len(out.splitlines()) == 40
 
 
-def test_predict_takes_paths_from_standard_input(model, labeled):
+def test_predict_takes_paths_from_standard_input(run, model, labeled, monkeypatch):
     paths = sorted(map(str, labeled.glob("*.png")))[:3]
-    done = subprocess.run(
-        [sys.executable, "-m", "skcaptcha", "predict", model, "-", "--format=jsonl"],
-        input="\n".join(paths) + "\n\n",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    read = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["filename"] for row in read] == paths
-    assert done.stderr == ""
+    lines = io.BytesIO("\n".join([*paths, "", ""]).encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(lines))
+    code, out, err = run("predict", model, "-", "--format=jsonl")
+    assert [json.loads(line)["filename"] for line in out.splitlines()] == paths
+    assert (code, err) == (0, "")
 
 
 def test_a_chunk_more_changes_nothing(run, model, labeled, monkeypatch):
@@ -256,6 +283,20 @@ def test_evaluate_writes_pictures_and_one_page_of_its_own(
     assert not matplotlib.pyplot.get_fignums()
 
 
+def test_without_jinja2_the_report_says_how_to_get_it(run, model, labeled, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    code, _, err = run("evaluate", model, labeled, "--html", labeled.parent / "a.html")
+    assert code == 2 and 'pip install "skcaptcha[plot]"' in err
+
+
+def test_a_name_is_no_markup_in_the_report(run, model, labeled, close_figures):
+    folder = labeled.rename(labeled.with_name("<script>"))
+    page = folder.parent / "report.html"
+    assert run("evaluate", model, folder, "--html", page)[0] == 0
+    text = page.read_text("utf-8")
+    assert "<script>" not in text and text.count("&lt;script&gt;") >= 2
+
+
 def test_mistakes_on_a_zip_are_named(run, model, labeled, close_figures):
     """A label that is certainly wrong makes a mistake of the image that it is of."""
     table = labeled / "labels.csv"
@@ -290,46 +331,32 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
     assert "height" in out and "grayscale" in out
     assert re.search(r"rows +0% to 100% of the image.s height", out)
     assert str(fitted.n_iter_) in out and "CaptchaRecognizer(" in out
+    assert re.search(r'What "auto" became\n(  .*\n)*? +image_height +16\n', out)
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    "line, message",
     [
-        (["info", "none.joblib"], "none.joblib"),
-        (["info", "text.joblib"], "'text.joblib' is no file of a recognizer"),
-        (["info", "list.joblib"], "'list.joblib' holds a list"),
-        (["info", "unfitted.joblib"], "holds a recognizer that is not fitted"),
-        (["info", "text.skops"], "'text.skops' is damaged"),
-        (["train", "none", "--out", "a.joblib"], "'none' does not exist"),
-        (["train", ".", "--out", "a.txt"], "must end in .joblib, .pkl or .skops"),
-        (["train", ".", "--out", "no/a.joblib"], "the folder of --out, 'no', is"),
-        (["train", ".", "--out", "a.pkl", "--test-size=2"], "--test-size=2.0 must be"),
-        (
-            ["train", ".", "--out", "a.pkl", "--test-size=0", "--html", "a.html"],
-            "--picture and --html show images held out",
-        ),
-        (
-            ["train", ".", "--out", "a.pkl", "--param", "max_itr=2"],
-            "CaptchaRecognizer has no parameter 'max_itr'; did you mean max_iter?",
-        ),
-        (
-            ["train", ".", "--out", "a.pkl", "--search", "grid.toml"],
-            "'grid.toml': max_iter = 3 must be a list of values to try",
-        ),
-        (
-            ["train", ".", "--out", "a.pkl", "--search", "empty.toml"],
-            "'empty.toml' names no parameter",
-        ),
-        (
-            ["train", ".", "--out", "a.pkl", "--search", "text.joblib"],
-            "'text.joblib' is no TOML",
-        ),
-        (["generate", "."], "'.' is there already; name a new folder"),
-        (["generate", "new", "--param", "tilt=3"], "make_captchas has no parameter"),
-        (["generate", "new", "-n", "0"], "n_samples=0"),
+        ("info none.joblib", "none.joblib"),
+        ("info text.joblib", "'text.joblib' is no file of a recognizer"),
+        ("info list.joblib", "'list.joblib' holds a list"),
+        ("info unfitted.joblib", "holds a recognizer that is not fitted"),
+        ("info text.skops", "'text.skops' is damaged"),
+        ("train none --out a.pkl", "'none' does not exist"),
+        ("train . --out a.txt", "must end in .joblib, .pkl or .skops"),
+        ("train . --out no/a.pkl", "the folder of --out, 'no', is"),
+        ("train . --out a.pkl --test-size=2", "--test-size=2.0 must be"),
+        ("train . --out a.pkl --test-size=0 --html a", "--html show images held out"),
+        ("train . --out a.pkl --param max_itr=2", "'max_itr'; did you mean max_iter?"),
+        ("train . --out a.pkl --search grid.toml", "max_iter = 3 must be a list of"),
+        ("train . --out a.pkl --search empty.toml", "'empty.toml' names no parameter"),
+        ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
+        ("generate .", "'.' is there already; name a new folder"),
+        ("generate new --param tilt=3", "make_captchas has no parameter"),
+        ("generate new -n 0", "n_samples=0"),
     ],
 )
-def test_an_error_is_one_line(run, tmp_path, monkeypatch, arguments, message):
+def test_an_error_is_one_line(run, tmp_path, monkeypatch, line, message):
     monkeypatch.chdir(tmp_path)
     for name in ("text.joblib", "text.skops"):
         (tmp_path / name).write_text("no model")
@@ -337,7 +364,7 @@ def test_an_error_is_one_line(run, tmp_path, monkeypatch, arguments, message):
     joblib.dump(CaptchaRecognizer(), "unfitted.joblib")
     (tmp_path / "grid.toml").write_text("max_iter = 3")
     (tmp_path / "empty.toml").write_text("")
-    code, out, err = run(*arguments)
+    code, out, err = run(*line.split())
     assert (code, out) == (2, "")
     assert err.startswith("skcaptcha: error: ") and err.count("\n") == 1
     assert message in err
@@ -393,87 +420,3 @@ def test_a_reader_that_stops_reading_is_no_error(model, labeled):
         process.stdout.close()
         _, notes = process.communicate("\n".join(paths).encode())
     assert (process.returncode, notes) == (0, b"")
-
-
-def test_the_safe_format_loads_what_it_dumped(fitted, captchas, tmp_path):
-    path = tmp_path / "model.skops"
-    persistence.dump(fitted, path)
-    loaded = persistence.load(path)
-    images = captchas[0][160:]
-    assert loaded.predict(images).tolist() == fitted.predict(images).tolist()
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_safe_format_refuses_what_it_does_not_know(fitted, tmp_path):
-    path = tmp_path / "model.skops"
-    with pytest.raises(TypeError, match=r"recognizer=\[\] must be a Captcha"):
-        persistence.dump([], path)
-    with pytest.raises(FileNotFoundError):
-        persistence.load(path)
-    skops_io.dump([1, 2], path)
-    with pytest.raises(ValueError, match="holds a list and no CaptchaRecognizer"):
-        persistence.load(path)
-    skops_io.dump(clone(fitted).set_params(random_state=Path_), path)
-    with pytest.raises(ValueError, match="holds .*Path_, which this function does"):
-        persistence.load(path)
-
-
-@pytest.mark.parametrize("name", ["os.system", "subprocess.Popen", "builtins.eval"])
-@pytest.mark.parametrize("loader", ["ObjectNode", "FunctionNode", "TypeNode"])
-def test_the_safe_format_runs_nothing_that_a_file_names(fitted, tmp_path, loader, name):
-    path = tmp_path / "model.skops"
-    persistence.dump(fitted, path)
-    with zipfile.ZipFile(path) as archive:
-        entries = {entry: archive.read(entry) for entry in archive.namelist()}
-    schema = json.loads(entries["schema.json"])
-    node = schema["content"]["content"]["vocabulary_"]
-    assert node["__class__"] == "Vocabulary"
-    node["__module__"], _, node["__class__"] = name.rpartition(".")
-    node["__loader__"] = loader
-    entries["schema.json"] = json.dumps(schema).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for entry, content in entries.items():
-            archive.writestr(entry, content)
-    with pytest.raises(ValueError, match=f"model.skops' holds .*{name}, which this"):
-        persistence.load(path)
-
-
-class Path_:
-    """A type that nobody trusts."""
-
-
-def test_a_dump_that_fails_leaves_the_old_file(fitted, tmp_path, monkeypatch):
-    path = tmp_path / "model.skops"
-    path.write_text("old")
-
-    def fail(source, target):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="No space left"):
-        persistence.dump(fitted, path)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_tampered_file_gives_an_error_or_the_same_answers(quick, captchas, tmp_path):
-    recognizer = quick()
-    path = tmp_path / "model.skops"
-    persistence.dump(recognizer, path)
-    data = path.read_bytes()
-    rng = np.random.default_rng(0)
-    images = captchas[0][:4]
-    expected = [f.tobytes() for f in recognizer.frame_log_proba(images)]
-    refused = 0
-    for position in rng.integers(len(data), size=200):
-        flipped = bytearray(data)
-        flipped[position] ^= int(rng.integers(1, 256))
-        path.write_bytes(flipped)
-        try:
-            loaded = persistence.load(path)
-            found = [f.tobytes() for f in loaded.frame_log_proba(images)]
-            assert found == expected
-        except (ValueError, OSError) as error:
-            assert "model.skops" in str(error)
-            refused += 1
-    assert refused > 100

@@ -1,41 +1,18 @@
 import gc
-import io
-import os
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.hostile import encode, png
 
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import has_color, read_image, read_images, to_grayscale, to_rgb
 
 GRAY = np.array([[0, 100, 255], [7, 200, 31]], np.uint8)
 RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
-
-
-def encode(image, format="PNG", **options):
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    stream = io.BytesIO()
-    image.save(stream, format, **options)
-    return stream.getvalue()
-
-
-def png(width, height, depth, color_type, rows, *chunks):
-    """Write a PNG by hand, for what Pillow can't write."""
-
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
-    parts = [("IHDR", header), *chunks, ("IDAT", pixels), ("IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(k.encode(), d) for k, d in parts)
 
 
 def check(image, expected):
@@ -219,8 +196,8 @@ def test_files_of_16_bits_floats_and_one_bit():
 
 
 def test_transparent_gray_value_of_a_16_bit_png():
-    rows = [b"\x00\x00\x12\x34\x12\x35"]
-    data = png(3, 1, 16, 0, rows, ("tRNS", b"\x12\x34"))
+    row = b"\0\x00\x00\x12\x34\x12\x35"
+    data = png(3, 1, 16, 0, row, (b"tRNS", b"\x12\x34"))
     check(read_image(data), [[0, 255, 18]])
 
 
@@ -321,73 +298,17 @@ def test_first_frame_of_an_animation(format):
 # ---- errors ----------------------------------------------------------------------
 
 
-def test_missing_file(tmp_path):
-    path = tmp_path / "gone.png"
-    with pytest.raises(FileNotFoundError, match=r"X\[1\]='.*gone\.png' does not exist"):
-        read_images([GRAY, path])
-    with pytest.raises(FileNotFoundError, match="check the spelling"):
-        read_image("")
-    file = tmp_path / "file.png"
-    file.write_bytes(encode(GRAY))
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        read_image(file / "inner.png")
+# What is no image, and what its errors say, is in tests/support/hostile.py.
 
 
-def test_what_is_no_regular_file(tmp_path):
-    with pytest.raises(ImageReadError, match="is a folder.*load_image_folder"):
-        read_image(tmp_path)
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe.png")
-        with pytest.raises(ImageReadError, match="is not a regular file"):
-            read_image(tmp_path / "pipe.png")
-        with pytest.raises(ImageReadError, match="is not a regular file"):
-            read_image(os.devnull)
-
-
-def test_unreadable_file(tmp_path, monkeypatch):
-    path = tmp_path / "locked.png"
-    path.write_bytes(encode(GRAY))
-
-    def refuse(*args):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(ImageReadError, match=r"locked\.png' cannot be opened: Permiss"):
-        read_image(path)
-
-
-@pytest.mark.parametrize("path", ["a\0b.png", Path("a\0b.png"), "x" * 5000])
-def test_impossible_paths(path):
-    with pytest.raises(ImageReadError, match="cannot be opened") as caught:
-        read_image(path)
-    assert len(str(caught.value)) < 500
-
-
-@pytest.mark.parametrize("url", ["https://example.org/a.png", "data:image/png;base64,"])
-def test_urls_are_not_opened(url):
-    with pytest.raises(ImageReadError, match="is a URL.*download it first"):
-        read_image(url)
-
-
-def test_no_bytes(tmp_path):
-    with pytest.raises(ImageReadError, match="image=<0 bytes> is empty"):
+def test_a_single_image_is_named(tmp_path):
+    with pytest.raises(ImageReadError, match="^image=<0 bytes> is empty"):
         read_image(b"")
-    path = tmp_path / "empty.png"
-    path.touch()
-    with pytest.raises(ImageReadError, match=r"empty\.png' is empty, zero bytes"):
-        read_image(path)
-
-
-def test_no_image(tmp_path):
-    with pytest.raises(ImageReadError, match="<9 bytes> is not an image in a format"):
-        read_image(b"some text")
-    path = tmp_path / "text.png"
-    path.write_text("some text")
-    with pytest.raises(ImageReadError, match=r"text\.png' is not an image.*PNG, JPEG"):
-        read_image(path)
-    # Pillow knows EPS, but reading it would start Ghostscript.
-    with pytest.raises(ImageReadError, match="is not an image in a format"):
-        read_image(encode(RGB, "EPS"))
+    with pytest.raises(FileNotFoundError, match="^image='' .*check the spelling"):
+        read_image("")
+    with pytest.raises(ImageReadError, match="cannot be opened") as caught:
+        read_image(Path("x" * 5000))
+    assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
@@ -406,14 +327,6 @@ def test_truncated_and_damaged_files_give_one_kind_of_error(format):
         except ImageReadError:
             continue
         assert image.dtype == np.uint8  # the damage left an image
-
-
-@pytest.mark.parametrize("side", [10_000, 15_000])  # Pillow warns; Pillow refuses
-def test_decompression_bomb_is_refused_by_its_header(side, monkeypatch):
-    data = png(side, side, 1, 0, [])
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail())
-    with pytest.raises(ImageReadError, match="claims too many pixels.*MAX_IMAGE_PIX"):
-        read_image(data)
 
 
 @pytest.mark.parametrize(
@@ -588,13 +501,9 @@ def test_has_color_thresholds():
     assert not has_color([tinted(4, 17)])  # 4 of 5000 pixels
     assert has_color([tinted(5, 17)])
     assert has_color([tinted(1, 17, shape=(2, 2))])
-    assert not has_color([tinted(5, 17)] + [GRAY] * 100)  # 1 of 101 images is under 1 %
     assert not has_color([tinted(0, 17, shape=(2, 2))])
-
-
-def test_has_color_counts_images():
     assert has_color([tinted(5, 17)] + [GRAY] * 99)
-    assert not has_color([tinted(5, 17)] + [GRAY] * 100)
+    assert not has_color([tinted(5, 17)] + [GRAY] * 100)  # 1 of 101 images is under 1 %
     assert has_color([tinted(5, 17)] * 2 + [GRAY] * 100)
 
 

@@ -1,6 +1,5 @@
 """Reading many images at a time, in threads and in processes."""
 
-import io
 import os
 import pickle
 import subprocess
@@ -16,8 +15,9 @@ import joblib
 import numpy as np
 import pytest
 from PIL import Image
+from support.hostile import encode
+from support.training import before_network_runs
 
-from skcaptcha import recognizer as recognizer_module
 from skcaptcha._threads import count_threads, map_in_threads
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_images
@@ -31,11 +31,7 @@ def make_mixed(captchas, n):
     images = []
     for i in range(n):
         image = captchas[0][i % 200][:, : int(rng.integers(16, 48))]
-        if i % 3 == 0:
-            stream = io.BytesIO()
-            Image.fromarray(image).save(stream, "PNG")
-            image = stream.getvalue()
-        images.append(image)
+        images.append(encode(image) if i % 3 == 0 else image)
     return images
 
 
@@ -79,10 +75,8 @@ def test_a_generator_is_scored(fitted, captchas):
             fitted.score(images, y)
 
 
-def test_a_generator_is_fitted_as_its_list_is(quick, captchas):
-    images, texts = captchas[0][:16], captchas[1][:16]
-    a, b = quick(images, texts), quick(iter(images), texts)
-    assert a.loss_curve_ == b.loss_curve_
+def test_a_generator_is_fitted_as_its_list_is(quick, some):
+    assert quick(*some).loss_curve_ == quick(iter(some[0]), some[1]).loss_curve_
 
 
 def test_an_empty_generator_is_refused(fitted):
@@ -92,16 +86,16 @@ def test_an_empty_generator_is_refused(fitted):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 4])
-@pytest.mark.parametrize("position", [0, 1, 555, 1100])
-def test_an_image_that_cannot_be_read_is_named_by_its_position(
-    quick, captchas, position, n_jobs
-):
-    images = make_mixed(captchas, 1200)
-    images[position] = b"no image"
-    images[1150] = None  # comes later, and is not the one to be named
+def test_an_image_that_cannot_be_read_is_named_by_its_position(quick, captchas, n_jobs):
     recognizer = quick(n_jobs=n_jobs)
-    with pytest.raises(ImageReadError, match=rf"^X\[{position}\]=<8 bytes> is not an"):
-        recognizer.predict(image for image in images)
+    for position in (0, 1, 555, 1100):
+        images = make_mixed(captchas, 1200)
+        images[position] = b"no image"
+        images[1150] = None  # comes later, and is not the one to be named
+        match = rf"^X\[{position}\]=<8 bytes> is not an"
+        for X in (images, iter(images)):
+            with pytest.raises(ImageReadError, match=match):
+                recognizer.predict(X)
 
 
 def test_the_error_of_a_generator_itself_passes_through(fitted, captchas):
@@ -224,15 +218,10 @@ def test_files_are_decoded_while_the_network_reads(quick, png_folder, monkeypatc
             decoded_later.set()
             return super().__fspath__()
 
-    run = recognizer_module.run_network
-
-    run = recognizer_module.run_network
-
-    def wait(*args):
+    def wait(images):
         assert decoded_later.wait(20)  # the network does not begin before
-        return run(*args)
 
-    monkeypatch.setattr(recognizer_module, "run_network", wait)
+    before_network_runs(monkeypatch, wait)
     path = png_folder / "0.png"
     assert len(recognizer.predict([path] * 512 + [Late(path)] * 9)) == 521
 
@@ -265,6 +254,7 @@ def test_the_number_of_threads_is_what_joblib_says():
         assert count_threads(2) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
 def test_a_job_of_joblib_decodes_in_one_thread_unless_told_otherwise(backend):
     with joblib.parallel_config(backend):
@@ -299,6 +289,7 @@ def test_sixteen_threads_at_once_read_what_one_does(fitted, captchas, method):
             assert_equal(result, one)
 
 
+@pytest.mark.slow
 def test_spawned_processes_read_what_this_one_does(fitted, captchas):
     images = captchas[0][:30]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -339,6 +330,7 @@ FORK = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
 def test_forked_processes_read_and_learn_without_the_threads_of_pytorch(
     fitted, captchas, tmp_path
@@ -355,6 +347,7 @@ def test_forked_processes_read_and_learn_without_the_threads_of_pytorch(
     assert done.stdout.split() == [*["True"] * 3, "2", "True"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_thousands_of_predictions_leave_memory_and_files_as_they_were(
     fitted, captchas, png_folder

@@ -1,5 +1,6 @@
 """Decoders against cases solved on paper and against every path there is."""
 
+import itertools
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,9 @@ from skcaptcha.model.decoding import (
     beam_search,
     best_path,
     check_length,
+    forced_alignment,
     greedy_decode,
+    rank_texts,
     restrict,
     sequence_log_probability,
 )
@@ -154,35 +157,22 @@ def test_sequence_probability_refuses_what_is_no_symbol(sequence):
 @pytest.mark.parametrize("length", LENGTHS, ids=str)
 @pytest.mark.parametrize("blank", [0, 2])
 @pytest.mark.parametrize("zeros", [False, True])
-def test_best_path_is_the_best_of_all_allowed_paths(length, blank, zeros):
+def test_the_best_of_all_allowed_paths_and_texts_is_found(length, blank, zeros):
     rng = np.random.default_rng(7 * blank)
-    for _ in range(8):
+    for _ in range(6):
         log_probs = random_log_probs(rng, 5, 3, zeros)
         texts = brute_force(log_probs, blank)
-        score = {s: best * weight_of(len(s), length) for s, (_, best) in texts.items()}
-        greatest = max(score.values())
-        if greatest == 0:
-            with pytest.raises(ValueError, match="No text of length="):
-                best_path(log_probs, blank=blank, length=length)
-            continue
-        read = as_tuple(best_path(log_probs, blank=blank, length=length))
-        assert score[read] == pytest.approx(greatest, rel=1e-9)
-
-
-@pytest.mark.parametrize("length", LENGTHS, ids=str)
-@pytest.mark.parametrize("blank", [0, 2])
-@pytest.mark.parametrize("zeros", [False, True])
-def test_wide_beam_finds_the_best_of_all_allowed_texts(length, blank, zeros):
-    rng = np.random.default_rng(11 * blank)
-    for _ in range(4):
-        log_probs = random_log_probs(rng, 5, 3, zeros)
-        texts = brute_force(log_probs, blank)
-        score = {s: p * weight_of(len(s), length) for s, (p, _) in texts.items()}
+        weights = {s: weight_of(len(s), length) for s in texts}
+        paths = {s: best * weights[s] for s, (_, best) in texts.items()}
+        score = {s: p * weights[s] for s, (p, _) in texts.items()}
         ranked = sorted((v for v in score.values() if v > 0), reverse=True)
         if not ranked:
-            with pytest.raises(ValueError, match="No text of length="):
-                beam_search(log_probs, blank=blank, length=length)
+            for decoder in (best_path, beam_search):
+                with pytest.raises(ValueError, match="No text of length="):
+                    decoder(log_probs, blank=blank, length=length)
             continue
+        read = as_tuple(best_path(log_probs, blank=blank, length=length))
+        assert paths[read] == pytest.approx(max(paths.values()), rel=1e-9)
         results = beam_search(
             log_probs, beam_width=500, blank=blank, length=length, n_best=3
         )
@@ -203,49 +193,24 @@ def test_doubled_letter_by_every_decoder():
         assert np.exp(log_probability) == pytest.approx(0.9 * 0.8 * 0.9)
 
 
-@pytest.mark.parametrize("decoder", [best_path, beam_search])
-def test_length_weights_are_a_prior_on_paper(decoder):
-    # One frame: '' has 0.6, 'a' 0.4. A weight of 2 for one symbol makes it 0.8.
-    def read(length):
-        result = decoder(log([[0.6, 0.4]]), blank=0, length=length)
-        return as_tuple(result if decoder is best_path else result[0][0])
+def read_by(decoder, log_probs, length):
+    result = decoder(log_probs, blank=0, length=length)
+    return as_tuple(result if decoder is best_path else result[0][0])
 
-    assert read({0: 1, 1: 1}) == ()
-    assert read({0: 1, 1: 2}) == (1,)
-    assert read({0: 3, 1: 2}) == ()
-    assert read({1: 0.001}) == (1,)
+
+@pytest.mark.parametrize("decoder", [best_path, beam_search])
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [({0: 1, 1: 1}, ()), ({0: 1, 1: 2}, (1,)), ({0: 3, 1: 2}, ()), ({1: 1e-3}, (1,))],
+)
+def test_length_weights_are_a_prior_on_paper(decoder, length, expected):
+    # One frame: '' has 0.6, 'a' 0.4. A weight of 2 for one symbol makes it 0.8.
+    assert read_by(decoder, log([[0.6, 0.4]]), length) == expected
 
 
 def test_beam_log_probability_leaves_the_length_weight_out():
     [(_, log_probability)] = beam_search(log([[0.6, 0.4]]), blank=0, length={1: 9})
     assert np.exp(log_probability) == pytest.approx(0.4)
-
-
-@pytest.mark.parametrize("beam_width", [1, 2, 5])
-def test_constraint_is_obeyed_whenever_the_frames_permit(beam_width):
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        n_frames = int(rng.integers(1, 10))
-        log_probs = 4 * random_log_probs(rng, n_frames, 4)
-        log_probs[:, 0] += 5  # blanks all over, so that every symbol is forced
-        log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
-        for n in range(n_frames + 1):
-            for read in [
-                best_path(log_probs, blank=0, length=n),
-                beam_search(log_probs, beam_width=beam_width, blank=0, length=n)[0][0],
-            ]:
-                assert len(read) == n
-                assert 0 not in read
-
-
-def test_beam_is_never_worse_than_the_best_path():
-    rng = np.random.default_rng(4)
-    for _ in range(20):
-        log_probs = random_log_probs(rng, 8, 4)
-        path = best_path(log_probs, blank=0, length=4)
-        floor = sequence_log_probability(log_probs[:, None], [8], [path], blank=0)[0]
-        [(_, got)] = beam_search(log_probs, beam_width=1, blank=0, length=4)
-        assert got >= floor
 
 
 @pytest.mark.parametrize("decoder", [best_path, beam_search])
@@ -260,13 +225,10 @@ def test_too_few_frames_for_the_length(decoder):
 
 @pytest.mark.parametrize("decoder", [best_path, beam_search])
 def test_no_frames(decoder):
-    def read(length):
-        result = decoder(np.zeros((0, 3)), blank=0, length=length)
-        return as_tuple(result if decoder is best_path else result[0][0])
-
-    assert read(None) == () and read(0) == () and read((0, 4)) == ()
+    for length in (None, 0, (0, 4)):
+        assert read_by(decoder, np.zeros((0, 3)), length) == ()
     with pytest.raises(ValueError, match="No text of length=1 fits 0 frames"):
-        read(1)
+        decoder(np.zeros((0, 3)), blank=0, length=1)
 
 
 def test_restrict_forbids_other_symbols_in_every_decoder():
@@ -366,3 +328,78 @@ def test_bad_length(length, message):
 def test_bad_beam(parameters, message):
     with pytest.raises(ValueError, match=message):
         beam_search(PAPER, blank=2, **parameters)
+
+
+# Several networks
+
+
+def test_the_greatest_mean_probability_wins():
+    # One network is sure of 1, two are in favor of 2.
+    frames = [
+        np.log([p]) for p in ([0.05, 0.9, 0.05], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5])
+    ]
+    ranked = rank_texts([(1,), (2,), ()], frames, blank=0)
+    assert [text for text, _ in ranked] == [(1,), (2,), ()]
+    assert np.exp([p for _, p in ranked]) == pytest.approx([0.5, 0.35, 0.15])
+    # A weight moves a text and leaves its probability.
+    ranked = rank_texts([(1,), (2,), ()], frames, blank=0, length={0: 10, 1: 1})
+    assert ranked[0] == ((), pytest.approx(np.log(0.15)))
+
+
+def test_networks_may_differ_in_their_time_steps():
+    frames = [np.log([[0.5, 0.5]]), np.log([[0.6, 0.4], [0.6, 0.4]])]
+    [(text, p)] = rank_texts([(1,)], frames, blank=0)
+    assert (text, np.exp(p)) == ((1,), pytest.approx((0.5 + 0.64) / 2))
+    # Two equal characters take three steps: this text fits neither.
+    assert rank_texts([(1, 1)], frames, blank=0) == [((1, 1), -np.inf)]
+
+
+# Alignment
+
+
+def test_symbols_lie_where_the_best_path_has_them():
+    proba = [[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]
+    spans = forced_alignment(np.log(proba), np.array([1, 2]), blank=0)
+    assert spans.tolist() == [[0, 1], [3, 3]]
+
+
+def test_equal_neighbors_are_kept_apart_by_a_blank():
+    # By themselves all frames are most probably an a.
+    proba = [[0.4, 0.6], [0.45, 0.55], [0.4, 0.6]]
+    assert forced_alignment(np.log(proba), np.array([1, 1]), blank=0).tolist() == [
+        [0, 0],
+        [2, 2],
+    ]
+
+
+def test_the_path_is_the_best_of_all():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        log_proba = np.log(rng.dirichlet(np.ones(3), size=5))
+        symbols = rng.integers(1, 3, rng.integers(1, 3))
+        best, spans = -np.inf, None
+        for path in itertools.product(range(3), repeat=5):
+            runs = [(k, len(list(g))) for k, g in itertools.groupby(path)]
+            score = log_proba[range(5), path].sum()
+            if [k for k, _ in runs if k] == symbols.tolist() and score > best:
+                ends = np.cumsum([n for _, n in runs])
+                best = score
+                spans = [
+                    [end - n, end - 1]
+                    for (k, n), end in zip(runs, ends, strict=True)
+                    if k
+                ]
+        assert forced_alignment(log_proba, symbols, blank=0).tolist() == spans
+
+
+def test_an_empty_text_has_no_spans():
+    assert forced_alignment(
+        np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), blank=0
+    ).shape == (0, 2)
+
+
+def test_a_text_that_has_no_path_is_named():
+    with pytest.raises(
+        ValueError, match=r"symbols=\[1, 1\] have no path through 2 time"
+    ):
+        forced_alignment(np.log([[0.5, 0.5]] * 2), np.array([1, 1]), blank=0)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import skops.io
 import torch
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.callback import ProgressBar
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.persistence._state import FORMAT_VERSION
@@ -166,9 +168,11 @@ def test_a_state_from_before_there_was_a_number_loads(fitted, captchas):
     state = fitted.__getstate__()
     for later in ("_format_version", "warm_start", "freeze_convolutions"):
         del state[later]
+    state["_network_shape"] = state.pop("_network_config")
     old = load_state(state)
     assert list(old.predict(captchas[0][:5])) == list(fitted.predict(captchas[0][:5]))
     assert old.get_params() == fitted.get_params()
+    assert vars(old).keys() == vars(fitted).keys()
 
 
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, -1, "new", None])
@@ -187,16 +191,53 @@ def test_a_state_of_another_format_says_why_it_does_not_load(fitted, version):
         lambda state: state["_weights"].update({"head.bias": np.zeros(3)}),
         lambda state: state["_weights"].update({"more": np.zeros(3)}),
         lambda state: state["_weights"].update({"head.bias": "none"}),
-        lambda state: state.pop("_network_shape"),
-        lambda state: state.update({"_network_shape": {"n_classes": 5}}),
+        lambda state: state.pop("_network_config"),
+        lambda state: state.update({"_network_config": {"n_classes": 5}}),
     ],
 )
 def test_a_damaged_state_is_named(fitted, damage):
     state = fitted.__getstate__()
     state["_weights"] = dict(state["_weights"])
     damage(state)
-    with pytest.raises(ValueError, match="CaptchaRecognizer is damaged, its weights"):
+    with pytest.raises(ValueError, match="CaptchaRecognizer is damaged: its weights"):
         load_state(state)
+
+
+class Save:
+    """A callback that saves the estimator while it is fitted."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, *, X=None, y=None):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        self.saved = pickle.dumps([estimator, fitted_estimator])
+
+
+@pytest.mark.filterwarnings("ignore:The network has not learned to read")
+def test_what_belongs_to_a_running_fit_is_not_saved(quick, captchas):
+    recognizer, save = quick(), Save()
+    attributes = set(vars(recognizer))
+    images, texts = captchas
+    recognizer.set_callbacks(save, ProgressBar()).fit(images[:16], texts[:16])
+    estimator, fitted = pickle.loads(save.saved)
+    assert vars(estimator).keys() == vars(fitted).keys() == attributes
+    assert list(fitted.predict(images)) == list(recognizer.predict(images))
+
+
+def test_what_the_user_set_is_saved(fitted):
+    with config_context(enable_metadata_routing=True):
+        recognizer = clone(fitted).set_predict_request(length=True)
+        recognizer.set_callbacks(Save())
+        loaded = pickle.loads(pickle.dumps(recognizer))
+        request = loaded.get_metadata_routing().predict.requests
+    assert request["length"] is True
+    assert vars(loaded).keys() == vars(recognizer).keys()
 
 
 def test_saving_changes_nothing(fitted):

@@ -1,7 +1,5 @@
 """AlignmentDisplay: where in an image each character was read."""
 
-import itertools
-
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -12,7 +10,6 @@ from support.pictures import draw, find_faults
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_image
 from skcaptcha.plotting import AlignmentDisplay
-from skcaptcha.model.decoding import forced_alignment
 from skcaptcha.preprocessing import ImageResizer
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -33,52 +30,6 @@ def make_log_proba(text, characters, n_frames, likely=0.9):
 
 def tick_labels(display):
     return [label.get_text() for label in display.axes_[1].get_yticklabels()]
-
-
-# The best path
-
-
-def test_symbols_lie_where_the_best_path_has_them():
-    proba = [[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]
-    spans = forced_alignment(np.log(proba), np.array([1, 2]), blank=0)
-    assert spans.tolist() == [[0, 1], [3, 3]]
-
-
-def test_equal_neighbors_are_kept_apart_by_a_blank():
-    # By themselves all frames are most probably an a.
-    proba = [[0.4, 0.6], [0.45, 0.55], [0.4, 0.6]]
-    assert forced_alignment(np.log(proba), np.array([1, 1]), blank=0).tolist() == [[0, 0], [2, 2]]
-
-
-def test_the_path_is_the_best_of_all():
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        log_proba = np.log(rng.dirichlet(np.ones(3), size=5))
-        symbols = rng.integers(1, 3, rng.integers(1, 3))
-        best, spans = -np.inf, None
-        for path in itertools.product(range(3), repeat=5):
-            runs = [(k, len(list(g))) for k, g in itertools.groupby(path)]
-            score = log_proba[range(5), path].sum()
-            if [k for k, _ in runs if k] == symbols.tolist() and score > best:
-                ends = np.cumsum([n for _, n in runs])
-                best = score
-                spans = [
-                    [end - n, end - 1]
-                    for (k, n), end in zip(runs, ends, strict=True)
-                    if k
-                ]
-        assert forced_alignment(log_proba, symbols, blank=0).tolist() == spans
-
-
-def test_an_empty_text_has_no_spans():
-    assert forced_alignment(np.log([[0.9, 0.1]]), np.zeros(0, dtype=int), blank=0).shape == (0, 2)
-
-
-def test_a_text_that_has_no_path_is_named():
-    with pytest.raises(
-        ValueError, match=r"symbols=\[1, 1\] have no path through 2 time"
-    ):
-        forced_alignment(np.log([[0.5, 0.5]] * 2), np.array([1, 1]), blank=0)
 
 
 # What is drawn

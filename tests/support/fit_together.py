@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.training.distributed import join_team
+from skcaptcha.training.distributed import join_processes
 from support.data import TINY, make_easy
 
 IMAGES, TEXTS = make_easy(65, "0123", seed=0)
@@ -142,21 +142,21 @@ def differ(rank, folder):
 
 
 def fit_alone(rank, folder):
-    """Ask for the team where there must be none."""
+    """Ask for the other processes where there must be none."""
     found = {}
 
     def note():
-        found["thread"] = join_team().size
+        found["thread"] = join_processes().size
 
     thread = threading.Thread(target=note)
     thread.start()
     thread.join()
     if rank == 0:  # one is enough, they take long to start
         pool = joblib.Parallel(n_jobs=2)
-        found["job"] = pool([joblib.delayed(lambda: join_team().size)()])
+        found["job"] = pool([joblib.delayed(lambda: join_processes().size)()])
     process = os.fork()
     if process == 0:
-        os._exit(join_team().size)
+        os._exit(join_processes().size)
     found["fork"] = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     partial = CaptchaRecognizer(**{**PARAMS, "random_state": rank})
     partial.partial_fit(IMAGES[:16], TEXTS[:16])

@@ -17,15 +17,16 @@ def encode(image, format="PNG", **options):
     return stream.getvalue()
 
 
-def png(width, height, depth, color_type, pixels):
-    """Write a PNG by hand: one that claims what it does not hold, or of many rows."""
+def png(width, height, depth, color_type, pixels, *chunks):
+    """Write a PNG by hand: what Pillow cannot write, or that claims what is not so."""
 
     def chunk(kind, data):
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
     header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
+    data = zlib.compress(pixels)
+    parts = ((b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skcaptcha import CaptchaRecognizer
-from skcaptcha.training import checkpoint as _checkpoint
+from skcaptcha import CaptchaRecognizer, _files
+from skcaptcha.training.checkpoint import read_checkpoint
 from support.data import TINY, make_easy
 
 POINTS = ("half of the file is written", "all but the name", "all")
@@ -57,8 +57,7 @@ def kill_while_writing(point, n_writes):
             self.file.write(data)
 
     def open_half(path, mode):
-        file = open(path, mode)
-        return Half(file) if mode == "wb" else file
+        return Half(open(path, mode))
 
     def replace(*names):
         last = next(writes, None) is None
@@ -69,7 +68,7 @@ def kill_while_writing(point, n_writes):
             kill_self()
 
     if point == POINTS[0]:
-        _checkpoint.open = open_half
+        _files.open = open_half
     else:
         os.replace = replace
 
@@ -126,7 +125,7 @@ def run(folder, n_kills, seed):
         if os.WIFSIGNALED(status):
             report["kills"] += 1
             if checkpoint.exists():  # it is whole, or this raises an error
-                values, _ = _checkpoint.read_checkpoint(checkpoint)
+                values, _ = read_checkpoint(checkpoint)
                 report["updates"].append(values["schedule"]["update"])
             return False
         assert status == 0, "a fit has failed"

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from skcaptcha.images._samples import Samples
-from skcaptcha.training.fit import TrainingSettings
+from skcaptcha.training.fit import TrainingConfig
 
-SHAPE = {
+NETWORK_CONFIG = {
     "n_classes": 3,
     "in_channels": 1,
     "conv_channels": (4, 8),
@@ -16,7 +16,7 @@ SHAPE = {
 }
 
 
-def settings(**changes):
+def training_config(**changes):
     values = {
         "batch_size": 4,
         "learning_rate_init": 1e-2,
@@ -29,7 +29,7 @@ def settings(**changes):
         "device": torch.device("cpu"),
         "verbose": False,
     }
-    return TrainingSettings(**{**values, **changes})
+    return TrainingConfig(**{**values, **changes})
 
 
 def samples(n=12, seed=0):

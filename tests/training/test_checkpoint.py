@@ -19,12 +19,12 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from support import kill_fits, small_fits
 from support.data import TINY, make_easy
+from support.training import before_updates, fail_at
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.model.network import build_network
 from skcaptcha.training import checkpoint as _checkpoint
 from skcaptcha.training import schedule as _schedule
-from skcaptcha.training import step as _trainer
 from skcaptcha.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from skcaptcha.training.fit import fit_network
 
@@ -53,19 +53,31 @@ def path(tmp_path):
 @pytest.fixture
 def break_off(monkeypatch):
     """Function that makes the fit break off after some updates, over and over."""
-    update = _trainer.Trainer.update
 
     def after(n_updates):
-        calls = itertools.count(1)
-
-        def fail(trainer, *args):
-            if next(calls) % (n_updates + 1) == 0:
+        def fail(update):
+            if update % (n_updates + 1) == 0:
                 raise BrokenOff
-            return update(trainer, *args)
 
-        monkeypatch.setattr(_trainer.Trainer, "update", fail)
+        before_updates(monkeypatch, fail)
 
     return after
+
+
+class AtEpochEnd:
+    """Callback that calls a function at the end of each epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name == "epoch":
+            return self.function(context.task_id, fitted_estimator)
 
 
 def make(path=None, **params):
@@ -73,12 +85,12 @@ def make(path=None, **params):
     return CaptchaRecognizer(checkpoint=path, **{"checkpoint_interval": 0, **params})
 
 
-def weights_of(recognizer):
-    return {k: v.clone() for k, v in recognizer.network_.state_dict().items()}
-
-
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def same_weights(one, other):
+    return same(one.network_.state_dict(), other.network_.state_dict())
 
 
 def fit_until_it_ends(fit):
@@ -95,10 +107,11 @@ def fit_until_it_ends(fit):
 # Going on
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_fits_that_were_killed_twenty_times_find_the_same_weights(tmp_path):
     done = subprocess.run(
-        [sys.executable, kill_fits.__file__, str(tmp_path), "--kills", "20"],
+        [sys.executable, "-m", "support.kill_fits", str(tmp_path), "--kills", "20"],
         check=True,
         capture_output=True,
         text=True,
@@ -131,7 +144,7 @@ def test_a_fit_goes_on_from_any_update(few, path, break_off, params, n_updates):
     break_off(n_updates)
     recognizer = make(path, **params)
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 0
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
     for name in ("loss_curve_", "n_iter_", "validation_scores_", "converged_"):
         assert getattr(recognizer, name) == getattr(expected, name)
     assert list(path.parent.iterdir()) == []
@@ -144,7 +157,7 @@ def test_a_fit_from_the_pretrained_weights_goes_on(few, path, break_off):
     break_off(2)
     recognizer = make(path, **params, max_iter=1)
     assert fit_until_it_ends(lambda: recognizer.fit(images, texts)) == 2
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
 
 
 def test_a_warm_start_goes_on(few, fitted, path, break_off):
@@ -161,7 +174,7 @@ def test_a_warm_start_goes_on(few, fitted, path, break_off):
         fit.recognizer.fit(images, texts)
 
     assert fit_until_it_ends(fit) == 2
-    assert same(weights_of(expected), weights_of(fit.recognizer))
+    assert same_weights(expected, fit.recognizer)
     assert fit.recognizer.loss_curve_ == expected.loss_curve_
     assert pickle.loads(saved).checkpoint is None
 
@@ -175,7 +188,7 @@ def test_a_fit_without_a_seed_keeps_the_one_that_it_drew(
     monkeypatch.setattr(_checkpoint.secrets, "randbits", lambda bits: next(seeds))
     recognizer = make(path, random_state=None)
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 2
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
 
 
 def test_a_generator_has_to_be_in_the_same_state(few, path, break_off):
@@ -191,40 +204,39 @@ def test_a_generator_has_to_be_in_the_same_state(few, path, break_off):
     with pytest.raises(ValueError, match="another fit: random_state is not the same"):
         fit(seed=2)
     fit_until_it_ends(fit)
-    assert same(weights_of(expected), weights_of(fit.recognizer))
+    assert same_weights(expected, fit.recognizer)
 
 
 @pytest.mark.parametrize("with_start", [True, False])
-def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start):
+def test_a_fit_that_begins_anew_by_itself_goes_on(
+    path, break_off, monkeypatch, with_start
+):
     """The network may have got a second head by then."""
     monkeypatch.setattr(_schedule, "_PATIENCE", 4)
     monkeypatch.setattr(_schedule, "_LEFT_PLATEAU", 0.0)  # never left
-    samples, settings = small_fits.samples(), small_fits.settings(max_iter=14)
+    samples = small_fits.samples()
+    network_config = small_fits.NETWORK_CONFIG
+    training_config = small_fits.training_config(max_iter=14)
     start = None
     if with_start:
-        start = build_network(small_fits.SHAPE, small_fits.generator(5))
+        start = build_network(network_config, small_fits.generator(5))
         start.auxiliary = None
 
     def fit(checkpoint=None):
         options = {"start": start, "aligned": with_start, "checkpoint": checkpoint}
-        shape, generator = small_fits.SHAPE, small_fits.generator()
-        return fit_network(shape, samples, None, settings, generator, **options)
+        generator = small_fits.generator()
+        return fit_network(
+            network_config, samples, None, training_config, generator, **options
+        )
 
     def fit_with_checkpoint():
         checkpoint = Checkpoint(path, 0)
         params = {"random_state": 0}
-        checkpoint.claim(params, samples, ["12"], "12", settings.device)
+        checkpoint.claim(params, samples, ["12"], "12", training_config.device)
         fit_with_checkpoint.result = fit(checkpoint)
 
     expected = fit()
-    update, calls = _trainer.Trainer.update, itertools.count(1)
-
-    def fail(trainer, *args):
-        if next(calls) % 3 == 0:
-            raise BrokenOff
-        return update(trainer, *args)
-
-    monkeypatch.setattr(_trainer.Trainer, "update", fail)
+    break_off(2)
     assert fit_until_it_ends(fit_with_checkpoint) > 10
     found = fit_with_checkpoint.result
     assert found.n_restarts == expected.n_restarts > 0
@@ -233,62 +245,45 @@ def test_a_fit_that_begins_anew_by_itself_goes_on(path, monkeypatch, with_start)
 
 
 def test_callbacks_are_told_of_each_epoch_once(few, path, break_off, capsys):
-    class Recorder:
-        def __init__(self):
-            self.epochs = []
+    epochs = []
 
-        def setup(self, estimator, context):
-            pass
+    def record(epoch, fitted):
+        assert len(fitted.loss_curve_) == epoch + 1
+        epochs.append(epoch)
 
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-            if context.task_name == "epoch":
-                assert len(fitted_estimator.loss_curve_) == context.task_id + 1
-                self.epochs.append(context.task_id)
-
-    recorder = Recorder()
-    recognizer = make(path, max_iter=4).set_callbacks(recorder, ProgressBar())
+    recognizer = make(path, max_iter=4)
+    recognizer.set_callbacks(AtEpochEnd(record), ProgressBar())
     break_off(8)  # in the second epoch
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) == 2
-    assert recorder.epochs == [0, 1, 2, 3]
+    assert epochs == [0, 1, 2, 3]
     assert "100%" in capsys.readouterr().out
 
 
 def test_what_was_interrupted_goes_on_and_what_ended_is_forgotten(
     few, path, monkeypatch
 ):
-    expected = make().fit(*few)
-    update, calls = _trainer.Trainer.update, itertools.count()
+    expected, updates = make().fit(*few), []
 
-    def interrupt(trainer, *args):
-        if next(calls) == 8:
+    def interrupt(update):
+        updates.append(update)
+        if update == 9:
             raise KeyboardInterrupt
-        return update(trainer, *args)
 
-    monkeypatch.setattr(_trainer.Trainer, "update", interrupt)
+    before_updates(monkeypatch, interrupt)
     recognizer = make(path)
     with pytest.warns(UserWarning, match=r"in epoch 2; .*fit.ckpt' is there to go"):
         recognizer.fit(*few)
     assert path.exists()
-    assert same(weights_of(expected), weights_of(recognizer.fit(*few)))
-    assert next(calls) == 13  # no update was made twice, but the one broken off
+    assert same_weights(expected, recognizer.fit(*few))
+    assert len(updates) == 13  # none was made twice, but the one broken off
     assert not path.exists()
     recognizer.fit(*few)
-    assert next(calls) == 13 + 12 + 1  # from the beginning
+    assert len(updates) == 13 + 12  # from the beginning
 
 
 def test_a_fit_that_a_callback_stops_has_ended(few, path):
-    class Stop:
-        def setup(self, estimator, context):
-            pass
-
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            return context.task_name == "epoch"
-
-    assert make(path, max_iter=9).set_callbacks(Stop()).fit(*few).n_iter_ == 1
+    recognizer = make(path, max_iter=9).set_callbacks(AtEpochEnd(lambda *_: True))
+    assert recognizer.fit(*few).n_iter_ == 1
     assert not path.exists()
 
 
@@ -303,14 +298,14 @@ def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
     monkeypatch.setattr(_checkpoint, "write_checkpoint", count)
     now = itertools.count(0, 10)
     monkeypatch.setattr(_checkpoint.time, "monotonic", lambda: float(next(now)))
-    make(path, checkpoint_interval=1e9).fit(*few)
-    assert written == [0]
-    written.clear()
-    make(path, checkpoint_interval=0).fit(*few)
-    assert written == list(range(12))
-    written.clear()
-    make(path, checkpoint_interval=35).fit(*few)  # each look at the clock takes 10 s
-    assert written == [0, 4, 8]
+    for interval, expected in [
+        (1e9, [0]),
+        (0, list(range(12))),
+        (35, [0, 4, 8]),  # each look at the clock takes 10 s
+    ]:
+        make(path, checkpoint_interval=interval).fit(*few)
+        assert written == expected
+        written.clear()
 
 
 # Refusing
@@ -320,17 +315,9 @@ def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
 def broken_off(few, tmp_path_factory):
     """Bytes of the checkpoint of a fit that broke off in its second epoch."""
     path = tmp_path_factory.mktemp("broken_off") / "fit.ckpt"
-    update, calls = _trainer.Trainer.update, itertools.count()
-
-    def fail(trainer, *args):
-        if next(calls) == 8:
-            raise BrokenOff
-        return update(trainer, *args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_trainer.Trainer, "update", fail)
-        with pytest.raises(BrokenOff):
-            make(path).fit(*few)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOff):
+        fail_at(patch, 9, BrokenOff())
+        make(path).fit(*few)
     return path.read_bytes()
 
 
@@ -373,16 +360,18 @@ def test_a_checkpoint_runs_no_code(path, tmp_path):
 
     for payload in (pickle.dumps(Malice()), b'{"fit": {}, "seed": 1}\n' + b"x" * 99):
         digest = hashlib.sha256(payload).hexdigest().encode()
-        for data in (payload, b"skcaptcha checkpoint 1 " + digest + b"\n" + payload):
+        for data in (payload, b"skcaptcha checkpoint 2 " + digest + b"\n" + payload):
             path.write_bytes(data)
             with pytest.raises(ValueError, match="fit.ckpt"):
                 Checkpoint(path, 60)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_later_format_is_named(broken_off, path):
-    path.write_bytes(broken_off.replace(b"checkpoint 1", b"checkpoint 2", 1))
-    with pytest.raises(ValueError, match="has the format 2, and .* reads 1 alone"):
+@pytest.mark.parametrize("version", [1, 3])
+def test_another_format_is_named(broken_off, path, version):
+    path.write_bytes(broken_off.replace(b"checkpoint 2", b"checkpoint %d" % version, 1))
+    match = f"has the format {version}, and .* reads 2 alone"
+    with pytest.raises(ValueError, match=match):
         Checkpoint(path, 60)
 
 
@@ -450,7 +439,7 @@ def test_what_does_not_change_the_weights_may_change(few, broken_off, path):
     recognizer = make(str(path), n_jobs=2, decoder="beam", verbose=True)
     recognizer.set_params(vocabulary=["0", "1", "2"], beam_width=3)
     recognizer.set_params(conv_channels=np.array(recognizer.conv_channels))
-    assert same(weights_of(expected), weights_of(recognizer.fit(*few)))
+    assert same_weights(expected, recognizer.fit(*few))
 
 
 def test_paths_that_no_file_can_have_are_named_at_once(few, tmp_path, monkeypatch):
@@ -479,65 +468,44 @@ def test_partial_fit_has_no_checkpoint(few, path):
 @pytest.fixture
 def full_disk(monkeypatch):
     """Function that makes the disk full from one write on, up to another."""
-    writes = itertools.count()
 
     def fill(begin, end=math.inf):
-        class Full:
-            def __init__(self, file):
-                self.file = file
+        write, writes = _checkpoint.write_atomically, itertools.count()
 
-            def __getattr__(self, name):
-                return getattr(self.file, name)
+        def fail(*args, **kwargs):
+            if begin <= next(writes) < end:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(*args, **kwargs)
 
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *error):
-                self.file.close()
-
-            def write(self, data):
-                if len(data) > 10_000 and begin <= next(writes) < end:
-                    self.file.write(data[:1000])
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self.file.write(data)
-
-        def open_full(path, mode):
-            file = open(path, mode)
-            return Full(file) if mode == "wb" else file
-
-        monkeypatch.setattr(_checkpoint, "open", open_full, raising=False)
+        monkeypatch.setattr(_checkpoint, "write_atomically", fail)
 
     return fill
 
 
-def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, break_off):
+def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, monkeypatch):
     expected = make().fit(*few)
     full_disk(3)
-    break_off(8)
-    with (
-        pytest.warns(UserWarning, match="No space left") as caught,
-        pytest.raises(BrokenOff),
-    ):
+    with monkeypatch.context() as patch, pytest.raises(BrokenOff):
+        fail_at(patch, 9, BrokenOff())
         make(path).fit(*few)
-    (caught,) = caught  # it warns once
-    assert caught.filename == __file__
-    assert "fit.ckpt' could not be written; training goes on, and the one before " in (
-        str(caught.message)
-    )
-    assert [one.name for one in path.parent.iterdir()] == ["fit.ckpt"]
     values, _ = read_checkpoint(path)
     assert values["schedule"]["update"] == 2  # the last that was written, and whole
-    break_off(100)
-    with pytest.warns(UserWarning, match="No space left"):
+    with pytest.warns(UserWarning, match="No space left") as caught:
         recognizer = make(path).fit(*few)
-    assert same(weights_of(expected), weights_of(recognizer))
+    told = [w for w in caught if "No space left" in str(w.message)]
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert "fit.ckpt' could not be written; training went on, and the one before " in (
+        str(told[0].message)
+    )
+    assert same_weights(expected, recognizer)
     assert list(path.parent.iterdir()) == []
 
 
 def test_writing_goes_on_when_there_is_room_again(few, path, full_disk, break_off):
     full_disk(3, 5)
     break_off(8)
-    with pytest.warns(UserWarning, match="No space left"), pytest.raises(BrokenOff):
+    with pytest.raises(BrokenOff):
         make(path).fit(*few)
     assert read_checkpoint(path)[0]["schedule"]["update"] == 8
 
@@ -558,21 +526,14 @@ def test_two_fits_at_a_time_do_not_share_a_path(few, path):
     expected = make().fit(*few)
     refused = []
 
-    class Intruder:
-        def setup(self, estimator, context):
-            pass
+    def intrude(epoch, _):
+        with pytest.raises(ValueError, match="is of another fit: dropout was"):
+            make(path, dropout=0.2).fit(*few)
+        refused.append(epoch)
 
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            if context.task_name == "epoch":
-                with pytest.raises(ValueError, match="is of another fit: dropout was"):
-                    make(path, dropout=0.2).fit(*few)
-                refused.append(context.task_id)
-
-    recognizer = make(path).set_callbacks(Intruder()).fit(*few)
+    recognizer = make(path).set_callbacks(AtEpochEnd(intrude)).fit(*few)
     assert refused == [0, 1]
-    assert same(weights_of(expected), weights_of(recognizer))
+    assert same_weights(expected, recognizer)
     assert not path.exists()
 
 
@@ -580,16 +541,10 @@ def test_two_fits_at_a_time_do_not_share_a_path(few, path):
 def test_a_file_that_was_taken_over_is_left_alone(few, broken_off, path, of_a_fit):
     theirs = broken_off if of_a_fit else b"12\n12\n"
 
-    class Intruder:
-        def setup(self, estimator, context):
-            pass
+    def intrude(*_):
+        path.write_bytes(theirs)
 
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            path.write_bytes(theirs)
-
-    recognizer = make(path, dropout=0.2).set_callbacks(Intruder())
+    recognizer = make(path, dropout=0.2).set_callbacks(AtEpochEnd(intrude))
     match = "is of another fit" if of_a_fit else "is no longer a checkpoint"
     with pytest.warns(UserWarning, match=f"there will be none: .*{match}") as caught:
         recognizer.fit(*few)

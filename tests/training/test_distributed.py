@@ -9,14 +9,24 @@ import numpy as np
 import pytest
 import torch
 from support import fit_together
-from support.data import ROOT
 
-from skcaptcha.training.distributed import Alone, Team, join_team
+from skcaptcha.training.distributed import (
+    ProcessGroup,
+    SingleProcess,
+    join_processes,
+)
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "fork") or not torch.distributed.is_available(),
     reason="needs PyTorch's gloo, and signals",
 )
+
+# So that the processes find `support` too.
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join(sys.path),
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +35,8 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, *torchrun, fit_together.__file__, str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, *torchrun, "-m", "support.fit_together", str(folder)],
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=600,
@@ -68,9 +78,11 @@ def test_their_noise_differs_and_goes_with_the_random_state(found):
     noise = torch.Generator().manual_seed(0)
     drawn = []
     for rank in (0, 1):
-        team = Team.__new__(Team)
-        team.rank = rank
-        drawn.append(torch.rand(5, generator=team.fork(noise.clone_state())).tolist())
+        processes = ProcessGroup.__new__(ProcessGroup)
+        processes.rank = rank
+        drawn.append(
+            torch.rand(5, generator=processes.fork(noise.clone_state())).tolist()
+        )
     assert drawn[0] != drawn[1]
 
 
@@ -132,7 +144,7 @@ def test_global_generators_are_left_alone(found):
 
 
 def test_a_process_by_itself_is_alone():
-    assert type(join_team()) is Alone
+    assert type(join_processes()) is SingleProcess
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -141,9 +153,9 @@ def test_the_parts_of_a_batch_weigh_what_they_hold(size):
     for n in range(1, 8):
         means, taken = [], []
         for rank in range(size):
-            team = Team.__new__(Team)
-            team.rank, team.size = rank, size
-            part, names, weight = team.take(values[:n], list("abcdefg")[:n])
+            processes = ProcessGroup.__new__(ProcessGroup)
+            processes.rank, processes.size = rank, size
+            part, names, weight = processes.take(values[:n], list("abcdefg")[:n])
             assert names == ["abcdefg"[int(i)] for i in part]
             means.append(weight * np.mean(part))
             taken += part
@@ -154,32 +166,31 @@ def test_the_parts_of_a_batch_weigh_what_they_hold(size):
 
 
 KILLED = """
-import os, sys
-sys.path.insert(0, {tests!r})
+import os
 import torch
 from support import fit_together
 from skcaptcha.training import step as _trainer
 
 torch.distributed.init_process_group("gloo")
-update = _trainer.Trainer.update
+update = _trainer.Trainer.train_step
 
 def die(self, *args):
     if torch.distributed.get_rank() == 1 and len(self.losses) == 3:
         os._exit(7)
     return update(self, *args)
 
-_trainer.Trainer.update = die
+_trainer.Trainer.train_step = die
 fit_together.fit()
 """
 
 
 def test_a_process_that_dies_ends_the_others(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(KILLED.format(tests=str(ROOT / "tests")))
+    script.write_text(KILLED)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *torchrun, str(script)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=300,  # gloo would wait for half an hour
@@ -189,13 +200,13 @@ def test_a_process_that_dies_ends_the_others(tmp_path):
 
 
 def test_a_gpu_that_is_too_small_says_whose_it_is(quick, monkeypatch):
-    class Second(Alone):
+    class Second(SingleProcess):
         rank, size = 1, 2
 
     def run_out(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("skcaptcha.recognizer.join_team", Second)
+    monkeypatch.setattr("skcaptcha.recognizer.join_processes", Second)
     monkeypatch.setattr("skcaptcha.training.step.pad_images", run_out)
     with pytest.raises(MemoryError, match="GPU of process 1 .* its 8 images .*`batch_"):
         quick()

@@ -1,0 +1,208 @@
+"""What a fit reads and chooses before it trains. Nothing is set on the estimator."""
+
+from dataclasses import dataclass
+
+import torch
+
+from skcaptcha._auto import choose_height, choose_rows, choose_stretch
+from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
+from skcaptcha._validation import (
+    check_device,
+    check_ints,
+    check_same_length,
+    check_texts,
+    iterate_items,
+)
+from skcaptcha.images._prepare import ALL_ROWS
+from skcaptcha.images._samples import Samples, load_samples, scan_images
+from skcaptcha.vocabulary import Vocabulary
+
+__all__ = ["TrainingData", "input_size_of", "read_training_data"]
+
+
+@dataclass
+class TrainingData:
+    """What a fit has read and chosen before it trains; nothing of it is set yet."""
+
+    X: object  # what callbacks get
+    texts: list
+    samples: Samples
+    input_size: dict
+    vocabulary: Vocabulary
+    network_config: dict
+    device: torch.device
+    resume: bool
+    table: dict  # attributes of `_tables.TABLE_ATTRIBUTES`
+    notices: list  # what to warn of when all has gone well
+
+
+def read_training_data(estimator, X, y, *, resume, n_least):
+    """Check and read images and labels, and choose the size of the images.
+
+    Parameters
+    ----------
+    estimator : CaptchaRecognizer
+        The estimator that is to be fitted. It stays as it is.
+    X, y
+        What `fit` is given.
+    resume : bool
+        Whether the training of a fitted estimator continues.
+    n_least : int
+        Number of samples at the least.
+
+    Returns
+    -------
+    TrainingData
+    """
+    device = check_device(estimator.device)
+    conv_channels = check_ints("conv_channels", estimator.conv_channels, (2, 12))
+    if resume:
+        _check_unchanged(estimator, conv_channels)
+    texts, notices = check_texts(y, whole_floats=is_table(X))
+    items, table = _list_items(estimator, X, resume)
+    check_same_length(items, texts)
+    if len(texts) < n_least:
+        raise ValueError(
+            f"n_samples={len(texts)} is too few to train on; pass at least "
+            f"{n_least} images."
+        )
+    known = estimator.vocabulary_ if resume else None
+    vocabulary = _choose_vocabulary(estimator.vocabulary, known, texts)
+    targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
+    reading = {
+        "background": estimator.background,
+        "n_jobs": estimator.n_jobs,
+        "cache_size": estimator.cache_size,
+    }
+    scan = scan_images(items, **reading)
+    size = _choose_input_size(estimator, scan, targets, texts, resume)
+    samples = load_samples(items, targets, scan.decoded, size, **reading)
+    network_config = {
+        "n_classes": vocabulary.n_classes,
+        "in_channels": 3 if size["color_mode"] == "rgb" else 1,
+        "conv_channels": conv_channels,
+        "lstm_units": estimator.lstm_units,
+        "lstm_layers": estimator.lstm_layers,
+        "dropout": estimator.dropout,
+    }
+    return TrainingData(
+        # Of a table the items are a copy, and training needs the samples alone.
+        X=X if is_table(X) else items,
+        texts=texts,
+        samples=samples,
+        input_size=size,
+        vocabulary=vocabulary,
+        network_config=network_config,
+        device=device,
+        resume=resume,
+        table=table,
+        notices=notices,
+    )
+
+
+def input_size_of(estimator):
+    """Return how a fitted estimator cuts and resizes images, for `prepare_image`."""
+    return {
+        "height": estimator.image_height_,
+        "stretch": estimator.width_stretch_,
+        "color_mode": estimator.color_mode_,
+        "rows": estimator.text_rows_,
+    }
+
+
+def _list_items(estimator, X, resume):
+    """Return the images as a list, not yet decoded, and the attributes of a table."""
+    if not is_table(X):
+        table = {n: v for n, v in vars(estimator).items() if n in TABLE_ATTRIBUTES}
+        return list(iterate_items(X)), table if resume else {}
+    if resume:
+        table = {n: v for n, v in vars(estimator).items() if n in TABLE_ATTRIBUTES}
+        return list(read_table(estimator, X)), table
+    images, table = learn_table(estimator, X)
+    return list(images), table
+
+
+def _choose_vocabulary(asked, known, texts):
+    """Return the vocabulary of a fit.
+
+    Parameters
+    ----------
+    asked : Vocabulary, str, sequence of str or None
+        The parameter; None learns the characters from the labels.
+    known : Vocabulary or None
+        What the recognizer can read already, with which the new one begins.
+    texts : list of str
+        The labels.
+
+    Returns
+    -------
+    Vocabulary
+    """
+    if asked is None:
+        return Vocabulary.from_texts(texts) if known is None else known.extend(texts)
+    vocabulary = asked
+    if not isinstance(vocabulary, Vocabulary):
+        try:
+            vocabulary = Vocabulary(vocabulary)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"vocabulary={vocabulary!r}: {error}") from error
+    if known is None:
+        return vocabulary
+    lost = [symbol for symbol in known if symbol not in vocabulary]
+    if lost:
+        raise ValueError(
+            f"vocabulary={asked!r} lacks {lost[0]!r}, which the recognizer can read, "
+            "and its training is to continue; add it, or fit anew with "
+            "warm_start=False."
+        )
+    return known.extend(vocabulary)
+
+
+def _choose_input_size(estimator, scan, targets, texts, resume):
+    """Return how images are cut and resized."""
+    if resume:
+        size = input_size_of(estimator)
+    else:
+        size = {"height": estimator.image_height, "stretch": None, "rows": ALL_ROWS}
+        size["color_mode"] = estimator.color_mode
+        if estimator.color_mode == "auto":
+            size["color_mode"] = "rgb" if scan.colored else "grayscale"
+        if estimator.image_height == "auto":
+            size["rows"] = choose_rows(scan.ink, scan.sizes)
+            size["height"] = choose_height(scan.sizes, size["rows"])
+    size["stretch"] = choose_stretch(
+        scan.sizes, targets, texts, size["height"], size["stretch"], size["rows"]
+    )
+    return size
+
+
+def _check_unchanged(estimator, conv_channels):
+    """Raise a ValueError if parameters ask for another network than is fitted."""
+    config = estimator._network_config
+    pairs = {
+        "conv_channels": (conv_channels, tuple(config["conv_channels"])),
+        "lstm_units": (estimator.lstm_units, config["lstm_units"]),
+        "lstm_layers": (estimator.lstm_layers, config["lstm_layers"]),
+        "image_height": (estimator.image_height, estimator.image_height_),
+        "color_mode": (estimator.color_mode, estimator.color_mode_),
+        "background": tuple(
+            color if isinstance(color, str) else list(color)
+            for color in (estimator.background, estimator.background_)
+        ),
+    }
+    if estimator.image_shape is not None and hasattr(estimator, "image_shape_"):
+        image_shape = check_ints("image_shape", estimator.image_shape, (2, 3))
+        pairs["image_shape"] = (image_shape, estimator.image_shape_)
+    for name, (value, fitted) in pairs.items():
+        if value not in ("auto", fitted):
+            raise ValueError(
+                f"{name}={value!r} is not what the recognizer was fitted with, "
+                f"{fitted!r}, and its training is to continue; set "
+                f"{name}={fitted!r}, or fit anew with warm_start=False."
+            )
+    if not all(p.isfinite().all() for p in estimator.network_.parameters()):
+        raise ValueError(
+            "The weights of the recognizer are not finite: its training has "
+            "destroyed them, and there is nothing to continue from. Fit anew with "
+            "warm_start=False and a lower `learning_rate_init`."
+        )

@@ -1,0 +1,211 @@
+"""Reading images with an exported file and ONNX Runtime."""
+
+import torch
+
+from skcaptcha import __version__
+from skcaptcha._optional import import_optional
+from skcaptcha._reader import ReaderMixin, iterate_frames
+from skcaptcha._tables import is_table
+from skcaptcha._validation import check_path, iterate_items
+from skcaptcha.export._graph import list_inputs, list_outputs
+from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
+from skcaptcha.images._batches import pad_images
+from skcaptcha.model.inference import plan_batches
+
+__all__ = ["OnnxRecognizer", "load_onnx"]
+
+
+def load_onnx(path, *, n_jobs=None):
+    """Load a file that `export_onnx` wrote, to read images with ONNX Runtime.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    n_jobs : int, default=None
+        Threads that decode images. None means up to 8, -1 one for each core.
+
+    Returns
+    -------
+    OnnxRecognizer
+        It computes on the CPU, with as many threads as PyTorch is set to
+        (``torch.set_num_threads``, or ``OMP_NUM_THREADS``).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    TypeError
+        If `path` is not a path.
+    ValueError
+        If the file was not written by `export_onnx`, was damaged or changed since, or
+        is of a later version.
+    ImportError
+        If onnxruntime is not installed.
+
+    Notes
+    -----
+    An ONNX file holds numbers and operators, no code, and its checksum is verified
+    before any of it runs. The checksum reveals damage but not the author: with a file
+    from a stranger you rely on ONNX Runtime to withstand it.
+
+    Examples
+    --------
+    See `export_onnx`.
+
+    >>> from skcaptcha.export import load_onnx
+    >>> load_onnx("captchas.onnx")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: path='captchas.onnx' is not a file; ...
+    """
+    path = check_path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"path={str(path)!r} is not a file; pass the one that export_onnx wrote."
+        )
+    onnxruntime = import_optional("onnxruntime", "onnx", "load_onnx")
+    content = path.read_bytes()
+    if not has_valid_checksum(content):
+        raise ValueError(
+            f"path={str(path)!r} is not a complete file of export_onnx: its checksum "
+            "is wrong or missing. It comes from elsewhere, or was damaged or changed "
+            "since. Copy it again, or export the recognizer again. To run a model that "
+            "another tool has changed, use onnxruntime itself."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # errors are raised, so nothing has to be printed
+    try:
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+        found = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # the runtime's own classes share no other base
+        raise ValueError(
+            f"path={str(path)!r} cannot be run by onnxruntime "
+            f"{onnxruntime.__version__}: {error}"
+        ) from error
+    try:
+        metadata = unpack_metadata(found.get(METADATA_KEY, ""))
+        _check_graph(session, metadata)
+    except ValueError as error:
+        raise ValueError(
+            f"path={str(path)!r} has metadata that this version of skcaptcha, "
+            f"{__version__}, does not know: {error}. Export the recognizer again with "
+            "this version, or upgrade skcaptcha."
+        ) from error
+    return OnnxRecognizer(session, metadata, n_jobs=n_jobs)
+
+
+def _check_graph(session, metadata):
+    """Raise a ValueError unless the inputs and outputs are those of the metadata."""
+    inputs = list_inputs(metadata.n_channels, metadata.input_size["height"])
+    outputs = list_outputs(metadata.vocabulary.n_classes)
+    for role, found, expected in (
+        ("inputs", session.get_inputs(), inputs),
+        ("outputs", session.get_outputs(), outputs),
+    ):
+        found = [(v.name, v.type, v.shape) for v in found]
+        expected = [(name, f"tensor({kind})", shape) for name, kind, shape in expected]
+        if found != expected:
+            raise ValueError(f"the {role} are {found}, not {expected}")
+
+
+class OnnxRecognizer(ReaderMixin):
+    """Reader of text images that runs an exported network.
+
+    `load_onnx` makes it. It reads what the exported recognizer reads with
+    ``decoder="greedy"``, and several threads may use it at once.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        The network.
+    metadata : object
+        How images are prepared for it, from the metadata of the file.
+    n_jobs : int, default=None
+        Threads that decode images. None means up to 8, -1 one for each core.
+
+    Attributes
+    ----------
+    vocabulary_ : Vocabulary
+        The characters that can be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcaptcha import CaptchaRecognizer
+    >>> from skcaptcha.datasets import make_captchas
+    >>> from skcaptcha.export import export_onnx, load_onnx
+    >>> images, texts = make_captchas(
+    ...     40, vocabulary="012", length=2, size=(16, 40), random_state=0
+    ... )
+    >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0).fit(images, texts)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_onnx(recognizer, Path(folder, "captchas.onnx"))
+    ...     reader = load_onnx(Path(folder, "captchas.onnx"))
+    >>> "".join(reader.vocabulary_.characters)
+    '012'
+    >>> found, confidence = reader.predict(images[:2], return_confidence=True)
+    >>> found.shape, confidence.shape
+    ((2,), (2,))
+    """
+
+    decoder, beam_width = "greedy", 10  # the defaults; the file does not keep them
+
+    def __init__(self, session, metadata, *, n_jobs=None):
+        self.session = session
+        self.metadata = metadata
+        self.n_jobs = n_jobs
+        self.vocabulary_ = metadata.vocabulary
+
+    def iter_frames(self, X, *, on_error="raise", notices=None):
+        """Run the network on each image.
+
+        Parameters
+        ----------
+        X : iterable of images of length n_samples
+            Images in any form that `CaptchaRecognizer.fit` takes, but no table.
+        on_error : {"raise", "skip"}, default="raise"
+            What to do where an image cannot be read: raise the error, or yield it.
+        notices : list, optional
+            Stays as it is: there is nothing to warn of.
+
+        Yields
+        ------
+        position : int
+            Position in `X`, in any order.
+        frames : list of one ndarray of shape (T, K), or Exception
+            Log-probabilities of the classes in each time step.
+        """
+        if is_table(X):
+            raise ValueError(
+                "X is a 2-D array, one flattened image a row, which an exported model "
+                "does not take; pass images with pixels from 0 to 255, such as "
+                "list(X.reshape(-1, H, W)) of a table of such."
+            )
+        return iterate_frames(
+            self._run,
+            iterate_items(X),
+            input_size=self.metadata.input_size,
+            background=self.metadata.background,
+            n_jobs=self.n_jobs,
+            on_error=on_error,
+        )
+
+    def _run(self, images):
+        for positions in plan_batches([image.shape[1] for image in images]):
+            batch, widths = pad_images([images[i] for i in positions], "cpu")
+            if widths is None:
+                widths = torch.full((len(positions),), batch.shape[3])
+            inputs = {"images": batch.contiguous().numpy(), "widths": widths.numpy()}
+            try:
+                log_probs, lengths = self.session.run(["log_probs", "lengths"], inputs)
+            except Exception as error:  # the runtime's own classes share no other base
+                raise ValueError(
+                    f"onnxruntime cannot run the network on {len(positions)} images "
+                    f"of {batch.shape[3]} columns: {error}"
+                ) from error
+            yield positions, log_probs.swapaxes(0, 1), lengths  # (T, N, K), (N,)

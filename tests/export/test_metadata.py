@@ -1,0 +1,105 @@
+"""The metadata and the checksum of an exported file."""
+
+import json
+
+import pytest
+
+from skcaptcha.export._metadata import (
+    CHECKSUM_SIZE,
+    ModelMetadata,
+    append_checksum,
+    has_valid_checksum,
+    pack_metadata,
+    unpack_metadata,
+)
+from skcaptcha.vocabulary import Vocabulary
+
+# As docs/deployment.rst has them.
+DOCUMENTED = {
+    "format_version": 2,
+    "blank": 0,
+    "min_width": 16,
+    "max_width": 2**15,
+    "width_multiple": 4,
+    "resampling": "bilinear",
+    "normalization": "graph",
+    "vocabulary": ["3", "x\u0323\u0301", "\ud55c"],
+    "image_height": 24,
+    "width_stretch": 1.5,
+    "text_rows": [0.25, 0.75],
+    "color_mode": "rgb",
+    "background": [0, 0, 128],
+}
+
+
+def test_the_metadata_are_the_documented_ones_and_come_back():
+    size = {"height": 24, "stretch": 1.5, "rows": (0.25, 0.75), "color_mode": "rgb"}
+    characters = DOCUMENTED["vocabulary"]
+    text = pack_metadata(ModelMetadata(Vocabulary(characters), size, "navy"))
+    assert text.isascii()
+    assert json.loads(text) == DOCUMENTED
+    found = unpack_metadata(text)
+    assert found == ModelMetadata(Vocabulary(characters), size, (0, 0, 128))
+    assert found.vocabulary.characters == tuple(characters)
+    assert found.n_channels == 3
+
+
+@pytest.mark.parametrize(
+    "key, values",
+    {
+        "format_version": [True, None, 1],
+        "vocabulary": [
+            None,
+            [],
+            "0123",
+            ["0", 1],
+            ["0", "0"],
+            ["0", "12"],
+            ["a\u0308"],
+        ],
+        "blank": [4, False],
+        "image_height": [16.0, 0, 10**9, True],
+        "width_stretch": [float("nan"), float("inf"), 0.5, 1e6, "1"],
+        "text_rows": [
+            None,
+            [0.0],
+            [0, 1],
+            [0.5, 0.5],
+            [-0.1, 1.0],
+            [0.0, 1.1],
+            [0.0, float("nan")],
+        ],
+        "color_mode": ["cmyk", ["rgb"]],
+        "background": [[0, 0], [0, 0, 256], [0.0, 0, 0], "white", {"0": 0}],
+        "min_width": [0],
+        "max_width": [10**9],
+        "width_multiple": [0],
+        "resampling": ["nearest"],
+        "normalization": [1],
+    }.items(),
+)
+def test_a_wrong_value_is_named(key, values):
+    name = "vocabulary|characters" if key == "vocabulary" else key
+    for value in values:
+        with pytest.raises(ValueError, match=name):
+            unpack_metadata(json.dumps({**DOCUMENTED, key: value}))
+    without = {k: v for k, v in DOCUMENTED.items() if k != key}
+    with pytest.raises(ValueError, match=f"{key}=None is not"):
+        unpack_metadata(json.dumps(without))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000, "{}"])
+def test_other_text_is_refused(text):
+    with pytest.raises(ValueError, match="not JSON|not a JSON|format_version=None is"):
+        unpack_metadata(text)
+
+
+def test_the_checksum_notices_every_changed_byte():
+    content = append_checksum(b"some model")
+    assert len(content) == len(b"some model") + CHECKSUM_SIZE
+    assert has_valid_checksum(content)
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        assert not has_valid_checksum(bytes(damaged))
+        assert not has_valid_checksum(content[:position])

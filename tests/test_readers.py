@@ -1,0 +1,201 @@
+"""One contract over all readers: recognizer, ensemble and exported model."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from support.data import TINY
+
+from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+from skcaptcha.exceptions import SkippedImageWarning
+from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.model.network import CRNN
+
+READERS = ["recognizer", "beam search", "ensemble", "exported"]
+
+
+@pytest.fixture(scope="session")
+def readers(captchas, fitted, tmp_path_factory):
+    """One of each kind, which can read; not to be changed."""
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    export_onnx(fitted, path)
+    params = {**TINY, "max_iter": 25, "random_state": None}
+    ensemble = CaptchaEnsemble(CaptchaRecognizer(**params), cv=2, random_state=0)
+    return {
+        "recognizer": fitted,
+        "beam search": copy.deepcopy(fitted).set_params(decoder="beam"),
+        "ensemble": ensemble.fit(captchas[0][:120], captchas[1][:120]),
+        "exported": load_onnx(path),
+    }
+
+
+@pytest.fixture(params=READERS)
+def reader(request, readers):
+    return readers[request.param]
+
+
+@pytest.fixture
+def X(captchas):
+    return captchas[0][160:184]
+
+
+@pytest.fixture
+def y(captchas):
+    return captchas[1][160:184]
+
+
+def test_texts_are_an_array_of_str(reader, X, y):
+    texts = reader.predict(X)
+    assert texts.shape == (len(X),) and texts.dtype == object
+    assert all(type(text) is str for text in texts)
+    assert np.mean(texts == np.array(y)) >= 0.5
+    assert set("".join(texts)) <= set(reader.vocabulary_)
+
+
+def test_a_text_and_its_confidence_come_from_one_call(reader, X):
+    texts, confidence = reader.predict(X, return_confidence=True)
+    assert list(texts) == list(reader.predict(X))
+    assert list(confidence) == list(reader.predict_confidence(X))
+    assert confidence.shape == (len(X),)
+    assert ((confidence > 0) & (confidence <= 1)).all()
+
+
+def test_one_call_runs_the_network_once(reader, X, monkeypatch):
+    seen, forward = [], CRNN.forward
+
+    def count(self, images, *args, **kwargs):
+        seen.append(len(images))
+        return forward(self, images, *args, **kwargs)
+
+    monkeypatch.setattr(CRNN, "forward", count)
+    if hasattr(reader, "session"):
+        run = reader.session.run
+        monkeypatch.setattr(
+            reader, "session", _Session(lambda *a: seen.append(len(X)) or run(*a))
+        )
+    n_networks = len(getattr(reader, "estimators_", [reader]))
+    for call in (
+        lambda: reader.predict(X, return_confidence=True),
+        lambda: reader.predict_topk(X, 3),
+        lambda: reader.predict_confidence(X, length=2),
+        lambda: list(reader.iter_readings(X)),
+    ):
+        seen.clear()
+        call()
+        assert sum(seen) == n_networks * len(X)
+
+
+class _Session:
+    def __init__(self, run):
+        self.run = run
+
+
+def test_the_best_of_several_texts_come_first(reader, X):
+    for texts in reader.predict_topk(X, 3):
+        assert 1 <= len(texts) <= 3
+        probabilities = [p for _, p in texts]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert len({text for text, _ in texts}) == len(texts)
+        assert sum(probabilities) <= 1 + 1e-9
+    with pytest.raises(ValueError, match="k=0; pass an int of at least 1"):
+        reader.predict_topk(X, 0)
+
+
+def test_readings_are_what_predict_returns(reader, X):
+    texts, confidence = reader.predict(X, return_confidence=True)
+    for position, text, p, error in reader.iter_readings(iter(X)):
+        assert (text, p, error) == (texts[position], confidence[position], None)
+
+
+@pytest.mark.parametrize("length", [2, (1, 2), {2: 1.0, 3: 0.5}])
+def test_texts_have_an_allowed_length(reader, X, length):
+    allowed = {2} if length == 2 else {1, 2} if isinstance(length, tuple) else {2, 3}
+    texts, confidence = reader.predict(X, length=length, return_confidence=True)
+    assert {len(text) for text in texts} <= allowed
+    assert (confidence <= 1).all()
+    for best in reader.predict_topk(X, 2, length=length):
+        assert {len(text) for text, _ in best} <= allowed
+
+
+def test_texts_have_the_characters_that_are_asked_for(reader, X):
+    assert set("".join(reader.predict(X, vocabulary="01"))) <= set("01")
+    with pytest.raises(ValueError, match="vocabulary='0x': name some of the"):
+        reader.predict(X, vocabulary="0x")
+
+
+def test_bad_parameters_are_named_before_anything_is_read(reader, X):
+    with pytest.raises(ValueError, match="length='long' is not a constraint"):
+        reader.predict(X, length="long")
+    with pytest.raises(ValueError, match="on_error='ignore' must be 'raise' or"):
+        reader.predict(X, on_error="ignore")
+    with pytest.raises(TypeError, match="is a single item; pass a list of images"):
+        reader.predict("image.png")
+    with pytest.raises(ValueError, match="X is empty"):
+        reader.predict([])
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
+)
+def test_an_image_that_cannot_be_read_is_skipped_if_asked(reader, X, method):
+    broken = [X[0], b"no image", X[1]]
+    with pytest.raises(ValueError, match=r"^X\[1\]=<8 bytes> is not an image"):
+        getattr(reader, method)(broken)
+    with pytest.warns(SkippedImageWarning, match="1 of 3 images were skipped") as seen:
+        values = getattr(reader, method)(broken, on_error="skip")
+    assert [w.filename for w in seen] == [__file__]
+    whole = getattr(reader, method)(X[:2])
+    for value, expected in ((values[0], whole[0]), (values[2], whole[1])):
+        np.testing.assert_equal(value, expected)
+    assert values[1] is None or np.isnan(values[1])
+
+
+def test_an_image_that_no_text_fits_is_named_or_skipped(reader, X):
+    length = 1000
+    with pytest.raises(ValueError, match=r"^X\[0\]: No text of length=1000 fits"):
+        reader.predict(X[:2], length=length)
+    with pytest.warns(SkippedImageWarning, match="2 of 2 images were skipped"):
+        texts = reader.predict(X[:2], length=length, on_error="skip")
+    assert list(texts) == [None, None]
+    errors = [e for *_, e in reader.iter_readings(X[:2], length=9**4, on_error="skip")]
+    assert all("No text of length" in str(error) for error in errors)
+
+
+def test_frames_are_log_probabilities(reader, X):
+    for frames in reader.frame_log_proba(X):
+        for log_probs in frames if isinstance(frames, list) else [frames]:
+            assert log_probs.shape[1] == reader.vocabulary_.n_classes
+            assert np.exp(log_probs).sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_score_is_the_exact_match(reader, X, y):
+    assert reader.score(X, y) == np.mean(reader.predict(X) == np.array(y))
+    with pytest.raises(ValueError, match="X has 24 images and y has 23 labels"):
+        reader.score(X, y[1:])
+
+
+def test_a_generator_is_read_in_order(reader, X):
+    assert list(reader.predict(x for x in X)) == list(reader.predict(X))
+
+
+def test_nothing_warns_where_all_is_well(reader, X, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reader.predict(X, length=(1, 4), return_confidence=True)
+        reader.score(X, y)
+
+
+@pytest.mark.parametrize("unfitted", [CaptchaRecognizer(), CaptchaEnsemble()])
+def test_what_is_not_fitted_does_not_read(unfitted, X, y):
+    for call in (
+        lambda: unfitted.predict(X),
+        lambda: unfitted.predict_confidence(X, vocabulary="01"),
+        lambda: unfitted.predict_topk(X),
+        lambda: unfitted.frame_log_proba(X),
+        lambda: unfitted.score(X, y),
+        lambda: list(unfitted.iter_readings(X)),
+    ):
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            call()
