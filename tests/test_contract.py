@@ -12,11 +12,9 @@ import torch
 from sklearn.base import clone
 from support.data import TINY
 from support.forms import FORMS
-from support.training import fail_at
-from support.weights import changed_weights, copy_weights
+from support.weights import changed_weights
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.exceptions import ImageReadError
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
 
@@ -188,42 +186,3 @@ def test_order_and_company_of_the_images_do_not_matter(fitted, captchas):
         assert fitted.predict([image])[0] == texts[i]
         alone = fitted.predict_confidence([image])[0]
         assert alone == pytest.approx(confidence[i], abs=1e-4)
-
-
-@pytest.mark.parametrize("method", READERS)
-def test_reading_changes_no_attribute(fitted, captchas, method):
-    before = dict(vars(fitted))
-    weights = copy_weights(fitted)
-    getattr(fitted, method)(captchas[0][:4])
-    assert vars(fitted) == before
-    assert not changed_weights(fitted, weights)
-
-
-# What goes wrong
-
-
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError, SystemExit])
-def test_a_fit_that_breaks_off_leaves_no_half_state(quick, some, monkeypatch, error):
-    recognizer = quick().set_params(max_iter=5)
-    before = dict(vars(recognizer))
-    fail_at(monkeypatch, 4, error("in the second epoch"))
-    with pytest.raises(error, match="in the second epoch"):
-        recognizer.fit(*some)
-    assert vars(recognizer) == before
-    assert len(recognizer.predict(some[0])) == 16
-
-
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_bad_input_leaves_an_earlier_fit_as_it_was(quick, some, method):
-    recognizer = quick()
-    before = dict(vars(recognizer))
-    for X, y, error in [
-        ([b"x", b"y"], ["12", "4"], ImageReadError),
-        (some[0][:2], ["12", ""], ValueError),
-        (some[0][:2], ["12"], ValueError),
-        (np.array([[1.0, np.nan]] * 2), ["12", "4"], ValueError),
-    ]:
-        with pytest.raises(error):
-            getattr(recognizer, method)(X, y)
-        assert vars(recognizer) == before
-    assert len(recognizer.predict(some[0][:3])) == 3

@@ -172,13 +172,6 @@ def test_each_worker_loads_the_model_once(broadcast, client, fitted, files):
     assert max(loaded) == 1
 
 
-def test_futures_of_a_scattered_model_are_gathered(client, fitted, scattered, files):
-    paths, _ = files
-    parts = [paths[:6], paths[6:12], paths[12:]]
-    futures = client.map(read_partition, parts, recognizer=scattered)
-    assert sum(client.gather(futures), []) == list(fitted.predict(paths))
-
-
 def test_dask_tells_a_changed_model_from_the_one_before(fitted):
     # Tasks with the same token are computed once.
     token = dask.base.tokenize(fitted)

@@ -339,12 +339,6 @@ def test_a_candidate_that_fails_loses_or_raises_our_error(
         search.set_params(error_score="raise").fit(*files)
 
 
-def test_a_search_in_which_every_candidate_fails_says_why(files):
-    search = GridSearchCV(make_recognizer(), {"vocabulary": ["0", "1"]}, cv=2)
-    with pytest.raises(ValueError, match="(?s)All the 4 fits failed.*contains"):
-        search.fit(*files)
-
-
 def test_a_file_that_cannot_be_read_is_named(files, tmp_path):
     paths, texts = files
     broken = tmp_path / "broken.png"

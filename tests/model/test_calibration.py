@@ -7,20 +7,20 @@ from support.data import TINY
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.images._samples import Samples
-from skcaptcha.model import calibration as _calibration
 from skcaptcha.model.calibration import divide_logits, find_temperature
 
 
-def read_by(probability):
-    """Return a `run_network` that reads a symbol in one step, as sure as that."""
+class Sure(torch.nn.Module):
+    """Network that reads one symbol in one step, as sure as it is told."""
 
-    def run(network, images):
+    def __init__(self, probability):
+        super().__init__()
         rest = (1 - probability) / 3
-        frames = np.full((1, len(images), 4), rest)
-        frames[:, :, 1] = probability
-        yield list(range(len(images))), np.log(frames), np.ones(len(images), int)
+        frame = torch.tensor([rest, probability, rest, rest])
+        self.frame = torch.nn.Parameter(frame.log(), requires_grad=False)
 
-    return run
+    def forward(self, images, widths):
+        return self.frame.expand(1, len(images), 4), torch.ones(len(images), dtype=int)
 
 
 def make_samples(n_right, n):
@@ -30,9 +30,8 @@ def make_samples(n_right, n):
 
 
 @pytest.mark.parametrize("n_right", [5, 6, 8])
-def test_what_is_too_sure_comes_down_to_the_share_that_is_right(monkeypatch, n_right):
-    monkeypatch.setattr(_calibration, "run_network", read_by(0.9))
-    temperature = find_temperature(None, make_samples(n_right, 10))
+def test_what_is_too_sure_comes_down_to_the_share_that_is_right(n_right):
+    temperature = find_temperature(Sure(0.9), make_samples(n_right, 10))
     # p^(1/T) / (p^(1/T) + 3 (rest)^(1/T)) = share
     share, odds = n_right / 10, 0.9 / (0.1 / 3)
     expected = np.log(odds) / np.log(3 * share / (1 - share))
@@ -40,16 +39,17 @@ def test_what_is_too_sure_comes_down_to_the_share_that_is_right(monkeypatch, n_r
 
 
 @pytest.mark.parametrize("n_right", [9, 10])
-def test_what_is_not_too_sure_stays_as_it_is(monkeypatch, n_right):
-    monkeypatch.setattr(_calibration, "run_network", read_by(0.9))
-    assert find_temperature(None, make_samples(n_right, 10)) == 1
+def test_what_is_not_too_sure_stays_as_it_is(n_right):
+    assert find_temperature(Sure(0.9), make_samples(n_right, 10)) == 1
 
 
-def test_a_network_that_is_sure_of_nonsense_is_cooled_no_further_than_4(monkeypatch):
-    monkeypatch.setattr(_calibration, "run_network", read_by(0.9))
-    assert find_temperature(None, make_samples(0, 10)) == pytest.approx(4, abs=0.02)
+def test_a_network_that_is_sure_of_nonsense_is_cooled_no_further_than_4():
+    assert find_temperature(Sure(0.9), make_samples(0, 10)) == pytest.approx(
+        4, abs=0.02
+    )
 
 
+@pytest.mark.slow
 def test_confidence_is_calibrated_on_what_was_held_out(captchas):
     images, texts = captchas
     # So long on so few that it knows them by heart.
