@@ -1,7 +1,7 @@
-"""What each "auto" becomes: pure functions of sizes, lengths and counts.
+"""The values of "auto" parameters, from sizes, lengths and counts.
 
-Each constant has its reason beside it. Those that act on images were tried on the nine
-sets of benchmarks/auto_constants.py.
+Constants that concern images were tested on the nine sets of
+benchmarks/auto_constants.py.
 """
 
 import dataclasses
@@ -32,42 +32,42 @@ __all__ = [
     "count_pixels",
 ]
 
-# Rows of text. A part of the height has text in most images where it has half of the
-# ink of the fullest part, on average, and in some images where it has a fifth.
+# Rows. Where most images have text, there is on average half of the ink of the fullest
+# part of the height, and a fifth where some images have it.
 _INK_IN_MOST, _INK_IN_SOME = 0.5, 0.2
-# Cutting less than a fifth of the height saves too little to risk a descender; text is
-# not cut to fewer pixels than the smallest height that is read; and fewer images do
-# not tell where others have their text.
+# Cutting less than a fifth of the height saves too little to risk a descender. Text
+# keeps at least as many rows as the smallest height. Fewer images don't show where
+# others have their text.
 _MIN_CUT, _MIN_ROWS, _MIN_IMAGES_TO_CUT = 0.2, 32, 25
 
-# Heights. Below 32 rows the convolution blocks have too little to halve; above 56 a
-# fit takes longer and reads no better. Characters seldom fill images of more than 40
-# rows, so four fifths of these do.
+# Heights. Below 32 rows the convolution blocks have too little to halve; above 56 a fit
+# takes longer without better results. Characters seldom fill images of more than 40
+# rows, so that four fifths of these are enough.
 _MIN_HEIGHT, _MAX_HEIGHT, _HEIGHT_STEP = 32, 56, 8
 _FILLED_HEIGHT, _FILLED_SHARE = 40, 0.8
 
-# Time steps. CTC needs one a character and one between equal neighbors; the median
-# label gets three a character, so that characters of different widths have room.
+# Time steps. CTC needs one for each character and one between equal neighbors. The
+# median label gets three for each character, as their widths differ.
 _STEPS_PER_CHARACTER = 3
 MAX_STRETCH = 4
-"""How many times images are widened at most; more only blurs them."""
+"""Largest factor by which images are widened; more only blurs them."""
 
-# Small batches make more updates of few images; from here on there are enough.
+# Small batches make more updates; large sets have enough of them.
 _SMALL_BATCH, _LARGE_BATCH, _IMAGES_FOR_LARGE_BATCHES = 8, 16, 2000
-# Passes over the images that a fit may take, and over many of them; 500 held-out
-# images tell two epochs apart well enough.
+# Most epochs, for few and for many images. 500 held-out images are enough to compare
+# epochs.
 _MANY_IMAGES, _MAX_HELD_OUT = 5000, 500
 _PASSES, _PASSES_OVER_MANY = 20, 30
-# What these may cost: together about an hour of two cores.
+# Limits of the cost: together about an hour on two cores.
 _MAX_UPDATES, _MAX_PIXELS = 20_000, 3e9
-# What a fit takes all the same: enough updates to get from the plateau to the end of
-# the schedule, and enough passes to see each image several times.
+# In spite of these: enough updates to get from the plateau to the end of the schedule,
+# and enough epochs to see each image several times.
 _MIN_PASSES, _MIN_UPDATES = 5, 2500
 
 
 @dataclass(frozen=True)
 class AutoChoices:
-    """What a fit has chosen, or was told, where a parameter may be "auto"."""
+    """The values of a fit for the parameters that may be "auto"."""
 
     image_height: int
     text_rows: tuple
@@ -80,31 +80,20 @@ class AutoChoices:
     max_iter: int
 
     def __str__(self):
-        """List the choices, one a line."""
+        """Return one choice in each line."""
         return "\n".join(
             f"{name:14} {value}" for name, value in dataclasses.asdict(self).items()
         )
 
 
 def choose_rows(ink, sizes):
-    """Return the rows that text may stand in, where the others are worth cutting off.
+    """Return the first and last row of text, as shares of the height.
 
-    Around the rows with at least half of the ink of the fullest one, half of their
-    number is kept on either side. So it all is where text of one height stands at any
-    height with the same probability, and so are the parts of letters above and below
-    the body of the others. Rows with a fifth of that ink are kept, wherever they are.
-
-    Parameters
-    ----------
-    ink : ndarray of shape (40,)
-        Mean of what `measure_ink` returned for the images.
-    sizes : array-like of shape (n, 2)
-        Heights and widths of the images.
-
-    Returns
-    -------
-    top, bottom : float
-        Shares of the height.
+    These are the rows with at least half of the ink of the fullest one, with half of
+    their number on either side for text at different heights and for ascenders and
+    descenders, and all rows with a fifth of that ink. If that is nearly all, it is all.
+    `ink` is the mean of `measure_ink` over the images, `sizes` their (n, 2) heights and
+    widths.
     """
     if len(sizes) < _MIN_IMAGES_TO_CUT or not ink.any():
         return ALL_ROWS
@@ -122,20 +111,7 @@ def choose_rows(ink, sizes):
 
 
 def choose_height(sizes, rows=ALL_ROWS):
-    """Return the height at which images are read, from the median of their `rows`.
-
-    Parameters
-    ----------
-    sizes : array-like of shape (n, 2)
-        Heights and widths of the images.
-    rows : tuple of float, optional
-        What `choose_rows` returned.
-
-    Returns
-    -------
-    int
-        A multiple of 8 from 32 to 56.
-    """
+    """Return the height to which images are resized, a multiple of 8 from 32 to 56."""
     median = float(np.median(np.asarray(sizes)[:, 0])) * (rows[1] - rows[0])
     height = max(min(median, _FILLED_HEIGHT), _FILLED_SHARE * median)
     height = int(height / _HEIGHT_STEP + 0.5) * _HEIGHT_STEP
@@ -143,32 +119,10 @@ def choose_height(sizes, rows=ALL_ROWS):
 
 
 def choose_stretch(sizes, targets, texts, height, fixed=None, rows=ALL_ROWS):
-    """Return by how much images are widened so that labels have enough time steps.
+    """Return the factor, at least 1, that widens images to enough time steps.
 
-    Parameters
-    ----------
-    sizes : array-like of shape (n, 2)
-        Heights and widths of the images.
-    targets : list of ndarray of int
-        The symbols of each.
-    texts : list of str
-        The labels, for the error.
-    height : int
-        The height at which images are read.
-    fixed : float, optional
-        What an earlier fit has chosen, if these images have to do with it.
-    rows : tuple of float, optional
-        What `choose_rows` returned.
-
-    Returns
-    -------
-    float
-        At least 1.
-
-    Raises
-    ------
-    ValueError
-        If a label has more characters than its image can have time steps.
+    `fixed` is the factor of an earlier fit, which these images have to do with. Labels
+    that need more time steps than their images can have raise a ValueError.
     """
     sizes = np.asarray(sizes)
     ends = (crop_rows(image_height, rows) for image_height in sizes[:, 0])
@@ -198,29 +152,12 @@ def choose_stretch(sizes, targets, texts, height, fixed=None, rows=ALL_ROWS):
         )
     if fixed is not None:
         return fixed
-    comfort = np.median(_STEPS_PER_CHARACTER * lengths / steps)
-    return float(max(1.0, stretch.max(), min(comfort, MAX_STRETCH)))
+    comfortable = np.median(_STEPS_PER_CHARACTER * lengths / steps)
+    return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
 
 
 def choose_n_held_out(n_samples, early_stopping, validation_fraction):
-    """Return how many samples are held out.
-
-    Parameters
-    ----------
-    n_samples : int
-        Number of all samples.
-    early_stopping, validation_fraction
-        The parameters of the recognizer.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If fewer than two are left to train on.
-    """
+    """Return the number of samples to hold out; at least two are left to train on."""
     n_held_out = max(1, round(validation_fraction * n_samples))
     if early_stopping == "auto":
         early_stopping = n_samples >= _MANY_IMAGES
@@ -237,27 +174,13 @@ def choose_n_held_out(n_samples, early_stopping, validation_fraction):
 
 
 def choose_batch_size(n_samples):
-    """Return the number of images in an update, from the number of training images."""
+    """Return the number of images in an update."""
     return _SMALL_BATCH if n_samples < _IMAGES_FOR_LARGE_BATCHES else _LARGE_BATCH
 
 
 def choose_max_iter(n_samples, batch_size, n_pixels):
-    """Return the number of epochs.
-
-    Parameters
-    ----------
-    n_samples : int
-        Number of training images.
-    batch_size : int
-        Images in each update.
-    n_pixels : int
-        Pixels of all training images, resized.
-
-    Returns
-    -------
-    int
-    """
-    updates = math.ceil(n_samples / batch_size)  # of an epoch
+    """Return the number of epochs; `n_pixels` is that of all resized images."""
+    updates = math.ceil(n_samples / batch_size)  # in an epoch
     affordable = min(math.ceil(_MAX_UPDATES / updates), int(_MAX_PIXELS / n_pixels))
     usual = _PASSES if n_samples < _MANY_IMAGES else _PASSES_OVER_MANY
     least = max(math.ceil(_MIN_UPDATES / updates), _MIN_PASSES)
@@ -265,7 +188,7 @@ def choose_max_iter(n_samples, batch_size, n_pixels):
 
 
 def count_pixels(sizes, *, height, stretch, rows):
-    """Return the number of pixels that images of some sizes have when resized."""
+    """Return the number of pixels of all images when resized."""
     widths = (
         round_width(resized_width(size, height=height, stretch=stretch, rows=rows))
         for size in np.asarray(sizes).tolist()

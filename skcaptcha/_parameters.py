@@ -1,7 +1,8 @@
-"""Checks of the parameters of estimators, in scikit-learn's words."""
+"""Checks of the parameters of estimators, with errors like scikit-learn's."""
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -10,131 +11,72 @@ import numpy as np
 from skcaptcha.vocabulary import Vocabulary
 
 __all__ = [
-    "ARRAY_LIKE",
-    "BOOLEAN",
     "RANDOM_STATE",
     "RECOGNIZER_PARAMS",
-    "VERBOSE",
-    "HasMethods",
-    "InstanceOf",
-    "Interval",
-    "OneOf",
+    "Constraint",
     "check_params",
+    "instance_of",
+    "interval",
 ]
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Numbers of a kind, `Integral` or `Real`, from `low` to `high`."""
+class Constraint:
+    """Values that a parameter may have, and their description for errors."""
 
-    kind: type
-    low: float = -math.inf
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
+    description: str
+    allows: Callable
 
-    def allows(self, value):
-        """Tell whether the value is in the interval."""
+
+def interval(kind, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+    """Return the constraint to an interval of numbers, `Integral` or `Real`."""
+
+    def allows(value):
         return (
-            isinstance(value, self.kind)
-            and (value > self.low if self.open_low else value >= self.low)
-            and (value < self.high if self.open_high else value <= self.high)
+            isinstance(value, kind)
+            and (value > low if open_low else value >= low)
+            and (value < high if open_high else value <= high)
         )
 
-    def __str__(self):
-        """Name the kind and the ends."""
-        kind = "an int" if self.kind is Integral else "a float"
-        left = "(" if self.open_low or self.low == -math.inf else "["
-        right = ")" if self.open_high or self.high == math.inf else "]"
-        ends = [self.low, self.high]
-        if self.kind is Real:
-            ends = map(float, ends)
-        return "{} in the range {}{}, {}{}".format(kind, left, *ends, right)
+    name = "an int" if kind is Integral else "a float"
+    left = "(" if open_low or low == -math.inf else "["
+    right = ")" if open_high or high == math.inf else "]"
+    ends = (low, high) if kind is Integral else (float(low), float(high))
+    return Constraint(
+        "{} in the range {}{}, {}{}".format(name, left, *ends, right), allows
+    )
 
 
-@dataclass(frozen=True)
-class OneOf:
-    """Some strings."""
-
-    options: tuple
-
-    def allows(self, value):
-        """Tell whether the value is one of them."""
-        return isinstance(value, str) and value in self.options
-
-    def __str__(self):
-        """List them."""
-        return f"a str among {{{', '.join(map(repr, self.options))}}}"
+def instance_of(*types, description=None):
+    """Return the constraint to instances of some types."""
+    names = " or ".join(repr(t.__name__) for t in types)
+    description = description or f"an instance of {names}"
+    return Constraint(description, lambda value: isinstance(value, types))
 
 
-@dataclass(frozen=True)
-class InstanceOf:
-    """Instances of some types; `words` say it where the types' names do not."""
-
-    types: tuple
-    words: str = ""
-
-    def allows(self, value):
-        """Tell whether the value is one."""
-        return isinstance(value, self.types)
-
-    def __str__(self):
-        """Name the types."""
-        names = " or ".join(repr(t.__name__) for t in self.types)
-        return self.words or f"an instance of {names}"
+def _one_of(*options):
+    """Return the constraint to some strings."""
+    description = f"a str among {{{', '.join(map(repr, options))}}}"
+    return Constraint(description, lambda v: isinstance(v, str) and v in options)
 
 
-@dataclass(frozen=True)
-class HasMethods:
-    """Objects with some methods."""
-
-    names: tuple
-
-    def allows(self, value):
-        """Tell whether the value has them."""
-        return all(callable(getattr(value, name, None)) for name in self.names)
-
-    def __str__(self):
-        """Name the methods."""
-        return f"an object implementing {', '.join(map(repr, self.names))}"
-
-
-class _ArrayLike:
-    """Lists, tuples and arrays, but no text."""
-
-    def allows(self, value):
-        sized = hasattr(value, "__len__") or hasattr(value, "__array__")
-        return sized and not isinstance(value, (str, bytes))
-
-    def __str__(self):
-        return "an array-like"
-
-
-ARRAY_LIKE = _ArrayLike()
-BOOLEAN = InstanceOf((bool, np.bool_), "an instance of 'bool'")
-RANDOM_STATE = InstanceOf((Integral, np.random.RandomState), "an int or a RandomState")
-VERBOSE = InstanceOf((Integral, bool, np.bool_), "a bool or an int")
+def _is_array_like(value):
+    sized = hasattr(value, "__len__") or hasattr(value, "__array__")
+    return sized and not isinstance(value, (str, bytes))
 
 
 def check_params(estimator, constraints):
-    """Raise a ValueError unless each parameter of an estimator is allowed.
+    """Raise a ValueError unless one of its constraints allows each parameter.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        The estimator.
-    constraints : dict of str to list
-        What each parameter may be: any of those in the list, which are of the classes
-        above, or None.
+    `constraints` has a list by the parameter's name, of `Constraint` or None.
     """
     for name, value in estimator.get_params(deep=False).items():
         allowed = constraints[name]
-        if any(
-            value is None if option is None else option.allows(value)
-            for option in allowed
-        ):
+        if value is None and None in allowed:
             continue
-        *others, last = map(str, allowed)
+        if any(option and option.allows(value) for option in allowed):
+            continue
+        *others, last = (o.description if o else "None" for o in allowed)
         words = f"{', '.join(others)} or {last}" if others else last
         raise ValueError(
             f"The {name!r} parameter of {type(estimator).__name__} must be {words}. "
@@ -142,37 +84,42 @@ def check_params(estimator, constraints):
         )
 
 
-_AUTO = OneOf(("auto",))
+RANDOM_STATE = instance_of(
+    Integral, np.random.RandomState, description="an int or a RandomState"
+)
+_ARRAY_LIKE = Constraint("an array-like", _is_array_like)
+_BOOLEAN = instance_of(bool, np.bool_, description="an instance of 'bool'")
+_AUTO = _one_of("auto")
 RECOGNIZER_PARAMS = {
-    "vocabulary": [InstanceOf((str,)), ARRAY_LIKE, InstanceOf((Vocabulary,)), None],
-    "image_height": [Interval(Integral, 8, 512), _AUTO],
-    "image_shape": [InstanceOf((tuple,)), InstanceOf((list,)), None],
-    "color_mode": [OneOf(("auto", "grayscale", "rgb"))],
-    "background": [InstanceOf((str,)), InstanceOf((tuple,)), InstanceOf((list,))],
-    "conv_channels": [ARRAY_LIKE],
-    "lstm_units": [Interval(Integral, 1)],
-    "lstm_layers": [Interval(Integral, 0)],
-    "dropout": [Interval(Real, 0, 1, open_high=True)],
-    "pretrained": [BOOLEAN, _AUTO],
-    "augmentation": [Interval(Real, 0, 5)],
-    "batch_size": [Interval(Integral, 1), _AUTO],
-    "learning_rate_init": [Interval(Real, 0, open_low=True)],
-    "weight_decay": [Interval(Real, 0)],
-    "max_iter": [Interval(Integral, 1), _AUTO],
-    "early_stopping": [BOOLEAN, _AUTO],
-    "validation_fraction": [Interval(Real, 0, 1, open_low=True, open_high=True)],
-    "n_iter_no_change": [Interval(Integral, 1)],
-    "tol": [Interval(Real, 0)],
-    "warm_start": [BOOLEAN],
-    "freeze_convolutions": [BOOLEAN],
-    "decoder": [OneOf(("greedy", "beam"))],
-    "beam_width": [Interval(Integral, 1)],
-    "checkpoint": [InstanceOf((str,)), InstanceOf((os.PathLike,)), None],
-    "checkpoint_interval": [Interval(Real, 0)],
-    "device": [InstanceOf((str,))],
-    "n_jobs": [InstanceOf((Integral,)), None],
-    "cache_size": [Interval(Real, 0)],
+    "vocabulary": [instance_of(str), _ARRAY_LIKE, instance_of(Vocabulary), None],
+    "image_height": [interval(Integral, 8, 512), _AUTO],
+    "image_shape": [instance_of(tuple), instance_of(list), None],
+    "color_mode": [_one_of("auto", "grayscale", "rgb")],
+    "background": [instance_of(str), instance_of(tuple), instance_of(list)],
+    "conv_channels": [_ARRAY_LIKE],
+    "lstm_units": [interval(Integral, 1)],
+    "lstm_layers": [interval(Integral, 0)],
+    "dropout": [interval(Real, 0, 1, open_high=True)],
+    "pretrained": [_BOOLEAN, _AUTO],
+    "augmentation": [interval(Real, 0, 5)],
+    "batch_size": [interval(Integral, 1), _AUTO],
+    "learning_rate_init": [interval(Real, 0, open_low=True)],
+    "weight_decay": [interval(Real, 0)],
+    "max_iter": [interval(Integral, 1), _AUTO],
+    "early_stopping": [_BOOLEAN, _AUTO],
+    "validation_fraction": [interval(Real, 0, 1, open_low=True, open_high=True)],
+    "n_iter_no_change": [interval(Integral, 1)],
+    "tol": [interval(Real, 0)],
+    "warm_start": [_BOOLEAN],
+    "freeze_convolutions": [_BOOLEAN],
+    "decoder": [_one_of("greedy", "beam")],
+    "beam_width": [interval(Integral, 1)],
+    "checkpoint": [instance_of(str), instance_of(os.PathLike), None],
+    "checkpoint_interval": [interval(Real, 0)],
+    "device": [instance_of(str)],
+    "n_jobs": [instance_of(Integral), None],
+    "cache_size": [interval(Real, 0)],
     "random_state": [RANDOM_STATE, None],
-    "verbose": [VERBOSE],
+    "verbose": [instance_of(Integral, bool, np.bool_, description="a bool or an int")],
 }
-"""What each parameter of `CaptchaRecognizer` may be."""
+"""Constraints of the parameters of `CaptchaRecognizer`."""

@@ -1,4 +1,4 @@
-"""Everything that reads: one mixin for all readers, over one method of each."""
+"""The reading methods of all readers, over one method that yields frames."""
 
 from contextlib import closing
 from functools import partial
@@ -11,11 +11,7 @@ from scipy.special import logsumexp
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_same_length, check_texts, issue_warnings
 from skcaptcha.images._prepare import prepare_image
-from skcaptcha.images._read import (
-    collect,
-    is_error,
-    iterate_images,
-)
+from skcaptcha.images._read import collect, is_error, iterate_images
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.model.decoding import (
     beam_search,
@@ -28,35 +24,19 @@ from skcaptcha.model.decoding import (
 )
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["ReaderMixin", "iterate_frames"]
+__all__ = ["ReaderMixin", "iterate_frames", "make_decoder"]
 
-# Images, already resized, that are sorted by width for the network at a time.
+# Resized images to sort by width and to batch at a time.
 _CHUNK = 512
 
 
 def iterate_frames(run, items, *, input_size, background, n_jobs, on_error):
-    """Read images by a network.
+    """Yield the position and the frames of each image, by one network.
 
-    Parameters
-    ----------
-    run : callable
-        Takes images of the size that the network reads, and yields as `run_network`.
-    items : iterable
-        Images in any form that `read_images` takes. Few of them are held at a time,
-        each resized as soon as it is decoded; the next ones are decoded while the
-        network reads, if there are several threads for that.
-    input_size : dict
-        `height`, `stretch`, `color_mode` and `rows` for `prepare_image`.
-    background, n_jobs, on_error
-        As for `read_images`.
-
-    Yields
-    ------
-    position : int
-        Position in `items`, in any order.
-    frames : list of one ndarray of shape (T, K), or Exception
-        Log-probabilities of the classes in each time step, or the error of an image
-        that is skipped.
+    ``run(images)`` yields as `run_network` does, and `input_size` holds arguments of
+    `prepare_image`; the others are as for `read_images`. The frames are a list of one
+    array (T, K), or the exception of a skipped image. Few images are in memory at a
+    time, and threads decode the next ones while the network runs.
     """
     images = iterate_images(
         items,
@@ -83,10 +63,7 @@ def iterate_frames(run, items, *, input_size, background, n_jobs, on_error):
 
 
 class ReaderMixin:
-    """Reading, for whatever yields the log-probabilities of images.
-
-    A reader has `vocabulary_`, `decoder`, `beam_width` and a method `iter_frames`.
-    """
+    """Reads by means of `iter_frames`, `vocabulary_`, `decoder` and `beam_width`."""
 
     def predict(
         self,
@@ -103,36 +80,34 @@ class ReaderMixin:
         ----------
         X : iterable of images of length n_samples, or array of shape \
                 (n_samples, n_features)
-            Images in any form that `CaptchaRecognizer.fit` takes. A few hundred are
-            read at a time, so that neither many paths nor a generator take much
-            memory.
+            Images in any form that `CaptchaRecognizer.fit` takes, or a generator of
+            them. A few hundred are in memory at a time.
         length : int, tuple of int or dict, default=None
-            Number of characters that each text has: a number, an inclusive range
-            (min, max), or a mapping from each allowed number to its weight, by which
-            texts are ranked.
+            Number of characters of each text: a number, an inclusive range (min, max),
+            or a mapping from each allowed number to its weight, by which texts are
+            ranked.
         vocabulary : str or sequence of str, default=None
-            Characters to which the texts are restricted, part of `vocabulary_`.
+            Characters that the texts may have, a part of `vocabulary_`.
         on_error : {"raise", "skip"}, default="raise"
-            What to do where an image cannot be read, or no text of an allowed length
-            fits into it: raise the error, or continue without it. Each other text is
-            where it would be.
+            What to do where an image cannot be read or no text of an allowed length
+            fits into it: raise the error, or put None in the place of its text.
         return_confidence : bool, default=False
-            Whether to return the confidence as well, from the same run of the network.
+            Whether to return the confidence, too, from the same run of the network.
 
         Returns
         -------
         texts : ndarray of shape (n_samples,), dtype object
-            The texts, each a str; None for an image that was skipped.
+            The texts, each a str; None for a skipped image.
         confidence : ndarray of shape (n_samples,)
-            What `predict_confidence` returns. Only with ``return_confidence=True``.
+            As from `predict_confidence`. Only with ``return_confidence=True``.
 
         Raises
         ------
         NotFittedError
             If `fit` has not been called.
         ValueError
-            If an image cannot be read, or no text of an allowed length fits into it.
-            With ``on_error="skip"`` only for what concerns all images.
+            If an image cannot be read or no text of an allowed length fits into it,
+            unless ``on_error="skip"``; or if an argument is not valid.
         TypeError
             If an image has a type that cannot be one.
         FileNotFoundError
@@ -141,9 +116,9 @@ class ReaderMixin:
         Warns
         -----
         skcaptcha.exceptions.SkippedImageWarning
-            If images were skipped; it says how many, and of the first ones why.
+            If images were skipped: how many, and why the first ones were.
         UserWarning
-            If a GPU has too little memory for a batch, which is then read in parts.
+            If a GPU has too little memory for a batch, which is then halved.
         """
         read, notices = self._read(
             X, length, vocabulary, on_error, exact=return_confidence
@@ -153,7 +128,7 @@ class ReaderMixin:
         return (texts, _list_confidence(read)) if return_confidence else texts
 
     def predict_confidence(self, X, *, length=None, vocabulary=None, on_error="raise"):
-        """Return how probable the texts are that `predict` returns.
+        """Return the probabilities of the texts that `predict` returns.
 
         Parameters
         ----------
@@ -163,11 +138,10 @@ class ReaderMixin:
         Returns
         -------
         ndarray of shape (n_samples,)
-            The probability of each text under CTC, summed over its alignments, and
-            the mean of these where several networks read together; NaN for an image
-            that was skipped. Where `early_stopping` held samples out, it is calibrated
-            on them. With `length` or `vocabulary` it is still that of the unrestricted
-            network.
+            The probability of each text under CTC, summed over its alignments and
+            averaged over the networks of an ensemble; NaN for a skipped image. If
+            `early_stopping` held out samples, it is calibrated on them. `length` and
+            `vocabulary` do not change the probability of a text.
         """
         read, notices = self._read(X, length, vocabulary, on_error, exact=True)
         issue_warnings(notices)
@@ -188,7 +162,7 @@ class ReaderMixin:
         list of list of (str, float)
             For each image up to `k` texts with their probabilities, best first, found
             by a beam search of width `beam_width`, or `k` if that is larger; None for
-            an image that was skipped.
+            a skipped image.
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; pass an int of at least 1.")
@@ -202,25 +176,25 @@ class ReaderMixin:
     def iter_readings(
         self, X, *, length=None, vocabulary=None, on_error="raise", notices=None
     ):
-        """Read images one after the other, each from one run of the network.
+        """Read images lazily, each in one run of the network.
 
         Parameters
         ----------
         X, length, vocabulary, on_error
             As for `predict`.
         notices : list, optional
-            Gets a (message, category) for what there is to warn of.
+            Receives warnings as (message, category).
 
         Yields
         ------
         position : int
-            Position in `X`. Images of a few hundred come in any order.
+            Position in `X`; within a few hundred images in any order.
         text : str or None
-            The text; None for an image that is skipped.
+            The text; None for a skipped image.
         confidence : float
-            Its probability; NaN for an image that is skipped.
+            Its probability; NaN for a skipped image.
         error : Exception or None
-            Why the image is skipped.
+            The error of a skipped image.
         """
         notices = [] if notices is None else notices
         for position, texts in self._iter_texts(
@@ -233,25 +207,22 @@ class ReaderMixin:
                 yield position, text, float(np.exp(log_probability)), None
 
     def frame_log_proba(self, X, *, on_error="raise"):
-        """Return what the network says of each time step.
+        """Return the log-probabilities of the classes at each time step.
 
-        The functions of `skcaptcha.model.decoding` find texts in it in other ways.
+        `skcaptcha.model.decoding` has functions that decode them.
 
         Parameters
         ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            As for `predict`.
-        on_error : {"raise", "skip"}, default="raise"
+        X, on_error
             As for `predict`.
 
         Returns
         -------
         list of ndarray of shape (T, K)
             Log-probabilities for each image: class 0 is the blank, class i the
-            character ``vocabulary_.characters[i - 1]``. T follows the width. None for
-            an image that was skipped. Where several networks read together, a list of
-            such arrays for each image, one a network.
+            character ``vocabulary_.characters[i - 1]``. T depends on the width. None
+            for a skipped image. An ensemble returns a list of such arrays for each
+            image, one from each network.
         """
         notices = []
         found = self.iter_frames(X, on_error=on_error, notices=notices)
@@ -264,8 +235,7 @@ class ReaderMixin:
 
         Parameters
         ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
+        X
             As for `predict`.
         y : sequence of str of length n_samples
             The text that each image shows.
@@ -286,7 +256,7 @@ class ReaderMixin:
     def _read(
         self, X, length=None, vocabulary=None, on_error="raise", *, k=None, exact=False
     ):
-        """Return the texts of each image, as `_iter_texts`, and what to warn of."""
+        """Return the texts of each image, as `_iter_texts` does, and warnings."""
         notices = []
         found = self._iter_texts(X, length, vocabulary, on_error, notices, k, exact)
         texts, skipped = collect(found)
@@ -295,50 +265,55 @@ class ReaderMixin:
     def _iter_texts(
         self, X, length, vocabulary, on_error, notices, k=None, exact=False
     ):
-        """Yield positions and the best texts of each image, or its error.
-
-        Texts come with their log-probabilities, best first: `k`, or else one; without
-        `exact` its log-probability may be None.
-        """
+        """Yield positions and texts (see `make_decoder`), or the errors of images."""
         frames_of_images = self.iter_frames(X, on_error=on_error, notices=notices)
-        check_length(length)
-        allowed = None if vocabulary is None else self._find_allowed(vocabulary)
-        find = partial(
-            _find_texts,
-            search=_make_search(self.decoder, self.beam_width, length, k),
-            allowed=allowed,
-            length=length,
-            k=k,
-            exact=exact,
-        )
+        decode = make_decoder(self, length, vocabulary, k=k, exact=exact)
         with closing(frames_of_images):
             for position, frames in frames_of_images:
                 if is_error(frames):
                     yield position, frames
                     continue
                 try:
-                    texts = find(frames)
+                    texts = decode(frames)
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")
                     if on_error == "raise":
                         raise named from error
                     yield position, named
                 else:
-                    decode = self.vocabulary_.decode
-                    yield position, [(decode(text), value) for text, value in texts]
+                    yield position, texts
 
-    def _find_allowed(self, vocabulary):
+
+def make_decoder(reader, length=None, vocabulary=None, *, k=None, exact=False):
+    """Return a function from the frames of an image to a list of texts, best first.
+
+    A text is a pair (str, log-probability). There are `k` of them, or one if `k` is
+    None; without `exact` its log-probability may be None.
+    """
+    check_length(length)
+    allowed = None
+    if vocabulary is not None:
         try:
-            return self.vocabulary_.indices(vocabulary)
+            allowed = reader.vocabulary_.indices(vocabulary)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"vocabulary={vocabulary!r}: name some of the characters of "
                 f"`vocabulary_`, each once ({error})"
             ) from error
+    search = _make_search(reader.decoder, reader.beam_width, length, k)
+
+    def decode(frames):
+        texts = _find_texts(frames, search, allowed, length=length, k=k, exact=exact)
+        return [(reader.vocabulary_.decode(text), value) for text, value in texts]
+
+    return decode
 
 
 def _make_search(decoder, beam_width, length, k):
-    """Return what finds the symbols in one image, or the `k` best with their scores."""
+    """Return a function that finds the symbols in the frames of one network.
+
+    With `k` it returns the `k` best and their log-probabilities.
+    """
     if k is not None:
         width = max(beam_width, k)
         return partial(
@@ -355,23 +330,10 @@ def _make_search(decoder, beam_width, length, k):
     return partial(best_path, length=length, blank=BLANK)
 
 
-def _find_texts(frames, *, search, allowed, length, k, exact):
-    """Return the best symbols of an image with their log-probabilities.
+def _find_texts(frames, search, allowed, *, length, k, exact):
+    """Return symbols and log-probabilities of the best texts of an image.
 
-    Parameters
-    ----------
-    frames : list of ndarray of shape (T, K)
-        Log-probabilities of the image by each network.
-    search : callable
-        What `_make_search` returned.
-    allowed : ndarray of int or None
-        Symbols that the text may have.
-    length, k, exact
-        As for the reader.
-
-    Returns
-    -------
-    list of (sequence of int, float or None)
+    `frames` has an array (T, K) of each network, `allowed` the symbols of the text.
     """
     if exact or len(frames) > 1:
         frames = [_normalize(log_probs) for log_probs in frames]
@@ -397,11 +359,7 @@ def _find_texts(frames, *, search, allowed, length, k, exact):
 
 
 def _normalize(log_probs):
-    """Make the probabilities of each time step sum to 1 as exactly as float64 does.
-
-    Those of the network do so to seven digits, and the probabilities of all texts would
-    sum to a little more than 1.
-    """
+    """Normalize in float64, as in float32 probabilities may sum to more than 1."""
     log_probs = log_probs.astype(np.float64)
     return log_probs - logsumexp(log_probs, axis=1, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""2-D tables, one flattened image a row: everything that concerns them."""
+"""2-D tables with a flattened image in each row."""
 
 import math
 
@@ -25,15 +25,13 @@ TABLE_ATTRIBUTES = (
     "feature_range_",
     "image_shape_",
 )
-"""Attributes that only a fit on a table sets."""
+"""Fitted attributes that only a table sets."""
 
 
 def is_table(X):
-    """Tell whether `X` is meant as rows of numbers, one flattened image a row.
+    """Tell whether `X` is a 2-D array, data frame, sparse matrix or list of lists.
 
-    So are two-dimensional arrays and data frames, sparse matrices, lists of lists,
-    and a one-dimensional array of numbers, which is a table with a dimension missing.
-    Whether the numbers are sound is for scikit-learn's ``validate_data`` to say.
+    A 1-D array of numbers counts, too, so that ``validate_data`` rejects it.
     """
     if isinstance(X, (list, tuple)):
         return len(X) > 0 and isinstance(X[0], (list, tuple))
@@ -46,21 +44,10 @@ def is_table(X):
 
 
 def learn_table(estimator, X):
-    """Check the table of a first fit, and find what later ones have to match.
+    """Return a generator of the images of a first fit, and the attributes to set.
 
-    Parameters
-    ----------
-    estimator : CaptchaRecognizer
-        Has the parameter `image_shape`. It stays as it is.
-    X : array-like of shape (n_samples, n_features)
-        The table.
-
-    Returns
-    -------
-    images : generator of ndarray of uint8
-        The images in its rows.
-    attributes : dict
-        The attributes of `TABLE_ATTRIBUTES` that are to be set.
+    The attributes are a dict of some of `TABLE_ATTRIBUTES`. The estimator is not
+    changed.
     """
     check_text_table(X)
     probe = clone(estimator)  # as `validate_data` sets attributes
@@ -78,7 +65,7 @@ def learn_table(estimator, X):
 
 
 def read_table(estimator, X):
-    """Return a generator of the images in a table, which has to be as in the fit."""
+    """Return a generator of the images in a table, which has to match the fit."""
     check_text_table(X)
     if not hasattr(estimator, "feature_range_"):
         raise ValueError(
@@ -90,21 +77,7 @@ def read_table(estimator, X):
 
 
 def table_to_images(X, image_shape, feature_range):
-    """Yield the image in each row of a table.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Finite numbers.
-    image_shape : tuple of int
-        (H, W) or (H, W, C) of the images.
-    feature_range : tuple of float
-        The numbers that are black and white.
-
-    Yields
-    ------
-    ndarray of uint8, shape `image_shape`
-    """
+    """Yield the image, uint8, in each row; `feature_range` is black and white."""
     low, high = feature_range
     for row in X:
         scaled = (row.astype(np.float64) - low) / ((high - low) or 1.0)
@@ -113,10 +86,10 @@ def table_to_images(X, image_shape, feature_range):
 
 
 def check_shape(image_shape, n_features):
-    """Return the shape of the image that a row of `n_features` numbers makes.
+    """Return the shape of the image in a row of `n_features` numbers.
 
-    None stands for the two factors of `n_features` that are nearest to each other, the
-    larger one as the width. A ValueError is raised if the shape holds more or fewer.
+    None becomes the two factors of `n_features` nearest to each other, with the larger
+    one as the width.
     """
     if image_shape is None:
         height = next(

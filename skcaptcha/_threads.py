@@ -1,4 +1,4 @@
-"""Threads: those that decode images, and those of PyTorch after a fork."""
+"""Threads that decode images, and PyTorch's threads after a fork."""
 
 import os
 from collections import deque
@@ -16,23 +16,10 @@ _PROCESS = os.getpid()
 
 
 def count_threads(n_jobs):
-    """Return how many threads may decode images.
+    """Return the number of threads that decode images, from a parameter like joblib's.
 
-    Parameters
-    ----------
-    n_jobs : int or None
-        As in joblib, whose ``parallel_config`` counts. None where joblib has no say is
-        one thread for each core, 8 at most; in a job of joblib's it is one, since the
-        jobs share the cores.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If `n_jobs` is something else.
+    None is one thread for each core, 8 at most, unless ``joblib.parallel_config`` says
+    otherwise. In a joblib job it is one thread, as the jobs share the cores.
     """
     if n_jobs is None:
         backend, configured = get_active_backend()
@@ -43,40 +30,26 @@ def count_threads(n_jobs):
             f"n_jobs={n_jobs!r} must be None or an int other than 0; "
             "-1 uses all cores, 1 only the calling thread."
         )
-    # Backends of processes, or of other machines, count what is of no use here.
+    # Only threads count, not the processes of other backends.
     backend, configured = get_active_backend(require="sharedmem", verbose=0)
     return backend.effective_n_jobs(configured if n_jobs is None else int(n_jobs))
 
 
 def map_in_threads(function, items, n_threads, *, worthwhile, ahead=512):
-    """Apply a function to items, in threads, lazily and in order.
+    """Yield the results of a function for items, lazily and in order.
 
-    Parameters
-    ----------
-    function : callable
-        Takes an item.
-    items : iterable
-        Is asked for items by the calling thread alone.
-    n_threads : int
-        Number of threads; 1 is the calling one.
-    worthwhile : callable
-        Tells whether an item is worth a thread. The calling one does the others.
-    ahead : int, default=512
-        Items that the threads work on while the caller does something else.
-
-    Yields
-    ------
-    object
-        What the function returns for each item.
+    Threads compute them for up to `ahead` items in advance, but only if `worthwhile`
+    returns true for the item. The calling thread computes the others, and all of them
+    if `n_threads` is 1. It alone iterates over `items`.
     """
     items = iter(items)
-    begin = list(islice(items, 2))
-    if len(begin) < 2:
+    first = list(islice(items, 2))
+    if len(first) < 2:
         n_threads = 1
     running = deque()
-    pool = ThreadPoolExecutor(n_threads)  # which starts none before the first task
+    pool = ThreadPoolExecutor(n_threads)  # starts no thread before the first task
     try:
-        for item in chain(begin, items):
+        for item in chain(first, items):
             if n_threads > 1 and worthwhile(item):
                 running.append(pool.submit(function, item))
                 if len(running) > ahead:
@@ -92,10 +65,9 @@ def map_in_threads(function, items, n_threads, *, worthwhile, ahead=512):
 
 
 def survive_fork():
-    """Let PyTorch compute in one thread where the process was forked.
+    """Limit PyTorch to one thread in a forked process.
 
-    A forked process has but the thread that forked it. PyTorch would wait for ever for
-    the others of its pool, if there was one.
+    The threads of its pool don't survive the fork, and PyTorch would wait for them.
     """
     global _PROCESS
     if os.getpid() != _PROCESS:

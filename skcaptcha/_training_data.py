@@ -1,4 +1,4 @@
-"""What a fit reads and chooses before it trains. Nothing is set on the estimator."""
+"""The data of a fit: labels, images and vocabulary, read before training."""
 
 from dataclasses import dataclass
 
@@ -22,9 +22,9 @@ __all__ = ["TrainingData", "input_size_of", "read_training_data"]
 
 @dataclass
 class TrainingData:
-    """What a fit has read and chosen before it trains; nothing of it is set yet."""
+    """Everything that a fit reads and chooses before it trains."""
 
-    X: object  # what callbacks get
+    X: object  # for callbacks
     texts: list
     samples: Samples
     input_size: dict
@@ -33,26 +33,13 @@ class TrainingData:
     device: torch.device
     resume: bool
     table: dict  # attributes of `_tables.TABLE_ATTRIBUTES`
-    notices: list  # what to warn of when all has gone well
+    notices: list  # warnings, for the end of the fit
 
 
 def read_training_data(estimator, X, y, *, resume, n_least):
-    """Check and read images and labels, and choose the size of the images.
+    """Check and read at least `n_least` images and labels, and return `TrainingData`.
 
-    Parameters
-    ----------
-    estimator : CaptchaRecognizer
-        The estimator that is to be fitted. It stays as it is.
-    X, y
-        What `fit` is given.
-    resume : bool
-        Whether the training of a fitted estimator continues.
-    n_least : int
-        Number of samples at the least.
-
-    Returns
-    -------
-    TrainingData
+    The estimator is not changed. `resume` continues the training of a fitted one.
     """
     device = check_device(estimator.device)
     conv_channels = check_ints("conv_channels", estimator.conv_channels, (2, 12))
@@ -86,7 +73,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         "dropout": estimator.dropout,
     }
     return TrainingData(
-        # Of a table the items are a copy, and training needs the samples alone.
+        # The items of a table are copies, which training doesn't need.
         X=X if is_table(X) else items,
         texts=texts,
         samples=samples,
@@ -101,7 +88,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
 
 
 def input_size_of(estimator):
-    """Return how a fitted estimator cuts and resizes images, for `prepare_image`."""
+    """Return the arguments of `prepare_image` for a fitted estimator."""
     return {
         "height": estimator.image_height_,
         "stretch": estimator.width_stretch_,
@@ -111,36 +98,24 @@ def input_size_of(estimator):
 
 
 def _list_items(estimator, X, resume):
-    """Return the images as a list, not yet decoded, and the attributes of a table."""
-    if not is_table(X):
-        table = {n: v for n, v in vars(estimator).items() if n in TABLE_ATTRIBUTES}
-        return list(iterate_items(X)), table if resume else {}
+    """Return the images as a list, not decoded yet, and the attributes of a table."""
+    table = {}
     if resume:
         table = {n: v for n, v in vars(estimator).items() if n in TABLE_ATTRIBUTES}
-        return list(read_table(estimator, X)), table
-    images, table = learn_table(estimator, X)
+    if not is_table(X):
+        images = iterate_items(X)
+    elif resume:
+        images = read_table(estimator, X)
+    else:
+        images, table = learn_table(estimator, X)
     return list(images), table
 
 
-def _choose_vocabulary(asked, known, texts):
-    """Return the vocabulary of a fit.
-
-    Parameters
-    ----------
-    asked : Vocabulary, str, sequence of str or None
-        The parameter; None learns the characters from the labels.
-    known : Vocabulary or None
-        What the recognizer can read already, with which the new one begins.
-    texts : list of str
-        The labels.
-
-    Returns
-    -------
-    Vocabulary
-    """
-    if asked is None:
+def _choose_vocabulary(param, known, texts):
+    """Return the vocabulary of a fit, which begins with the `known` one, if any."""
+    if param is None:
         return Vocabulary.from_texts(texts) if known is None else known.extend(texts)
-    vocabulary = asked
+    vocabulary = param
     if not isinstance(vocabulary, Vocabulary):
         try:
             vocabulary = Vocabulary(vocabulary)
@@ -151,7 +126,7 @@ def _choose_vocabulary(asked, known, texts):
     lost = [symbol for symbol in known if symbol not in vocabulary]
     if lost:
         raise ValueError(
-            f"vocabulary={asked!r} lacks {lost[0]!r}, which the recognizer can read, "
+            f"vocabulary={param!r} lacks {lost[0]!r}, which the recognizer can read, "
             "and its training is to continue; add it, or fit anew with "
             "warm_start=False."
         )
@@ -159,7 +134,7 @@ def _choose_vocabulary(asked, known, texts):
 
 
 def _choose_input_size(estimator, scan, targets, texts, resume):
-    """Return how images are cut and resized."""
+    """Return the arguments of `prepare_image`."""
     if resume:
         size = input_size_of(estimator)
     else:
@@ -177,7 +152,7 @@ def _choose_input_size(estimator, scan, targets, texts, resume):
 
 
 def _check_unchanged(estimator, conv_channels):
-    """Raise a ValueError if parameters ask for another network than is fitted."""
+    """Raise a ValueError if parameters don't match the fitted network."""
     config = estimator._network_config
     pairs = {
         "conv_channels": (conv_channels, tuple(config["conv_channels"])),

@@ -1,4 +1,4 @@
-"""Checks of what the user hands over, before anything is computed from it."""
+"""Checks of the inputs of public functions and estimators."""
 
 import itertools
 import math
@@ -26,25 +26,9 @@ __all__ = [
 
 
 def iterate_items(X):
-    """Return an iterator over the items of `X`, not yet read.
+    """Return an iterator over the images of `X`, not read yet.
 
-    Parameters
-    ----------
-    X : iterable of images, or array of shape (n_samples, H, W[, C])
-        Images in any form that `skcaptcha.images.read_image` takes. A generator is
-        asked for an image when there is need of it.
-
-    Returns
-    -------
-    iterator
-        One item an image.
-
-    Raises
-    ------
-    TypeError
-        If `X` is a single image or text, or cannot be iterated over.
-    ValueError
-        If `X` is empty.
+    A TypeError is raised if `X` is a single image, a ValueError if it is empty.
     """
     if isinstance(X, (str, bytes, bytearray)) or hasattr(X, "__fspath__"):
         raise TypeError(
@@ -64,34 +48,16 @@ def iterate_items(X):
 
 
 def check_images(X):
-    """Return the items of `X` as a list, not yet read; else as `iterate_items`."""
+    """Return the images of `X`, not read yet, as a list."""
     return list(iterate_items(X))
 
 
 def check_texts(y, *, whole_floats=False):
-    """Return the labels as a list of str.
+    """Return the labels as a list of str, and a list of warnings (message, category).
 
-    Parameters
-    ----------
-    y : sequence of str or int of shape (n_samples,)
-        The labels. Integers are read as their decimal text.
-    whole_floats : bool, default=False
-        Whether floats without a fraction are taken for integers, as scikit-learn's
-        tables have them.
-
-    Returns
-    -------
-    texts : list of str
-        The labels, not yet normalized.
-    notices : list of (str, type)
-        What to warn of: labels that are integers, because leading zeros are lost.
-
-    Raises
-    ------
-    TypeError
-        If `y` or one of its items has another type.
-    ValueError
-        If a label is empty, None, not a number or not Unicode text, or `y` is missing.
+    Integers are read as their decimal text, with a warning because leading zeros are
+    lost. `whole_floats` takes floats without a fraction for integers, for the labels
+    of tables.
     """
     if y is None:
         raise ValueError(
@@ -135,14 +101,13 @@ def check_texts(y, *, whole_floats=False):
                 "does; rename the file or correct the label."
             ) from error
         texts.append(str(label))
-    notices = []
-    if converted is not None:
-        message = (
-            f"y holds integers (y[{converted}]={y[converted]!r}), which are read as "
-            "their decimal text: leading zeros are lost. Read the labels as strings."
-        )
-        notices.append((message, LabelConversionWarning))
-    return texts, notices
+    if converted is None:
+        return texts, []
+    message = (
+        f"y holds integers (y[{converted}]={y[converted]!r}), which are read as their "
+        "decimal text: leading zeros are lost. Read the labels as strings."
+    )
+    return texts, [(message, LabelConversionWarning)]
 
 
 def check_same_length(X, y):
@@ -154,7 +119,7 @@ def check_same_length(X, y):
 
 
 def check_device(device):
-    """Return the torch.device that `device` names, or say why it cannot be had."""
+    """Return the torch.device of the parameter `device`."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     allowed = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
@@ -166,7 +131,7 @@ def check_device(device):
         raise ValueError(f"device={device!r} is not supported; {allowed}.")
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device={device!r} is not there: this machine has "
+            f"device={device!r} does not exist: this machine has "
             f"{torch.cuda.device_count()} CUDA devices that PyTorch can use; use "
             "device='auto' or 'cpu'."
         )
@@ -174,7 +139,7 @@ def check_device(device):
 
 
 def check_ints(name, value, n_allowed):
-    """Return `value` as a tuple of positive int, of an allowed length."""
+    """Return `value` as a tuple of positive int; `n_allowed` limits its length."""
     least, most = n_allowed
     values = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
     if not least <= len(values) <= most or not all(
@@ -194,6 +159,6 @@ def check_path(path, name="path"):
 
 
 def issue_warnings(notices):
-    """Warn of what private functions have noted, for the caller of a public method."""
+    """Issue warnings, collected as (message, category), from a public function."""
     for message, category in notices:
         warnings.warn(message, category, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Several recognizers that read together."""
+"""Ensemble of recognizers, fitted on the folds of a cross-validation."""
 
 import itertools
 import secrets
@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from skcaptcha._parameters import (
     RANDOM_STATE,
     RECOGNIZER_PARAMS,
-    HasMethods,
-    InstanceOf,
-    Interval,
+    Constraint,
     check_params,
+    instance_of,
+    interval,
 )
 from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table
@@ -31,53 +31,53 @@ __all__ = ["CaptchaEnsemble"]
 
 
 _CONSTRAINTS = {
-    "estimator": [InstanceOf((CaptchaRecognizer,)), None],
+    "estimator": [instance_of(CaptchaRecognizer), None],
     "cv": [
-        Interval(Integral, 2),
-        HasMethods(("split", "get_n_splits")),
-        InstanceOf((Iterable,), "an iterable"),
+        interval(Integral, 2),
+        Constraint(
+            "an object implementing 'split', 'get_n_splits'",
+            lambda cv: callable(getattr(cv, "split", None)),
+        ),
+        instance_of(Iterable, description="an iterable"),
         None,
     ],
-    "n_jobs": [InstanceOf((Integral,)), None],
+    "n_jobs": [instance_of(Integral), None],
     "random_state": [RANDOM_STATE, None],
 }
 
 
 class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
-    """Recognizers that each learned from another part of the images, reading together.
+    """Ensemble of recognizers fitted on the folds of a cross-validation.
 
-    One recognizer is fitted on the training part of each fold of a cross-validation,
-    and measured on the rest of it. An image is read by all of them [1]_: of the texts
-    that they read, the one with the greatest probability, averaged over all, is
-    returned. That is more often right than what one recognizer reads that learned
-    from all images, and takes as many times as long as there are folds, both to fit
-    and to read.
+    One recognizer is fitted on the training part of each fold, and scored on its test
+    part. Of the texts that they predict, the one with the greatest mean probability
+    [1]_ is returned. This is more accurate than one recognizer fitted on all images,
+    but fitting and prediction take as many times as long as there are folds.
 
     Parameters
     ----------
     estimator : CaptchaRecognizer, default=None
-        What is cloned for each fold; None is one with the default parameters.
+        The recognizer to clone; None is one with the default parameters.
     cv : int, cross-validation generator or iterable, default=5
         The folds: a number of them, shuffled, or anything else that scikit-learn's
         ``cross_val_score`` takes.
     n_jobs : int, default=None
         Processes that fit the recognizers, as for `joblib.Parallel`. None is 1 unless
         in a ``joblib.parallel_config`` context; -1 is one for each core. On a GPU
-        they would share its memory.
+        they share its memory.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds where `cv` is a number, and the `random_state` of each
-        recognizer. None leaves the recognizers that of `estimator`.
+        Determines the folds if `cv` is a number, and the `random_state` of each
+        recognizer. None leaves them that of `estimator`.
 
     Attributes
     ----------
     estimators_ : list of CaptchaRecognizer
-        The fitted recognizers, one a fold.
+        The fitted recognizers.
     cv_scores_ : ndarray of shape (n_folds,)
-        Exact match of each recognizer on the images of its fold, from which it has not
-        learned: an estimate of what a single one of them reads; together they are
-        better.
+        Exact match of each recognizer on the test part of its fold. The ensemble is
+        more accurate.
     vocabulary_ : Vocabulary
-        The characters that can be read, the same ones for all.
+        The characters that can be predicted.
     n_features_in_ : int
         Number of features of a 2-D `X`. Only defined for such.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -85,15 +85,14 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
 
     See Also
     --------
-    CaptchaRecognizer : A single one.
+    CaptchaRecognizer : A single recognizer.
 
     References
     ----------
     .. [1] B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and Scalable
-       Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017: the
-       members' probabilities are averaged. They learn from other folds here, as in
-       A. Krogh, J. Vedelsby, "Neural Network Ensembles, Cross Validation, and Active
-       Learning", NeurIPS 1994.
+       Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017; with
+       folds as in A. Krogh, J. Vedelsby, "Neural Network Ensembles, Cross Validation,
+       and Active Learning", NeurIPS 1994.
 
     Examples
     --------
@@ -138,11 +137,11 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, an image or a label cannot be used, there are fewer images
-            than folds, or `estimator` has a `checkpoint`, which its clones would all
-            write to. The estimator is then left as it was.
+            If a parameter, an image or a label is not valid, there are fewer images
+            than folds, or `estimator` has a `checkpoint`, to which all clones would
+            write. The estimator is not changed then.
         TypeError
-            If an image or a label has a type that cannot be one.
+            If an image or a label has a wrong type.
         FileNotFoundError
             If the file of an image does not exist.
 
@@ -159,13 +158,13 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
                 "of every recognizer, and each fit needs a file of its own; set it to "
                 "None."
             )
-        # All is checked before it is split, so that errors count from the beginning,
-        # and that no fold has to hold every character.
+        # Checked before the split, so that errors have the positions in X, and the
+        # vocabulary has the characters of all folds.
         check_params(template, RECOGNIZER_PARAMS)
         data = read_training_data(template, X, y, resume=False, n_least=2)
         images, texts = data.X, data.texts
         seed = self.random_state
-        # For scikit-learn None is NumPy's global generator, which a fit would advance.
+        # None would be NumPy's global generator.
         rng = check_random_state(secrets.randbits(32) if seed is None else seed)
         cv = self.cv
         if isinstance(cv, Integral):
@@ -187,7 +186,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def iter_frames(self, X, *, on_error="raise", notices=None):
-        """Return an iterator over what the networks say of each image.
+        """Return an iterator over the log-probabilities of each image.
 
         Parameters
         ----------
@@ -197,7 +196,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         Yields
         ------
         position : int
-            Position in `X`. Images of a few hundred come in any order.
+            Position in `X`; within a few hundred images in any order.
         frames : list of ndarray of shape (T, K), or Exception
             The log-probabilities of each recognizer.
         """
@@ -210,22 +209,22 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             member.iter_frames(items, on_error=on_error, notices=notices)
             for member, items in zip(self.estimators_, copies, strict=True)
         ]
-        del copies  # what all have read need not be kept
-        return _bring_together(streams)
+        del copies  # would keep all images
+        return _merge_frames(streams)
 
     @property
     def decoder(self):
-        """How the recognizers find texts."""
+        """The parameter `decoder` of the recognizers."""
         return self._first.decoder
 
     @property
     def beam_width(self):
-        """Texts that the beam search follows."""
+        """The parameter `beam_width` of the recognizers."""
         return self._first.beam_width
 
     @property
     def vocabulary_(self):
-        """The characters that can be read."""
+        """The characters that can be predicted."""
         return self._first.vocabulary_
 
     @property
@@ -257,26 +256,17 @@ def _draw_seed(rng):
 
 
 def _fit_and_score(member, images, texts, train, test):
-    """Fit on one part, score on the other."""
+    """Return a recognizer fitted on one part, and its score on the other."""
     X_train, X_test = (_safe_indexing(images, part) for part in (train, test))
     y_train, y_test = (_safe_indexing(texts, part) for part in (train, test))
     member.fit(X_train, y_train)
     return member, member.score(X_test, y_test)
 
 
-def _bring_together(streams):
-    """Yield each position with the frames of all networks, as soon as they are there.
+def _merge_frames(streams):
+    """Yield each position with the frames of all networks, or the first error.
 
-    Parameters
-    ----------
-    streams : list of iterator of (int, list or Exception)
-        What `iter_frames` of each network returned, in orders that may differ.
-
-    Yields
-    ------
-    position : int
-    frames : list of ndarray, or Exception
-        The frames of all networks, or the first error.
+    `streams` are iterators of `iter_frames`, whose orders may differ.
     """
     waiting = {}
     for row in itertools.zip_longest(*streams):

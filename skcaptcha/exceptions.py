@@ -1,4 +1,4 @@
-"""Errors and warnings that skcaptcha raises beside those of scikit-learn."""
+"""Errors and warnings of skcaptcha, besides those of scikit-learn."""
 
 __all__ = [
     "CacheError",
@@ -9,12 +9,10 @@ __all__ = [
 
 
 class CacheError(OSError):
-    """The temporary file for more training images than `cache_size` failed.
+    """The temporary file for training images beyond `cache_size` failed.
 
     Examples
     --------
-    It is an ``OSError``, and the recognizer is as it was before the fit:
-
     >>> from skcaptcha.exceptions import CacheError
     >>> issubclass(CacheError, OSError)
     True
@@ -37,12 +35,10 @@ class ImageReadError(ValueError):
 
 
 class LabelConversionWarning(UserWarning):
-    """Labels were integers and were read as their decimal text.
+    """Labels were integers and were read as their decimal text, without leading zeros.
 
     Examples
     --------
-    Make it an error where leading zeros must not be lost:
-
     >>> import warnings
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
@@ -58,7 +54,7 @@ class LabelConversionWarning(UserWarning):
 
 
 class SkippedImageWarning(UserWarning):
-    """Images that could not be read were skipped, as ``on_error="skip"`` asks.
+    """Images that could not be read were skipped, because of ``on_error="skip"``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Look at the labels through the eyes of a recognizer."""
+"""Find wrong labels with the help of a recognizer."""
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
+from skcaptcha._reader import make_decoder
 from skcaptcha._tables import is_table
 from skcaptcha._validation import (
     check_images,
@@ -23,43 +24,42 @@ __all__ = ["find_label_issues"]
 
 
 def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
-    """Rank labels by how little recognizers that never saw them believe them.
+    """Rank labels by their probability under recognizers not fitted on them.
 
-    The samples are split into folds. A clone of the recognizer is fitted on all folds
-    but one and asked how probable the given labels of that one are, which [1]_ call
-    the self-confidence of a label.
+    For each fold of a cross-validation a clone of the recognizer is fitted on the other
+    folds. The probability that it gives to a label of the fold is the label's
+    self-confidence [1]_.
 
     Parameters
     ----------
     recognizer : CaptchaRecognizer
-        Says with which parameters to fit; it stays as it is.
+        The recognizer to clone; it is not changed.
     X : sequence of images of length n_samples, or array of shape \
             (n_samples, n_features)
-        Images in any form that `CaptchaRecognizer.fit` takes. Files are decoded once.
+        Images in any form that `CaptchaRecognizer.fit` takes.
     y : sequence of str of length n_samples
         The labels, some of which may be wrong.
     cv : int, cross-validation generator or iterable, default=5
-        How to split. An int is the number of folds, of samples in random order drawn
-        by the recognizer's `random_state` where that is an int, else by 0.
+        How to split. An int is the number of folds, shuffled by the recognizer's
+        `random_state` if that is an int, else by 0.
     n_jobs : int, default=None
-        Fits at a time. ``None`` is 1 unless in a ``joblib.parallel_config`` context.
+        Parallel fits. ``None`` is 1 unless in a ``joblib.parallel_config`` context.
 
     Returns
     -------
     Bunch
         ``ranking``
-            ndarray of shape (n_samples,), the samples by rising self-confidence, so
-            that labels which deserve a look come first. Samples that no fold tests
-            come last.
+            ndarray of shape (n_samples,), the samples by increasing self-confidence:
+            the most doubtful labels come first, samples that no fold tests last.
         ``self_confidence``
-            ndarray of shape (n_samples,), the probability of each given label under
-            CTC; NaN where no fold tests the sample.
+            ndarray of shape (n_samples,), the probability of each label under CTC;
+            NaN where no fold tests the sample.
         ``y_pred``
-            ndarray of shape (n_samples,), object; what was read instead, None where
-            no fold tests the sample.
+            ndarray of shape (n_samples,), object; the predicted texts, None where no
+            fold tests the sample.
         ``is_issue``
-            boolean ndarray of shape (n_samples,), where what was read is not the
-            label. These are wrong labels and wrong readings; look at the images.
+            boolean ndarray of shape (n_samples,), where the predicted text is not the
+            label: a wrong label or a wrong prediction.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     if not isinstance(recognizer, CaptchaRecognizer):
         raise TypeError(
             f"recognizer={recognizer!r} must be a CaptchaRecognizer; of a Pipeline "
-            "give its last step, and as X what the steps before it return."
+            "pass the last step, and as X the output of the steps before it."
         )
     texts, notices = check_texts(y, whole_floats=is_table(X))
     issue_warnings(notices)
@@ -106,12 +106,13 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
         seed = seed if isinstance(seed, (int, np.integer)) else 0
         cv = KFold(cv, shuffle=True, random_state=seed)
     splits = list(check_cv(cv).split(texts))
-    answers = Parallel(n_jobs=n_jobs)(
-        delayed(_judge)(clone(recognizer), items, texts, *split) for split in splits
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_predict)(clone(recognizer), items, texts, *split)
+        for split in splits
     )
     self_confidence = np.full(len(texts), np.nan)
     y_pred = np.full(len(texts), None, dtype=object)
-    for (_, test), (confidence, read) in zip(splits, answers, strict=True):
+    for (_, test), (confidence, read) in zip(splits, results, strict=True):
         self_confidence[test] = confidence
         y_pred[test] = read
     return Bunch(
@@ -127,22 +128,22 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     )
 
 
-def _judge(recognizer, items, texts, train, test):
-    """Fit on some samples; return the confidence in the labels of others, and texts."""
+def _fit_and_predict(recognizer, items, texts, train, test):
+    """Fit on some samples; return self-confidence and predictions of others."""
     recognizer.fit(_pick(items, train), [texts[i] for i in train])
-    X = _pick(items, test)
-    vocabulary = recognizer.vocabulary_
-    confidence = np.zeros(len(test))
-    for k, log_probs in enumerate(recognizer.frame_log_proba(X)):
+    vocabulary, decode = recognizer.vocabulary_, make_decoder(recognizer)
+    self_confidence, y_pred = np.zeros(len(test)), np.empty(len(test), dtype=object)
+    frames = recognizer.frame_log_proba(_pick(items, test))
+    for k, log_probs in enumerate(frames):
+        y_pred[k] = decode([log_probs])[0][0]
         text = texts[test[k]]
         if all(symbol in vocabulary for symbol in vocabulary.split(text)):
-            symbols = vocabulary.encode(text)
-            confidence[k] = np.exp(
-                sequence_log_probability(
-                    log_probs[:, None], [len(log_probs)], [symbols], blank=BLANK
-                )[0]
+            lengths, symbols = [len(log_probs)], [vocabulary.encode(text)]
+            log_probability = sequence_log_probability(
+                log_probs[:, None], lengths, symbols, blank=BLANK
             )
-    return confidence, recognizer.predict(X)
+            self_confidence[k] = np.exp(log_probability[0])
+    return self_confidence, y_pred
 
 
 def _pick(items, positions):

@@ -1,9 +1,8 @@
-"""How well texts were read: metrics, a report, and scorers at the foot.
+"""Metrics of recognized texts, a report, curves and scorers.
 
-Every metric compares texts after NFC normalization, so that the two spellings of an
-accented letter are equal, and takes a Unicode code point for a character. The edit
-distance is Levenshtein's: insertions, deletions and substitutions cost 1 each.
-Integers among the texts are read as their decimal text, as the recognizer does.
+Texts are compared after NFC normalization, so that the two spellings of an accented
+letter are equal. A character is a Unicode code point. The edit distance is
+Levenshtein's. Integers are taken as their decimal text, as the recognizer does.
 """
 
 import unicodedata
@@ -33,12 +32,12 @@ __all__ = [
 
 def _is_integer(value):
     if isinstance(value, (float, np.floating)):
-        return value % 1 == 0  # as the tables of scikit-learn have them
+        return value % 1 == 0  # from tables
     return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
 
 
 def _check_list(texts, name):
-    """List of the NFC forms of `texts`; errors call them `name`."""
+    """Return the NFC forms of `texts` as a list; errors call them `name`."""
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
         raise TypeError(
             f"{name}={texts!r} is {type(texts).__name__}; pass a list, 1-D array or "
@@ -46,7 +45,6 @@ def _check_list(texts, name):
         )
     if getattr(texts, "ndim", 1) != 1:
         raise ValueError(f"{name} has {texts.ndim} dimensions; pass a 1-D array.")
-    # A fit reads integers as their decimal text, so they are compared as that.
     texts = [str(int(text)) if _is_integer(text) else text for text in texts]
     for i, text in enumerate(texts):
         if not isinstance(text, str):
@@ -70,19 +68,18 @@ def _check_texts(y_true, y_pred):
 
 
 def _edit_distances(y_true, y_pred):
-    pairs = zip(y_true, y_pred, strict=True)
-    return np.array([Levenshtein.distance(true, pred) for true, pred in pairs])
+    return np.array(list(map(Levenshtein.distance, y_true, y_pred)))
 
 
 def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
-    """Fraction of texts that were read without any error.
+    """Fraction of texts without any error.
 
     Parameters
     ----------
     y_true, y_pred : list, tuple, 1-D array or Series of str
         True and predicted texts, at least one; a text may be empty.
     normalize : bool, default=True
-        If False, return the (weighted) number of such texts instead.
+        If False, return the (weighted) number of such texts.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples, at least 0.
 
@@ -114,17 +111,12 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
         )
     wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
     if wrong.size:
-        raise ValueError(
-            f"sample_weight holds {wrong[0]}; weights are finite and at least 0."
-        )
+        raise ValueError(f"sample_weight holds {wrong[0]}; weights are finite, >= 0.")
     with np.errstate(over="ignore"):
         total = float(weights.sum())
     if not 0 < total < np.inf:
-        raise ValueError(
-            f"sample_weight sums to {total:g}; weigh some sample above 0, and none by "
-            "so much that the sum overflows."
-        )
-    # Not weights[matches].sum(), which rounding may lift above the sum of all.
+        raise ValueError(f"sample_weight sums to {total:g}; pass positive weights.")
+    # Rounding may lift weights[matches].sum() above the sum of all.
     score = float((weights * matches).sum())
     return score / total if normalize else score
 
@@ -132,8 +124,7 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
 def character_error_rate(y_true, y_pred):
     """Total edit distance divided by the total number of true characters (CER).
 
-    It exceeds 1 where more characters were read in error than there are. Where the
-    true texts hold no character at all, it is the number of characters read.
+    It may exceed 1. If all true texts are empty, it is the number of characters read.
 
     Parameters
     ----------
@@ -158,10 +149,9 @@ def character_error_rate(y_true, y_pred):
 def character_accuracy_score(y_true, y_pred):
     """Return 1 minus the character error rate, or 0 where that is negative.
 
-    The literature calls several things character accuracy, such as the share of
-    positions at which two texts agree, or a mean over the texts. Here it is 1 minus
-    the total edit distance divided by the total number of true characters: a long
-    text counts for more than a short one, and a missing first character is one error.
+    Others call the share of positions at which two texts agree character accuracy, or
+    average over the texts. Here long texts count for more than short ones, and a
+    missing first character is one error.
 
     Parameters
     ----------
@@ -182,7 +172,7 @@ def character_accuracy_score(y_true, y_pred):
 
 
 def mean_edit_distance(y_true, y_pred):
-    """Mean number of edits between a true text and what was read.
+    """Mean edit distance between true and predicted texts.
 
     Parameters
     ----------
@@ -227,7 +217,7 @@ def normalized_edit_distance(y_true, y_pred):
 
 
 def _count_pairs(y_true, y_pred):
-    """Count (true, read) characters of the alignments; a gap is ``""``."""
+    """Count pairs of true and read characters in the alignments; ``""`` is a gap."""
     counts = Counter()
     for true, pred in zip(y_true, y_pred, strict=True):
         for tag, i, i_end, j, j_end in Levenshtein.opcodes(true, pred):
@@ -241,22 +231,19 @@ def _count_pairs(y_true, y_pred):
 
 
 def character_confusion(y_true, y_pred, *, labels=None):
-    """Count which character was read as which, along the best edit alignments.
-
-    Where several alignments are equally short, one of them is counted.
+    """Confusion matrix of characters, counted along the shortest edit alignments.
 
     Parameters
     ----------
     y_true, y_pred : list, tuple, 1-D array or Series of str
         True and predicted texts, at least one; a text may be empty.
     labels : iterable of str, default=None
-        Characters to count, in this order; pairs with another one are left out. By
-        default all that occur, sorted.
+        Characters to count, in this order; by default all that occur, sorted.
 
     Returns
     -------
     matrix : int array of shape (n_labels, n_labels)
-        Rows are true characters, columns are what was read.
+        Rows are true characters, columns are predicted ones.
     labels : list of str
         Characters of the rows and columns. The last one is the empty string: its row
         counts insertions, its column deletions.
@@ -292,7 +279,7 @@ def character_confusion(y_true, y_pred, *, labels=None):
 
 
 def _table(rows):
-    """Text of `rows`: the first column to the left, the others to the right."""
+    """Format rows of cells, the first column aligned left, the others right."""
     rows = [[str(cell) for cell in row] for row in rows]
     first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
     return "\n".join(
@@ -303,7 +290,7 @@ def _table(rows):
 
 
 def recognition_report(y_true, y_pred, *, digits=4, n_confusions=10, output_dict=False):
-    """Report how well texts were read, over all and by length and by character.
+    """Report of the metrics, over all texts, by length and by character.
 
     Parameters
     ----------
@@ -323,116 +310,103 @@ def recognition_report(y_true, y_pred, *, digits=4, n_confusions=10, output_dict
         ``character_accuracy``, ``character_error_rate``, ``mean_edit_distance``,
         ``normalized_edit_distance``; ``per_length``, by length of the true text, and
         ``per_character``, each a dictionary of dictionaries; and ``confusions``, a
-        list of ``(true, read, count)`` in which ``""`` is a gap. A precision or
-        recall of 0 out of 0 characters is 0.
+        list of ``(true, read, count)`` in which ``""`` is a gap. Precision and recall
+        are 0 where they are 0 divided by 0.
 
     Examples
     --------
-    >>> print(recognition_report(["2b8", "x3"], ["2b8", "x8"], digits=2))
+    >>> print(recognition_report(["ab", "c"], ["ab", "b"], digits=2))
     samples                      2
     exact match               0.50
-    character accuracy        0.80
-    character error rate      0.20
+    character accuracy        0.67
+    character error rate      0.33
     mean edit distance        0.50
-    normalized edit distance  0.25
+    normalized edit distance  0.50
     <BLANKLINE>
     length  exact match  char. accuracy  support
-    2              0.00            0.50        1
-    3              1.00            1.00        1
+    1              0.00            0.00        1
+    2              1.00            1.00        1
     <BLANKLINE>
     character  precision  recall  support
-    '2'             1.00    1.00        1
-    '3'             0.00    0.00        1
-    '8'             0.50    1.00        1
-    'b'             1.00    1.00        1
-    'x'             1.00    1.00        1
+    'a'             1.00    1.00        1
+    'b'             0.50    1.00        1
+    'c'             0.00    0.00        1
     <BLANKLINE>
     most frequent confusions  count
-    '3' read as '8'               1
+    'c' read as 'b'               1
     """
     y_true, y_pred = _check_texts(y_true, y_pred)
-    overall = {
-        "exact_match": exact_match_score(y_true, y_pred),
-        "character_accuracy": character_accuracy_score(y_true, y_pred),
-        "character_error_rate": character_error_rate(y_true, y_pred),
-        "mean_edit_distance": mean_edit_distance(y_true, y_pred),
-        "normalized_edit_distance": normalized_edit_distance(y_true, y_pred),
-    }
     by_length = {}
-    for true, pred in zip(y_true, y_pred, strict=True):
-        by_length.setdefault(len(true), []).append((true, pred))
+    for pair in zip(y_true, y_pred, strict=True):
+        by_length.setdefault(len(pair[0]), []).append(pair)
     per_length = {}
     for length, pairs in sorted(by_length.items()):
+        texts = tuple(zip(*pairs, strict=True))
         per_length[length] = {
-            "exact_match": exact_match_score(*zip(*pairs, strict=True)),
-            "character_accuracy": character_accuracy_score(*zip(*pairs, strict=True)),
+            "exact_match": exact_match_score(*texts),
+            "character_accuracy": character_accuracy_score(*texts),
             "support": len(pairs),
         }
-
     counts = _count_pairs(y_true, y_pred)
     n_true, n_read = Counter(), Counter()
     for (true, read), count in counts.items():
         n_true[true] += count
         n_read[read] += count
-    per_character = {
-        character: {
-            "precision": counts[character, character] / max(n_read[character], 1),
-            "recall": counts[character, character] / max(n_true[character], 1),
-            "support": n_true[character],
-        }
-        for character in sorted((n_true.keys() | n_read.keys()) - {""})
-    }
     confusions = [(*pair, n) for pair, n in counts.items() if pair[0] != pair[1]]
     confusions.sort(key=lambda item: (-item[2], item[0], item[1]))
-    confusions = confusions[:n_confusions]
+    report = {
+        "n_samples": len(y_true),
+        "exact_match": exact_match_score(y_true, y_pred),
+        "character_accuracy": character_accuracy_score(y_true, y_pred),
+        "character_error_rate": character_error_rate(y_true, y_pred),
+        "mean_edit_distance": mean_edit_distance(y_true, y_pred),
+        "normalized_edit_distance": normalized_edit_distance(y_true, y_pred),
+        "per_length": per_length,
+        "per_character": {
+            character: {
+                "precision": counts[character, character] / max(n_read[character], 1),
+                "recall": counts[character, character] / max(n_true[character], 1),
+                "support": n_true[character],
+            }
+            for character in sorted((n_true.keys() | n_read.keys()) - {""})
+        },
+        "confusions": confusions[:n_confusions],
+    }
+    return report if output_dict else _format_report(report, digits)
 
-    if output_dict:
-        return {
-            "n_samples": len(y_true),
-            **overall,
-            "per_length": per_length,
-            "per_character": per_character,
-            "confusions": confusions,
-        }
 
-    def rounded(values):
-        return [v if isinstance(v, int) else f"{v:.{digits}f}" for v in values]
+def _format_report(report, digits):
+    """Format the dictionary of `recognition_report` as text."""
 
-    totals = zip(overall, rounded(overall.values()), strict=True)
-    sections = [
-        _table(
-            [("samples", len(y_true)), *((k.replace("_", " "), v) for k, v in totals)]
-        ),
-        _table(
-            [("length", "exact match", "char. accuracy", "support")]
-            + [(n, *rounded(row.values())) for n, row in per_length.items()]
-        ),
+    def format_row(name, values):
+        return name, *(v if isinstance(v, int) else f"{v:.{digits}f}" for v in values)
+
+    metrics = [k for k, v in report.items() if isinstance(v, float)]
+    tables = [
+        [("samples", report["n_samples"])]
+        + [format_row(name.replace("_", " "), [report[name]]) for name in metrics],
+        [("length", "exact match", "char. accuracy", "support")]
+        + [format_row(n, row.values()) for n, row in report["per_length"].items()],
+        [("character", "precision", "recall", "support")]
+        + [
+            format_row(repr(character), row.values())
+            for character, row in report["per_character"].items()
+        ],
+        [("most frequent confusions", "count")],
     ]
-    if per_character:
-        sections.append(
-            _table(
-                [("character", "precision", "recall", "support")]
-                + [
-                    (repr(c), *rounded(row.values()))
-                    for c, row in per_character.items()
-                ]
-            )
-        )
-    if confusions:
-        rows = [("most frequent confusions", "count")]
-        for true, read, count in confusions:
-            if not read:
-                rows.append((f"{true!r} not read", count))
-            elif not true:
-                rows.append((f"{read!r} read where there is none", count))
-            else:
-                rows.append((f"{true!r} read as {read!r}", count))
-        sections.append(_table(rows))
-    return "\n\n".join(sections)
+    for true, read, count in report["confusions"]:
+        if not read:
+            name = f"{true!r} not read"
+        elif not true:
+            name = f"{read!r} read where there is none"
+        else:
+            name = f"{true!r} read as {read!r}"
+        tables[-1].append((name, count))
+    return "\n\n".join(_table(rows) for rows in tables if len(rows) > 1)
 
 
 def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
-    """Exact match and mean confidence of texts in bins of their confidence [1]_.
+    """Exact match and mean confidence in bins of confidence [1]_.
 
     Parameters
     ----------
@@ -441,7 +415,7 @@ def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
     confidence : array-like of shape (n_samples,)
         Confidence in each, from 0 to 1.
     n_bins : int, default=10
-        Number of bins; fewer come back where quantiles coincide.
+        Number of bins; fewer are returned where quantiles coincide.
     strategy : {"uniform", "quantile"}, default="uniform"
         Whether bins are equally wide or hold equally many texts.
 
@@ -482,14 +456,14 @@ def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
 
 
 def risk_coverage_curve(is_right, confidence):
-    """Share of wrong texts among those that a threshold accepts [1]_.
+    """Share of wrong texts among those above a confidence threshold [1]_.
 
     Parameters
     ----------
     is_right : array-like of bool, shape (n_samples,)
         Whether each text is right.
     confidence : array-like of shape (n_samples,)
-        Confidence in each. Texts of equal confidence are accepted together.
+        Confidence in each. Texts of equal confidence have one threshold.
 
     Returns
     -------
@@ -498,7 +472,7 @@ def risk_coverage_curve(is_right, confidence):
     risk : ndarray
         Share of these that are wrong.
     thresholds : ndarray
-        Each confidence that occurs, falling.
+        The distinct confidences, in decreasing order.
 
     References
     ----------
@@ -515,10 +489,10 @@ def risk_coverage_curve(is_right, confidence):
     order = np.argsort(-confidence, kind="stable")
     n_accepted = np.arange(1, len(order) + 1)
     n_wrong = np.cumsum(~is_right[order])
-    falling = confidence[order]
-    last = np.append(falling[1:] != falling[:-1], True)  # of those that are equal
+    thresholds = confidence[order]
+    last = np.append(thresholds[1:] != thresholds[:-1], True)  # of equal ones
     n_accepted, n_wrong = n_accepted[last], n_wrong[last]
-    return n_accepted / len(order), n_wrong / n_accepted, falling[last]
+    return n_accepted / len(order), n_wrong / n_accepted, thresholds[last]
 
 
 exact_match_scorer = make_scorer(exact_match_score)

@@ -1,4 +1,4 @@
-"""The symbols that a recognizer can read, and text to indices and back."""
+"""The characters of a recognizer, and the encoding of texts as indices."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -15,15 +15,13 @@ BLANK = 0
 class Vocabulary:
     r"""Immutable, ordered set of symbols with the indices 1 to ``len(vocabulary)``.
 
-    A symbol is what a reader calls one character: an extended grapheme cluster
-    [1]_ after NFC normalization. A letter with a combining accent, an emoji made of
-    several code points or a flag is one symbol.
+    A symbol is an extended grapheme cluster [1]_ after NFC normalization. A letter with
+    a combining accent, an emoji made of several code points or a flag is one symbol.
 
     Parameters
     ----------
     characters : str or iterable of str
-        The symbols, in the order of their indices: one text, split into its symbols,
-        or one symbol an item. Duplicates are refused.
+        The symbols, in the order of their indices: a text of them, or one in each item.
 
     Raises
     ------
@@ -69,18 +67,18 @@ class Vocabulary:
 
     @classmethod
     def from_texts(cls, texts):
-        """Vocabulary of every symbol in `texts`, sorted by code point."""
+        """Return the vocabulary of all symbols in `texts`, sorted by code point."""
         split = (cls.split(text, f"texts[{i}]") for i, text in enumerate(texts))
         return cls(sorted({symbol for symbols in split for symbol in symbols}))
 
     def extend(self, texts):
-        """Vocabulary of these symbols and then the others in `texts`, sorted."""
+        """Return a vocabulary of these symbols, then the others in `texts`, sorted."""
         others = {symbol for text in texts for symbol in self.split(text)}
         return Vocabulary(self._characters + tuple(sorted(others - set(self))))
 
     @staticmethod
     def split(text, name="text"):
-        """List of the symbols of `text`, NFC normalized; `name` is for errors."""
+        """Return the symbols of `text`, NFC normalized; `name` is for errors."""
         if not isinstance(text, str):
             raise TypeError(f"{name}={text!r} is {type(text).__name__}; pass a str.")
         return regex.findall(r"\X", unicodedata.normalize("NFC", text))
@@ -96,10 +94,10 @@ class Vocabulary:
         return len(self) + 1
 
     def encode(self, text, name="text"):
-        """Return the indices of the symbols of `text`, an int64 array ``(L,)``.
+        """Return the indices of the symbols of `text`, an int64 array of shape (L,).
 
-        A symbol that is not in the vocabulary is a ValueError, in which `name` says
-        where the text stands, such as ``"y[12]"``.
+        A symbol that is not in the vocabulary raises a ValueError, which calls the text
+        `name`.
         """
         symbols = self.split(text, name)
         unknown = next((s for s in symbols if s not in self._indices), None)
@@ -111,10 +109,7 @@ class Vocabulary:
         return np.array([self._indices[s] for s in symbols], dtype=np.int64)
 
     def decode(self, indices):
-        """Return the text of symbol `indices`, which hold no blank.
-
-        What `encode` made of a text comes back as that text in NFC.
-        """
+        """Return the text, in NFC, of the indices of symbols; blanks are an error."""
         indices = np.asarray(indices, dtype=np.int64)  # (L,)
         wrong = indices[(indices <= BLANK) | (indices > len(self))]
         if wrong.size:
@@ -124,7 +119,7 @@ class Vocabulary:
         return "".join(self._characters[i - 1] for i in indices)
 
     def indices(self, characters):
-        """Return the indices of some symbols, given as `Vocabulary` takes them."""
+        """Return the indices of symbols, in any form that `Vocabulary` takes."""
         return np.concatenate(
             [self.encode(c, name="characters") for c in Vocabulary(characters)._indices]
         )
@@ -143,13 +138,13 @@ class Vocabulary:
         return text in self._indices
 
     def __eq__(self, other):
-        """Equal symbols in equal order."""
+        """Tell whether the symbols and their order are equal."""
         if not isinstance(other, Vocabulary):
             return NotImplemented
         return self._characters == other._characters
 
     def __hash__(self):
-        """Hash of the symbols in their order."""
+        """Return the hash of the symbols."""
         return hash(self._characters)
 
     def __repr__(self):

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "skcaptcha"
 LAYERS = [
     {"_version", "exceptions"},
     {"_files", "_optional", "_threads", "_validation", "images._decode"},
-    {"_tables", "images._read"},
+    {"_tables", "images._read", "model.alignment"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._prepare", "training.augmentation"},

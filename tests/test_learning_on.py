@@ -176,11 +176,11 @@ def test_ctrl_c_at_once_leaves_what_could_read(learned, captchas, monkeypatch):
     assert learned.converged_
 
 
-def test_labels_too_long_for_the_settled_width_are_named(learned, captchas):
+def test_labels_too_long_for_the_chosen_width_are_named(learned, captchas):
     learned.set_params(warm_start=True)
     texts = ["0" * 12, *captchas[1][1:8]]
     with pytest.raises(
-        ValueError, match=r"the first fit has settled .*y\[0\]='0+' needs 23 .*anew"
+        ValueError, match=r"the first fit has chosen .*y\[0\]='0+' needs 23 .*anew"
     ):
         learned.fit(captchas[0][:8], texts)
 

@@ -314,7 +314,7 @@ def test_bad_parameters_are_named_before_training(params, match, captchas, monke
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_where_there_is_none(captchas):
     with pytest.raises(
-        ValueError, match="device='cuda' is not there: this machine has"
+        ValueError, match="device='cuda' does not exist: this machine has"
     ):
         CaptchaRecognizer(device="cuda").fit(*(values[:8] for values in captchas))
 

@@ -54,7 +54,7 @@ def test_training_that_diverges_at_once_is_an_error(captchas, method, pretrained
     assert vars(recognizer) == before
 
 
-def test_going_on_at_a_rate_that_destroys_keeps_the_earlier_fit(fitted, captchas):
+def test_fine_tuning_at_a_rate_that_destroys_keeps_the_earlier_fit(fitted, captchas):
     recognizer = copy.deepcopy(fitted).set_params(warm_start=True, max_iter=2)
     recognizer.set_params(learning_rate_init=1e30)
     before = dict(vars(recognizer))
@@ -82,7 +82,7 @@ def test_a_search_leaves_out_a_rate_that_destroys(captchas):
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_what_was_left_out_is_told(captchas, monkeypatch, method):
+def test_skipped_updates_are_told(captchas, monkeypatch, method):
     fail_in(monkeypatch, {1})
     recognizer = CaptchaRecognizer(**TINY, max_iter=2)
     of_all = " of 8" if method == "fit" else ""
@@ -94,7 +94,7 @@ def test_what_was_left_out_is_told(captchas, monkeypatch, method):
     assert np.isfinite(recognizer.loss_curve_).all()
 
 
-def test_an_epoch_of_partial_fit_that_ends_badly_is_begun_anew(monkeypatch, captchas):
+def test_an_epoch_of_partial_fit_that_ends_badly_starts_again(monkeypatch, captchas):
     fail_in(monkeypatch, {4})  # the last one
     recognizer = CaptchaRecognizer(**TINY)
     with pytest.warns(ConvergenceWarning, match="In 1 updates"):
@@ -135,7 +135,7 @@ def test_a_label_that_is_not_refused_can_be_aligned(fixed):
 # Memory
 
 
-def test_a_fit_goes_on_in_parts_with_one_warning(captchas, monkeypatch):
+def test_a_fit_continues_in_parts_with_one_warning(captchas, monkeypatch):
     forward, sizes = CRNN.forward, []
 
     def fail(network, images, *args, **kwargs):

@@ -40,7 +40,7 @@ def main(argv=None):
             warnings.showwarning = partial(_print_note, "warning")
         try:
             return options.command(options) or 0
-        except BrokenPipeError:  # whoever read the output has had enough
+        except BrokenPipeError:  # what reads the output, such as head, has ended
             sys.stdout = None
             return 0
         except KeyboardInterrupt:

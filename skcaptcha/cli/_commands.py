@@ -78,7 +78,7 @@ def train(options):
         raise ValueError(f"--test-size={options.test_size} must be in [0, 1)")
     if not options.test_size and (options.picture or options.html):
         raise ValueError(
-            "--picture and --html show images held out, of which --test-size 0 has none"
+            "--picture and --html show images held out, and --test-size 0 has none"
         )
     verbose = int(not options.quiet)
     recognizer = CaptchaRecognizer(random_state=options.seed, verbose=verbose)

@@ -7,7 +7,6 @@ import urllib.error
 import urllib.request
 from numbers import Integral, Real
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.datasets import get_data_home
@@ -19,21 +18,13 @@ from skcaptcha.datasets._folder import load_image_folder
 __all__ = ["fetch_captcha_images_v2"]
 
 
-class _Archive(NamedTuple):
-    filename: str
-    url: str
-    blob_id: str  # of git: the SHA-1 of b"blob <size>\0" and the content
-
-
-ARCHIVE = _Archive(
-    filename="captcha_images_v2.zip",
-    url=(
-        "https://raw.githubusercontent.com/AakashKumarNain/CaptchaCracker/master/"
-        "captcha_images_v2.zip"
-    ),
-    blob_id="e8fb4fa40806d4f0c9dde720d40e786352ec3843",
+FILENAME = "captcha_images_v2.zip"
+URL = (
+    "https://raw.githubusercontent.com/AakashKumarNain/CaptchaCracker/master/"
+    "captcha_images_v2.zip"
 )
-
+# Of git: the SHA-1 of b"blob <size>\0" and the content.
+BLOB_ID = "e8fb4fa40806d4f0c9dde720d40e786352ec3843"
 LARGEST_DOWNLOAD = 32 * 2**20  # bytes, several times what the archive has
 TIMEOUT = 30  # seconds without a byte
 
@@ -64,9 +55,8 @@ def fetch_captcha_images_v2(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder of the archive. ``None`` is scikit-learn's: the one that the
-        environment variable ``SCIKIT_LEARN_DATA`` names, or ``scikit_learn_data`` in
-        the home folder.
+        Folder of the archive. ``None`` is scikit-learn's, as
+        :func:`sklearn.datasets.get_data_home` has it.
     download_if_missing : bool, default=True
         If False, raise an OSError where the archive is not in `data_home`.
     return_X_y : bool, default=False
@@ -101,10 +91,6 @@ def fetch_captcha_images_v2(
     ValueError
         If `n_retries` or `delay` is out of range.
 
-    See Also
-    --------
-    sklearn.datasets.get_data_home : Where the archive is kept by default.
-
     Examples
     --------
     >>> from skcaptcha.datasets import fetch_captcha_images_v2
@@ -116,21 +102,21 @@ def fetch_captcha_images_v2(
         raise ValueError(f"n_retries={n_retries!r} must be an int of at least 0")
     if not isinstance(delay, Real) or not 0 <= delay < np.inf:
         raise ValueError(f"delay={delay!r} must be a number of seconds, at least 0")
-    path = Path(get_data_home(data_home)) / ARCHIVE.filename
+    path = Path(get_data_home(data_home)) / FILENAME
     if path.exists():
         blob_id = _blob_id(path.read_bytes())
-        if blob_id != ARCHIVE.blob_id:
+        if blob_id != BLOB_ID:
             raise OSError(
                 f"{str(path)!r} is damaged or another archive: its git blob id is "
-                f"{blob_id}, not {ARCHIVE.blob_id}. Move it away and call again to "
-                f"download it, or put there the file at {ARCHIVE.url}"
+                f"{blob_id}, not {BLOB_ID}. Move it away and call again to "
+                f"download it, or put there the file at {URL}"
             )
     elif download_if_missing:
         write_atomically(path, _download(path, n_retries, delay))
     else:
         raise OSError(
             f"{str(path)!r} is missing and download_if_missing=False. Allow the "
-            f"download, or put there the file at {ARCHIVE.url}"
+            f"download, or put there the file at {URL}"
         )
 
     data, texts = load_image_folder(path, pattern="*.png")
@@ -159,27 +145,25 @@ def _download(path, n_retries, delay):
                 error.close()
             if tries_left == 0 or final:
                 raise OSError(
-                    f"{ARCHIVE.filename} could not be downloaded from {ARCHIVE.url} "
+                    f"{FILENAME} could not be downloaded from {URL} "
                     f"({error}). Check the connection and call again, or fetch that "
                     f"file in another way and put it at {str(path)!r}"
                 ) from error
         time.sleep(delay)
+    blob_id = _blob_id(content)
     if len(content) > LARGEST_DOWNLOAD:
-        raise OSError(
-            f"The file at {ARCHIVE.url} is not the one expected: it has more than "
-            f"{LARGEST_DOWNLOAD} bytes. It was not kept"
-        )
-    if _blob_id(content) != ARCHIVE.blob_id:
-        raise OSError(
-            f"The file at {ARCHIVE.url} is not the one expected: its git blob id is "
-            f"{_blob_id(content)}, not {ARCHIVE.blob_id}. It was altered, there or on "
-            "the way, and was not kept"
-        )
-    return content
+        problem = f"it has more than {LARGEST_DOWNLOAD} bytes"
+    elif blob_id != BLOB_ID:
+        problem = f"its git blob id is {blob_id}, not {BLOB_ID}"
+    else:
+        return content
+    raise OSError(
+        f"The file at {URL} is not the one expected: {problem}. It was not kept"
+    )
 
 
 def _read_url():
-    with urllib.request.urlopen(ARCHIVE.url, timeout=TIMEOUT) as response:
+    with urllib.request.urlopen(URL, timeout=TIMEOUT) as response:
         content = response.read(LARGEST_DOWNLOAD + 1)
         announced = response.headers.get("Content-Length")
     # A read of limited size says nothing where the connection broke off.

@@ -1,10 +1,12 @@
-"""Labeled images from a folder, a zip file, or a table of file names."""
+"""Labeled images from a folder, a zip file, a table, or whichever is there."""
 
 import csv
 import io
 import os
 import posixpath
 import re
+import zipfile
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from skcaptcha._validation import issue_warnings
@@ -18,7 +20,7 @@ from skcaptcha.datasets._zip import (
 from skcaptcha.images import read_image
 from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
-__all__ = ["load_image_folder", "load_labels_csv"]
+__all__ = ["load_image_folder", "load_labeled_images", "load_labels_csv"]
 
 IMAGE_SUFFIXES = tuple(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
@@ -53,7 +55,7 @@ def load_image_folder(path, *, label=None, pattern="*", on_error="raise"):
         What to do about images that cannot be read. "raise" opens no image of a
         folder: a ``fit`` will name the first that is broken. "skip" reads each image
         once and leaves out those that cannot be read, with a warning. A label that
-        cannot be found is an error all the same.
+        cannot be found is always an error.
 
     Returns
     -------
@@ -149,8 +151,7 @@ def load_labels_csv(
     on_error : {"raise", "skip"}, default="raise"
         What to do about images that are missing or cannot be read. "raise" only looks
         whether each is there. "skip" reads each image once and leaves out the rows of
-        those that cannot be read, with a warning. A broken table is an error all the
-        same.
+        those that cannot be read, with a warning. A broken table is always an error.
 
     Returns
     -------
@@ -191,18 +192,17 @@ def load_labels_csv(
     """
     check_on_error(on_error)
     path = _existing_path(path, "path")
-    columns = (filename_column, text_column)
+    options = {"delimiter": delimiter, "encoding": encoding}
+    parse = partial(_parse_csv, columns=(filename_column, text_column), **options)
     if path.lower().endswith(".zip"):
-        items, rows = _read_zip_with_table(
-            path, image_dir, columns, delimiter, encoding, on_error
-        )
+        items, rows = _read_zip_with_table(path, image_dir, parse, on_error)
     else:
         if not os.path.isfile(path):
             raise ValueError(
                 f"path={path!r} is no file; give the CSV file, or use "
                 "load_image_folder for a folder of images named by their labels."
             )
-        rows = _parse_csv(Path(path).read_bytes(), path, columns, delimiter, encoding)
+        rows = parse(Path(path).read_bytes(), path)
         if image_dir is None:
             image_dir = os.path.dirname(path) or os.curdir
         else:
@@ -216,7 +216,60 @@ def load_labels_csv(
     return items, texts
 
 
-def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, on_error):
+def load_labeled_images(path, *, label=None):
+    r"""Load images and labels from a folder, a zip file or a table.
+
+    Without `label`, a single CSV file right in the folder, or anywhere in the zip
+    file, is taken for the table of labels; else they are in the names of the images.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A folder or a zip file of images, or a CSV file with the columns ``filename``
+        and ``text``.
+    label : str, re.Pattern or callable, default=None
+        How to find a label in the name of the file, as `load_image_folder` takes it.
+
+    Returns
+    -------
+    paths : list of str or list of bytes
+        The paths of the images; for a zip file the encoded images themselves.
+    texts : list of str
+        Their labels.
+
+    Raises
+    ------
+    OSError
+        If `path` doesn't exist or cannot be read.
+    ValueError
+        As `load_image_folder` and `load_labels_csv`, or if a table has a `label`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcaptcha.datasets import load_labeled_images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (60, 20)).save(Path(folder, "a7.png"))
+    ...     load_labeled_images(folder)[1]
+    ...     _ = Path(folder, "labels.csv").write_text("filename,text\na7.png,A7\n")
+    ...     load_labeled_images(folder)[1]
+    ['a7']
+    ['A7']
+    """
+    if label is None:
+        table = _find_table(Path(path))
+        return load_image_folder(path) if table is None else load_labels_csv(table)
+    if os.fsdecode(path).lower().endswith(".csv"):
+        raise ValueError(
+            f"label={label!r} is for images named by their texts, and {path!r} is a "
+            "table of labels; leave `label` out."
+        )
+    return load_image_folder(path, label=label)
+
+
+def _read_zip_with_table(path, image_dir, parse, on_error):
     """Return the contents of the images in the order of the rows, and the rows."""
     with open_zip(path) as archive:
         entries = list_entries(archive, path)
@@ -236,20 +289,18 @@ def _read_zip_with_table(path, image_dir, columns, delimiter, encoding, on_error
             )
         (data,) = read_entries(archive, [table], path)
         where = f"{path}/{tables[0]}"
-        rows = _parse_csv(data, where, columns, delimiter, encoding)
+        rows = parse(data, where)
         folder = str(tables[0].parent)
         if image_dir is not None:
             folder = _as_str(image_dir, "image_dir")
         names = [posixpath.normpath(posixpath.join(folder, row[1])) for row in rows]
         found = [entries.get(PurePosixPath(name)) for name in names]
-        missing = _name_missing(found, rows, where, folder, on_error)
-        contents = read_entries(archive, found, path, on_error)
-        pairs = zip(missing, contents, strict=True)
-        return [m if is_error(m) else content for m, content in pairs], rows
+        infos = _name_missing(found, rows, where, folder, on_error)
+        return read_entries(archive, infos, path, on_error), rows
 
 
 def _name_missing(found, rows, path, image_dir, on_error):
-    """Put an error in the place of each None, which an image that is missing is."""
+    """Put an error in the place of each None, which stands for a missing image."""
     items = list(found)
     for position, (number, name, _) in enumerate(rows):
         if items[position] is None:
@@ -379,7 +430,7 @@ def _find_labels(files, find, label):
     return [str(text) for text in texts.values()]
 
 
-def _parse_csv(data, path, columns, delimiter, encoding):
+def _parse_csv(data, path, *, columns, delimiter, encoding):
     """Split a table into (row number, file name, text) with the header as row 1."""
     try:
         lines = io.StringIO(data.decode(encoding), newline="")
@@ -420,3 +471,15 @@ def _parse_csv(data, path, columns, delimiter, encoding):
     if not rows:
         raise ValueError(f"path={path!r} has a header but no rows.")
     return rows
+
+
+def _find_table(path):
+    """Return the file with the table of labels, if there is one."""
+    if path.is_dir():
+        tables = [p for p in path.iterdir() if p.suffix.lower() == ".csv"]
+        return tables[0] if len(tables) == 1 else None
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        return path if any(name.lower().endswith(".csv") for name in names) else None
+    return path if path.suffix.lower() == ".csv" else None

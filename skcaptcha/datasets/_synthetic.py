@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from functools import cache
 from numbers import Integral, Real
 from types import SimpleNamespace
 
@@ -55,29 +56,27 @@ def make_captchas(
     length : int or tuple (int, int), default=5
         Number of characters of a text, or the smallest and the largest number.
     size : tuple (height, width), default=(50, 150)
-        Size of the images in pixels. Text that would not fit is set in a smaller
-        font. With ``None`` as the width, each image is as wide as its text needs.
+        Size in pixels. Text that does not fit is set in a smaller font. A width of
+        ``None`` makes each image as wide as its text needs.
     color : bool, default=False
         Whether to draw in color, with an ink for each character, or in gray.
     fonts : path, FreeTypeFont or list of these, default=None
-        TrueType or OpenType fonts, of which each image uses one. ``None`` is the font
+        TrueType or OpenType fonts; each image uses one of them. ``None`` is the font
         that ships with Pillow.
     rotation : float, default=15
         Largest tilt of a character, in degrees either way; at most 180.
     perspective : float, default=0
-        Largest shift of each corner of a character, as a share of its width and
-        height, which bends each in a way of its own; at most 0.4.
+        Largest shift of each corner of a character, as a share of its sides, which
+        bends each in a way of its own; at most 0.4.
     warp : float, default=0.04
-        Height of the waves that bend the text, as a share of the image height; at
-        most 0.25.
+        Height of waves that bend the text, as a share of the height; at most 0.25.
     overlap : float, default=0.15
         Largest share of a character that its neighbor may cover; at most 0.75.
         At 0 a gap is left between any two.
     spacing : float, default=0
         Room added between any two characters, as a share of the font size; at most 2.
     size_jitter : float, default=0.15
-        Largest share by which a character is bigger or smaller, and set higher or
-        lower, than it should be; at most 0.5.
+        Largest share by which characters differ in size and height; at most 0.5.
     lines : int, default=2
         Number of curves drawn across the text, in ink.
     dots : int, default=30
@@ -138,7 +137,10 @@ def make_captchas(
     typecases = [_Typecase(font) for font in _check_fonts(fonts)]
     for typecase in typecases:
         typecase.check_glyphs(vocabulary)
-    entropy = _draw_entropy(random_state)
+    entropy = None  # afresh for each image
+    if random_state is not None:
+        state = check_random_state(random_state)
+        entropy = state.randint(2**32, size=4, dtype=np.uint32).tolist()
 
     images, texts = [], []
     for index in range(n_samples):
@@ -152,14 +154,6 @@ def make_captchas(
         images.append(_draw_captcha(text, typecase, rng, size, color, style))
         texts.append(text)
     return images, texts
-
-
-def _draw_entropy(random_state):
-    """Return what seeds the generators of all images."""
-    if random_state is None:
-        return np.random.SeedSequence().entropy
-    state = check_random_state(random_state)
-    return state.randint(2**32, size=4, dtype=np.uint32).tolist()
 
 
 def _draw_captcha(text, typecase, rng, size, color, style):
@@ -182,38 +176,32 @@ class _Typecase:
 
     def __init__(self, font):
         self._font = font
-        self._sizes = {}
-        self._glyphs = {}
+        self._resize = cache(lambda pixels: font.font_variant(size=pixels))
+        self.glyph = cache(self._render)
 
     def check_glyphs(self, vocabulary):
         missing = self.glyph("\uffff", 40)[0]  # no character: what stands for none
         for character in vocabulary:
             mask = self.glyph(character, 40)[0]
-            if mask.getbbox() is None or (
-                mask.size == missing.size and mask.tobytes() == missing.tobytes()
-            ):
+            same = mask.size == missing.size and mask.tobytes() == missing.tobytes()
+            if same or mask.getbbox() is None:
                 raise ValueError(
                     f"vocabulary: the font {' '.join(self._font.getname())} has "
                     f"nothing to draw for {character!r}; drop it or name, in `fonts`, "
                     "a font that has it"
                 )
 
-    def glyph(self, character, pixels):
+    def _render(self, character, pixels):
         """Return the mask of the ink, and how far below the baseline its center is."""
-        key = character, pixels
-        if key not in self._glyphs:
-            if pixels not in self._sizes:
-                self._sizes[pixels] = self._font.font_variant(size=pixels)
-            font = self._sizes[pixels]
-            left, top, right, bottom = font.getbbox(character, anchor="ls")
-            mask = Image.new("L", (right - left + 2, bottom - top + 2))
-            pen = 1 - left, 1 - top
-            ImageDraw.Draw(mask).text(pen, character, 255, font, anchor="ls")
-            box = mask.getbbox() or (1, 1, 2, 2)
-            # A pixel of nothing all round keeps the edges soft when it is rotated.
-            mask = mask.crop((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1))
-            self._glyphs[key] = mask, (box[1] + box[3]) / 2 - pen[1]
-        return self._glyphs[key]
+        font = self._resize(pixels)
+        left, top, right, bottom = font.getbbox(character, anchor="ls")
+        mask = Image.new("L", (right - left + 2, bottom - top + 2))
+        pen = 1 - left, 1 - top
+        ImageDraw.Draw(mask).text(pen, character, 255, font, anchor="ls")
+        box = mask.getbbox() or (1, 1, 2, 2)
+        # A pixel of nothing all round keeps the edges soft when it is rotated.
+        mask = mask.crop((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1))
+        return mask, (box[1] + box[3]) / 2 - pen[1]
 
 
 def _set_text(text, typecase, rng, size, margin, style):
@@ -364,8 +352,8 @@ def _add_noise(pixels, noise, rng):
 
 
 def _check_number(name, value, kind, lowest, highest=None):
-    good = isinstance(value, kind) and not isinstance(value, bool) and value >= lowest
-    if not good or (highest is not None and value > highest):
+    good = isinstance(value, kind) and not isinstance(value, bool)
+    if not good or not lowest <= value <= (highest or np.inf):
         what = "an int" if kind is Integral else "a number"
         span = f"from {lowest} to {highest}" if highest else f"of at least {lowest}"
         raise ValueError(f"{name}={value!r} must be {what} {span}")
@@ -383,10 +371,8 @@ def _check_vocabulary(vocabulary):
 
 def _check_length(length):
     span = (length, length) if isinstance(length, Integral) else length
-    ints = isinstance(span, (tuple, list)) and all(
-        isinstance(n, Integral) and not isinstance(n, bool) for n in span
-    )
-    if not ints or len(span) != 2 or not 1 <= span[0] <= span[1]:
+    pair = isinstance(span, (tuple, list)) and len(span) == 2
+    if not pair or not all(map(_is_count, span)) or span[0] > span[1]:
         raise ValueError(
             f"length={length!r} must be an int of at least 1, or a pair of such ints, "
             "the smaller first"
@@ -395,14 +381,17 @@ def _check_length(length):
 
 
 def _check_size(size):
-    pair = isinstance(size, (tuple, list)) and len(size) == 2 and size[0] is not None
-    given = [n for n in size if n is not None] if pair else []
-    if not pair or not all(isinstance(n, Integral) and n > 0 for n in given):
+    pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not pair or not all(map(_is_count, size if size[1] is not None else size[:1])):
         raise ValueError(
             f"size={size!r} must be (height, width) in pixels, two positive ints; the "
             "width may be None"
         )
     return size
+
+
+def _is_count(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 def _check_fonts(fonts):

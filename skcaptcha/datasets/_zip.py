@@ -5,7 +5,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 __all__ = ["MAX_TABLE_BYTES", "is_hidden", "list_entries", "open_zip", "read_entries"]
@@ -14,15 +14,8 @@ __all__ = ["MAX_TABLE_BYTES", "is_hidden", "list_entries", "open_zip", "read_ent
 MAX_ENTRY_BYTES = 64 * 2**20
 MAX_TOTAL_BYTES = 2 * 2**30
 MAX_TABLE_BYTES = 16 * 2**20  # a table's rows take up to a hundred times its bytes
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # NotImplementedError is one of them
-    ValueError,
-)
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
+_ZIP_ERRORS += (RuntimeError, ValueError)  # a NotImplementedError is a RuntimeError
 
 
 def is_hidden(file):
@@ -58,18 +51,13 @@ def open_zip(path):
 
 
 def list_entries(archive, path):
-    """Map the path of each visible file in the archive to its entry.
-
-    Paths are names here and no more: nothing is written anywhere.
-    """
+    """Map the path of each visible file in the archive to its entry."""
     entries = {}
     for info in archive.infolist():
         name = info.filename
         if not info.flag_bits & 0x800:  # no word that the name is UTF-8
-            try:
-                name = name.encode("cp437").decode()  # macOS writes it all the same
-            except UnicodeError:
-                pass  # what zipfile took it for
+            with suppress(UnicodeError):  # else the name is what zipfile took it for
+                name = name.encode("cp437").decode()  # macOS writes UTF-8 all the same
         file = PurePosixPath(name.replace("\\", "/"))  # some Windows programs' slash
         if info.is_dir() or is_hidden(file):
             continue
@@ -85,10 +73,10 @@ def list_entries(archive, path):
 def read_entries(archive, infos, path, on_error="raise"):
     """Read entries within the bounds; one that is named twice is read once.
 
-    None stands for an entry that is missing. With ``on_error="skip"`` the error of an
-    entry stands in its place.
+    An error may stand in the place of an entry that is missing, and stays there. With
+    ``on_error="skip"`` so does that of an entry that cannot be read.
     """
-    unique = {info.filename: info for info in infos if info is not None}
+    unique = {i.filename: i for i in infos if isinstance(i, zipfile.ZipInfo)}
     # Of the larger ones not a byte is read.
     sizes = (info.file_size for info in unique.values())
     total = sum(size for size in sizes if size <= MAX_ENTRY_BYTES)
@@ -97,7 +85,7 @@ def read_entries(archive, infos, path, on_error="raise"):
             f"path={path!r} holds {total} bytes of images; {MAX_TOTAL_BYTES} at most "
             "are read: unpack it and give the folder."
         )
-    contents = {}
+    contents = {}  # by name
     for name, info in unique.items():
         try:
             contents[name] = _read_entry(archive, info, path)
@@ -105,7 +93,10 @@ def read_entries(archive, infos, path, on_error="raise"):
             if on_error == "raise":
                 raise
             contents[name] = error.with_traceback(None)
-    return [None if info is None else contents[info.filename] for info in infos]
+    return [
+        contents[info.filename] if isinstance(info, zipfile.ZipInfo) else info
+        for info in infos
+    ]
 
 
 def _read_entry(archive, info, path):
@@ -123,24 +114,15 @@ def _read_entry(archive, info, path):
 
 def _find_problem(info):
     """Say why an entry must not be read; None if it may be."""
-    name = repr(info.filename)
+    name, size, method = repr(info.filename), info.file_size, info.compress_type
     if info.flag_bits & 0x1:
         return f"an encrypted entry {name}; unpack it and give the folder."
     mode = info.external_attr >> 16  # as Unix has it; 0 where another system packed
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return (
-            f"the entry {name}, which is a link or a device and no file; pack the file "
-            "itself."
-        )
+        return f"the entry {name}, which is a link or a device; pack the file itself."
     # The other methods can inflate a few bytes without any bound.
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return (
-            f"the entry {name} compressed by method {info.compress_type}; pack it anew "
-            "with deflate or unpack it."
-        )
-    if info.file_size > MAX_ENTRY_BYTES:
-        return (
-            f"an entry {name} of {info.file_size} bytes; {MAX_ENTRY_BYTES} at most are "
-            "read."
-        )
+    if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"the entry {name} compressed by method {method}; pack it with deflate."
+    if size > MAX_ENTRY_BYTES:
+        return f"an entry {name} of {size} bytes; {MAX_ENTRY_BYTES} at most are read."
     return None

@@ -61,7 +61,6 @@ def read_image(item, *, background="white", name="image"):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcaptcha.images import read_image
     >>> read_image(np.array([[0.0, 0.2, 1.0]]))
     array([[  0,  51, 255]], dtype=uint8)
@@ -117,7 +116,6 @@ def read_images(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcaptcha.images import read_images
     >>> images = read_images([np.zeros((2, 5)), np.ones((3, 4, 3))])
     >>> [image.shape for image in images]
@@ -248,7 +246,6 @@ def to_grayscale(image):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcaptcha.images import to_grayscale
     >>> to_grayscale(np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8))
     array([[ 76, 150]], dtype=uint8)
@@ -279,7 +276,6 @@ def to_rgb(image):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcaptcha.images import to_rgb
     >>> to_rgb(np.array([[7, 9]], dtype=np.uint8)).tolist()
     [[[7, 7, 7], [9, 9, 9]]]
@@ -310,7 +306,6 @@ def has_color(images):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcaptcha.images import has_color
     >>> gray = np.full((2, 2), 90, dtype=np.uint8)
     >>> red = np.full((2, 2, 3), [255, 0, 0], dtype=np.uint8)

@@ -1,1 +1,1 @@
-"""The network, and everything that is computed from what it puts out."""
+"""The network, and what is computed from its output."""

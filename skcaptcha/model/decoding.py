@@ -1,4 +1,4 @@
-"""From the log-probabilities of CTC frames to symbol indices, as pure functions.
+"""CTC decoding: pure functions from log-probabilities to symbol indices.
 
 `log_probs` are natural logarithms, normalized over the classes; ``-inf`` is allowed.
 T is the number of frames, N of items, K of classes, one of them the `blank`.
@@ -10,6 +10,8 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import logsumexp
+
+from skcaptcha.model.alignment import forced_alignment, sequence_log_probability
 
 __all__ = [
     "beam_search",
@@ -24,14 +26,14 @@ __all__ = [
 
 
 def check_length(length):
-    """Check a constraint on the length of the text and give it one form.
+    """Check and normalize a constraint on the length of the text.
 
     Parameters
     ----------
     length : None, int, (int, int) or mapping of int to float
         Any length; one length; the least and greatest length, both included; or the
-        allowed lengths with their weights, a prior by which a candidate's probability
-        is multiplied before candidates are ranked.
+        weight of each allowed length, by which the probabilities of candidates are
+        multiplied to rank them.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def check_length(length):
 
 
 def _length_log_weights(length, n_frames):
-    """Log-weight of each length 0 to `n_frames`, ``-inf`` where not allowed."""
+    """Return the log-weights of the lengths 0 to `n_frames`, ``-inf`` if forbidden."""
     length = check_length(length)
     if length is None:
         return np.zeros(n_frames + 1)
@@ -98,28 +100,26 @@ def _length_log_weights(length, n_frames):
 
 
 def restrict(log_probs, indices, *, blank):
-    """Forbid every class but some symbols and the blank.
+    """Forbid all classes but some symbols and the blank.
 
-    What remains is not normalized again, so that the probability of a text is still
-    the one that the whole model gives it.
+    The rest is not normalized again, so that the probability of a text stays the same.
 
     Parameters
     ----------
     log_probs : array of shape (..., K)
         Log-probabilities.
     indices : array-like of int
-        The symbols that are allowed.
+        The allowed symbols.
     blank : int
         Index of the blank.
 
     Returns
     -------
     array of shape (..., K)
-        A copy with ``-inf`` for the classes that are not allowed.
+        A copy with ``-inf`` for the forbidden classes.
 
     Examples
     --------
-    >>> import numpy as np
     >>> restrict(np.log([[0.25, 0.25, 0.5]]), [1], blank=0)
     array([[-1.38629436, -1.38629436,        -inf]])
     """
@@ -131,7 +131,7 @@ def restrict(log_probs, indices, *, blank):
 
 
 def greedy_decode(log_probs, lengths, *, blank):
-    """Read the most probable class of each frame; merge repeats, drop blanks.
+    """Take the most probable class of each frame; merge repeats, drop blanks.
 
     Parameters
     ----------
@@ -149,12 +149,10 @@ def greedy_decode(log_probs, lengths, *, blank):
 
     References
     ----------
-    A. Graves, S. Fernández, F. Gomez and J. Schmidhuber, "Connectionist temporal
-    classification", ICML 2006, section 3.2, "best path decoding".
+    A. Graves et al., "Connectionist temporal classification", ICML 2006, section 3.2.
 
     Examples
     --------
-    >>> import numpy as np
     >>> probabilities = [[0.4, 0.6], [0.9, 0.1], [0.3, 0.7], [0.2, 0.8]]
     >>> greedy_decode(np.log(probabilities)[:, None], [4], blank=0)
     [array([1, 1])]
@@ -167,10 +165,11 @@ def greedy_decode(log_probs, lengths, *, blank):
 
 
 def best_path(log_probs, *, blank, length=None):
-    """Read the most probable path whose text has an allowed length.
+    """Find the most probable path whose text has an allowed length.
 
-    Exact dynamic programming over frame, number of symbols read and last class. With
-    weights, the path's probability times the weight of its length is greatest.
+    This is the Viterbi algorithm on the lattice of CTC, with the number of symbols
+    in the state. With weights, the path's probability times the weight of its length
+    is maximal.
 
     Parameters
     ----------
@@ -193,12 +192,10 @@ def best_path(log_probs, *, blank, length=None):
 
     References
     ----------
-    The Viterbi algorithm on the lattice of A. Graves et al., "Connectionist temporal
-    classification", ICML 2006, with the number of symbols added to the state.
+    A. Graves et al., "Connectionist temporal classification", ICML 2006.
 
     Examples
     --------
-    >>> import numpy as np
     >>> probabilities = [[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]]
     >>> best_path(np.log(probabilities), blank=0, length=2)
     array([1, 1])
@@ -211,7 +208,7 @@ def best_path(log_probs, *, blank, length=None):
     allowed = np.flatnonzero(log_weights > -np.inf)
     n_counts = allowed[-1] + 1 if allowed.size else 1
 
-    # score[n, k]: best path so far with n symbols read and k the last frame's class.
+    # score[n, k]: best path so far with n symbols and the last frame of class k.
     score = np.full((n_counts, n_classes), -np.inf)
     score[0, blank] = 0
     previous = np.empty((n_frames, n_counts, n_classes), dtype=np.int32)
@@ -224,16 +221,16 @@ def best_path(log_probs, *, blank, length=None):
         others[counts, best] = -np.inf
         second = others.argmax(axis=1)
         second_score = others[counts, second]
-        # A new symbol k comes after the best class that is not k itself, for then it
-        # would be the same symbol held for one more frame.
+        # A new symbol k follows the best class other than k, as k after k is the same
+        # symbol in one more frame.
         is_best = classes == best[:-1, None]  # (n_counts - 1, K)
         entering = np.where(is_best, second_score[:-1, None], best_score[:-1, None])
         entered_from = np.where(is_best, second[:-1, None], best[:-1, None])
-        previous[frame] = classes  # by default the class is held
+        previous[frame] = classes  # by default the class stays
         new = entering > score[1:]
         previous[frame, 1:][new] = entered_from[new]
         score[1:] = np.where(new, entering, score[1:])
-        previous[frame, :, blank] = best  # a blank comes after any class
+        previous[frame, :, blank] = best  # a blank follows any class
         score[:, blank] = best_score
         score += log_prob
 
@@ -259,29 +256,29 @@ def best_path(log_probs, *, blank, length=None):
 def beam_search(log_probs, *, beam_width=10, blank, length=None, n_best=1):
     """Search for the texts with the greatest probability over all alignments.
 
-    The prefixes with the greatest probability so far are kept at each frame; those
-    that cannot reach an allowed length any more are dropped. What `best_path` reads
-    is always a candidate too, so there is a result wherever one is possible. At the
-    end all candidates are scored exactly, by `sequence_log_probability`.
+    At each frame the most probable prefixes are kept [1]_ [2]_, without those that
+    cannot reach an allowed length. The text of `best_path` is always a candidate, so
+    that there is a result if one is possible. In the end all candidates are scored
+    exactly, by `sequence_log_probability`.
 
     Parameters
     ----------
     log_probs : array of shape (T, K)
         Log-probabilities of one item.
     beam_width : int, default=10
-        Prefixes kept at each frame.
+        Prefixes to keep at each frame.
     blank : int
         Index of the blank.
     length : None, int, (int, int) or mapping of int to float, default=None
         Allowed lengths of the text, see `check_length`.
     n_best : int, default=1
-        Texts to return, at most `beam_width`; fewer come back if fewer are possible.
+        Texts to return, at most `beam_width`; fewer if fewer are possible.
 
     Returns
     -------
     list of (int array, float)
-        Symbols and log-probability, best first. Weights of `length` count in the
-        order and not in the log-probability.
+        Symbols and log-probability, best first. Weights of `length` change the order
+        and not the log-probability.
 
     Raises
     ------
@@ -291,16 +288,14 @@ def beam_search(log_probs, *, beam_width=10, blank, length=None, n_best=1):
 
     References
     ----------
-    A. Graves, "Supervised Sequence Labeling with Recurrent Neural Networks",
-    Springer 2012, section 7.5.3; A. Hannun et al., "First-pass large vocabulary
-    continuous speech recognition using bi-directional recurrent DNNs", 2014.
+    .. [1] A. Graves, "Supervised Sequence Labeling with Recurrent Neural Networks",
+       Springer 2012, section 7.5.3.
+    .. [2] A. Hannun et al., "First-pass large vocabulary continuous speech recognition
+       using bi-directional recurrent DNNs", 2014.
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_probs = np.log([[0.6, 0.4], [0.6, 0.4]])
-    >>> greedy_decode(log_probs[:, None], [2], blank=0)
-    [array([], dtype=int64)]
     >>> [(symbols, log_probability)] = beam_search(log_probs, blank=0)
     >>> symbols, round(np.exp(log_probability).item(), 2)
     (array([1]), 0.64)
@@ -316,27 +311,22 @@ def beam_search(log_probs, *, beam_width=10, blank, length=None, n_best=1):
     log_weights = _length_log_weights(length, len(log_probs))
     candidates = _prefix_beam(log_probs, beam_width, blank, log_weights)
     candidates.add(tuple(best_path(log_probs, blank=blank, length=length).tolist()))
-    candidates = sorted(candidates)  # ties end in the same order in every run
-    exact = sequence_log_probability(
-        np.repeat(log_probs[:, None], len(candidates), axis=1),
-        np.full(len(candidates), len(log_probs)),
-        candidates,
-        blank=blank,
-    )
+    candidates = sorted(candidates)  # a fixed order of ties
+    exact = _score_texts(log_probs, candidates, blank)
     rank = exact + log_weights[[len(c) for c in candidates]]
     order = np.argsort(-rank, kind="stable")[:n_best]
     return [(np.array(candidates[i], dtype=np.int64), float(exact[i])) for i in order]
 
 
 def _prefix_beam(log_probs, beam_width, blank, log_weights):
-    """Return the set of whole texts, as tuples, that a prefix beam search ends with."""
+    """Return the set of texts of allowed length, as tuples, at the end of the beam."""
     n_frames, n_classes = log_probs.shape
-    # missing[n]: symbols that a prefix of n symbols lacks to the next allowed length.
+    # missing[n]: symbols from n to the next allowed length.
     missing = np.full(n_frames + 2, np.inf)
     for n in range(n_frames, -1, -1):
         missing[n] = 0 if log_weights[n] > -np.inf else missing[n + 1] + 1
-    # Of one prefix's continuations at most beam_width survive, and at most beam_width
-    # are prefixes in the beam already; a symbol beyond their sum cannot matter.
+    # Of the continuations of a prefix at most beam_width survive, and at most
+    # beam_width are in the beam already, so that no more symbols matter.
     symbols = np.delete(np.arange(n_classes), blank)
     n_top = min(2 * beam_width + 1, len(symbols))
     top = np.argpartition(-log_probs[:, symbols], n_top - 1, axis=1)[:, :n_top]
@@ -350,12 +340,12 @@ def _prefix_beam(log_probs, beam_width, blank, log_weights):
         total = np.logaddexp(in_blank, in_symbol)
         stay_blank = total + log_prob[blank]
         stay_symbol = in_symbol + log_prob[last]
-        # The last symbol once more is a new one only after a blank.
+        # The last symbol repeated is a new one only after a blank.
         is_last = last[:, None] == top[frame]  # (B, C)
         grown = np.where(is_last, in_blank[:, None], total[:, None])
         grown = grown + log_prob[top[frame]]
 
-        # A prefix grown into another of the beam adds to that one.
+        # A prefix that grows into another one of the beam adds to that.
         position = {prefix: i for i, prefix in enumerate(prefixes)}
         for j, prefix in enumerate(prefixes):
             i = position.get(prefix[:-1]) if prefix else None
@@ -390,80 +380,16 @@ def _prefix_beam(log_probs, beam_width, blank, log_weights):
     return {prefix for prefix in prefixes if log_weights[len(prefix)] > -np.inf}
 
 
-def sequence_log_probability(log_probs, lengths, sequences, *, blank):
-    """Log-probability of given texts, summed over all their alignments.
-
-    Parameters
-    ----------
-    log_probs : array of shape (T, N, K)
-        Log-probabilities.
-    lengths : array of shape (N,)
-        Frames of each item; later ones are ignored.
-    sequences : list of N int arrays
-        Symbols of each text, which may be empty.
-    blank : int
-        Index of the blank.
-
-    Returns
-    -------
-    float64 array of shape (N,)
-        Log-probabilities, at most 0; ``-inf`` for a text that does not fit.
-
-    Raises
-    ------
-    ValueError
-        If a sequence holds the blank or an index that is no class.
-
-    References
-    ----------
-    A. Graves et al., "Connectionist temporal classification", ICML 2006, section 4.1,
-    the forward variables.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> log_probs = np.log([[[0.6, 0.4]], [[0.6, 0.4]]])
-    >>> np.exp(sequence_log_probability(log_probs, [2], [[1]], blank=0)).round(2)
-    array([0.64])
-    """
-    log_probs = np.asarray(log_probs, dtype=np.float64)
-    lengths = np.asarray(lengths)
-    n_frames, n_items, n_classes = log_probs.shape
-    n_symbols = np.array([len(s) for s in sequences], dtype=np.int64)  # (N,)
-    # Symbols with a blank before, between and after them: S = 2 L + 1 states.
-    states = np.full((n_items, 2 * n_symbols.max(initial=0) + 1), blank)
-    for item, sequence in enumerate(sequences):
-        sequence = np.asarray(sequence, dtype=np.int64)
-        if np.any((sequence < 0) | (sequence >= n_classes) | (sequence == blank)):
-            raise ValueError(
-                f"sequences[{item}]={sequence.tolist()} holds an index that is not a "
-                f"symbol; symbols are 0 to {n_classes - 1} without the blank {blank}."
-            )
-        states[item, 1 : 2 * len(sequence) : 2] = sequence
-    # The blank between two symbols may be skipped if they differ.
-    can_skip = np.zeros(states.shape, dtype=bool)
-    can_skip[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
-
-    forward = np.full(states.shape, -np.inf)  # (N, S)
-    forward[:, 0] = 0  # before the first frame, as if a blank had been read
-    for frame in range(n_frames):
-        step = forward.copy()
-        step[:, 1:] = np.logaddexp(step[:, 1:], forward[:, :-1])
-        skipped = np.where(can_skip[:, 2:], forward[:, :-2], -np.inf)
-        step[:, 2:] = np.logaddexp(step[:, 2:], skipped)
-        step += np.take_along_axis(log_probs[frame], states, axis=1)
-        forward = np.where((frame < lengths)[:, None], step, forward)
-
-    items = np.arange(n_items)
-    last_blank = forward[items, 2 * n_symbols]
-    last_symbol = forward[items, np.maximum(2 * n_symbols - 1, 0)]
-    last_symbol = np.where(n_symbols > 0, last_symbol, -np.inf)
-    # Rounding, above all of float32 inputs, may lift a sure text above probability 1.
-    return np.minimum(np.logaddexp(last_blank, last_symbol), 0)
+def _score_texts(log_probs, texts, blank):
+    """Return the log-probabilities of several texts of one item (T, K)."""
+    n = len(texts)
+    repeated = np.repeat(log_probs[:, None], n, axis=1)  # (T, N, K)
+    lengths = np.full(n, len(log_probs))
+    return sequence_log_probability(repeated, lengths, texts, blank=blank)
 
 
 def rank_texts(candidates, frames, *, blank, length=None):
-    """Rank texts by the mean of the probabilities that several networks give them.
+    """Rank texts by their mean probability under several networks.
 
     Parameters
     ----------
@@ -474,8 +400,8 @@ def rank_texts(candidates, frames, *, blank, length=None):
     blank : int
         Index of the blank.
     length : None, int, (int, int) or mapping of int to float, default=None
-        Constraint on the length, see `check_length`. The weights of a mapping count in
-        the order and not in the log-probability.
+        Constraint on the length, see `check_length`. Weights change the order and not
+        the log-probability.
 
     Returns
     -------
@@ -489,94 +415,15 @@ def rank_texts(candidates, frames, *, blank, length=None):
 
     Examples
     --------
-    >>> import numpy as np
     >>> frames = [np.log([[0.3, 0.7, 1e-9]]), np.log([[0.4, 0.1, 0.5]])]
     >>> ranked = rank_texts([(1,), (2,)], frames, blank=0)
     >>> [(text, round(float(np.exp(p)), 2)) for text, p in ranked]
     [((1,), 0.4), ((2,), 0.25)]
     """
-    n = len(candidates)
-    log_probabilities = [
-        sequence_log_probability(
-            np.repeat(log_probs[:, None], n, axis=1),  # (T, N, K)
-            np.full(n, len(log_probs)),
-            candidates,
-            blank=blank,
-        )
-        for log_probs in frames
-    ]
+    log_probabilities = [_score_texts(f, candidates, blank) for f in frames]
     mean = logsumexp(log_probabilities, axis=0) - math.log(len(frames))
     length = check_length(length)
     weights = length if isinstance(length, dict) else {}
     weight = [math.log(weights.get(len(text), 1.0)) for text in candidates]
     order = np.argsort(-(mean + weight), kind="stable")
     return [(candidates[i], float(mean[i])) for i in order]
-
-
-def forced_alignment(log_probs, symbols, *, blank):
-    """Find the frames in which each symbol of a text stands, on its best path.
-
-    Parameters
-    ----------
-    log_probs : array of shape (T, K)
-        Log-probabilities of one item.
-    symbols : int array of shape (L,)
-        The text.
-    blank : int
-        Index of the blank.
-
-    Returns
-    -------
-    int array of shape (L, 2)
-        First and last frame of each symbol.
-
-    Raises
-    ------
-    ValueError
-        If the text has no path.
-
-    References
-    ----------
-    A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-    Classification: Labeling Unsegmented Sequence Data with Recurrent Neural Networks",
-    ICML 2006, section 4.1, for the lattice.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> log_probs = np.log([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
-    >>> forced_alignment(log_probs, np.array([1, 1]), blank=0)
-    array([[0, 0],
-           [2, 3]])
-    """
-    log_probs, symbols = np.asarray(log_probs), np.asarray(symbols, dtype=np.int64)
-    n_frames = len(log_probs)
-    states = np.full(2 * len(symbols) + 1, blank)  # a blank around each symbol
-    states[1::2] = symbols
-    # From a symbol to the next, unless it is the same one again.
-    skips = np.zeros(len(states), dtype=bool)
-    skips[3::2] = states[3::2] != states[1:-2:2]
-    score = np.full(len(states), -np.inf)
-    score[:2] = log_probs[0, states[:2]]
-    steps = np.zeros((n_frames, len(states)), dtype=np.int64)
-    for t in range(1, n_frames):
-        came = np.full((3, len(states)), -np.inf)  # by 0, 1 or 2 states
-        came[0] = score
-        came[1, 1:] = score[:-1]
-        came[2, 2:] = np.where(skips[2:], score[:-2], -np.inf)
-        steps[t] = came.argmax(axis=0)
-        score = came.max(axis=0) + log_probs[t, states]
-    state = len(states) - 1
-    if len(states) > 1 and score[-2] > score[-1]:
-        state -= 1
-    if score[state] == -np.inf:
-        raise ValueError(
-            f"symbols={symbols.tolist()} have no path through {n_frames} time steps; "
-            "pass a text that the log-probabilities allow."
-        )
-    path = np.empty(n_frames, dtype=np.int64)
-    for t in range(n_frames - 1, -1, -1):
-        path[t] = state
-        state -= steps[t, state]
-    frames = [np.flatnonzero(path == 2 * i + 1)[[0, -1]] for i in range(len(symbols))]
-    return np.array(frames, dtype=np.int64).reshape(-1, 2)

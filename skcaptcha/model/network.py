@@ -8,67 +8,66 @@ from torch.nn import functional
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
-# How many of the convolution blocks halve the width.
+# How many convolution blocks halve the width.
 _N_TIME_POOLS = 2
 
 TIME_STRIDE = 2**_N_TIME_POOLS
-"""Columns of the input that make one time step of the output."""
+"""Columns of the input for each time step of the output."""
 
 
 class MaskedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalization that leaves padding out of its statistics.
+    """Batch normalization whose statistics exclude padding.
 
-    Beyond ``BatchNorm2d`` it takes a mask of shape (N, 1, 1, W), one where a column
-    belongs to the image and zero where it is padding. The output is zero in padding,
-    just as the zero padding of a convolution sees the edge of an unpadded image.
-    Processes that learn together from parts of a batch share the statistics of it all.
+    The mask, of shape (N, 1, 1, W), is one in the image and zero in padding. The output
+    is zero in padding, so that the next convolution sees the edge of the image as
+    without padding. `all_reduce` sums over processes that train on parts of a batch.
     """
 
-    def forward(self, x, mask=None, share=None):
+    def forward(self, x, mask=None, all_reduce=None):
         """Normalize `x` of shape (N, C, H, W)."""
         if not self.training:
-            share = None
-        if mask is None and share is None:
+            all_reduce = None
+        if mask is None and all_reduce is None:
             return super().forward(x)
-        if self.training and share is None:
+        if self.training and all_reduce is None:
             x, mean, variance = _MaskedNormalization.apply(
                 x, mask, self.weight, self.bias, self.eps
             )
-            self._follow(mean, variance)
+            self._update_statistics(mean, variance)
             return x
         if mask is None:
             mask = torch.ones(len(x), 1, 1, x.shape[3], device=x.device)
         if self.training:
-            masked = x.float() * mask  # the sums need float32 also under autocast
-            # Of all columns, padding as zeros.
+            masked = x.float() * mask  # sums need float32 under autocast, too
+            # Over all columns, with zeros in padding.
             variance, mean = torch.var_mean(masked, dim=(0, 2, 3), correction=0)  # (C,)
             count = (mask.sum() * x.shape[2])[None]
             square = (variance + mean * mean) * masked[:, 0].numel()
-            sums = share(torch.cat([mean * masked[:, 0].numel(), square, count]))
+            sums = all_reduce(torch.cat([mean * masked[:, 0].numel(), square, count]))
             mean, square = (sums[:-1] / sums[-1]).chunk(2)
             variance = (square - mean * mean).clamp(min=0)
-            self._follow(mean, variance)
+            self._update_statistics(mean, variance)
         else:
             mean, variance = self.running_mean, self.running_var
         scale = (self.weight * torch.rsqrt(variance + self.eps))[None, :, None, None]
         shift = self.bias[None, :, None, None] - mean[None, :, None, None] * scale
-        # In the layout of x, which the result takes over.
+        # The result gets the memory format of these.
         shift = (shift * mask).contiguous(memory_format=torch.channels_last)
         scale = (scale * mask).contiguous(memory_format=torch.channels_last)
         return torch.addcmul(shift, x.to(scale.dtype), scale)
 
     @torch.no_grad()
-    def _follow(self, mean, variance):
+    def _update_statistics(self, mean, variance):
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
 
 
 class _MaskedNormalization(torch.autograd.Function):
-    """Batch normalization over the columns that a mask is one for.
+    """Batch normalization over the columns where a mask is one.
 
-    PyTorch's own kernels over the zeroed padding find the sums, which only have to be
-    divided by the true number of pixels; left to autograd it takes three times as long.
+    PyTorch's kernels sum over the zeroed padding; dividing by the number of pixels
+    without it is left to do. By autograd that takes three times as long.
     """
 
     @staticmethod
@@ -92,7 +91,7 @@ class _MaskedNormalization(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient, *_):
-        """Return the gradients of what `forward` was given."""
+        """Return the gradients of the arguments of `forward`."""
         x, mask, weight, mean, variance, count = ctx.saved_tensors
         gradient = gradient * mask
         scale = torch.rsqrt(variance + ctx.eps)
@@ -112,10 +111,7 @@ class _MaskedNormalization(torch.autograd.Function):
 
 
 class ConvBlock(nn.Module):
-    """Convolution 3x3, max pooling, batch normalization, ReLU.
-
-    Pooling comes first because normalizing the smaller map is cheaper.
-    """
+    """Convolution 3x3, max pooling, batch normalization (of the smaller map), ReLU."""
 
     def __init__(self, in_channels, out_channels, pool):
         super().__init__()
@@ -123,19 +119,19 @@ class ConvBlock(nn.Module):
         self.norm = MaskedBatchNorm2d(out_channels)
         self.pool = pool
 
-    def forward(self, x, mask, share=None):
+    def forward(self, x, mask, all_reduce=None):
         """Return the new map (N, C, H, W) and its mask."""
         x = functional.max_pool2d(self.conv(x), self.pool, ceil_mode=True)
         if mask is not None:
             mask = mask[..., :: self.pool[1]]
-        return torch.relu(self.norm(x, mask, share)), mask
+        return torch.relu(self.norm(x, mask, all_reduce)), mask
 
 
 class BidirectionalLSTM(nn.Module):
-    """LSTM over sequences of their own lengths, in both directions.
+    """LSTM in both directions, over sequences of different lengths.
 
-    Two one-way LSTMs, the second over the reversed sequences: PyTorch's fast kernels
-    for the CPU take no packed sequences.
+    It is two LSTMs, one over the reversed sequences, because PyTorch's fast kernels for
+    the CPU take no packed sequences.
     """
 
     def __init__(self, n_features, units):
@@ -154,27 +150,26 @@ class BidirectionalLSTM(nn.Module):
 
 
 class CRNN(nn.Module):
-    """Convolutions, bidirectional LSTMs and a CTC head over the columns.
+    """Convolutions, bidirectional LSTMs and a CTC head over the columns [1]_.
 
-    After Shi et al. [1]_, with batch normalization in every block and its padding
-    masked.
+    Every convolution block has batch normalization, which excludes padding.
 
     Parameters
     ----------
     n_classes : int
-        Number of output classes, the CTC blank included.
+        Number of classes, including the CTC blank.
     in_channels : int
         1 for gray images, 3 for color.
     conv_channels : sequence of int
-        Output channels of each convolution block. Each halves the height, rounded
-        up, the first two also the width; of what is left of the height the largest
-        value counts, so that images of any height yield as many features.
+        Output channels of each convolution block. Each block halves the height,
+        rounded up, the first two also the width. The maximum over the remaining height
+        is taken, so that the number of features does not depend on it.
     lstm_units : int
         Units of each direction of each LSTM.
     lstm_layers : int
         Number of bidirectional LSTMs, 0 for none.
     dropout : float
-        Share of the features that are dropped before each LSTM and the head.
+        Share of the features to drop before each LSTM and the head.
 
     References
     ----------
@@ -186,14 +181,8 @@ class CRNN(nn.Module):
     --------
     >>> import torch
     >>> from skcaptcha.model.network import CRNN
-    >>> network = CRNN(
-    ...     11,
-    ...     in_channels=1,
-    ...     conv_channels=(8, 16),
-    ...     lstm_units=16,
-    ...     lstm_layers=1,
-    ...     dropout=0.0,
-    ... ).eval()
+    >>> config = {"conv_channels": (8, 16), "lstm_units": 16, "lstm_layers": 1}
+    >>> network = CRNN(11, in_channels=1, dropout=0.0, **config).eval()
     >>> log_probs, lengths = network(torch.zeros(2, 1, 16, 40))
     >>> log_probs.shape, lengths.tolist()
     (torch.Size([10, 2, 11]), [10, 10])
@@ -218,7 +207,7 @@ class CRNN(nn.Module):
             blocks.append(ConvBlock(channels, out_channels, pool))
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
-        self.n_features = n_features = channels  # of each time step
+        self.n_features = n_features = channels  # at each time step
         self.auxiliary = nn.Linear(n_features, n_classes)
         self.lstms = nn.ModuleList()
         for _ in range(lstm_layers):
@@ -229,7 +218,7 @@ class CRNN(nn.Module):
     def reset_parameters(self, generator=None):
         """Draw the weights: He for convolutions, Xavier and orthogonal for the rest.
 
-        PyTorch's own defaults leave CTC training on its all-blank plateau.
+        With PyTorch's defaults CTC training stays on its plateau of blanks.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -249,12 +238,12 @@ class CRNN(nn.Module):
                             nn.init.orthogonal_(gate, generator=generator)
                     else:
                         nn.init.zeros_(parameter)
-                        if name.startswith("bias_ih"):  # remember at first
+                        if name.startswith("bias_ih"):  # of the forget gate: remember
                             forget = parameter.detach().chunk(4)[1]
                             nn.init.ones_(forget)
 
     def forward(
-        self, images, widths=None, *, auxiliary=False, generator=None, share=None
+        self, images, widths=None, *, auxiliary=False, generator=None, all_reduce=None
     ):
         """Read a batch of images.
 
@@ -265,21 +254,21 @@ class CRNN(nn.Module):
         widths : tensor of shape (N,), optional
             The images' own widths, multiples of ``TIME_STRIDE``; None if all are W.
         auxiliary : bool, default=False
-            Also return what the convolutions alone make of it, if there is a head
-            for that.
+            Also return the output of the auxiliary head over the convolutions, if the
+            network has one.
         generator : torch.Generator, optional
-            Source of the dropout while training, on the device of `images`.
-        share : callable, optional
-            Sums a tensor over the processes that learn from parts of a batch.
+            Draws the dropout in training, on the device of `images`.
+        all_reduce : callable, optional
+            Sums a tensor over the processes that train on parts of a batch.
 
         Returns
         -------
         log_probs : tensor of shape (T, N, K)
             Log-probabilities of the classes in each time step.
         auxiliary_log_probs : tensor of shape (T, N, K)
-            Only if `auxiliary` is set and there is such a head.
+            Only with ``auxiliary=True`` and an auxiliary head.
         lengths : tensor of shape (N,), on the CPU
-            Time steps that belong to each image.
+            Time steps of each image, without padding.
         """
         mask = None
         if widths is not None:
@@ -288,7 +277,7 @@ class CRNN(nn.Module):
             mask = mask[:, None, None, :]  # (N, 1, 1, W)
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
-            x, mask = block(x, mask, share)
+            x, mask = block(x, mask, all_reduce)
         x = x.amax(dim=2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C)
         x = self._drop(x, generator)
         if widths is None:
@@ -304,15 +293,15 @@ class CRNN(nn.Module):
         return *(values.float().log_softmax(-1) for values in logits), lengths
 
     def freeze_convolutions(self, frozen=True):
-        """Keep the convolution blocks as they are in training, or no longer."""
+        """Freeze or unfreeze the convolution blocks."""
         self.frozen = frozen
         self.blocks.requires_grad_(not frozen)
         self.train(self.training)
 
     def train(self, mode=True):
-        """Set the mode; frozen blocks always evaluate, lest their norms move."""
+        """Set the mode; frozen blocks stay in evaluation mode, for their statistics."""
         super().train(mode)
-        for lstm in self.lstms:  # a copy for CUDA has them scattered over the memory
+        for lstm in self.lstms:  # a copy for CUDA isn't contiguous
             lstm.ahead.flatten_parameters()
             lstm.back.flatten_parameters()
         if self.frozen:
@@ -328,20 +317,11 @@ class CRNN(nn.Module):
 
 
 def standardize(images, mask=None):
-    """Give each image of a batch zero mean and unit variance, padding left out.
+    """Give each image of a batch (N, C, H, W) zero mean and unit variance.
 
-    Parameters
-    ----------
-    images : tensor of shape (N, C, H, W)
-        Pixels from 0 to 255.
-    mask : tensor of shape (N, 1, 1, W), optional
-        Zero in padding.
-
-    Returns
-    -------
-    tensor of shape (N, C, H, W), float
-        Zero in padding. One gray level is added to the standard deviation, so that an
-        empty image stays empty instead of turning its rounding into noise.
+    The mask, of shape (N, 1, 1, W), is zero in padding, and so is the result. One gray
+    level is added to the standard deviation, so that the rounding of an empty image
+    does not become noise.
     """
     x = images.float()
     if mask is None:
@@ -354,15 +334,15 @@ def standardize(images, mask=None):
     return x / (variance.sqrt() + 1)
 
 
-def build_network(shape, generator=None):
-    """Make a `CRNN` without touching PyTorch's global generator.
+def build_network(config, generator=None):
+    """Make a `CRNN` without PyTorch's global generator.
 
     Parameters
     ----------
-    shape : dict
+    config : dict
         The parameters of `CRNN`.
     generator : torch.Generator, optional
-        Draws the initial weights; without it they are left for the caller to load.
+        Draws the initial weights; without it they are undefined, to be loaded.
 
     Returns
     -------
@@ -373,19 +353,13 @@ def build_network(shape, generator=None):
     --------
     >>> import torch
     >>> from skcaptcha.model.network import build_network
-    >>> shape = {
-    ...     "n_classes": 11,
-    ...     "in_channels": 1,
-    ...     "conv_channels": (8, 16),
-    ...     "lstm_units": 16,
-    ...     "lstm_layers": 0,
-    ...     "dropout": 0.0,
-    ... }
-    >>> build_network(shape, torch.Generator().manual_seed(0)).head
+    >>> config = {"n_classes": 11, "in_channels": 1, "conv_channels": (8, 16)}
+    >>> config |= {"lstm_units": 16, "lstm_layers": 0, "dropout": 0.0}
+    >>> build_network(config, torch.Generator().manual_seed(0)).head
     Linear(in_features=16, out_features=11, bias=True)
     """
     with torch.device("meta"):
-        network = CRNN(**shape)
+        network = CRNN(**config)
     _allocate(network)
     if generator is not None:
         network.reset_parameters(generator)
@@ -398,13 +372,13 @@ def extend_network(network, n_classes, generator, *, auxiliary=False):
     Parameters
     ----------
     network : CRNN
-        Stays as it is.
+        The network; it is not changed.
     n_classes : int
-        At least as many as the network has. Those that it has keep their weights.
+        At least the number of its classes, which keep their weights.
     generator : torch.Generator
-        Draws the weights of the others, on the CPU.
+        Draws the weights of the new classes, on the CPU.
     auxiliary : bool, default=False
-        Whether to add the head over the convolutions, where there is none.
+        Whether to add the auxiliary head over the convolutions if there is none.
 
     Returns
     -------
@@ -413,20 +387,12 @@ def extend_network(network, n_classes, generator, *, auxiliary=False):
 
     Examples
     --------
-    A network of ten characters learns two more:
-
     >>> import torch
     >>> from skcaptcha.model.network import build_network, extend_network
-    >>> shape = {
-    ...     "n_classes": 11,
-    ...     "in_channels": 1,
-    ...     "conv_channels": (8, 16),
-    ...     "lstm_units": 16,
-    ...     "lstm_layers": 0,
-    ...     "dropout": 0.0,
-    ... }
+    >>> config = {"n_classes": 11, "in_channels": 1, "conv_channels": (8, 16)}
+    >>> config |= {"lstm_units": 16, "lstm_layers": 0, "dropout": 0.0}
     >>> generator = torch.Generator().manual_seed(0)
-    >>> network = build_network(shape, generator)
+    >>> network = build_network(config, generator)
     >>> extended = extend_network(network, 13, generator)
     >>> extended.head.out_features
     13
@@ -463,9 +429,9 @@ def _make_head(n_features, n_classes, generator):
 
 
 def _allocate(module):
-    """Bring a module from the meta device to the CPU, its values undefined.
+    """Move a module from the meta device to the CPU, with undefined values.
 
-    `Module.to_empty` does that too, but loads parts of PyTorch's compiler first.
+    `Module.to_empty` loads parts of PyTorch's compiler first.
     """
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):

@@ -1,4 +1,4 @@
-"""The weights that ship with the package, brought into a network."""
+"""The pretrained weights that ship with the package."""
 
 from functools import cache
 from importlib.resources import files
@@ -10,7 +10,7 @@ from skcaptcha.model.network import build_network
 __all__ = ["CHARACTERS", "load_pretrained"]
 
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-"""The characters of the classes of the weights, after the blank."""
+"""The characters of the classes, after the blank."""
 
 
 @cache
@@ -19,30 +19,18 @@ def _read_weights():
     return {name: tensor.float() for name, tensor in weights.items()}
 
 
-def load_pretrained(shape, symbols, generator):
-    """Make a network that has learned to read on drawn images.
+def load_pretrained(config, symbols, generator):
+    """Return a pretrained network on the CPU, or None if its `config` does not fit.
 
-    Parameters
-    ----------
-    shape : dict
-        The parameters of `CRNN`.
-    symbols : iterable of str
-        The characters of its classes, after the blank.
-    generator : torch.Generator
-        Draws the weights of the characters that are not among `CHARACTERS`, and of
-        the auxiliary head.
-
-    Returns
-    -------
-    CRNN or None
-        On the CPU. None if the weights are those of a network of another form.
+    The generator draws the weights of the auxiliary head and of those `symbols` that
+    are not among `CHARACTERS`.
     """
     weights = dict(_read_weights())
-    network = build_network(shape, generator)
+    network = build_network(config, generator)
     state = network.state_dict()
     known = {character: row for row, character in enumerate(CHARACTERS, start=1)}
     first = "blocks.0.conv.weight"
-    if shape["in_channels"] == 1:  # a gray image is one of three equal channels
+    if config["in_channels"] == 1:  # a gray image is one of three equal channels
         weights[first] = weights[first].sum(dim=1, keepdim=True)
     for name in ("head.weight", "head.bias"):
         source = weights[name]
@@ -53,8 +41,8 @@ def load_pretrained(shape, symbols, generator):
         for row, symbol in enumerate(symbols, start=1):
             if symbol in known:
                 weights[name][row] = source[known[symbol]]
-    new = ("num_batches_tracked", "auxiliary.weight", "auxiliary.bias")
-    learned = {name for name in state if not name.endswith(new)}
+    drawn = ("num_batches_tracked", "auxiliary.weight", "auxiliary.bias")
+    learned = {name for name in state if not name.endswith(drawn)}
     if learned != weights.keys() or any(
         weights[name].shape != state[name].shape for name in learned
     ):

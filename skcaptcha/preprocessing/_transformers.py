@@ -131,7 +131,6 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
         return function
 
     def _read_items(self, items):
-        """Return the images of `items` in a new list."""
         return read_images(items, background=self.background, n_jobs=self.n_jobs)
 
 

@@ -25,10 +25,7 @@ from skcaptcha._version import __version__
 __all__ = [
     "Checkpoint",
     "ReadOnlyCheckpoint",
-    "describe_fit",
-    "pack_training",
     "read_checkpoint",
-    "unpack_training",
     "write_checkpoint",
 ]
 
@@ -168,7 +165,7 @@ class Checkpoint:
 
     def remove(self):
         """Delete the file, unless it is that of another fit by now."""
-        # Where it stays, the same fit goes on from it, which does no harm.
+        # Where it stays, the same fit resumes from it, which does no harm.
         with contextlib.suppress(OSError, ValueError):
             self._check_mine()
             self.path.unlink(missing_ok=True)

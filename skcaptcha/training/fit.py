@@ -463,5 +463,5 @@ def is_finite(network, samples):
 
 
 def copy_weights(network):
-    """Return the state of a network that goes on training."""
+    """Return a copy of the weights of a network that trains further."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -239,7 +239,7 @@ class Trainer:
                 widths,
                 auxiliary=True,
                 generator=generator,
-                share=self.processes.share,
+                all_reduce=self.processes.share,
             )
         return heads, lengths, ink
 

@@ -66,6 +66,19 @@ def run(capsys):
     return run
 
 
+@pytest.fixture
+def n_read(monkeypatch):
+    """List of how many images the network of a recognizer reads at a time."""
+    calls, read = [], recognizer.run_network
+
+    def count(network, images, *arguments, **options):
+        calls.append(len(images))
+        return read(network, images, *arguments, **options)
+
+    monkeypatch.setattr(recognizer, "run_network", count)
+    return calls
+
+
 def test_generated_captchas_can_be_loaded_again(run, tmp_path):
     folder = tmp_path / "drawn"
     options = ["-n", "12", "--length", "2-3", "--size", "20x60", "--color"]
@@ -112,13 +125,14 @@ def test_train_on_all_images_and_in_the_safe_format(run, labeled, tmp_path):
     assert run("info", path)[0] == 0
 
 
-def test_train_draws_the_images_held_out(run, labeled, tmp_path, close_figures):
+def test_train_draws_the_images_held_out(run, labeled, tmp_path, n_read, close_figures):
     page, picture = tmp_path / "report.html", tmp_path / "worst.png"
     code, _, err = run(
         *("train", labeled, "--out", tmp_path / "model.joblib"),
         *("--html", page, "--picture", picture, *TINY),
     )
     assert code == 0 and str(page) in err and picture.stat().st_size > 1000
+    assert n_read == [8]  # once, for the texts and their confidence
     text = page.read_text("utf-8")
     assert "held out</h1>" in text and "<td>images</td><td>8</td>" in text
     # So short a fit reads nothing; the mistakes are listed by their files.
@@ -186,38 +200,12 @@ def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labeled
     assert second[1] == "" and second[3].startswith("No text of length=9 fits")
 
 
-@pytest.fixture
-def n_read(monkeypatch):
-    """List of how many images the network of a recognizer reads at a time."""
-    calls, read = [], recognizer.run_network
-
-    def count(network, images, *arguments, **options):
-        calls.append(len(images))
-        return read(network, images, *arguments, **options)
-
-    monkeypatch.setattr(recognizer, "run_network", count)
-    return calls
-
-
-@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
-def test_the_network_reads_each_image_once(
-    run, model, labeled, n_read, close_figures, command
-):
-    page, picture = labeled.parent / "report.html", labeled.parent / "worst.png"
-    pictures = ["--html", page, "--picture", picture]
-    if command == "predict":  # one that is too narrow, and one that is no image
-        Image.new("L", (6, 16)).save(labeled / "narrow.png")
-        (labeled / "bad.png").write_bytes(b"no image")
-        code, out, _ = run("predict", model, labeled, "--length", "9")
-        assert code == 1 and len(out.splitlines()) == 42
-        assert n_read == [41]
-    elif command == "evaluate":
-        assert run("evaluate", model, labeled, *pictures)[0] == 0
-        assert n_read == [40]
-    else:
-        out = labeled.parent / "model.joblib"
-        assert run("train", labeled, "--out", out, *pictures, *TINY)[0] == 0
-        assert n_read == [8]
+def test_predict_runs_the_network_once(run, model, labeled, n_read):
+    Image.new("L", (6, 16)).save(labeled / "narrow.png")  # too narrow for the length
+    (labeled / "bad.png").write_bytes(b"no image")
+    code, out, _ = run("predict", model, labeled, "--length", "9")
+    assert code == 1 and len(out.splitlines()) == 42
+    assert n_read == [41]
 
 
 def test_predict_reads_all_images_of_a_folder(run, model, labeled):
@@ -265,17 +253,19 @@ def test_evaluate_prints_the_report(run, model, labeled, fitted, captchas):
 
 
 def test_evaluate_writes_pictures_and_one_page_of_its_own(
-    run, model, labeled, close_figures
+    run, model, labeled, n_read, close_figures
 ):
     page, picture = labeled.parent / "report.html", labeled.parent / "worst.png"
-    code, _, err = run("evaluate", model, labeled, "--html", page, "--picture", picture)
-    assert code == 0
+    folder = labeled.rename(labeled.with_name("<script>"))
+    code, _, err = run("evaluate", model, folder, "--html", page, "--picture", picture)
+    assert code == 0 and n_read == [40]
     assert str(page) in err and str(picture) in err
     with Image.open(picture) as image:
         assert image.width > 300
     text = page.read_text("utf-8")
     assert text.count("data:image/png;base64,") == 4
     assert "http://" not in text and "https://" not in text and "<script" not in text
+    assert "&lt;script&gt;</h1>" in text  # a name is no markup
     for title in ("Mistakes", "Confidence", "Confusions", "Training", "By length"):
         assert title in text
     import matplotlib.pyplot
@@ -287,14 +277,6 @@ def test_without_jinja2_the_report_says_how_to_get_it(run, model, labeled, monke
     monkeypatch.setitem(sys.modules, "jinja2", None)
     code, _, err = run("evaluate", model, labeled, "--html", labeled.parent / "a.html")
     assert code == 2 and 'pip install "skcaptcha[plot]"' in err
-
-
-def test_a_name_is_no_markup_in_the_report(run, model, labeled, close_figures):
-    folder = labeled.rename(labeled.with_name("<script>"))
-    page = folder.parent / "report.html"
-    assert run("evaluate", model, folder, "--html", page)[0] == 0
-    text = page.read_text("utf-8")
-    assert "<script>" not in text and text.count("&lt;script&gt;") >= 2
 
 
 def test_mistakes_on_a_zip_are_named(run, model, labeled, close_figures):
@@ -408,6 +390,7 @@ def test_help_has_examples_of_every_command(capsys):
     assert capsys.readouterr().out.strip() == __version__
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_reading_is_no_error(model, labeled):
     command = [sys.executable, "-m", "skcaptcha", "predict", model]
     paths = sorted(map(str, labeled.glob("*.png"))) * 200

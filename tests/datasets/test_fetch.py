@@ -1,3 +1,5 @@
+"""The download of captcha_images_v2, from a server on loopback."""
+
 import hashlib
 import http.server
 import io
@@ -54,7 +56,8 @@ def server(monkeypatch):
         url = f"http://127.0.0.1:{server.server_port}/{NAME}"
         blob = b"blob %d\0" % len(server.content) + server.content
         blob_id = hashlib.sha1(blob).hexdigest()
-        monkeypatch.setattr(_fetch, "ARCHIVE", _fetch._Archive(NAME, url, blob_id))
+        monkeypatch.setattr(_fetch, "URL", url)
+        monkeypatch.setattr(_fetch, "BLOB_ID", blob_id)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -145,8 +148,7 @@ def test_offline_the_error_says_where_the_archive_may_be_put(
     server, tmp_path, monkeypatch
 ):
     # Port 9 of loopback: nothing listens there.
-    closed = _fetch.ARCHIVE._replace(url=f"http://127.0.0.1:9/{NAME}")
-    monkeypatch.setattr(_fetch, "ARCHIVE", closed)
+    monkeypatch.setattr(_fetch, "URL", f"http://127.0.0.1:9/{NAME}")
     message = f"from http://127.0.0.1:9/{NAME}.*put it at '{tmp_path / NAME}'"
     with pytest.raises(OSError, match=message):
         fetch(tmp_path, n_retries=1)

@@ -1,3 +1,5 @@
+"""Labeled images from folders, zip files and tables, hostile ones too."""
+
 import io
 import os
 import re
@@ -9,7 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skcaptcha.datasets import _zip, load_image_folder, load_labels_csv
+from skcaptcha.datasets import (
+    _zip,
+    load_image_folder,
+    load_labeled_images,
+    load_labels_csv,
+)
+from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.images import read_images
 
 
@@ -144,31 +152,28 @@ def test_names_in_zip_files_of_other_systems(tmp_path):
     assert load_image_folder(path)[1] == ["c", "é"]
 
 
-def test_folder_errors(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"path='.*gone' does not exist; check"):
-        load_image_folder(tmp_path / "gone")
-    with pytest.raises(TypeError, match="path=None must be a path"):
-        load_image_folder(None)
-    with pytest.raises(
-        ValueError, match=r"holds no image: no file ending in \.bmp, .*g"
-    ):
-        load_image_folder(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("gone", {}, FileNotFoundError, r"path='.*gone' does not exist; check"),
+        ("empty", {}, ValueError, r"holds no image: no file ending in \.bmp, .*g"),
+        ("a.png", {}, ValueError, r"a\.png' cannot be read as a zip file.*folder"),
+        ("", {"pattern": "train/*"}, ValueError, r"1 images, none of .*'train/\*'"),
+        ("", {"pattern": ""}, ValueError, "pattern='' must be a str such as"),
+        ("", {"pattern": None}, ValueError, "pattern=None must be a str such as"),
+        ("", {"on_error": "warn"}, ValueError, "on_error='warn' must be 'raise' or"),
+        ("pipe", {}, ValueError, "is neither a folder nor a zip file"),
+    ],
+)
+def test_folder_errors(tmp_path, name, options, error, message):
     write_folder(tmp_path, ["a.png"])
-    with pytest.raises(
-        ValueError, match=r"a\.png' cannot be read as a zip file.*folder"
-    ):
-        load_image_folder(tmp_path / "a.png")
-    with pytest.raises(
-        ValueError, match=r"1 images, none of which matches.*'train/\*'"
-    ):
-        load_image_folder(tmp_path, pattern="train/*")
-    for pattern in ("", None, ("*.png",)):
-        with pytest.raises(ValueError, match="pattern=.* must be a str such as"):
-            load_image_folder(tmp_path, pattern=pattern)
-    if hasattr(os, "mkfifo"):
+    (tmp_path / "empty").mkdir()
+    if name == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("there are no pipes on this system")
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(ValueError, match="is neither a folder nor a zip file"):
-            load_image_folder(tmp_path / "pipe")
+    with pytest.raises(error, match=message):
+        load_image_folder(tmp_path / name, **options)
 
 
 @pytest.mark.parametrize(
@@ -253,9 +258,7 @@ def test_damaged_zips_give_one_kind_of_error(tmp_path):
 def test_zip_bomb_that_says_so(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"a.png": image_bytes(0)})
     with_sizes(path, b"a.png", 2**31)
-    with pytest.raises(
-        ValueError, match="'a.png' of 2147483648 bytes; 67108864 at most"
-    ):
+    with pytest.raises(ValueError, match="'a.png' of 2147483648 bytes; 67108864 at"):
         load_image_folder(path)
 
 
@@ -266,9 +269,7 @@ def test_zip_bomb_of_many_entries(tmp_path, monkeypatch):
     monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", total)
     assert len(load_image_folder(path)[0]) == 5
     monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", total - 1)
-    with pytest.raises(
-        ValueError, match=f"holds {total} bytes of images; {total - 1} at"
-    ):
+    with pytest.raises(ValueError, match=f"{total} bytes of images; {total - 1} at"):
         load_image_folder(path)
     assert len(load_image_folder(path, pattern="[0-3].png")[0]) == 4  # only these count
 
@@ -351,9 +352,7 @@ def test_image_dir(table, tmp_path):
     assert [Path(item) for item in paths] == [folder / "b.png", folder / "a.png"]
     contents, _ = load_labels_csv(archive, image_dir="set/images")
     assert contents == [Path(item).read_bytes() for item in paths]
-    with pytest.raises(
-        FileNotFoundError, match=r"row 2 .* 'b\.png', which is not in im"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"row 2 .* 'b\.png', which is not in"):
         load_labels_csv(path)
     with pytest.raises(FileNotFoundError, match="row 2 .*image_dir='elsewhere'"):
         load_labels_csv(archive, image_dir="elsewhere")
@@ -398,21 +397,13 @@ def test_encodings(table, written, given):
     ("text", "options", "message"),
     [
         ("", {}, r"0 columns named 'filename'; its header is \[\]"),
-        (
-            "file,text\n",
-            {},
-            r"0 columns named 'filename'; its header is \['file', 'tex",
-        ),
+        ("file,text\n", {}, r"0 columns named 'filename'; .* is \['file', 'text'\]"),
         ("filename;text\n", {}, "0 columns named 'filename'; .*with delimiter=','"),
         ("filename,text,text\n", {}, "has 2 columns named 'text'"),
         (GOOD, {"text_column": "label"}, "0 columns named 'label'.*`text_column`"),
         ("filename,text\n", {}, "has a header but no rows"),
         ("filename,text\n\n\n", {}, "has a header but no rows"),
-        (
-            GOOD + "images/a.png\n",
-            {},
-            "row 4 of .* has 1 fields where the header has 2",
-        ),
+        (GOOD + "images/a.png\n", {}, "row 4 of .* has 1 fields where the .* has 2"),
         (GOOD + "images/a.png,1,2\n", {}, "row 4 of .* has 3 fields"),
         (GOOD + "\nimages/a.png,\n", {}, "row 5 of .* has no 'text'; fill or drop it"),
         (GOOD + ",12\n", {}, "row 4 of .* has no 'filename'"),
@@ -421,6 +412,7 @@ def test_encodings(table, written, given):
         (GOOD, {"delimiter": None}, "is no CSV file with delimiter=None"),
         (GOOD, {"encoding": "utf-32"}, "cannot be read with encoding='utf-32'"),
         (GOOD, {"encoding": "none"}, "with encoding='none': unknown encoding"),
+        (GOOD, {"encoding": "utf-16"}, "cannot be read with encoding='utf-16'"),
     ],
 )
 def test_table_errors(table, tmp_path, text, options, message):
@@ -431,37 +423,53 @@ def test_table_errors(table, tmp_path, text, options, message):
             load_labels_csv(item, **options)
 
 
-def test_bytes_that_are_no_utf8(table):
-    path = table("filename,text\nimages/a.png,é\n", "latin-1")
-    with pytest.raises(ValueError, match="cannot be read with encoding='utf-8-sig'"):
-        load_labels_csv(path)
-
-
 def test_missing_image_is_named_by_its_row(table, tmp_path):
     path = table(GOOD + "\nimages/gone.png,12\n")
     archive = zip_folder(path.parent, tmp_path / "set.zip")
     for item in (path, archive):
-        with pytest.raises(
-            FileNotFoundError, match=r"row 5 of '.*labels\.csv' names 'im"
-        ):
+        with pytest.raises(FileNotFoundError, match=r"row 5 of '.*labels\.csv' names"):
             load_labels_csv(item)
 
 
 def test_table_path_errors(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"path='.*gone\.csv' does not exist"):
-        load_labels_csv(tmp_path / "gone.csv")
-    with pytest.raises(ValueError, match="is no file; .*load_image_folder"):
-        load_labels_csv(tmp_path)
-    with pytest.raises(TypeError, match="path=None must be a path"):
-        load_labels_csv(None)
-    path = write_zip(tmp_path / "none.zip", {"a.png": b""})
-    with pytest.raises(
-        ValueError, match=r"must hold one CSV file but holds 0 \(none\)"
-    ):
-        load_labels_csv(path)
-    path = write_zip(tmp_path / "two.zip", {"a.csv": b"", "b/c.CSV": b""})
-    with pytest.raises(ValueError, match=r"holds 2 \(a\.csv, b/c\.CSV\)"):
-        load_labels_csv(path)
+    write_zip(tmp_path / "none.zip", {"a.png": b""})
+    write_zip(tmp_path / "two.zip", {"a.csv": b"", "b/c.CSV": b""})
+    for name, error, message in [
+        ("gone.csv", FileNotFoundError, r"path='.*gone\.csv' does not exist"),
+        ("", ValueError, "is no file; .*load_image_folder"),
+        ("none.zip", ValueError, r"must hold one CSV file but holds 0 \(none\)"),
+        ("two.zip", ValueError, r"holds 2 \(a\.csv, b/c\.CSV\)"),
+    ]:
+        with pytest.raises(error, match=message):
+            load_labels_csv(tmp_path / name)
+    for load in (load_image_folder, load_labels_csv):
+        with pytest.raises(TypeError, match="path=None must be a path"):
+            load(None)
+
+
+def test_rows_without_a_readable_image_are_left_out_with_a_warning(table, tmp_path):
+    path = table("filename,text\nimages/a.png,1\nimages/bad.png,2\nimages/no.png,3\n")
+    (path.parent / "images" / "bad.png").write_bytes(b"no image")
+    archive = zip_folder(path.parent, tmp_path / "set.zip")
+    for item in (path, archive):
+        message = r"2 of 3 images in path=.* were skipped: .*bad\.png.* row 4 of"
+        with pytest.warns(SkippedImageWarning, match=message) as caught:
+            X, texts = load_labels_csv(item, on_error="skip")
+        assert caught[0].filename == __file__
+        assert (len(X), texts) == (1, ["1"])
+
+
+def test_labels_come_from_the_table_that_is_there_or_from_the_names(table, tmp_path):
+    path = table(GOOD)
+    archive = zip_folder(path.parent, tmp_path / "set.zip")
+    for item in (path, path.parent, archive):
+        assert load_labeled_images(item)[1] == ["0042", "nan"]
+    for item in (path.parent, archive):
+        assert load_labeled_images(item, label="(.)$")[1] == ["a", "b", "d"]
+    with pytest.raises(ValueError, match="is a table of labels; leave `label` out"):
+        load_labeled_images(path, label="(.)$")
+    table("").with_name("more.csv").touch()  # one of two tables is not chosen
+    assert load_labeled_images(path.parent)[1] == ["a", "b", "c,d"]
 
 
 def test_a_row_twice_is_an_image_twice(table, tmp_path):

@@ -1,3 +1,5 @@
+"""Captchas drawn to order: what each parameter does."""
+
 import re
 from pathlib import Path
 

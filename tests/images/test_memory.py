@@ -254,7 +254,7 @@ def test_a_file_that_cannot_grow_is_an_error_that_says_what_to_do(folder):
     assert "CacheError" in done.stdout, done.stderr
     assert "The training images take more than cache_size=0.01" in done.stdout
     assert f"cannot be written in {str(folder)!r}: File too large. Free" in done.stdout
-    assert "raise `cache_size` if there is the memory" in done.stdout
+    assert "raise `cache_size` if there is memory" in done.stdout
     assert list_files(folder) == []
 
 

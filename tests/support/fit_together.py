@@ -1,4 +1,4 @@
-"""Fits of several processes, started by torchrun for tests/test_distributed.py.
+"""Fits of several processes, started by torchrun for test_two_processes.py.
 
 Each process writes what it saw to <folder>/<rank>.json.
 """

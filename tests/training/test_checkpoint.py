@@ -1,4 +1,4 @@
-"""Fits that broke off go on from their checkpoint, and from no other file."""
+"""Fits that broke off resume from their checkpoint, and from no other file."""
 
 import errno
 import hashlib
@@ -104,7 +104,7 @@ def fit_until_it_ends(fit):
     raise AssertionError("the fit makes no headway")
 
 
-# Going on
+# Resuming
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_fits_that_were_killed_twenty_times_find_the_same_weights(tmp_path):
         (5, {"lstm_layers": 0, "conv_channels": (4, 8), "batch_size": 9}),
     ],
 )
-def test_a_fit_goes_on_from_any_update(few, path, break_off, params, n_updates):
+def test_a_fit_resumes_from_any_update(few, path, break_off, params, n_updates):
     expected = make(**params).fit(*few)
     break_off(n_updates)
     recognizer = make(path, **params)
@@ -150,7 +150,7 @@ def test_a_fit_goes_on_from_any_update(few, path, break_off, params, n_updates):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_fit_from_the_pretrained_weights_goes_on(few, path, break_off):
+def test_a_fit_from_the_pretrained_weights_resumes(few, path, break_off):
     params = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
     images, texts = few[0], [text.replace("2", "ß") for text in few[1]]
     expected = make(**params, max_iter=1).fit(images, texts)
@@ -160,7 +160,7 @@ def test_a_fit_from_the_pretrained_weights_goes_on(few, path, break_off):
     assert same_weights(expected, recognizer)
 
 
-def test_a_warm_start_goes_on(few, fitted, path, break_off):
+def test_a_warm_start_resumes(few, fitted, path, break_off):
     params = {**TINY, "warm_start": True, "max_iter": 1, "batch_size": 4}
     saved = pickle.dumps(clone(fitted).set_params(**params))
     expected = pickle.loads(pickle.dumps(fitted)).set_params(**params)
@@ -208,7 +208,7 @@ def test_a_generator_has_to_be_in_the_same_state(few, path, break_off):
 
 
 @pytest.mark.parametrize("with_start", [True, False])
-def test_a_fit_that_begins_anew_by_itself_goes_on(
+def test_a_fit_that_starts_again_by_itself_resumes(
     path, break_off, monkeypatch, with_start
 ):
     """The network may have got a second head by then."""
@@ -244,7 +244,7 @@ def test_a_fit_that_begins_anew_by_itself_goes_on(
     assert same(expected.network.state_dict(), found.network.state_dict())
 
 
-def test_callbacks_are_told_of_each_epoch_once(few, path, break_off, capsys):
+def test_callbacks_hear_of_each_epoch_once(few, path, break_off, capsys):
     epochs = []
 
     def record(epoch, fitted):
@@ -259,7 +259,7 @@ def test_callbacks_are_told_of_each_epoch_once(few, path, break_off, capsys):
     assert "100%" in capsys.readouterr().out
 
 
-def test_what_was_interrupted_goes_on_and_what_ended_is_forgotten(
+def test_what_was_interrupted_resumes_and_what_ended_is_forgotten(
     few, path, monkeypatch
 ):
     expected, updates = make().fit(*few), []
@@ -443,7 +443,7 @@ def test_what_does_not_change_the_weights_may_change(few, broken_off, path):
 
 
 def test_paths_that_no_file_can_have_are_named_at_once(few, tmp_path, monkeypatch):
-    monkeypatch.setattr("skcaptcha.recognizer.read_samples", None)  # not reached
+    monkeypatch.setattr("skcaptcha.recognizer.read_training_data", None)  # not reached
     for bad, match in [
         (tmp_path, "is no file; pass the path of one"),
         (tmp_path / "no" / "fit.ckpt", r"lies in '.*/no', which is no folder; make"),
@@ -482,7 +482,7 @@ def full_disk(monkeypatch):
     return fill
 
 
-def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, monkeypatch):
+def test_training_continues_where_the_disk_is_full(few, path, full_disk, monkeypatch):
     expected = make().fit(*few)
     full_disk(3)
     with monkeypatch.context() as patch, pytest.raises(BrokenOff):
@@ -502,7 +502,7 @@ def test_training_goes_on_where_the_disk_is_full(few, path, full_disk, monkeypat
     assert list(path.parent.iterdir()) == []
 
 
-def test_writing_goes_on_when_there_is_room_again(few, path, full_disk, break_off):
+def test_writing_resumes_when_there_is_room_again(few, path, full_disk, break_off):
     full_disk(3, 5)
     break_off(8)
     with pytest.raises(BrokenOff):
