@@ -24,8 +24,6 @@ from skcaptcha.model.decoding import (
 )
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["ReaderMixin", "iterate_frames", "make_decoder"]
-
 # Resized images to sort by width and to batch at a time.
 _CHUNK = 512
 
@@ -314,15 +312,11 @@ def _make_search(decoder, beam_width, length, k):
 
     With `k` it returns the `k` best and their log-probabilities.
     """
-    if k is not None:
-        width = max(beam_width, k)
-        return partial(
-            beam_search, beam_width=width, n_best=k, length=length, blank=BLANK
-        )
-    if decoder == "beam":
-        return lambda log_probs: beam_search(
-            log_probs, beam_width=beam_width, length=length, blank=BLANK
-        )[0][0]
+    if k is not None or decoder == "beam":
+        n_best = k or 1
+        beam = {"beam_width": max(beam_width, n_best), "n_best": n_best}
+        search = partial(beam_search, **beam, length=length, blank=BLANK)
+        return search if k else lambda log_probs: search(log_probs)[0][0]
     if length is None:
         return lambda log_probs: greedy_decode(
             log_probs[:, None], [len(log_probs)], blank=BLANK

@@ -9,16 +9,6 @@ from sklearn.utils.validation import validate_data
 
 from skcaptcha._validation import check_ints
 
-__all__ = [
-    "TABLE_ATTRIBUTES",
-    "check_shape",
-    "check_text_table",
-    "is_table",
-    "learn_table",
-    "read_table",
-    "table_to_images",
-]
-
 TABLE_ATTRIBUTES = (
     "n_features_in_",
     "feature_names_in_",

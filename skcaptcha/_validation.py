@@ -13,17 +13,6 @@ from sklearn.utils.validation import column_or_1d
 
 from skcaptcha.exceptions import LabelConversionWarning
 
-__all__ = [
-    "check_device",
-    "check_images",
-    "check_ints",
-    "check_path",
-    "check_same_length",
-    "check_texts",
-    "issue_warnings",
-    "iterate_items",
-]
-
 
 def iterate_items(X):
     """Return an iterator over the images of `X`, not read yet.

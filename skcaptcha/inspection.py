@@ -71,8 +71,7 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     References
     ----------
     .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating
-       Uncertainty in Dataset Labels", Journal of Artificial Intelligence Research
-       70, 2021, section 3.
+       Uncertainty in Dataset Labels", JAIR 70, 2021, section 3.
 
     Examples
     --------
@@ -115,16 +114,15 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     for (_, test), (confidence, read) in zip(splits, results, strict=True):
         self_confidence[test] = confidence
         y_pred[test] = read
+    is_issue = [
+        read is not None and exact_match_score([text], [read]) < 1
+        for read, text in zip(y_pred, texts, strict=True)
+    ]
     return Bunch(
         ranking=np.argsort(self_confidence, kind="stable"),  # NaN comes last
         self_confidence=self_confidence,
         y_pred=y_pred,
-        is_issue=np.array(
-            [
-                read is not None and exact_match_score([text], [read]) < 1
-                for read, text in zip(y_pred, texts, strict=True)
-            ]
-        ),
+        is_issue=np.array(is_issue),
     )
 
 

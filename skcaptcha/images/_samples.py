@@ -16,8 +16,6 @@ from skcaptcha.images._decode import name_item
 from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.images._read import has_color, iterate_images
 
-__all__ = ["Samples", "Scan", "load_samples", "scan_images"]
-
 _MEGABYTE = 10**6
 # Share of `cache_size` for images that stay decoded between scanning and resizing. The
 # others are decoded twice.

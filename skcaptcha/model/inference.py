@@ -29,8 +29,8 @@ def halve_batch(size):
     if size == 1:
         raise MemoryError(
             "The GPU has too little memory for a single image. Cut wide images to "
-            "their text, set a smaller `image_height` or smaller `conv_channels`, end "
-            "what else runs on the GPU, or set device='cpu'."
+            "their text, set a smaller `image_height` or smaller `conv_channels`, stop "
+            "other programs on the GPU, or set device='cpu'."
         )
     torch.cuda.empty_cache()  # its pieces may be too small for half the batch
     half = (size + 1) // 2
