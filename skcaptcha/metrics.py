@@ -33,7 +33,7 @@ __all__ = [
 def _is_integer(value):
     if isinstance(value, (float, np.floating)):
         return value % 1 == 0  # from tables
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_list(texts, name):

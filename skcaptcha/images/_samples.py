@@ -38,11 +38,8 @@ class Samples:
 
     def pick(self, positions):
         """Return the samples at some positions."""
-        return Samples(
-            [self.images[i] for i in positions],
-            [self.targets[i] for i in positions],
-            self.mapping,
-        )
+        images = [self.images[i] for i in positions]
+        return Samples(images, [self.targets[i] for i in positions], self.mapping)
 
     def put_on(self, device):
         """Return the samples with their images as tensors on a device."""
