@@ -147,7 +147,7 @@ class Memory(runner.Row):
         ]
 
     def measure(self, run, arguments, folder):
-        n_images = 200 if arguments.quick else 100_000
+        n_images = runner.N_QUICK if arguments.quick else 100_000
         measured = runner.run_side(
             "ours",
             "measure_memory",
@@ -190,7 +190,7 @@ class Cache(runner.Row):
         ]
 
     def measure(self, run, arguments, folder):
-        n_images = 200 if arguments.quick else 10_000
+        n_images = runner.N_QUICK if arguments.quick else 10_000
         cache_size = CACHE_SIZES[run["images"]]
         return time_epoch(arguments, cache_size=cache_size, n_images=n_images)
 
@@ -315,7 +315,7 @@ class SearchJobs(runner.Row):
 
     def prepare(self, arguments, folder):
         warm_up()
-        return make_captchas(40 if arguments.quick else 400, random_state=0)
+        return make_captchas(runner.N_QUICK if arguments.quick else 400, random_state=0)
 
     def list_runs(self, arguments, captchas):
         return [
@@ -421,7 +421,7 @@ class SearchFiles(runner.Row):
     def prepare(self, arguments, folder):
         """Return files that have just been written, so that none is waited for."""
         warm_up()
-        n_images = 40 if arguments.quick else 500
+        n_images = runner.N_QUICK if arguments.quick else 500
         images, texts = make_captchas(n_images, random_state=0)
         paths = [str(folder / f"{i}.png") for i in range(n_images)]
         for path, image in zip(paths, images, strict=True):

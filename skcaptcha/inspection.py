@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
-from skcaptcha._reader import make_decoder
+from skcaptcha._reader import find_texts
 from skcaptcha._tables import is_table
 from skcaptcha._validation import (
     check_images,
@@ -129,11 +129,11 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
 def _fit_and_predict(recognizer, items, texts, train, test):
     """Fit on some samples; return self-confidence and predictions of others."""
     recognizer.fit(_pick(items, train), [texts[i] for i in train])
-    vocabulary, decode = recognizer.vocabulary_, make_decoder(recognizer)
+    vocabulary = recognizer.vocabulary_
     self_confidence, y_pred = np.zeros(len(test)), np.empty(len(test), dtype=object)
     frames = recognizer.frame_log_proba(_pick(items, test))
     for k, log_probs in enumerate(frames):
-        y_pred[k] = decode([log_probs])[0][0]
+        y_pred[k] = find_texts(recognizer, [log_probs])[0][0]
         text = texts[test[k]]
         if all(symbol in vocabulary for symbol in vocabulary.split(text)):
             lengths, symbols = [len(log_probs)], [vocabulary.encode(text)]

@@ -7,8 +7,6 @@ from skcaptcha.images._batches import make_batches, pad_images
 from skcaptcha.model.decoding import greedy_decode
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["greedy_and_count", "halve_batch", "plan_batches", "run_network"]
-
 # Images in a batch, and the most columns of all of them.
 _BATCH_SIZE, _MAX_COLUMNS = 64, 2**16
 
