@@ -346,7 +346,7 @@ def test_keras_is_beaten_by_the_median_and_each_seed(load):
         runs = [
             {"seed": seed, "side": side, "seconds": value, "reached": reached}
             for seed, own in enumerate(seconds)
-            for side, value in (("keras", 100), ("own", own))
+            for side, value in (("Keras", 100), ("skcaptcha", own))
         ]
         return judge(load("beside_keras"), "training", *runs)
 
@@ -354,8 +354,8 @@ def test_keras_is_beaten_by_the_median_and_each_seed(load):
     assert train(4, 5, 2, 10.5, 9) == "missed"  # one is less than 10 times sooner
     assert train(6, 6, 2, 6, 2) == train(1, 1, 1, 1, 1, reached=False) == "missed"
     assert train(1, 1, 1, 1) == "open"
-    keras = {"side": "keras", "repeat": 0, "paths": 10, "arrays": 10, "one": 10}
-    own = {"side": "own", "repeat": 0, "paths": 50, "arrays": 60, "one": 2}
+    keras = {"side": "Keras", "repeat": 0, "paths": 10, "arrays": 10, "one": 10}
+    own = {"side": "skcaptcha", "repeat": 0, "paths": 50, "arrays": 60, "one": 2}
     assert judge(load("beside_keras"), "prediction", keras, own) == "met"
     own["one"] = 3
     assert judge(load("beside_keras"), "prediction", keras, own) == "missed"
@@ -363,8 +363,8 @@ def test_keras_is_beaten_by_the_median_and_each_seed(load):
 
 def test_costs_are_judged_by_their_growth_and_ratios(load):
     def grow(*epochs):
-        runs = [{"value": 10 * 2**i, "epoch": epoch} for i, epoch in enumerate(epochs)]
-        return judge(load("costs"), "images", *runs)
+        runs = [{"width": 10 * 2**i, "epoch": epoch} for i, epoch in enumerate(epochs)]
+        return judge(load("costs"), "width", *runs)
 
     assert grow(1, 2, 4.3) == grow(3, 1, 3) == "met" and grow(1, 2, 4.5) == "missed"
     memory = {"images": "in memory", "repeat": 0, "update": 1.0, "processor": 1.0}
@@ -530,8 +530,7 @@ def test_wrong_answers_are_found(load):
             if error:
                 raise error
 
-        items = {"one": [(b"", "is empty")]}
-        return soak.make_refusers(items, call, "X[0]=")["one"][0]()
+        return soak.make_refuser(call, "X[0]=", b"", "is empty")()
 
     assert refuse(ImageReadError("X[0]=b'' is empty")) is None
     assert refuse(ImageReadError("y is empty")) == "ImageReadError: y is empty"
