@@ -15,8 +15,6 @@ from skcaptcha.plotting._fonts import Fonts
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["AlignmentDisplay"]
-
 ROW = 1.2  # least height of a row in units of the font size
 # Of the image: share of the height of the caller's axes, and inches in new ones.
 GREATEST_SHARE, GREATEST_HEIGHT = 0.4, 2.5

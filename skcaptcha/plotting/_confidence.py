@@ -6,8 +6,6 @@ from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_cur
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 
-__all__ = ["ConfidenceDisplay"]
-
 KINDS = ("both", "reliability", "risk_coverage")
 DASHED = {"color": "0.3", "linestyle": (0, (4, 3)), "linewidth": 1}
 

@@ -7,8 +7,6 @@ from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._fonts import Fonts
 
-__all__ = ["CharacterConfusionDisplay"]
-
 SMALLEST = 5.0  # font size in points of a count
 CELL = 1.2  # least height of a cell in units of the font size
 INCHES, LEAST_SIDE, GREATEST_SIDE = 0.25, 3.0, 9.0  # of a cell, and of a new figure

@@ -6,8 +6,6 @@ from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._grid import GridMixin
 
-__all__ = ["PredictionDisplay"]
-
 RIGHT, WRONG = "#137333", "#c5221f"  # green and red
 
 

@@ -10,8 +10,6 @@ from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import list_rows
 from skcaptcha.plotting._grid import GridMixin
 
-__all__ = ["SamplesDisplay"]
-
 
 class SamplesDisplay(GridMixin):
     """Images in a grid, each under its label.

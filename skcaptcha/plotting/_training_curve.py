@@ -9,8 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import split_estimator
 
-__all__ = ["TrainingCurveDisplay"]
-
 
 @dataclass
 class _Curve:
