@@ -163,6 +163,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         # vocabulary has the characters of all folds.
         check_params(template, RECOGNIZER_PARAMS)
         data = read_training_data(template, X, y, resume=False, n_least=2)
+        issue_warnings(data.notices)
         images, texts = data.X, data.texts
         seed = self.random_state
         # None would be NumPy's global generator.
@@ -181,7 +182,6 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             delayed(_fit_and_score)(member, images, texts, *fold)
             for member, fold in zip(members, folds, strict=True)
         )
-        issue_warnings(data.notices)
         self.estimators_ = [member for member, _ in fitted]
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self

@@ -364,7 +364,15 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             If training was interrupted, a checkpoint could not be written, or a GPU
             has too little memory for a batch, which is then learned from in parts.
         """
-        issue_warnings(self._fit(X, y))
+        survive_fork()
+        check_params(self, RECOGNIZER_PARAMS)
+        resume = self.warm_start and self.__sklearn_is_fitted__()
+        with join_processes() as processes:
+            checkpoint = self._open_checkpoint(processes)
+            data = read_training_data(self, X, y, resume=resume, n_least=2)
+            issue_warnings(data.notices)  # before time is spent on them
+            notices = self._train(data, checkpoint, processes)
+        issue_warnings(notices)
         return self
 
     def partial_fit(self, X, y):
@@ -417,6 +425,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         check_params(self, RECOGNIZER_PARAMS)
         resume = self.__sklearn_is_fitted__()
         data = read_training_data(self, X, y, resume=resume, n_least=1)
+        issue_warnings(data.notices)
         generator = _make_generator(_make_rng(self.random_state))
         start, aligned, origin = self._choose_start(data, generator)
         choices = self._choose(data, data.samples, None, origin)
@@ -431,7 +440,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         )
         attributes = self._fitted_attributes(data, choices, result.network, result)
         self._set_fitted({**attributes, "_trainer": trainer})
-        issue_warnings(data.notices + result.warnings)
+        issue_warnings(result.warnings)
         return self
 
     def iter_frames(self, X, *, on_error="raise", notices=None):
@@ -521,41 +530,35 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return read_table(self, X) if is_table(X) else iterate_items(X)
 
     @with_callbacks
-    def _fit(self, X, y):
-        """Fit, and return what there is to warn of."""
-        survive_fork()
-        check_params(self, RECOGNIZER_PARAMS)
-        resume = self.warm_start and self.__sklearn_is_fitted__()
-        with join_processes() as processes:
-            checkpoint = self._open_checkpoint(processes)
-            data = read_training_data(self, X, y, resume=resume, n_least=2)
-            rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
-            training, validation = self._split(data.samples, rng)
-            generator = _make_generator(rng)
-            start, aligned, origin = self._choose_start(data, generator)
-            choices = self._choose(data, training, validation, origin)
-            if self.verbose > 1 and processes.rank == 0:
-                print(choices, file=sys.stderr)
-            attributes = partial(self._fitted_attributes, data, choices)
-            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
-            with processes.hold_interrupts():
-                result = fit_network(
-                    data.network_config,
-                    training,
-                    validation,
-                    self._training_config(choices, data.device),
-                    generator,
-                    start=start,
-                    aligned=aligned,
-                    callbacks=tasks,
-                    checkpoint=checkpoint,
-                    processes=processes,
-                )
-            self._set_fitted(attributes(result.network, result))
-            tasks.finish()
-            if checkpoint is not None and not result.interrupted:
-                checkpoint.remove()
-        return data.notices + result.warnings
+    def _train(self, data, checkpoint, processes):
+        """Train and set the attributes; return what there is to warn of."""
+        rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
+        training, validation = self._split(data.samples, rng)
+        generator = _make_generator(rng)
+        start, aligned, origin = self._choose_start(data, generator)
+        choices = self._choose(data, training, validation, origin)
+        if self.verbose > 1 and processes.rank == 0:
+            print(choices, file=sys.stderr)
+        attributes = partial(self._fitted_attributes, data, choices)
+        tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
+        with processes.hold_interrupts():
+            result = fit_network(
+                data.network_config,
+                training,
+                validation,
+                self._training_config(choices, data.device),
+                generator,
+                start=start,
+                aligned=aligned,
+                callbacks=tasks,
+                checkpoint=checkpoint,
+                processes=processes,
+            )
+        self._set_fitted(attributes(result.network, result))
+        tasks.finish()
+        if checkpoint is not None and not result.interrupted:
+            checkpoint.remove()
+        return result.warnings
 
     def _open_checkpoint(self, processes):
         if self.checkpoint is None or processes.rank > 0:
