@@ -1,20 +1,15 @@
 """PredictionDisplay: what was read in each image."""
 
-import numbers
-
 from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list, exact_match_score
-from skcaptcha.plotting._axes import import_pyplot
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._grid import Caption, draw_grid
-from skcaptcha.plotting._lettering import Lettering
-
-__all__ = ["PredictionDisplay"]
+from skcaptcha.plotting._grid import GridMixin
 
 RIGHT, WRONG = "#137333", "#c5221f"  # green and red
 
 
-class PredictionDisplay:
+class PredictionDisplay(GridMixin):
     """Images in a grid, each under the text that was read from it.
 
     A right text has a tick and is green. A wrong one has a cross and is red, and the
@@ -25,8 +20,7 @@ class PredictionDisplay:
     matplotlib names the fonts. What an image became by preprocessing can stand at its
     right.
 
-    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
-    are stored as attributes.
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
@@ -53,7 +47,6 @@ class PredictionDisplay:
 
     See Also
     --------
-    SamplesDisplay : Images with their labels.
     AlignmentDisplay : Where in an image each character was read.
 
     Examples
@@ -77,75 +70,8 @@ class PredictionDisplay:
         self.confidence = confidence
         self.preprocessed = preprocessed
 
-    def plot(self, *, ax=None, n_columns=4, max_images=16, title=None):
-        """Draw the grid.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up, at the size they have now. By default a
-            new figure is made, just high enough for the grid.
-        n_columns : int, default=4
-            Number of images side by side, at most. With `preprocessed` a sample takes
-            two.
-        max_images : int or None, default=16
-            Number of samples shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
-
-        Returns
-        -------
-        PredictionDisplay
-            This object.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `y_pred` or `y_true` holds something other than str, or `ax` is no Axes.
-        ValueError
-            If there are no images, lengths differ, or a parameter is out of range.
-
-        Examples
-        --------
-        >>> import matplotlib.pyplot as plt
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import PredictionDisplay
-        >>> figure, ax = plt.subplots(figsize=(5, 2))
-        >>> display = PredictionDisplay(*make_captchas(6, random_state=0))
-        >>> display.plot(ax=ax, n_columns=3, title="Six captchas").axes_.shape
-        (6,)
-        """
-        pyplot = import_pyplot(self)
-        lettering = Lettering()
-        ax, self.axes_ = draw_grid(
-            pyplot,
-            ax,
-            self.images,
-            self._write_captions(lettering),
-            lettering,
-            beside=self.preprocessed,
-            n_columns=n_columns,
-            max_images=max_images,
-            title=title,
-        )
-        self.figure_ = ax.figure
-        return self
-
     @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y=None,
-        *,
-        preprocessed="auto",
-        ax=None,
-        n_columns=4,
-        max_images=16,
-        title=None,
-    ):
+    def from_estimator(cls, estimator, X, y=None, *, preprocessed="auto", **options):
         """Read images with an estimator and draw what it read.
 
         Parameters
@@ -164,15 +90,8 @@ class PredictionDisplay:
             Whether to draw beside each image what it became before the network saw it:
             by the steps of a pipeline, and by a recognizer that resizes it and takes
             its color. "auto" does so for a pipeline of more than one step.
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up. By default a new figure is made.
-        n_columns : int, default=4
-            Number of images side by side, at most. A sample takes two where
-            `preprocessed` is shown.
-        max_images : int or None, default=16
-            Number of samples shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
+        **options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -183,53 +102,26 @@ class PredictionDisplay:
         ------
         FileNotFoundError, ImageReadError
             If an image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; also if `preprocessed` is none of these, or `X` is a table
-            and the estimator was not fitted on one.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import PredictionDisplay
-        >>> class Reader:
-        ...     def predict(self, X):
-        ...         return ["2b827"] * len(X)
-        >>> images, texts = make_captchas(4, random_state=0)
-        >>> display = PredictionDisplay.from_estimator(Reader(), images, texts)
-        >>> display.axes_[0].get_title(loc="left")[:7]
-        '✗ 2b827'
+        ValueError
+            If `preprocessed` is none of these, or `X` is a table and the estimator was
+            not fitted on one. More errors are those of :meth:`plot`.
         """
         if preprocessed not in (True, False, "auto"):
-            raise ValueError(
-                f"preprocessed={preprocessed!r} must be True, False or 'auto'."
-            )
+            raise ValueError(f"preprocessed={preprocessed!r} must be a bool or 'auto'.")
         reading = Reading(estimator, X)
         if preprocessed == "auto":
             preprocessed = reading.steps is not None
+        images = reading.list_images()
+        texts, confidence = reading.predict()
+        beside = reading.list_prepared() if preprocessed else None
         display = cls(
-            reading.read_images(),
-            reading.predict(),
-            y_true=y,
-            confidence=reading.predict_confidence(),
-            preprocessed=reading.preprocess() if preprocessed else None,
+            images, texts, y_true=y, confidence=confidence, preprocessed=beside
         )
-        return display.plot(
-            ax=ax, n_columns=n_columns, max_images=max_images, title=title
-        )
+        return display.plot(**options)
 
     @classmethod
     def from_predictions(
-        cls,
-        X,
-        y_pred,
-        *,
-        y_true=None,
-        confidence=None,
-        preprocessed=None,
-        ax=None,
-        n_columns=4,
-        max_images=16,
-        title=None,
+        cls, X, y_pred, *, y_true=None, confidence=None, preprocessed=None, **options
     ):
         """Draw images and what was read from them.
 
@@ -237,23 +129,12 @@ class PredictionDisplay:
         ----------
         X : sequence
             Images in any of the forms that :func:`skcaptcha.images.read_image` takes.
-        y_pred : sequence of str of shape (n_samples,)
-            What was read from each.
-        y_true : sequence of str of shape (n_samples,), default=None
-            What each says. By default nothing is called right or wrong.
-        confidence : sequence of float of shape (n_samples,), default=None
-            How sure the reader is of each text, from 0 to 1.
+        y_pred, y_true, confidence
+            As for the class.
         preprocessed : sequence, default=None
             What each image became before it was read, in any of the forms of `X`.
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up. By default a new figure is made.
-        n_columns : int, default=4
-            Number of images side by side, at most. With `preprocessed` a sample takes
-            two.
-        max_images : int or None, default=16
-            Number of samples shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
+        **options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -263,67 +144,30 @@ class PredictionDisplay:
         Raises
         ------
         FileNotFoundError, ImageReadError
-            If an image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import PredictionDisplay
-        >>> images, texts = make_captchas(20, random_state=0)
-        >>> display = PredictionDisplay.from_predictions(
-        ...     images, texts, n_columns=2, max_images=6, title="The first six of 20"
-        ... )
-        >>> len(display.axes_), len(display.images)
-        (6, 20)
+            If an image cannot be read. More errors are those of :meth:`plot`.
         """
         if preprocessed is not None:
             preprocessed = read_images(preprocessed, name="preprocessed")
-        display = cls(
-            read_images(X),
-            y_pred,
-            y_true=y_true,
-            confidence=confidence,
-            preprocessed=preprocessed,
-        )
-        return display.plot(
-            ax=ax, n_columns=n_columns, max_images=max_images, title=title
-        )
+        more = {"confidence": confidence, "preprocessed": preprocessed}
+        display = cls(read_images(X), y_pred, y_true=y_true, **more)
+        return display.plot(**options)
 
-    def _write_captions(self, lettering):
-        """Return what stands above each image."""
-        n_images = len(self.images)
-        if n_images == 0:
-            raise ValueError("images is empty; pass at least one image.")
-        for name in ("y_pred", "y_true", "confidence", "preprocessed"):
-            values = getattr(self, name)
-            if values is not None and len(values) != n_images:
-                raise ValueError(
-                    f"{name} has {len(values)} items and there are {n_images} images; "
-                    "pass one for each image."
-                )
-        nothing = [None] * n_images
+    def _list_captions(self, fonts):
+        self._check_lengths("y_pred", "y_true", "preprocessed")
         y_pred = _check_list(self.y_pred, "y_pred")
-        y_true = nothing if self.y_true is None else _check_list(self.y_true, "y_true")
-        confidences = nothing if self.confidence is None else self.confidence
+        n = len(y_pred)
+        y_true, notes = [None] * n, [""] * n
+        if self.y_true is not None:
+            y_true = _check_list(self.y_true, "y_true")
+        if self.confidence is not None:
+            confidence = _axes.check_numbers("confidence", self.confidence, "image", n)
+            notes = [f"{value:.2f}" for value in confidence]
         captions = []
-        for index, (read, true, confidence) in enumerate(
-            zip(y_pred, y_true, confidences, strict=True)
-        ):
-            if confidence is not None and not isinstance(confidence, numbers.Real):
-                raise TypeError(
-                    f"confidence[{index}]={confidence!r} is "
-                    f"{type(confidence).__name__}; pass numbers."
-                )
-            note = "" if confidence is None else f"{confidence:.2f}"
-            read_as = lettering.show(read)
-            if true is None:
-                caption = Caption(read_as, note=note)
-            elif exact_match_score([true], [read]) == 1:
-                caption = Caption(f"✓ {read_as}", RIGHT, note)
-            else:
-                text = f"✗ {read_as}\n≠ {lettering.show(true)}"
-                caption = Caption(text, WRONG, note)
-            captions.append(caption)
+        for read, true, note in zip(y_pred, y_true, notes, strict=True):
+            text, color = fonts.show(read), None
+            if true is not None:
+                right = exact_match_score([true], [read]) == 1
+                color = RIGHT if right else WRONG
+                text = f"✓ {text}" if right else f"✗ {text}\n≠ {fonts.show(true)}"
+            captions.append((text, color, note))
         return captions
