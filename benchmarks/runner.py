@@ -259,14 +259,10 @@ def make_parser(script, question, rows):
         "--threads", type=int, default=2, help="threads of torch (default: 2)"
     )
     parser.set_defaults(data=None, seeds=None, repeats=None)
-    if any(row.seeds for row in rows.values()):
-        parser.add_argument(
-            "--seeds", type=int, nargs="+", help="default: each row's own, one if quick"
-        )
-    if any(row.repeats for row in rows.values()):
-        parser.add_argument(
-            "--repeats", type=int, help="default: each row's own, one if quick"
-        )
+    for name, several in {"seeds": {"nargs": "+"}, "repeats": {}}.items():
+        if any(getattr(row, name) for row in rows.values()):
+            words = "default: each row's own, one if quick"
+            parser.add_argument(f"--{name}", type=int, help=words, **several)
     if any(row.archive for row in rows.values()):
         parser.add_argument(
             "--data",
