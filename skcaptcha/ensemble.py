@@ -124,11 +124,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `CaptchaRecognizer.fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
+        X, y
+            As for `CaptchaRecognizer.fit`.
 
         Returns
         -------
@@ -141,10 +138,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             If a parameter, an image or a label is not valid, there are fewer images
             than folds, or `estimator` has a `checkpoint`, to which all clones would
             write. The estimator is not changed then.
-        TypeError
-            If an image or a label has a wrong type.
-        FileNotFoundError
-            If the file of an image does not exist.
+        TypeError, FileNotFoundError
+            As in `CaptchaRecognizer.fit`.
 
         Warns
         -----

@@ -238,13 +238,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
     >>> images, texts = make_captchas(
-    ...     100,
-    ...     vocabulary="0123",
-    ...     length=2,
-    ...     size=(16, 40),
-    ...     lines=0,
-    ...     dots=0,
-    ...     random_state=0,
+    ...     100, vocabulary="0123", length=2, size=(16, 40), lines=0, random_state=0
     ... )
     >>> recognizer = CaptchaRecognizer(max_iter=50, random_state=0)
     >>> recognizer.fit(images[:80], texts[:80])
@@ -368,7 +362,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         check_params(self, RECOGNIZER_PARAMS)
         resume = self.warm_start and self.__sklearn_is_fitted__()
         with join_processes() as processes:
-            checkpoint = self._open_checkpoint(processes)
+            checkpoint = None
+            if self.checkpoint is not None and processes.rank == 0:
+                checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             issue_warnings(data.notices)  # before time is spent on them
             notices = self._train(data, checkpoint, processes)
@@ -387,11 +383,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
+        X, y
+            As for `fit`.
 
         Returns
         -------
@@ -448,8 +441,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
+        X
             As for `predict`.
         on_error : {"raise", "skip"}, default="raise"
             What to do where an image cannot be read: raise its error, or yield it.
@@ -479,8 +471,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
+        X
             As for `predict`.
 
         Returns
@@ -559,11 +550,6 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         if checkpoint is not None and not result.interrupted:
             checkpoint.remove()
         return result.warnings
-
-    def _open_checkpoint(self, processes):
-        if self.checkpoint is None or processes.rank > 0:
-            return None
-        return Checkpoint(self.checkpoint, self.checkpoint_interval)
 
     def _claim_checkpoint(self, checkpoint, data, processes):
         """Return the source of randomness, and the checkpoint if it is of this fit."""

@@ -53,12 +53,8 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If a parameter is not allowed, or `X` is empty or a table.
-        TypeError
-            If `X` is no sequence.
-        ImportError
-            If a package is missing that the transformer needs.
+        ValueError, TypeError, ImportError
+            As in `transform`, of what is wrong without reading an image.
         """
         self._bind_function()
         _check_items(X)
