@@ -484,7 +484,7 @@ def on_cores(n):
         os.sched_setaffinity(0, before)
 
 
-def run_python(command, *, threads, python=sys.executable, text=None):
+def run_python(command, *, threads, python=sys.executable, text=None, timeout=None):
     """Run Python in a process of its own, without a GPU; return what it prints."""
     path = [str(FOLDER), os.environ.get("PYTHONPATH")]
     environment = {
@@ -498,7 +498,12 @@ def run_python(command, *, threads, python=sys.executable, text=None):
     command = [str(python), *map(str, command)]
     with on_cores(threads):
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, env=environment
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=timeout,
         )
     if done.returncode:
         raise RuntimeError(
@@ -507,14 +512,13 @@ def run_python(command, *, threads, python=sys.executable, text=None):
     return done.stdout
 
 
-def run_side(side, task, *, threads, python=sys.executable, **job):
+def run_side(side, task, *, threads, python=sys.executable, timeout=None, **job):
     """Do one of the `TASKS` of a module of `sides` in a process; return its answer.
 
     `threads` are the cores of the process and the threads of its library. The task is
     given these and the job, which JSON has to be able to hold.
     """
     text = json.dumps({"task": task, "threads": threads, **job}, default=str)
-    printed = run_python(
-        ["-m", f"sides.{side}"], threads=threads, python=python, text=text
-    )
+    how = {"threads": threads, "python": python, "timeout": timeout}
+    printed = run_python(["-m", f"sides.{side}"], text=text, **how)
     return json.loads(printed.splitlines()[-1])
