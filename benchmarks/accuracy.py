@@ -343,15 +343,7 @@ def check_options(parser, arguments):
             parser.error(f"unknown part {part!r}; choose from {', '.join(known)}")
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    check_options=check_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

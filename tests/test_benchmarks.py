@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import time
+import types
 from functools import partial
 from pathlib import Path
 
@@ -193,15 +194,16 @@ def count_runs(runner, monkeypatch, tmp_path):
     calls, output = [], tmp_path / "results.json"
     columns = {"score": ("score", ".1f"), "nothing": ("not measured", "")}
     rows = {"one": Counted(words="c", repeats=3, columns=columns, target="1")}
+    script = types.SimpleNamespace(__file__="script.py", __doc__="Why?", ROWS=rows)
 
     def run(*arguments, commit="a"):
         monkeypatch.setattr(runner, "find_commit", lambda script: commit)
         calls.clear()
         given = ["--output", str(output), "--threads", "1", *arguments]
-        status = runner.run_benchmark("script.py", "Why?", rows, given)
+        status = runner.run_benchmark(script, given)
         return status, len(json.loads(output.read_text())["one"]["runs"]), len(calls)
 
-    run.rows, run.output = rows, output
+    run.script, run.output = script, output
     return run
 
 
@@ -234,10 +236,10 @@ def test_wrong_arguments_are_refused(count_runs, runner, tmp_path, capsys):
     count_runs.output.write_text('{"one": {"ru')
     refuse("results.json is not JSON")
     count_runs.output.unlink()
-    real = dataclasses.replace(count_runs.rows["one"], archive="real.zip")
-    count_runs.rows["one"] = real
+    rows = count_runs.script.ROWS
+    rows["one"] = dataclasses.replace(rows["one"], archive="real.zip")
     refuse("real.zip doesn't exist; say where it is by --data", "--data", str(tmp_path))
-    parser = runner.make_parser("script.py", "Why?", {})
+    parser = runner.make_parser(count_runs.script)
     runner.check_arguments(parser, arguments := parser.parse_args(["--quick"]), {})
     assert arguments.output == FOLDER / "results" / "scratch" / "script.json"
 
