@@ -309,7 +309,7 @@ class Damaged(runner.Row):
     def measure(self, run, arguments, folder):
         pickled = folder / "pickled"
         pickled.write_bytes(pickle.dumps((fit_recognizer()[0], make_corpus())))
-        kept = arguments.output.parent / "damaged"
+        kept = arguments.output.parent / "scratch" / "damaged"
         job = {"pickled": pickled, "slow": SLOW, "kept": kept}
         total = {"n_inputs": 0, "by_format": {}, "findings": {}, "memory_mib": []}
         end = time.monotonic() + 60 * run["minutes"]
