@@ -107,30 +107,16 @@ def group_grid(part):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet(runner.Row):
-    """Images, the parts that they are measured in, and what is to be reached.
+    """Images, the parts that they are measured in, and what is to be reached."""
 
-    Parameters
-    ----------
-    split : callable
-        Given a part: a fold, a number of images to learn from, ...
-    title : callable, optional
-        Takes a part and returns in words the parts that are shown together.
-    means : dict, optional
-        In words, or None for all parts together -> mean of exact match to reach.
-    lowest, limit : float, optional
-        Exact match, and seconds, that every fit has to keep.
-    fold : callable, optional
-        Texts are also compared after this, which `folding` says in words.
-    """
-
-    split: Callable
+    split: Callable  # of a folder, a part (a fold, a number of images) and a seed
+    title: Callable = lambda part: None  # of the parts that are shown together
+    means: dict = field(default_factory=dict)  # title -> mean exact match to reach
+    lowest: float | None = None  # exact match that every fit has to reach
+    limit: float | None = None  # seconds that no fit may exceed
+    fold: Callable | None = None  # texts are also compared after this
+    folding: str = ""  # in words
     n_quick: int = 1
-    title: Callable = lambda part: None
-    means: dict = field(default_factory=dict)
-    lowest: float | None = None
-    limit: float | None = None
-    fold: Callable | None = None
-    folding: str = ""
 
     def list_runs(self, arguments, folder):
         runs = super().list_runs(arguments, folder)
@@ -343,15 +329,7 @@ def check_options(parser, arguments):
             parser.error(f"unknown part {part!r}; choose from {', '.join(known)}")
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    check_options=check_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

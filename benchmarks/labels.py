@@ -171,7 +171,7 @@ ROWS = {
         target=f"an exact match of {EXACT_MATCH:g} at least",
     ),
     "new_characters": NewCharacters(
-        words="captcha_images_v2, three characters of which come later",
+        words="captcha_images_v2, three characters of it coming later",
         factors={"recognizer": (ON_OLD, *WAYS)},
         columns={
             "new_test": ("on images with new characters", ".3f"),
@@ -191,7 +191,7 @@ def add_options(parser):
     )
 
 
-main = partial(runner.run_benchmark, __file__, __doc__, ROWS, add_options=add_options)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,11 +4,11 @@ import dataclasses
 import importlib
 import json
 import mmap
-import multiprocessing
 import os
 import shlex
 import sys
 import time
+import types
 from functools import partial
 from pathlib import Path
 
@@ -79,11 +79,15 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
     """Function that runs a script on few images, with sides in this process."""
     ours, keras, soak = map(load, ("sides.ours", "beside_keras", "soak"))
 
+    start_side = runner.run_side
+
     def run_side(side, task, *, threads, python=None, **job):
         if side == "keras_example":
             return dict(FAKE_KERAS[task])
         if side == "edited":  # its edits need a process of their own
             return {"reads": 60, "cpu_seconds": 1.0, "exact_match": 0.5}
+        if side == "damaged_files":
+            return start_side(side, task, threads=threads, **job)
         return ours.TASKS[task](threads=threads, **job)
 
     usual = {"n_images": 32, "width": 48, "n_characters": 3, "length": 2}
@@ -156,7 +160,7 @@ def test_a_trial_that_is_cut_off_is_continued(
     assert tables and all(len({line.count("|") for line in t}) == 1 for t in tables)
     for run in entry["runs"]:
         assert not run.get("wrong") and not run.get("findings")  # of soak
-    if "search_files" in trial:  # fewer are decoded where it is told to
+    if "search_files" in trial:  # fewer are decoded each time
         n_decoded = [run["n_decoded"] for run in entry["runs"]][:4]
         assert n_decoded == sorted(set(n_decoded), reverse=True)
 
@@ -190,15 +194,16 @@ def count_runs(runner, monkeypatch, tmp_path):
     calls, output = [], tmp_path / "results.json"
     columns = {"score": ("score", ".1f"), "nothing": ("not measured", "")}
     rows = {"one": Counted(words="c", repeats=3, columns=columns, target="1")}
+    script = types.SimpleNamespace(__file__="script.py", __doc__="Why?", ROWS=rows)
 
     def run(*arguments, commit="a"):
         monkeypatch.setattr(runner, "find_commit", lambda script: commit)
         calls.clear()
         given = ["--output", str(output), "--threads", "1", *arguments]
-        status = runner.run_benchmark("script.py", "Why?", rows, given)
+        status = runner.run_benchmark(script, given)
         return status, len(json.loads(output.read_text())["one"]["runs"]), len(calls)
 
-    run.rows, run.output = rows, output
+    run.script, run.output = script, output
     return run
 
 
@@ -231,10 +236,10 @@ def test_wrong_arguments_are_refused(count_runs, runner, tmp_path, capsys):
     count_runs.output.write_text('{"one": {"ru')
     refuse("results.json is not JSON")
     count_runs.output.unlink()
-    real = dataclasses.replace(count_runs.rows["one"], archive="real.zip")
-    count_runs.rows["one"] = real
+    rows = count_runs.script.ROWS
+    rows["one"] = dataclasses.replace(rows["one"], archive="real.zip")
     refuse("real.zip doesn't exist; say where it is by --data", "--data", str(tmp_path))
-    parser = runner.make_parser("script.py", "Why?", {})
+    parser = runner.make_parser(count_runs.script)
     runner.check_arguments(parser, arguments := parser.parse_args(["--quick"]), {})
     assert arguments.output == FOLDER / "results" / "scratch" / "script.json"
 
@@ -473,7 +478,7 @@ def test_wrong_answers_are_found(load):
     assert soak.make_refuser(len, "X[0]=", b"", "odd")() == "it was not refused"
 
 
-def test_files_are_damaged_by_the_seed_and_tried(load):
+def test_files_are_damaged_by_the_seed_and_tried(load, tmp_path):
     soak, damaged = load("soak"), load("sides.damaged_files")
     corpus, (recognizer, _) = soak.make_corpus(), soak.fit_recognizer()
     formats = {"PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"}
@@ -485,35 +490,43 @@ def test_files_are_damaged_by_the_seed_and_tried(load):
     broken = png[:20] + bytes([png[20] ^ 1]) + png[21:]  # of the height
     assert damaged.mend_checksums(png) == png
     assert damaged.mend_checksums(broken)[29:33] != png[29:33]
-    tally = damaged.Tally(recognizer, slow=60)
+    tally = damaged.Tally(recognizer, 60, tmp_path)
     for data in (png, png[:40], b""):
         tally.try_input(data, "PNG")
-    assert tally.outcomes == {("PNG", "read"): 1, ("PNG", "refused"): 2}
+    assert tally.by_format == {"PNG": {"read": 1, "refused": 2, "found": 0}}
     for answer, kind in {
         lambda X: int("cannot reshape"): "ValueError in ",
-        lambda X: [None]: "AssertionError in damaged_files.py:_read",
-        lambda X: recognizer.predict([b""]): "AssertionError in damaged_files.py:_read",
+        lambda X: [None]: "AssertionError in damaged_files.py:read",
+        lambda X: recognizer.predict([b""]): "AssertionError in damaged_files.py:read",
         lambda X: time.sleep(0.02) or ["1"]: "slower than 0.01 s",
     }.items():
-        tally = damaged.Tally(Reader(answer), slow=0.01 if "slow" in kind else 60)
+        slow = 0.01 if "slow" in kind else 60
+        tally = damaged.Tally(Reader(answer), slow, tmp_path)
         tally.try_input(png, "PNG")
         ((found, finding),) = tally.findings.items()
-        assert found.startswith(kind) and finding["data"] == png
+        assert found.startswith(kind)
+        assert (tmp_path / finding["file"]).read_bytes() == png
 
 
-@pytest.mark.slow
-def test_a_crash_and_a_hang_are_outlived(load, tmp_path):
-    damaged, context = load("sides.damaged_files"), multiprocessing.get_context("spawn")
+def test_a_crash_and_a_hang_are_outlived(load, monkeypatch, tmp_path):
+    soak = load("soak")
     (tmp_path / "current").write_bytes(b"what did it")
+    job = {"pickled": tmp_path / "pickled", "slow": 60, "kept": tmp_path, "seconds": 1}
+    total = {"n_inputs": 0, "by_format": {}, "findings": {}, "memory_mib": []}
+    monkeypatch.setattr(soak, "HANG", 2)
+    for code in ("import os; os._exit(3)", "import time; time.sleep(300)"):
 
-    def run(target, *arguments):
-        make = lambda *_: context.Process(target=target, args=arguments)  # noqa: E731
-        (summary,) = damaged.supervise(make, tmp_path, seconds=60, hang=3)
-        return summary["findings"]
+        def run_side(side, task, *, code=code, timeout, **job):
+            return soak.runner.run_python(["-c", code], threads=1, timeout=timeout)
 
-    crashed = run(os._exit, 3)["ended with exit code 3"]
-    load("soak").keep_inputs({"crash": crashed}, tmp_path / "inputs")
-    assert (tmp_path / "inputs" / crashed["file"]).read_bytes() == b"what did it"
-    assert run(time.sleep, 300).keys() == {"no word for 3 s"}
-    grown = {"outcomes": {}, "findings": {}, "slowest": 0, "memory": (100.0, 300.0)}
-    assert damaged.add_up([grown], growth=100)["findings"].keys() == {"memory grows"}
+        monkeypatch.setattr(soak.runner, "run_side", run_side)
+        soak.add_up(total, soak.try_inputs(job))
+    grown = {"PNG": {"read": 2, "found": 0}}, {}, [100.0, 300.0]
+    for _ in range(2):
+        summary = dict(zip(("by_format", "findings", "memory_mib"), grown, strict=True))
+        soak.add_up(total, {"n_inputs": 2, **summary})
+    assert total["n_inputs"] == 4 and total["by_format"]["PNG"]["read"] == 4
+    crash, hang, growth = total["findings"].values()
+    assert "ended with 3" in crash["details"] and "timed out" in hang["details"]
+    assert (tmp_path / crash["file"]).read_bytes() == b"what did it"
+    assert growth["count"] == 2
