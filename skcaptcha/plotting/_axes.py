@@ -80,17 +80,17 @@ def choose_font_size(*rooms):
     return float(np.clip(min(rooms), SMALLEST, FONT_SIZE))
 
 
-def draw_title(ax, lines, largest, loc="left"):
-    """Draw a heading above axes, smaller or with its last line wrapped if too wide."""
-    fonts, room = Fonts(monospaced=False), measure_axes(ax)[0]
-    title = fonts.spell("\n".join(filter(None, lines)))
+def draw_title(ax, lines, largest, loc="left", room=None):
+    """Draw a heading above axes; lines that are too wide wrap, or the font shrinks."""
+    fonts, room = Fonts(monospaced=False), room or measure_axes(ax)[0]
+    title = ""
+    for line in map(fonts.spell, filter(None, lines)):
+        halves = textwrap.wrap(line, 2 + 2 * len(line) // 3, break_long_words=False)
+        if 0.75 * largest * fonts.measure(line) > room and len(halves) == 2:
+            line = "\n".join(halves)
+        title += f"\n{line}" if title else line
     if not title:
         return
-    if 0.75 * largest * fonts.measure(title) > room:
-        *first, last = title.split("\n")
-        halves = textwrap.wrap(last, 2 + 2 * len(last) // 3, break_long_words=False)
-        if len(halves) == 2:
-            title = "\n".join([*first, *halves])
     above = measure_margins(ax)[3] / (0.6 + 1.25 * (1 + title.count("\n")))
     size = min(largest, room / max(1, fonts.measure(title)), above)
     # At y=1 matplotlib does not move it out of the way of what it thinks is there.

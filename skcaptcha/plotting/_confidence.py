@@ -107,7 +107,7 @@ class ConfidenceDisplay:
             room = (_axes.measure_margins(ax)[:3] / (4.5, 3.2, 4.5)).min()
             font_size = _axes.choose_font_size(width / 18, height / 23, room)
             draw = self._draw_risk if kind == KINDS[2] else self._draw_reliability
-            draw(ax, font_size, title)
+            draw(ax, font_size, width, title)
             self.axes_ = np.array([ax], dtype=object)
             return self
         shape = (1, 2) if width >= height else (2, 1)
@@ -115,9 +115,11 @@ class ConfidenceDisplay:
         font_size = _axes.choose_font_size(width / 18, height / 23)
         _axes.draw_title(ax, [title], 1.2 * font_size, "center")
 
+        room = width - 5 * font_size  # without the labels at the left
+
         def draw_both(panels):
-            self._draw_reliability(panels[0], font_size)
-            self._draw_risk(panels[1], font_size)
+            self._draw_reliability(panels[0], font_size, room)
+            self._draw_risk(panels[1], font_size, room)
 
         self.axes_ = _axes.draw_panels(ax, draw_both, shape, 2)
         return self
@@ -220,7 +222,7 @@ class ConfidenceDisplay:
         )
         return display.plot(**options)
 
-    def _draw_reliability(self, axes, font_size, title=None):
+    def _draw_reliability(self, axes, font_size, room, title=None):
         heights, widths = self.counts / self.counts.sum(), np.diff(self.bin_edges)
         style = {"color": "0.88", "edgecolor": "0.7", "linewidth": 0.5}
         axes.bar(self.bin_edges[:-1], heights, widths, align="edge", **style)
@@ -234,9 +236,9 @@ class ConfidenceDisplay:
         _set_ticks(axes.xaxis, axes.yaxis)
         mean = np.average(prob_pred, weights=self.counts[full])
         heading = f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
-        _axes.draw_title(axes, [title, heading], font_size)
+        _axes.draw_title(axes, [title, heading], font_size, room=room)
 
-    def _draw_risk(self, axes, font_size, title=None):
+    def _draw_risk(self, axes, font_size, room, title=None):
         marker = "o" if len(self.coverage) <= _axes.FEW else None
         style = {"color": "black", "marker": marker, "markersize": font_size / 2}
         axes.plot(self.coverage, self.risk, zorder=3, **style)
@@ -254,7 +256,7 @@ class ConfidenceDisplay:
         # Not rounded up, as what is more has an error.
         surest = np.floor(1000 * self.coverage[self.risk == 0].max(initial=0)) / 1000
         heading = f"No error among the surest {surest:.1%}"
-        _axes.draw_title(axes, [title, heading], font_size)
+        _axes.draw_title(axes, [title, heading], font_size, room=room)
 
 
 def _set_ticks(*several):

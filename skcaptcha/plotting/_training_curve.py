@@ -110,11 +110,13 @@ class TrainingCurveDisplay:
         font_size = _axes.choose_font_size(width / 20, height / (7 * len(curves)))
         _axes.draw_title(ax, [title], 1.2 * font_size, "center")
 
+        room = width - 5 * font_size  # without the numbers at the left
+
         def draw(panels):
             for panel, curve in zip(panels, curves, strict=True):
                 _axes.label_axes(panel, font_size)
                 _draw_curve(panel, curve, self.best_epoch_)
-                _axes.draw_title(panel, [curve.heading], font_size)
+                _axes.draw_title(panel, [curve.heading], font_size, room=room)
                 panel.tick_params(labelbottom=panel is panels[-1])
             panels[-1].set_xlabel("Epoch")
 
