@@ -53,6 +53,7 @@ def test_weight_decay_spares_biases_and_norms():
     } <= spared_names
 
 
+@pytest.mark.slow
 def test_neither_a_fit_nor_reading_loads_the_compiler():
     """It takes longer to load than many an epoch."""
     code = """
