@@ -33,6 +33,7 @@ examples:
   skcaptcha train my_images.zip --label "^([^_]+)_" --out model.skops
         2b827_0417.png reads 2b827; a .skops file can be loaded without trust
   skcaptcha train labels.csv --out model.joblib --param max_iter=50 --param device=cuda
+  skcaptcha train new_images --from model.joblib --out better.joblib
   skcaptcha train my_images --out model.joblib --search grid.toml --jobs 2
         with, in grid.toml:  learning_rate_init = [0.001, 0.003]
                              lstm_units = [64, 128]
@@ -46,6 +47,8 @@ examples:
   find . -name '*.png' | skcaptcha predict model.joblib - --format jsonl
         paths from standard input, one a line
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
+  skcaptcha predict model.joblib unread --min-confidence 0.9 --sort confidence
+        doubtful images first, without a text
 
 An image that cannot be read gives a row with the error, and the exit code 1.
 """
@@ -63,13 +66,21 @@ example:
   skcaptcha info model.joblib
 """
 MODEL = (
-    "file of a recognizer (.joblib, .pkl or .skops); load the first two only if you "
-    "trust who made them, as they can run any code"
+    "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); load "
+    "the first two only if you trust who made them, as they can run any code"
 )
 SOURCE = (
     "folder or zip file of images, or CSV file with the columns filename and text; "
     "a single CSV file among the images is used as well"
 )
+FROM = (
+    "recognizer to train on, with the new characters of the labels added; images that "
+    "it has seen before may be among those held out"
+)
+MIN_CONFIDENCE = (
+    "leave out texts whose confidence is less; their rows have an error that names them"
+)
+SORT = "order of the rows: as given, or the least confident first (%(default)s)"
 LABEL = (
     "how the text is found in the name of a file, without its suffix: the group of a "
     "regular expression (default: it is the whole name)"
@@ -128,6 +139,7 @@ def _fill_train(command):
     share = "share of the images to hold out and report on, 0 for none (%(default)s)"
     _add_path(command, "source", "SOURCE", SOURCE)
     _add_path(command, "--out", "FILE", out, required=True)
+    _add_path(command, "--from", "MODEL", FROM, dest="start")
     add("--label", metavar="REGEX", help=LABEL)
     add("--test-size", metavar="SHARE", type=float, default=0.2, help=share)
     _add_pictures(command, "the images held out")
@@ -141,13 +153,17 @@ def _fill_train(command):
 
 def _fill_predict(command):
     add = command.add_argument
-    images = "image files, folders of them, or - for paths from standard input"
+    images = "image files, patterns, folders, or - for paths from standard input"
     _add_path(command, "model", "MODEL", MODEL)
     add("images", metavar="IMAGE", nargs="+", help=images)
     formats = ["text", "csv", "jsonl"]
     add("--format", choices=formats, default="text", help=FORMAT)
     add("--length", type=_parse_span, help="length to keep to, N or N-M")
     add("--characters", help="characters to keep to")
+    add("--min-confidence", metavar="P", type=float, help=MIN_CONFIDENCE)
+    add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
+    orders = ["input", "confidence"]
+    add("--sort", choices=orders, default="input", help=SORT)
 
 
 class _Parser(argparse.ArgumentParser):
