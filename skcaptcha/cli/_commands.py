@@ -40,8 +40,6 @@ from skcaptcha.metrics import (
     recognition_report,
 )
 
-__all__ = ["evaluate", "export", "generate", "info", "predict", "train"]
-
 
 def generate(options):
     """Draw captchas into a new folder."""

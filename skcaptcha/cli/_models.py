@@ -14,8 +14,6 @@ from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin
 from skcaptcha.cli._output import check_input, handle_interrupts, say
 
-__all__ = ["find_saver", "load_model", "make_reader", "save_interrupted", "save_model"]
-
 # Images that the steps before a recognizer transform at a time.
 _CHUNK = 32
 

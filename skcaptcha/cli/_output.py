@@ -10,19 +10,6 @@ import threading
 import unicodedata
 from contextlib import contextmanager, suppress
 
-__all__ = [
-    "Interrupted",
-    "check_input",
-    "check_outputs",
-    "escape",
-    "flush",
-    "handle_interrupts",
-    "open_streams",
-    "say",
-    "write",
-    "write_last",
-]
-
 
 class Interrupted(BaseException):
     """Ctrl-C where a fit, which keeps its weights at a KeyboardInterrupt, must end."""

@@ -16,8 +16,6 @@ from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
 
-__all__ = ["WRITERS", "read_rows"]
-
 CHUNK = 256  # images that are read at a time
 COLUMNS = ("filename", "text", "confidence", "error")
 

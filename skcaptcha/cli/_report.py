@@ -14,8 +14,6 @@ from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha.metrics import exact_match_score, recognition_report
 
-__all__ = ["check_reports", "describe", "draw_mistakes", "make_page", "save_figure"]
-
 
 def check_reports(options):
     """Raise an error now if a report that is asked for could not be made."""
