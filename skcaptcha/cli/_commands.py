@@ -30,7 +30,12 @@ from skcaptcha.cli._output import (
     write,
     write_last,
 )
-from skcaptcha.cli._reading import WRITERS, read_rows
+from skcaptcha.cli._reading import (
+    WRITERS,
+    choose_threshold,
+    find_thresholds,
+    read_rows,
+)
 from skcaptcha.datasets import load_labeled_images, make_captchas
 from skcaptcha.images import read_images
 from skcaptcha.metrics import (
@@ -123,7 +128,9 @@ def _fit_and_save(recognizer, X, y, options):
 
     def prepare():
         # Of this fit alone, not of later ones.
-        recognizer.set_params(verbose=False, warm_start=False)
+        recognizer.set_params(verbose=False)
+        if options.start is not None:
+            recognizer.set_params(warm_start=False)
         vars(recognizer).pop("test_scores_", None)  # of the model it started from
 
     def save():
@@ -145,6 +152,7 @@ def _test(recognizer, X, y, options):
         "n_samples": len(y),
         "exact_match": exact_match_score(y, y_pred),
         "character_accuracy": character_accuracy_score(y, y_pred),
+        "min_confidence": find_thresholds(_report.list_right(y, y_pred), confidence),
     }
     save_model(recognizer, options.out)
     title = f"{options.out} on images of {options.source} held out"
@@ -194,7 +202,10 @@ def predict(options):
     """Read images, some at a time, in order; return 1 if one could not be read."""
     if options.top_k < 1:
         raise ValueError(f"--top-k={options.top_k} must be at least 1")
-    rows = read_rows(make_reader(load_model(options.model)), options)
+    model = load_model(options.model)
+    if options.precision is not None:
+        options.min_confidence = choose_threshold(model, options.precision)
+    rows = read_rows(make_reader(model), options)
     if options.sort == "confidence":  # what to look at comes first
         rows = sorted(rows, key=lambda row: row.confidence or 0.0)
     write_row = WRITERS[options.format](options.top_k)

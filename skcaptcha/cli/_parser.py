@@ -78,6 +78,10 @@ FROM = (
 MIN_CONFIDENCE = (
     "leave out texts whose confidence is less; their rows have an error that names them"
 )
+PRECISION = (
+    "take for --min-confidence what gave this share of right texts among the images "
+    "held out in training, such as 0.99"
+)
 SORT = "order of the rows: as given, or the least confident first (%(default)s)"
 LABEL = (
     "how the text is found in the name of a file, without its suffix: the group of a "
@@ -158,7 +162,9 @@ def _fill_predict(command):
     add("--format", choices=formats, default="text", help=FORMAT)
     add("--length", type=_parse_span, help="length to keep to, N or N-M")
     add("--characters", help="characters to keep to")
-    add("--min-confidence", metavar="P", type=float, help=MIN_CONFIDENCE)
+    least = command.add_mutually_exclusive_group().add_argument
+    least("--min-confidence", metavar="P", type=float, help=MIN_CONFIDENCE)
+    least("--precision", metavar="SHARE", type=float, help=PRECISION)
     add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
