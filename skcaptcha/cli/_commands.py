@@ -174,6 +174,8 @@ def _check_training(options):
         )
     if options.search is None:
         return None
+    if options.cv < 2:
+        raise ValueError(f"--cv={options.cv} must be at least 2")
     if options.start is not None:
         raise ValueError("--search fits anew, so that --from has no use beside it")
     return _read_grid(options.search, CaptchaRecognizer().get_params())
@@ -186,8 +188,8 @@ def _make_recognizer(options):
         recognizer = load_model(options.start)
         if not isinstance(recognizer, CaptchaRecognizer):
             raise ValueError(
-                f"--from={str(options.start)!r} holds a {type(recognizer).__name__}; "
-                "only the training of a CaptchaRecognizer can be continued"
+                f"--from={str(options.start)!r} has the type "
+                f"{type(recognizer).__name__}; only the training of a CaptchaRecognizer can be continued"
             )
         # What the labels have more than the vocabulary is added.
         recognizer.set_params(vocabulary=None, checkpoint=None, warm_start=True)
@@ -249,7 +251,7 @@ def export(options):
     model = load_model(options.model)
     if not isinstance(model, CaptchaRecognizer):
         raise ValueError(
-            f"{str(options.model)!r} holds a {type(model).__name__}; only a "
+            f"{str(options.model)!r} has the type {type(model).__name__}; only a "
             "CaptchaRecognizer can be exported"
         )
     export_onnx(model, options.onnx)

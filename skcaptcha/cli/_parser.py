@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import math
 from pathlib import Path
 
 from skcaptcha import __version__
@@ -163,8 +164,8 @@ def _fill_predict(command):
     add("--length", type=_parse_span, help="length to keep to, N or N-M")
     add("--characters", help="characters to keep to")
     least = command.add_mutually_exclusive_group().add_argument
-    least("--min-confidence", metavar="P", type=float, help=MIN_CONFIDENCE)
-    least("--precision", metavar="SHARE", type=float, help=PRECISION)
+    least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
+    least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
     add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
@@ -207,7 +208,7 @@ def _add_param(command, what):
 
 
 def _add_path(command, name, metavar, text, **options):
-    command.add_argument(name, metavar=metavar, type=Path, help=text, **options)
+    command.add_argument(name, metavar=metavar, type=_parse_path, help=text, **options)
 
 
 def _add_pictures(command, of):
@@ -220,6 +221,22 @@ def _add_seed(command):
     command.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of all that is random (0)"
     )
+
+
+def _parse_path(text):
+    if not text:  # as of a shell's variable that is not set; it would be "."
+        raise argparse.ArgumentTypeError("'' is no path")
+    return Path(text)
+
+
+def _parse_share(text):
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
 
 
 def _parse_span(text):
