@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
-from skcaptcha._validation import issue_warnings
 from skcaptcha.cli import _report
 from skcaptcha.cli._models import (
     find_saver,
@@ -138,7 +137,8 @@ def _fit_and_save(recognizer, X, y, options):
         save_model(recognizer, options.out)
         saved.append(options.out)
 
-    issue_warnings(recognizer._fit(X, y, save))
+    recognizer._save_fitted = save  # before the checkpoint is removed
+    recognizer.fit(X, y)
     if not saved:
         prepare()
         save_interrupted(recognizer, options.out)
@@ -189,7 +189,8 @@ def _make_recognizer(options):
         if not isinstance(recognizer, CaptchaRecognizer):
             raise ValueError(
                 f"--from={str(options.start)!r} has the type "
-                f"{type(recognizer).__name__}; only the training of a CaptchaRecognizer can be continued"
+                f"{type(recognizer).__name__}; only the training of a "
+                "CaptchaRecognizer can be continued"
             )
         # What the labels have more than the vocabulary is added.
         recognizer.set_params(vocabulary=None, checkpoint=None, warm_start=True)
