@@ -545,10 +545,14 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 checkpoint=checkpoint,
                 processes=processes,
             )
+        save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
         tasks.finish()
-        if checkpoint is not None and not result.interrupted:
-            checkpoint.remove()
+        if not result.interrupted:
+            if save is not None:
+                save()
+            if checkpoint is not None:  # of use until the recognizer is saved
+                checkpoint.remove()
         return result.warnings
 
     def _claim_checkpoint(self, checkpoint, data, processes):
