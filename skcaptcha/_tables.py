@@ -58,7 +58,8 @@ def read_table(estimator, X):
     if not hasattr(estimator, "feature_range_"):
         raise ValueError(
             "X is a 2-D array, one flattened image a row, but fit was given "
-            "images; pass images, such as a list of 2-D arrays."
+            "images; pass images, such as a list of 2-D arrays. If X is a single "
+            "image, put it into a list: [X]."
         )
     X = validate_data(estimator, X, reset=False, dtype="numeric")
     return table_to_images(X, estimator.image_shape_, estimator.feature_range_)

@@ -328,7 +328,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         X : sequence of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
-            also mixed and of differing sizes; or one flattened image a row.
+            also mixed and of differing sizes; or one flattened image a row. An array
+            of three dimensions is a stack of gray images, (n_samples, H, W). A lone
+            image (H, W, 1 to 4), or (3, H, W) with equal planes, is refused.
         y : sequence of str of length n_samples
             The text that each image shows. Integers, and whole floats of a table,
             are read as their decimal text, with a warning.

@@ -139,6 +139,19 @@ def test_bad_parameters_are_named_before_anything_is_read(reader, X):
 @pytest.mark.parametrize(
     "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
 )
+def test_one_image_is_not_read_as_its_rows(reader, X, method):
+    image = X[0]
+    color = np.stack([image] * 3, axis=2)
+    for single in (image, color, image[:, :, None], np.stack([image] * 3)):
+        with pytest.raises((TypeError, ValueError), match=r"put it into a list.*\[X"):
+            getattr(reader, method)(single)
+    assert len(getattr(reader, method)([color])) == 1
+    assert len(getattr(reader, method)(np.stack(X[:3]))) == 3
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
+)
 def test_an_image_that_cannot_be_read_is_skipped_if_asked(reader, X, method):
     broken = [X[0], b"no image", X[1]]
     with pytest.raises(ValueError, match=r"^X\[1\]=<8 bytes> is not an image"):

@@ -182,7 +182,8 @@ class OnnxRecognizer(ReaderMixin):
             raise ValueError(
                 "X is a 2-D array, one flattened image a row, which an exported model "
                 "does not take; pass images with pixels from 0 to 255, such as "
-                "list(X.reshape(-1, H, W)) of a table of such."
+                "list(X.reshape(-1, H, W)) of a table of such. If X is a single image, "
+                "put it into a list: [X]."
             )
         return iterate_frames(
             self._run,

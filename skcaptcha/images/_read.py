@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from skcaptcha._threads import count_threads, map_in_threads
-from skcaptcha._validation import issue_warnings
+from skcaptcha._validation import issue_warnings, refuse_single_image
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.images._decode import ENCODED, decode, describe_item, name_item
 
@@ -79,7 +79,10 @@ def read_images(
     Parameters
     ----------
     items : sequence
-        Images in any of the forms that :func:`read_image` takes, mixed at will.
+        Images in any of the forms that :func:`read_image` takes, mixed at will; or a
+        stack of gray images of shape (n, H, W) or of others, (n, H, W, C). A single
+        image goes into a list: an array (H, W) or (H, W, 1 to 4), or (3, H, W) with
+        three equal planes, is refused.
     background : str or tuple of 3 int, default="white"
         Color behind transparent pixels, as for :func:`read_image`.
     n_jobs : int, default=None
@@ -124,6 +127,7 @@ def read_images(
             f"{name}={describe_item(items)} is not a sequence of images; "
             f"put a single image into a list: [image]."
         )
+    refuse_single_image(items, name)
     images = iterate_images(
         items,
         background=background,

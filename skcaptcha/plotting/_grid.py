@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skcaptcha._validation import refuse_single_image
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._fonts import Fonts
 
@@ -68,6 +69,7 @@ class GridMixin:
             If there are no images, lengths differ, or a parameter is out of range.
         """
         fonts = Fonts()
+        refuse_single_image(self.images, "images")
         _axes.check_count("n_columns", n_columns)
         if max_images is not None:
             _axes.check_count("max_images", max_images)
