@@ -11,7 +11,7 @@ import functools
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import accuracy
@@ -128,21 +128,17 @@ class DataSet(runner.Row):
     """Images, how they are split, and what is changed about the defaults."""
 
     split: Callable
-    variants: tuple = tuple(PARAMETERS)
     seeds: tuple = (0, 1)
+    factors: dict = field(default_factory=lambda: {"variant": tuple(PARAMETERS)})
 
     def prepare(self, arguments, folder):
         """Return a function that splits for a seed, or a list of what it returned."""
         return functools.lru_cache(maxsize=1)(partial(self.split, folder))
 
     def list_runs(self, arguments, split):
-        chosen = arguments.variants or self.variants
-        return [
-            {"variant": variant, "seed": seed}
-            for seed in self.list_seeds(arguments)
-            for variant in self.variants  # in turn, so that all meet the same load
-            if variant in chosen
-        ]
+        chosen = arguments.variants or self.factors["variant"]
+        runs = super().list_runs(arguments, split)
+        return [run for run in runs if run["variant"] in chosen]
 
     def measure(self, run, arguments, split):
         X_train, X_val, y_train, y_val = runner.shorten(arguments, *split(run["seed"]))
@@ -211,19 +207,19 @@ ROWS = {
         words="300 to train, 300 to test",
         split=partial(split_captcha_images_v2, n_train=300, n_val=300, offset=0),
         archive="captcha_images_v2.zip",
-        variants=tuple(PIPELINES),
+        factors={"variant": tuple(PIPELINES)},
     ),
     "steps_digits4": DataSet(
         words="400 to train, 400 to test",
         split=split_digits4,
         archive="digits4.zip",
-        variants=tuple(PIPELINES),
+        factors={"variant": tuple(PIPELINES)},
     ),
     "steps_cs4243": DataSet(
         words="1,000 to train, 500 to test",
         split=draw_cs4243,
         archive="cs4243.zip",
-        variants=tuple(PIPELINES),
+        factors={"variant": tuple(PIPELINES)},
     ),
 }
 
@@ -256,7 +252,8 @@ def format_markdown(entries):
     """Return a table of parameters and one of steps, and what they were measured on."""
     lines = []
     for variants in (PARAMETERS, PIPELINES):
-        names = [name for name in entries if ROWS[name].variants == tuple(variants)]
+        factors = {"variant": tuple(variants)}
+        names = [name for name in entries if ROWS[name].factors == factors]
         table = []
         for variant in variants:
             cells = [format_variant(entries[name]["runs"], variant) for name in names]

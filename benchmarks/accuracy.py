@@ -112,9 +112,8 @@ class DataSet(runner.Row):
     Parameters
     ----------
     split : callable
-    parts : tuple
-        What `split` is given: a fold, a number of images to learn from, ...
-    group : callable, optional
+        Given a part: a fold, a number of images to learn from, ...
+    title : callable, optional
         Takes a part and returns in words the parts that are shown together.
     means : dict, optional
         In words, or None for all parts together -> mean of exact match to reach.
@@ -125,8 +124,8 @@ class DataSet(runner.Row):
     """
 
     split: Callable
-    parts: tuple
-    group: Callable = lambda part: None
+    n_quick: int = 1
+    title: Callable = lambda part: None
     means: dict = field(default_factory=dict)
     lowest: float | None = None
     limit: float | None = None
@@ -134,11 +133,9 @@ class DataSet(runner.Row):
     folding: str = ""
 
     def list_runs(self, arguments, folder):
-        parts = [p for p in self.parts if str(p) in (arguments.parts or [str(p)])]
-        if arguments.quick:
-            parts = parts[:1]
-        seeds = self.list_seeds(arguments)
-        return [{"part": part, "seed": seed} for part, seed in product(parts, seeds)]
+        runs = super().list_runs(arguments, folder)
+        chosen = arguments.parts or map(str, self.factors["part"])
+        return [run for run in runs if str(run["part"]) in set(chosen)]
 
     def measure(self, run, arguments, folder):
         X_train, X_test, y_train, y_test = runner.shorten(
@@ -178,9 +175,10 @@ class DataSet(runner.Row):
 
     def find_groups(self, entry):
         """Return in words -> the runs of the parts that are shown together."""
-        groups = {self.group(part): [] for part in self.parts}
-        for run in entry["runs"]:
-            groups[self.group(run["part"])].append(run)
+        groups = {}
+        for part in self.factors["part"]:
+            runs = [run for run in entry["runs"] if run["part"] == part]
+            groups.setdefault(self.title(part), []).extend(runs)
         return {words: runs for words, runs in groups.items() if runs}
 
     def judge_group(self, group, runs):
@@ -209,7 +207,7 @@ ROWS = {
     "captcha_images_v2": DataSet(
         words="5-fold cross-validation, shuffled",
         split=split_folds,
-        parts=tuple(range(5)),
+        factors={"part": tuple(range(5))},
         seeds=(0, 1, 2),
         means={None: 0.997},
         lowest=0.99,
@@ -219,8 +217,8 @@ ROWS = {
     "few_labels": DataSet(
         words="captcha_images_v2, that many to train, 300 others to test",
         split=split_few,
-        parts=(25, 50, 100, 200, 400),
-        group=str,
+        factors={"part": (25, 50, 100, 200, 400)},
+        title=str,
         seeds=(0, 1, 2, 3, 4),
         means={"25": 0.60, "50": 0.85, "100": 0.95, "200": 0.985, "400": 0.995},
         limit=60,
@@ -229,7 +227,7 @@ ROWS = {
     "cs4243": DataSet(
         words="its 8,000 to train, its 2,000 to test",
         split=split_cs4243,
-        parts=(8000,),
+        factors={"part": (8000,)},
         seeds=(0,),
         means={None: 0.72},
         limit=3600,
@@ -240,7 +238,7 @@ ROWS = {
     "digits4": DataSet(
         words="80/20",
         split=split_digits4,
-        parts=(3279,),
+        factors={"part": (3279,)},
         seeds=(0, 1, 2),
         means={None: 0.985},
         archive="digits4.zip",
@@ -250,8 +248,8 @@ ROWS = {
         split=partial(
             split_drawn, vocabulary=CHARACTERS, length=5, size=(150, 40), n_test=2000
         ),
-        parts=(1000, 3000, 10_000, 30_000, 100_000),
-        group="{:,}".format,
+        factors={"part": (1000, 3000, 10_000, 30_000, 100_000)},
+        title="{:,}".format,
         seeds=(0,),
         means={"10,000": 0.92, "100,000": 0.95},
         fold=str.lower,
@@ -266,15 +264,15 @@ ROWS = {
             size=(160, 60),
             n_test=5000,
         ),
-        parts=(30_000,),
+        factors={"part": (30_000,)},
         seeds=(0,),
         means={None: 0.99},
     ),
     "make_captchas": DataSet(
         words="characters x length, gray or color, images; 80/20",
         split=split_grid,
-        parts=tuple(GRID),
-        group=group_grid,
+        factors={"part": tuple(GRID)},
+        title=group_grid,
         seeds=(0, 1, 2),
     ),
 }
@@ -360,7 +358,7 @@ def add_options(parser):
 def check_options(parser, arguments):
     if arguments.parts and len(arguments.rows) != 1:
         parser.error("--parts needs exactly one row")
-    known = list(map(str, ROWS[arguments.rows[0]].parts))
+    known = list(map(str, ROWS[arguments.rows[0]].factors["part"]))
     for part in arguments.parts or ():
         if part not in known:
             parser.error(f"unknown part {part!r}; choose from {', '.join(known)}")

@@ -106,11 +106,9 @@ def split(name, folder, relabeled):
         order = [i for i in order if Path(X[i]).name in careful]
         order = [i for i in order if Image.open(X[i]).width <= WIDEST]
     train, val = order[:N_TRAIN], order[N_TRAIN : N_TRAIN + N_VAL]
-    X_train, y_train, X_val, y_val = (
-        [values[i] for i in part] for part in (train, val) for values in (X, y)
-    )
-    y_val = [careful.get(Path(X[i]).name, y[i]) for i in val]
-    return (X_train, y_train, X_val, y_val), X, y
+    parts = [[values[i] for i in part] for part in (train, val) for values in (X, y)]
+    parts[3] = [careful.get(Path(X[i]).name, y[i]) for i in val]
+    return parts, X, y
 
 
 class Scan:
@@ -207,7 +205,7 @@ class DataSet(runner.Row):
             return {"chosen": scan.choose(run["variant"])}
         aligning = run["measure"] == "alignment"
         params = {"random_state": run["seed"], "pretrained": not aligning and "auto"}
-        params |= runner.TINY if arguments.quick else {}
+        params |= {"max_iter": 1} if arguments.quick else {}
         job = {"edit": VARIANTS[run["variant"]], "until_it_reads": aligning}
         job |= {"params": params, "parts": runner.shorten(arguments, *parts)}
         return runner.run_side(

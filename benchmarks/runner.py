@@ -17,8 +17,9 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,19 @@ N_QUICK = 40  # images of a trial, which are learned from for one epoch
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A table of a benchmark, or a line of one."""
+    """A table of a benchmark, or a line of one.
+
+    The runs of a row are all combinations of its factors, once for each of its seeds or
+    repeats, the combinations in turn and every second time in reverse.
+    """
 
     words: str  # what is measured
     archive: str | None = None  # of real images, unpacked before `prepare`
     seeds: tuple = ()  # that are run where --seeds names no others
     repeats: int = 0  # that are run where --repeats names no other number
+    factors: dict = field(default_factory=dict)  # name -> values
+    n_quick: int | None = None  # values of each factor in a trial, or all
+    columns: dict = field(default_factory=dict)  # what is shown -> title, format
     target: str = ""  # of `judge`, in words
 
     def describe(self, arguments):
@@ -56,11 +64,26 @@ class Row:
         """Return what the runs need, made in a temporary folder once for all."""
         return folder
 
+    def list_seeds(self, arguments):
+        usual = self.seeds[: 1 if arguments.quick else None]
+        return arguments.seeds or usual if self.seeds else ()
+
     def list_runs(self, arguments, prepared):
         """Return a dict for each run, of what tells it from the others."""
-        if self.repeats:
-            return [{"repeat": repeat} for repeat in self.list_repeats(arguments)]
-        return [{"seed": seed} for seed in self.list_seeds(arguments)]
+        usual = 1 if arguments.quick else self.repeats
+        repeats = range(arguments.repeats or usual)
+        turns = [{"seed": seed} for seed in self.list_seeds(arguments)]
+        turns += [{"repeat": repeat} for repeat in repeats if self.repeats]
+        n_values = self.n_quick if arguments.quick else None
+        factors = (values[:n_values] for values in self.factors.values())
+        combinations = [
+            dict(zip(self.factors, values, strict=True)) for values in product(*factors)
+        ]
+        return [
+            {**turn, **combination}
+            for n, turn in enumerate(turns or [{}])
+            for combination in combinations[:: -1 if n % 2 else 1]
+        ]
 
     def measure(self, run, arguments, prepared):
         """Return a dict of what was measured in a run."""
@@ -70,15 +93,32 @@ class Row:
         """Return "met", "missed" or "open", each with a reason or without."""
         return ""
 
+    def group(self, entry):
+        """Return values of all factors -> the runs that have them."""
+        groups = {}
+        for run in entry["runs"]:
+            groups.setdefault(tuple(run[name] for name in self.factors), []).append(run)
+        return groups
+
     def format(self, entry):
-        """Return the lines of Markdown that show an entry."""
-        raise NotImplementedError
+        """Return lines: a table with a line for each combination, and the note."""
+        columns = {
+            name: column
+            for name, column in self.columns.items()
+            if list_values(entry["runs"], name)
+        }
+        rows = []
+        for key, runs in self.group(entry).items():
+            values = (list_values(runs, name) for name in columns)
+            forms = (form for _, form in columns.values())
+            rows.append([*key, *map(describe_spread, values, forms)])
+        header = [*(name.replace("_", " ") for name in self.factors)]
+        header += [title for title, _ in columns.values()]
+        return [*format_table(header, rows), "", self.note(entry)]
 
-    def list_seeds(self, arguments):
-        return arguments.seeds or self.seeds[: 1 if arguments.quick else None]
-
-    def list_repeats(self, arguments):
-        return range(arguments.repeats or (1 if arguments.quick else self.repeats))
+    def note(self, entry):
+        """Return what is said below the table."""
+        return f"Runs in all: {len(entry['runs'])}; median (lowest to highest)."
 
 
 def run_benchmark(
@@ -348,6 +388,11 @@ def save_entry(path, name, entry):
 # ---- arithmetic and Markdown -----------------------------------------------------
 
 
+def list_values(runs, name):
+    """Return what was measured under a name, where it was."""
+    return [run[name] for run in runs if run.get(name) is not None]
+
+
 def find_interval(n_right, n_texts):
     """Return Wilson's 95 % interval of a share, as lowest and highest."""
     found = binomtest(n_right, n_texts).proportion_ci(0.95, method="wilson")
@@ -362,13 +407,13 @@ def find_ratios(values, others):
 def describe_spread(values, form=".2f"):
     """Return median, lowest and highest in words, as in ``2.00 (1.00 to 4.00)``.
 
-    Of no values the answer is empty.
+    Where all values are written alike one stands alone; of none the answer is empty.
     """
     if not values:
         return ""
     found = statistics.median(values), min(values), max(values)
     median, low, high = (format(value, form) for value in found)
-    return f"{median} ({low} to {high})"
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def describe_setting(entry):

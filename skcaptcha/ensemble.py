@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha._parameters import (
@@ -239,10 +239,18 @@ def _draw_seed(rng):
 
 def _fit_and_score(member, images, texts, train, test):
     """Return a recognizer fitted on one part, and its score on the other."""
-    X_train, X_test = (_safe_indexing(images, part) for part in (train, test))
-    y_train, y_test = (_safe_indexing(texts, part) for part in (train, test))
+    X_train, X_test = (_pick(images, part) for part in (train, test))
+    y_train, y_test = ([texts[i] for i in part] for part in (train, test))
     member.fit(X_train, y_train)
     return member, member.score(X_test, y_test)
+
+
+def _pick(images, positions):
+    if hasattr(images, "iloc"):  # a data frame
+        return images.iloc[positions]
+    if isinstance(images, (list, tuple)):
+        return [images[i] for i in positions]
+    return images[positions]
 
 
 def _merge_frames(streams):
