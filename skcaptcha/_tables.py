@@ -94,7 +94,12 @@ def check_shape(image_shape, n_features):
 
 
 def check_text_table(X):
-    """Raise a ValueError if a table holds texts, such as paths."""
+    """Raise a ValueError if a table holds texts, such as paths, or masked numbers."""
+    if np.ma.is_masked(X):
+        raise ValueError(
+            "X is a table with masked numbers; say what these pixels show, such as "
+            "white: X.filled(X.max())."
+        )
     if scipy.sparse.issparse(X) or getattr(X, "ndim", 0) != 2:
         return
     cell = np.asarray(X)[:1, :1]

@@ -9,7 +9,7 @@ import scipy.sparse
 import torch
 from PIL import Image
 
-from skcaptcha._tables import check_shape, is_table
+from skcaptcha._tables import check_shape, check_text_table, is_table
 from skcaptcha._validation import check_images, check_same_length, check_texts
 from skcaptcha.exceptions import LabelConversionWarning
 
@@ -152,3 +152,10 @@ def test_a_shape_that_does_not_hold_a_row_is_refused():
         ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers, but a"
     ):
         check_shape((5, 5), 24)
+
+
+def test_a_table_with_masked_numbers_is_refused():
+    table = np.ma.masked_greater(np.arange(6.0).reshape(2, 3), 4)
+    with pytest.raises(ValueError, match=r"a table with masked numbers; .*X\.filled"):
+        check_text_table(table)
+    check_text_table(np.ma.array(np.ones((2, 3))))

@@ -21,8 +21,9 @@ _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 def read_image(item, *, background="white", name="image"):
     """Read one image into a new uint8 array.
 
-    Only the first frame of an animation is read. A photo is turned as its EXIF
-    orientation says.
+    Of the frames of an animation, or the pages of a file, the first is read that is
+    not of one color; of a PIL image the frame that it stands at, so ``image.seek(3)``
+    chooses another. A photo is turned as its EXIF orientation says.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def read_image(item, *, background="white", name="image"):
         If a path doesn't exist.
     ImageReadError
         If the item is no readable image: truncated, empty, of more pixels than
-        ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, or an array of
-        another shape or with other values than those above.
+        ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, a plain-text PPM,
+        or an array of another shape or with other values than those above, or with
+        masked pixels.
     TypeError
         If the item is of another type.
 
