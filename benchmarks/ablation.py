@@ -68,19 +68,28 @@ PARTNER = (
 OFFSET = 1000  # accuracy.py splits and draws by the seeds alone
 
 
-def split_captcha_images_v2(folder, seed, n_train, n_val, offset=OFFSET):
-    X, y = load_image_folder(folder / "captcha_images_v2")
-    return train_test_split(
-        X, y, train_size=n_train, test_size=n_val, random_state=offset + seed
-    )
+def from_images_v2(n_train, n_val, offset=OFFSET):
+    """Return a function that splits `captcha_images_v2`."""
+
+    def split(folder, seed):
+        X, y = load_image_folder(folder / "captcha_images_v2")
+        return train_test_split(
+            X, y, train_size=n_train, test_size=n_val, random_state=offset + seed
+        )
+
+    return split
 
 
-def split_training_data(folder, seed, split, n_train, n_val):
-    """Split the training part of a split of `accuracy.py`."""
-    X, _, y, _ = split(folder, None, 0)
-    return train_test_split(
-        X, y, train_size=n_train, test_size=n_val, random_state=OFFSET + seed
-    )
+def from_training_data(split, n_train, n_val):
+    """Return a function that splits the training part of a split of `accuracy.py`."""
+
+    def split_again(folder, seed):
+        X, _, y, _ = split(folder, None, 0)
+        return train_test_split(
+            X, y, train_size=n_train, test_size=n_val, random_state=OFFSET + seed
+        )
+
+    return split_again
 
 
 def split_captcha_62x5(folder, seed):
@@ -166,33 +175,27 @@ class DataSet(runner.Row):
 ROWS = {
     "captcha_images_v2_100": DataSet(
         words="100 to train, 300 to validate",
-        split=partial(split_captcha_images_v2, n_train=100, n_val=300),
+        split=from_images_v2(100, 300),
         archive="captcha_images_v2.zip",
     ),
     "captcha_images_v2_832": DataSet(
         words="832 to train, 208 to validate",
-        split=partial(split_captcha_images_v2, n_train=832, n_val=208),
+        split=from_images_v2(832, 208),
         archive="captcha_images_v2.zip",
     ),
     "digits4_400": DataSet(
         words="400 to train, 400 to validate",
-        split=partial(
-            split_training_data, split=accuracy.split_digits4, n_train=400, n_val=400
-        ),
+        split=from_training_data(accuracy.split_digits4, 400, 400),
         archive="digits4.zip",
     ),
     "digits4_2800": DataSet(
         words="2,800 to train, 400 to validate",
-        split=partial(
-            split_training_data, split=accuracy.split_digits4, n_train=2800, n_val=400
-        ),
+        split=from_training_data(accuracy.split_digits4, 2800, 400),
         archive="digits4.zip",
     ),
     "cs4243_1000": DataSet(
         words="1,000 to train, 500 to validate, all from its 8,000 to train",
-        split=partial(
-            split_training_data, split=accuracy.split_cs4243, n_train=1000, n_val=500
-        ),
+        split=from_training_data(accuracy.split_cs4243, 1000, 500),
         archive="cs4243.zip",
     ),
     "captcha_62x5_1000": DataSet(
@@ -205,7 +208,7 @@ ROWS = {
     ),
     "steps_captcha_images_v2": DataSet(
         words="300 to train, 300 to test",
-        split=partial(split_captcha_images_v2, n_train=300, n_val=300, offset=0),
+        split=from_images_v2(300, 300, offset=0),
         archive="captcha_images_v2.zip",
         factors={"variant": tuple(PIPELINES)},
     ),
@@ -286,14 +289,7 @@ def add_options(parser):
     )
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -107,30 +107,16 @@ def group_grid(part):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet(runner.Row):
-    """Images, the parts that they are measured in, and what is to be reached.
+    """Images, the parts that they are measured in, and what is to be reached."""
 
-    Parameters
-    ----------
-    split : callable
-        Given a part: a fold, a number of images to learn from, ...
-    title : callable, optional
-        Takes a part and returns in words the parts that are shown together.
-    means : dict, optional
-        In words, or None for all parts together -> mean of exact match to reach.
-    lowest, limit : float, optional
-        Exact match, and seconds, that every fit has to keep.
-    fold : callable, optional
-        Texts are also compared after this, which `folding` says in words.
-    """
-
-    split: Callable
+    split: Callable  # of a folder, a part (a fold, a number of images) and a seed
+    title: Callable = lambda part: None  # of the parts that are shown together
+    means: dict = field(default_factory=dict)  # title -> mean exact match to reach
+    lowest: float | None = None  # exact match that every fit has to reach
+    limit: float | None = None  # seconds that no fit may exceed
+    fold: Callable | None = None  # texts are also compared after this
+    folding: str = ""  # in words
     n_quick: int = 1
-    title: Callable = lambda part: None
-    means: dict = field(default_factory=dict)
-    lowest: float | None = None
-    limit: float | None = None
-    fold: Callable | None = None
-    folding: str = ""
 
     def list_runs(self, arguments, folder):
         runs = super().list_runs(arguments, folder)
@@ -145,15 +131,14 @@ class DataSet(runner.Row):
         start_cpu = time.process_time()
         seconds, _ = clock(recognizer.fit, X_train, y_train)
         cpu_seconds = time.process_time() - start_cpu
-        reading, exact_match = {}, {}
-        reading["greedy"], y_pred = clock(recognizer.predict, X_test)
+        y_pred = recognizer.predict(X_test)
         recognizer.set_params(decoder="beam")
         lengths = [len(text) for text in y_train]
         known = (min(lengths), max(lengths))
-        for name, length in {"beam": None, "beam_of_known_length": known}.items():
-            predict = partial(recognizer.predict, X_test, length=length)
-            reading[name], read = clock(predict)
-            exact_match[name] = exact_match_score(y_test, read)
+        by_beam = {
+            name: exact_match_score(y_test, recognizer.predict(X_test, length=length))
+            for name, length in {"beam": None, "beam_of_known_length": known}.items()
+        }
         measured = {
             "n_train": len(X_train),
             "n_test": len(X_test),
@@ -165,8 +150,7 @@ class DataSet(runner.Row):
             "seconds": round(seconds, 2),
             "cpu_seconds": round(cpu_seconds, 2),
             "converged": bool(recognizer.converged_),
-            "exact_match_by_decoder": exact_match,
-            "seconds_of_reading": {k: round(v, 2) for k, v in reading.items()},
+            **by_beam,
         }
         if self.fold is not None:
             folded = [list(map(self.fold, texts)) for texts in (y_test, y_pred)]
@@ -282,67 +266,48 @@ ROWS = {
 
 
 def format_group(title, row, group, runs):
-    """Return the cells of a line of the first table."""
+    """Return the cells of a line of the table."""
+
+    def mean(name, form=".4f"):
+        return format(statistics.mean(run[name] for run in runs), form)
+
     exact = [run["exact_match"] for run in runs]
     n_right = sum(round(run["n_test"] * run["exact_match"]) for run in runs)
     # Where fits share test images, the interval takes them for different ones.
     low, high = runner.find_interval(n_right, sum(run["n_test"] for run in runs))
-    mean = f"{statistics.mean(exact):.4f} ({low:.3f} to {high:.3f})"
+    found = f"{mean('exact_match')} ({low:.3f} to {high:.3f})"
     if row.fold:
-        folded = statistics.mean(run["exact_match_folded"] for run in runs)
-        mean += f"; {folded:.4f} {row.folding}"
+        found += f"; {mean('exact_match_folded')} {row.folding}"
     target = f"≥ {row.means[group]:g}" if group in row.means else ""
     if row.lowest is not None:
         target += f", none under {row.lowest:g}"
-    return [
-        title,
-        len(runs),
-        mean,
-        f"{min(exact):.4f} to {max(exact):.4f}",
-        f"{statistics.mean(run['character_error_rate'] for run in runs):.4f}",
-        f"{statistics.mean(run['mean_edit_distance'] for run in runs):.3f}",
-        runner.describe_spread([run["seconds"] for run in runs], ".0f"),
-        f"{max(run.get('cpu_seconds', 0) for run in runs):.0f}",
-        target,
-        row.judge_group(group, runs),
-    ]
-
-
-def format_decoders(title, runs):
-    """Return the cells of a line of the second table."""
-    exact = [statistics.mean(run["exact_match"] for run in runs)]
-    for name in ("beam", "beam_of_known_length"):
-        scores = [run["exact_match_by_decoder"][name] for run in runs]
-        exact.append(statistics.mean(scores))
-    names = runs[0]["seconds_of_reading"]
-    seconds = [
-        statistics.median(run["seconds_of_reading"][name] for run in runs)
-        for name in names
-    ]
-    return [
-        title,
-        *(f"{value:.4f}" for value in exact),
-        " / ".join(f"{value:.1f}" for value in seconds),
-    ]
+    return {
+        "data": title,
+        "fits": len(runs),
+        "exact match: mean (95 %)": found,
+        "lowest to highest": f"{min(exact):.4f} to {max(exact):.4f}",
+        "CER": mean("character_error_rate"),
+        "edits": mean("mean_edit_distance", ".3f"),
+        "by beam search": mean("beam"),
+        "by known lengths": mean("beam_of_known_length"),
+        "seconds": runner.describe_spread([run["seconds"] for run in runs], ".0f"),
+        "of processors: longest": f"{max(run['cpu_seconds'] for run in runs):.0f}",
+        "target": target,
+        "": row.judge_group(group, runs),
+    }
 
 
 def format_markdown(entries):
-    """Return the tables, the convergence and what it was measured on."""
-    lines, decoders, all_runs = [], [], []
+    """Return the table, the convergence and what it was measured on."""
+    lines, all_runs = [], []
     for name, entry in entries.items():
         for group, runs in ROWS[name].find_groups(entry).items():
             title = f"`{name}`" + (f", {group}" if group else "")
             lines.append(format_group(title, ROWS[name], group, runs))
-            decoders.append(format_decoders(title, runs))
             all_runs += runs
-    header = ["data", "fits", "exact match: mean (95 %)", "lowest to highest", "CER"]
-    header += ["edits", "seconds", "of processors: longest", "target", ""]
-    decoding = ["data", "greedy", "beam search", "beam search, known lengths"]
     n_converged = sum(run["converged"] for run in all_runs)
     return [
-        *runner.format_table(header, lines),
-        "",
-        *runner.format_table([*decoding, "seconds of reading, of each"], decoders),
+        *runner.format_table(list(lines[0]), [line.values() for line in lines]),
         "",
         f"Of {len(all_runs)} fits {n_converged} left the plateau.",
         *runner.list_settings(entries),
@@ -364,15 +329,7 @@ def check_options(parser, arguments):
             parser.error(f"unknown part {part!r}; choose from {', '.join(known)}")
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    check_options=check_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -121,7 +121,7 @@ ROWS = {
 }
 
 
-main = partial(runner.run_benchmark, __file__, __doc__, ROWS)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,6 +19,7 @@ import warnings
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -121,49 +122,34 @@ class Row:
         return f"Runs in all: {len(entry['runs'])}; median (lowest to highest)."
 
 
-def run_benchmark(
-    script,
-    question,
-    rows,
-    argv=None,
-    *,
-    add_options=None,
-    check_options=None,
-    format_markdown=None,
-):
-    """Run rows, or print what the file holds of them; return the exit status.
+def run_benchmark(script, argv=None):
+    """Run rows of a script, or print what the file holds; return the exit status.
 
-    Parameters
-    ----------
-    script, question : str
-        Path of the script, after which the file of results is called; its docstring.
-    rows : dict
-        Name -> `Row`.
-    argv : list of str, optional
-        Arguments, by default those of the command line.
-    add_options, check_options : callable, optional
-        Add options of the script's own to a parser; end with the error of a parser
-        where the arguments don't fit.
-    format_markdown : callable, optional
-        Takes the entries by name and returns lines. By default each row is formatted.
+    The script is a module with `ROWS`, a dict of `Row` by their names. It may have
+    functions of its own, `add_options` to the parser, `check_options` of the parser
+    and the arguments, and `format_markdown`, which returns lines for entries by names.
     """
-    parser = make_parser(script, question, rows)
-    if add_options:
-        add_options(parser)
+    parser = make_parser(script)
+    if hasattr(script, "add_options"):
+        script.add_options(parser)
     arguments = parser.parse_args(argv)
-    check_arguments(parser, arguments, rows)
-    if check_options:
-        check_options(parser, arguments)
-    show = format_markdown or (lambda entries: format_rows(rows, entries))
+    check_arguments(parser, arguments, script.ROWS)
+    if hasattr(script, "check_options"):
+        script.check_options(parser, arguments)
+    show = getattr(script, "format_markdown", partial(format_rows, script.ROWS))
+    if arguments.markdown:
+        found = read_entries(arguments.output)
+        found = {name: found[name] for name in script.ROWS if name in found}
+        print("\n".join(show(found)))
+        return 0
     torch.set_num_threads(arguments.threads)
-    entries = {}
-    for name in arguments.rows if not arguments.markdown else ():
-        print(f"{name}: {rows[name].words}", flush=True)
-        entries[name] = run_row(name, rows[name], arguments, Path(script))
-    found = read_entries(arguments.output)
-    found = {name: found[name] for name in rows if name in found}
-    print("\n".join(show(found if arguments.markdown else entries)))
-    verdicts = [judge(rows[name], entry) for name, entry in entries.items()]
+    entries, verdicts = {}, []
+    for name in arguments.rows:
+        row = script.ROWS[name]
+        print(f"{name}: {row.words}", flush=True)
+        entries[name] = run_row(name, row, arguments, script.__file__)
+        verdicts.append(judge(row, entries[name]))
+    print("\n".join(show(entries)))
     return int(any(verdict.startswith("missed") for verdict in verdicts))
 
 
@@ -220,11 +206,11 @@ def shorten(arguments, *parts):
 # ---- arguments -------------------------------------------------------------------
 
 
-def make_parser(script, question, rows):
-    """Return the parser of what goes for each benchmark of rows."""
-    results = f"benchmarks/results/{Path(script).stem}.json"
+def make_parser(script):
+    """Return the parser of what goes for each script."""
+    rows, results = script.ROWS, f"benchmarks/results/{Path(script.__file__).stem}.json"
     parser = argparse.ArgumentParser(
-        description=question,
+        description=script.__doc__,
         epilog="The exit status is 1 where a row that was run missed its target.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -259,14 +245,10 @@ def make_parser(script, question, rows):
         "--threads", type=int, default=2, help="threads of torch (default: 2)"
     )
     parser.set_defaults(data=None, seeds=None, repeats=None)
-    if any(row.seeds for row in rows.values()):
-        parser.add_argument(
-            "--seeds", type=int, nargs="+", help="default: each row's own, one if quick"
-        )
-    if any(row.repeats for row in rows.values()):
-        parser.add_argument(
-            "--repeats", type=int, help="default: each row's own, one if quick"
-        )
+    for name, several in {"seeds": {"nargs": "+"}, "repeats": {}}.items():
+        if any(getattr(row, name) for row in rows.values()):
+            words = "default: each row's own, one if quick"
+            parser.add_argument(f"--{name}", type=int, help=words, **several)
     if any(row.archive for row in rows.values()):
         parser.add_argument(
             "--data",
@@ -488,7 +470,7 @@ def on_cores(n):
         os.sched_setaffinity(0, before)
 
 
-def run_python(command, *, threads, python=sys.executable, text=None):
+def run_python(command, *, threads, python=sys.executable, text=None, timeout=None):
     """Run Python in a process of its own, without a GPU; return what it prints."""
     path = [str(FOLDER), os.environ.get("PYTHONPATH")]
     environment = {
@@ -502,7 +484,12 @@ def run_python(command, *, threads, python=sys.executable, text=None):
     command = [str(python), *map(str, command)]
     with on_cores(threads):
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, env=environment
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=timeout,
         )
     if done.returncode:
         raise RuntimeError(
@@ -511,14 +498,13 @@ def run_python(command, *, threads, python=sys.executable, text=None):
     return done.stdout
 
 
-def run_side(side, task, *, threads, python=sys.executable, **job):
+def run_side(side, task, *, threads, python=sys.executable, timeout=None, **job):
     """Do one of the `TASKS` of a module of `sides` in a process; return its answer.
 
     `threads` are the cores of the process and the threads of its library. The task is
     given these and the job, which JSON has to be able to hold.
     """
     text = json.dumps({"task": task, "threads": threads, **job}, default=str)
-    printed = run_python(
-        ["-m", f"sides.{side}"], threads=threads, python=python, text=text
-    )
+    how = {"threads": threads, "python": python, "timeout": timeout}
+    printed = run_python(["-m", f"sides.{side}"], text=text, **how)
     return json.loads(printed.splitlines()[-1])

@@ -14,14 +14,14 @@ what is counted.
 
 import functools
 import gc
-import hashlib
 import io
-import multiprocessing
 import os
 import pickle
 import re
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -268,8 +268,9 @@ class Repeated(runner.Row):
 
 # ---- damaged files ---------------------------------------------------------------
 
+SECONDS = 100  # of a process
 SLOW = 10  # seconds that a file takes from which on it is a finding
-HANG = 120  # seconds after which a silent process is ended
+HANG = 120  # seconds that a process may take longer until it is ended
 GROWTH = 100  # MiB by which a process may grow after its first inputs
 
 
@@ -300,52 +301,68 @@ def make_corpus():
 
 
 class Damaged(runner.Row):
+    """Damaged files, tried in processes that are started until the time is up."""
+
     def list_runs(self, arguments, folder):
         return [{"seed": 0, "minutes": 0.03 if arguments.quick else arguments.minutes}]
 
     def measure(self, run, arguments, folder):
-        recognizer, _ = fit_recognizer()
-        (folder / "pickled").write_bytes(pickle.dumps((recognizer, make_corpus())))
-
-        def make_process(connection, number, seconds):
-            return multiprocessing.get_context("spawn").Process(
-                target=damaged_files.run_child,
-                args=(connection, folder, run["seed"] + 1000 * number, seconds, SLOW),
-            )
-
-        summaries = damaged_files.supervise(
-            make_process, folder, 60 * run["minutes"], HANG
-        )
-        measured = damaged_files.add_up(summaries, GROWTH)
-        keep_inputs(measured["findings"], arguments.output.parent / "damaged")
-        return {**measured, "versions": {"pillow": PIL.__version__}}
+        pickled = folder / "pickled"
+        pickled.write_bytes(pickle.dumps((fit_recognizer()[0], make_corpus())))
+        kept = arguments.output.parent / "scratch" / "damaged"
+        job = {"pickled": pickled, "slow": SLOW, "kept": kept}
+        total = {"n_inputs": 0, "by_format": {}, "findings": {}, "memory_mib": []}
+        end = time.monotonic() + 60 * run["minutes"]
+        while (left := end - time.monotonic()) > 0:
+            job |= {"seconds": min(left, SECONDS), "seed": len(total["memory_mib"])}
+            add_up(total, try_inputs(job))
+        return {**total, "versions": {"pillow": PIL.__version__}}
 
     def judge(self, entry):
         found = [kind for run in entry["runs"] for kind in run["findings"]]
         return f"missed: {', '.join(found)}" if found else "met"
 
     def format(self, entry):
-        rows, lines = [], []
-        for run in entry["runs"]:
-            for form, counts in run["by_format"].items():
-                rows.append([form, *(f"{n:,}" for n in counts.values())])
-            lines.append(f"{run['n_inputs']:,} inputs in {run['minutes']:g} minutes.")
-            for kind, finding in run["findings"].items():
-                where = f"{finding.get('file', '')}\n{finding['details']}"
-                lines.append(f"{kind}, {finding['count']} times: {where}")
+        (run,) = entry["runs"]
+        rows = [[form, *counts.values()] for form, counts in run["by_format"].items()]
+        lines = [f"{run['n_inputs']:,} inputs in {run['minutes']:g} minutes."]
+        for kind, finding in run["findings"].items():
+            where = f"{finding['file']}\n{finding['details']}"
+            lines.append(f"{kind}, {finding['count']} times: {where}")
         header = ["damaged files", "read", "refused", "found"]
         return [*runner.format_table(header, rows), "", *lines]
 
 
-def keep_inputs(findings, folder):
-    """Write the inputs of findings as files, and name these in their stead."""
-    for finding in findings.values():
-        data = finding.pop("data")
-        if data:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.bin"
-            path.write_bytes(data)
-            finding["file"] = path.name
+def try_inputs(job):
+    """Return what came of inputs in a process; its crash or hang is a finding too."""
+    timeout = job["seconds"] + HANG
+    try:
+        return runner.run_side(
+            "damaged_files", "try_inputs", threads=1, timeout=timeout, **job
+        )
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        tally = damaged_files.Tally(None, job["slow"], job["kept"])
+        current = job["pickled"].with_name("current")
+        data = current.read_bytes() if current.exists() else b""
+        tally.note(f"{type(error).__name__} of a process", data, str(error))
+        found = {"n_inputs": 0, "by_format": {}, "memory_mib": []}
+        return {**found, "findings": tally.findings}
+
+
+def add_up(total, summary):
+    """Add what came of inputs in one process to what came of them in others."""
+    memory = summary["memory_mib"]
+    if memory and memory[-1] - memory[0] > GROWTH:
+        found = {"details": f"{memory} MiB", "file": "", "count": 1}
+        summary["findings"]["memory grows"] = found
+    total["n_inputs"] += summary["n_inputs"]
+    total["memory_mib"].append(memory)
+    for form, counts in summary["by_format"].items():
+        old = total["by_format"].setdefault(form, dict.fromkeys(counts, 0))
+        old |= {outcome: old[outcome] + n for outcome, n in counts.items()}
+    for kind, finding in summary["findings"].items():
+        old = total["findings"].setdefault(kind, {**finding, "count": 0})
+        old["count"] += finding["count"]
 
 
 # ---- rows ------------------------------------------------------------------------
@@ -396,7 +413,7 @@ def add_options(parser):
     )
 
 
-main = partial(runner.run_benchmark, __file__, __doc__, ROWS, add_options=add_options)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -124,11 +124,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `CaptchaRecognizer.fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
+        X, y
+            As for `CaptchaRecognizer.fit`.
 
         Returns
         -------
@@ -141,10 +138,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             If a parameter, an image or a label is not valid, there are fewer images
             than folds, or `estimator` has a `checkpoint`, to which all clones would
             write. The estimator is not changed then.
-        TypeError
-            If an image or a label has a wrong type.
-        FileNotFoundError
-            If the file of an image does not exist.
+        TypeError, FileNotFoundError
+            As in `CaptchaRecognizer.fit`.
 
         Warns
         -----
@@ -163,6 +158,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         # vocabulary has the characters of all folds.
         check_params(template, RECOGNIZER_PARAMS)
         data = read_training_data(template, X, y, resume=False, n_least=2)
+        issue_warnings(data.notices)
         images, texts = data.X, data.texts
         seed = self.random_state
         # None would be NumPy's global generator.
@@ -181,7 +177,6 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             delayed(_fit_and_score)(member, images, texts, *fold)
             for member, fold in zip(members, folds, strict=True)
         )
-        issue_warnings(data.notices)
         self.estimators_ = [member for member, _ in fitted]
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
