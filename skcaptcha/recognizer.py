@@ -438,7 +438,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         issue_warnings(result.warnings)
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
         """Return an iterator over what the network says of each image.
 
         Parameters
@@ -449,6 +449,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             What to do where an image cannot be read: raise its error, or yield it.
         notices : list, optional
             Gets a (message, category) for what there is to warn of.
+        widths : dict, optional
+            Gets the number of columns of each image, by position.
 
         Yields
         ------
@@ -466,6 +468,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             background=self.background_,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            widths=widths,
         )
 
     def prepare_images(self, X):

@@ -159,7 +159,7 @@ class OnnxRecognizer(ReaderMixin):
         self.n_jobs = n_jobs
         self.vocabulary_ = metadata.vocabulary
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
         """Run the network on each image.
 
         Parameters
@@ -170,6 +170,8 @@ class OnnxRecognizer(ReaderMixin):
             What to do where an image cannot be read: raise the error, or yield it.
         notices : list, optional
             Stays as it is: there is nothing to warn of.
+        widths : dict, optional
+            Gets the number of columns of each image, by position.
 
         Yields
         ------
@@ -192,6 +194,7 @@ class OnnxRecognizer(ReaderMixin):
             background=self.metadata.background,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            widths=widths,
         )
 
     def _run(self, images):
