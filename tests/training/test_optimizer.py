@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
 import torch
 from support.small_fits import NETWORK_CONFIG, generator, training_config
 
