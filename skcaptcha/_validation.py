@@ -31,7 +31,9 @@ __all__ = [
 
 # What has no width: zero-width spaces and joiners, soft hyphens, marks of direction.
 _NO_WIDTH = "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
-_EDGES = "".join(re.findall(rf"[\s{_NO_WIDTH}]", "".join(map(chr, range(0x10000)))))
+_EDGES = "".join(
+    re.findall(rf"[\s{_NO_WIDTH}]", "".join(map(chr, [*range(0x3001), 0xFEFF])))
+)
 # Joiners are part of the spelling of many scripts and of emoji, but not of ASCII.
 _BAD = re.compile(
     rf"[\x00-\x1f\x7f-\x9f]|(?![\u200c\u200d])[{_NO_WIDTH}]"

@@ -1,11 +1,8 @@
 """Captchas drawn to order, read from folders and tables, or downloaded."""
 
 from skcaptcha.datasets._fetch import fetch_captcha_images_v2
-from skcaptcha.datasets._folder import (
-    load_image_folder,
-    load_labeled_images,
-    load_labels_csv,
-)
+from skcaptcha.datasets._folder import load_image_folder
+from skcaptcha.datasets._labeled import load_labeled_images, load_labels_csv
 from skcaptcha.datasets._synthetic import make_captchas
 
 __all__ = [
