@@ -130,8 +130,8 @@ class Training(KerasRow):
         seconds = {"keras": {}, side: {}}
         for run in entry["runs"]:
             if run["side"] in seconds and (run["reached"] or run["side"] == "keras"):
-                without = 0 if evaluation else run["evaluation_seconds"]
-                seconds[run["side"]][run["seed"]] = run["seconds"] - without
+                left_out = 0 if evaluation else run["evaluation_seconds"]
+                seconds[run["side"]][run["seed"]] = run["seconds"] - left_out
         return runner.find_ratios(seconds["keras"], seconds[side])
 
     def judge(self, entry):

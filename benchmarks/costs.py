@@ -11,7 +11,7 @@ Longer texts stand on images of 480x40, which have room for them.
 `memory`: the peak memory of the whole process, for images from files. `cache`: what
 updates cost with images that wait in the temporary file, beside images in memory.
 
-`imports`: what `import skcaptcha` takes after `import torch, sklearn`, in a fresh
+`imports`: what importing the recognizer takes after `import torch, sklearn`, in a fresh
 process, and what it loads. What scikit-learn's callbacks load by themselves is said and
 does not count, as the recognizer takes these callbacks.
 
@@ -147,7 +147,7 @@ class Memory(runner.Row):
         ]
 
     def measure(self, run, arguments, folder):
-        n_images = 200 if arguments.quick else 100_000
+        n_images = runner.N_QUICK if arguments.quick else 100_000
         measured = runner.run_side(
             "ours",
             "measure_memory",
@@ -190,7 +190,7 @@ class Cache(runner.Row):
         ]
 
     def measure(self, run, arguments, folder):
-        n_images = 200 if arguments.quick else 10_000
+        n_images = runner.N_QUICK if arguments.quick else 10_000
         cache_size = CACHE_SIZES[run["images"]]
         return time_epoch(arguments, cache_size=cache_size, n_images=n_images)
 
@@ -247,7 +247,7 @@ def run_imports(statements, threads):
 
 class Imports(runner.Row):
     SECONDS = 0.3  # that ours may take more
-    BASELINE, OURS = "import torch, sklearn", "import skcaptcha"
+    BASELINE, OURS = "import torch, sklearn", "from skcaptcha import CaptchaRecognizer"
     CALLBACKS = "import torch, sklearn.callback"
 
     def prepare(self, arguments, folder):
@@ -315,7 +315,7 @@ class SearchJobs(runner.Row):
 
     def prepare(self, arguments, folder):
         warm_up()
-        return make_captchas(40 if arguments.quick else 400, random_state=0)
+        return make_captchas(runner.N_QUICK if arguments.quick else 400, random_state=0)
 
     def list_runs(self, arguments, captchas):
         return [
@@ -421,7 +421,7 @@ class SearchFiles(runner.Row):
     def prepare(self, arguments, folder):
         """Return files that have just been written, so that none is waited for."""
         warm_up()
-        n_images = 40 if arguments.quick else 500
+        n_images = runner.N_QUICK if arguments.quick else 500
         images, texts = make_captchas(n_images, random_state=0)
         paths = [str(folder / f"{i}.png") for i in range(n_images)]
         for path, image in zip(paths, images, strict=True):
@@ -519,7 +519,7 @@ ROWS = {
         target=f"at most {Cache.GREATEST_RATIO:g} times from the file",
     ),
     "imports": Imports(
-        words="import skcaptcha after import torch, sklearn",
+        words="the import of the recognizer after torch and sklearn",
         repeats=20,
         target=f"at most {Imports.SECONDS:g} s more, nothing optional loaded",
     ),

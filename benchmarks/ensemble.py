@@ -62,8 +62,8 @@ class DataSet(runner.Row):
             fewer = copy.copy(ensemble)
             fewer.estimators_ = ensemble.estimators_[:n_members]
             together.insert(0, exact_match_score(y_val, fewer.predict(X_val)))
-        texts = [member.predict(X_val) for member in ensemble.estimators_]
-        sure = [member.predict_confidence(X_val) for member in ensemble.estimators_]
+        read = [m.predict(X_val, return_confidence=True) for m in ensemble.estimators_]
+        texts, sure = zip(*read, strict=True)
         voted = list(map(vote, zip(*texts, strict=True), zip(*sure, strict=True)))
         return {
             "n_train": len(X_train),

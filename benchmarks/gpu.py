@@ -73,10 +73,10 @@ class Gpu(runner.Row):
             arguments,
             device=arguments.device,
             batch_size=run["batch_size"],
-            max_iter=EPOCHS,
             early_stopping=False,
             random_state=0,
-        ).set_callbacks(EpochEnd(end_epoch))
+        )
+        recognizer.set_params(max_iter=EPOCHS).set_callbacks(EpochEnd(end_epoch))
         if arguments.device == "cuda":
             watch.start()
         recognizer.fit(X, y)

@@ -1,9 +1,9 @@
-"""Make the pretrained weights that fits start from, out of drawn images alone.
+"""How are the pretrained weights made that fits start from?
 
-Images of `make_captchas` in many styles, each with fonts, size, hardness and harm of
-its own, teach one network digits and Latin letters. Needs the fonts that
-`pretrain_fonts/package.json` beside this file pins: run `npm install` in that folder.
-The same seed on the same machine with one thread gives the same file.
+Out of drawn images alone: those of `make_captchas` in many styles, each with fonts,
+size, hardness and harm of its own, teach one network digits and Latin letters. Needs
+the fonts that `pretrain_fonts/package.json` beside this file pins: run `npm install` in
+that folder. The same seed on the same machine with one thread gives the same file.
 """
 
 import argparse
@@ -50,19 +50,9 @@ ALIKE = 0.57
 
 
 def find_fonts(folder=FONTS):
-    """Return the files of the fonts, up to three weights of a family.
+    """Return the files of fonts that have small letters, and of those that have none.
 
-    Parameters
-    ----------
-    folder : Path
-        Where ``npm install`` has been run.
-
-    Returns
-    -------
-    cased : list of str
-        Fonts that have small letters.
-    others : list of str
-        Fonts that draw large letters for small ones.
+    They are up to three weights of each family that ``npm install`` put into `folder`.
     """
     cased, others = [], []
     for family in sorted(folder.glob("node_modules/@fontsource/*")):

@@ -35,14 +35,7 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 RESULTS = FOLDER / "results"
 SCRATCH = RESULTS / "scratch"
-# What a trial by --quick learns with, and from how many images at most.
-TINY = {
-    "conv_channels": (8, 16),
-    "lstm_units": 8,
-    "max_iter": 1,
-    "pretrained": False,
-}
-N_QUICK = 40
+N_QUICK = 40  # images of a trial, which are learned from for one epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +167,9 @@ def judge(row, entry):
 
 
 def make_recognizer(arguments, **params):
-    """Return a recognizer with default parameters but for some, tiny in a trial."""
-    return CaptchaRecognizer(**{**(TINY if arguments.quick else {}), **params})
+    """Return a recognizer with default parameters but for some; a trial is short."""
+    recognizer = CaptchaRecognizer(**params)
+    return recognizer.set_params(max_iter=1) if arguments.quick else recognizer
 
 
 def shorten(arguments, *parts):
@@ -218,7 +212,7 @@ def make_parser(script, question, rows):
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a trial on little, with a tiny network; its results go to "
+        help="a trial of one epoch on few images; its results go to "
         "benchmarks/results/scratch unless there is an --output",
     )
     parser.add_argument(

@@ -104,13 +104,13 @@ def digest(recognizer):
     return found.hexdigest()
 
 
-def main():
+def main(argv=None):
     """Print a hash for each fit, and whether it is that of before."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=FITS, default=list(FITS))
     parser.add_argument("--out", type=Path, help="write the hashes to this file")
     parser.add_argument("--compare", type=Path, help="hashes of the code before")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(1)
     print(f"skcaptcha in {Path(skcaptcha.__file__).parent}", file=sys.stderr)
     before = json.loads(options.compare.read_text()) if options.compare else {}

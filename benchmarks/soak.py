@@ -244,7 +244,7 @@ class Repeated(runner.Row):
         return [{"kind": kind} for kind in kinds]
 
     def measure(self, run, arguments, kinds):
-        n_calls = self.n_images // self.n_at_once // (100 if arguments.quick else 1)
+        n_calls = self.n_images // self.n_at_once // (1000 if arguments.quick else 1)
         with ThreadPoolExecutor(N_THREADS) as pool:
             found = repeat(kinds[run["kind"]], n_calls, pool if self.threads else None)
         n_images = n_calls * self.n_at_once

@@ -20,18 +20,6 @@ from skcaptcha.images._prepare import (
 )
 from skcaptcha.model.network import TIME_STRIDE
 
-__all__ = [
-    "MAX_STRETCH",
-    "AutoChoices",
-    "choose_batch_size",
-    "choose_height",
-    "choose_max_iter",
-    "choose_n_held_out",
-    "choose_rows",
-    "choose_stretch",
-    "count_pixels",
-]
-
 # Rows. Where most images have text, there is on average half of the ink of the fullest
 # part of the height, and a fifth where some images have it.
 _INK_IN_MOST, _INK_IN_SOME = 0.5, 0.2
@@ -91,7 +79,7 @@ def choose_rows(ink, sizes):
 
     These are the rows with at least half of the ink of the fullest one, with half of
     their number on either side for text at different heights and for ascenders and
-    descenders, and all rows with a fifth of that ink. If that is nearly all, it is all.
+    descenders, and all rows with a fifth of that ink. Nothing is cut to save little.
     `ink` is the mean of `measure_ink` over the images, `sizes` their (n, 2) heights and
     widths.
     """

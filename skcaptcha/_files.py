@@ -5,8 +5,6 @@ import os
 import secrets
 import shutil
 
-__all__ = ["write_atomically"]
-
 
 def write_atomically(path, content, *, temporary=None):
     """Write all of a file or none of it, even where the power fails.

@@ -29,14 +29,13 @@ from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["CaptchaEnsemble"]
 
-
 _CONSTRAINTS = {
     "estimator": [instance_of(CaptchaRecognizer), None],
     "cv": [
         interval(Integral, 2),
         Constraint(
             "an object implementing 'split', 'get_n_splits'",
-            lambda cv: callable(getattr(cv, "split", None)),
+            lambda cv: all(hasattr(cv, name) for name in ("split", "get_n_splits")),
         ),
         instance_of(Iterable, description="an iterable"),
         None,
@@ -44,6 +43,11 @@ _CONSTRAINTS = {
     "n_jobs": [instance_of(Integral), None],
     "random_state": [RANDOM_STATE, None],
 }
+
+
+def _make_property(name, doc):
+    """Return a property with the value of the first recognizer."""
+    return property(lambda ensemble: getattr(ensemble._first, name), doc=doc)
 
 
 class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
@@ -103,11 +107,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     ... )
     >>> recognizer = CaptchaRecognizer(max_iter=20, batch_size=4)
     >>> ensemble = CaptchaEnsemble(recognizer, cv=2, random_state=0)
-    >>> ensemble.fit(images[:30], texts[:30])
-    CaptchaEnsemble(cv=2, estimator=CaptchaRecognizer(batch_size=4, max_iter=20),
-                    random_state=0)
-    >>> ensemble.cv_scores_.shape, len(ensemble.estimators_)
-    ((2,), 2)
+    >>> ensemble.fit(images[:30], texts[:30]).cv_scores_.shape
+    (2,)
     >>> bool(ensemble.score(images[30:], texts[30:]) > 0.8)
     True
     """
@@ -212,30 +213,11 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         del copies  # would keep all images
         return _merge_frames(streams)
 
-    @property
-    def decoder(self):
-        """The parameter `decoder` of the recognizers."""
-        return self._first.decoder
-
-    @property
-    def beam_width(self):
-        """The parameter `beam_width` of the recognizers."""
-        return self._first.beam_width
-
-    @property
-    def vocabulary_(self):
-        """The characters that can be predicted."""
-        return self._first.vocabulary_
-
-    @property
-    def n_features_in_(self):
-        """Number of features of a 2-D `X`."""
-        return self._first.n_features_in_
-
-    @property
-    def feature_names_in_(self):
-        """Names of the features of a data frame."""
-        return self._first.feature_names_in_
+    decoder = _make_property("decoder", "How texts are found.")
+    beam_width = _make_property("beam_width", "Width of the beam search.")
+    vocabulary_ = _make_property("vocabulary_", "Characters that can be predicted.")
+    n_features_in_ = _make_property("n_features_in_", "Number of columns of a table.")
+    feature_names_in_ = _make_property("feature_names_in_", "Names of these columns.")
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""

@@ -128,14 +128,6 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
 
 
-def test_every_benchmark_is_on_its_page():
-    page = (DOCS / "benchmarks.rst").read_text("utf-8")
-    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
-    parts = {name for name in scripts if name.startswith("side_")}
-    parts |= {"children.py", "records.py"}
-    assert scripts - parts == set(re.findall(r"\* - ``(\w+\.py)``", page))
-
-
 def test_every_file_of_tests_that_the_documentation_names_is_there():
     pages = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.rst")]
     named = set(re.findall(r"(?:tests|benchmarks)/[\w/]+\.py", "\n".join(pages)))

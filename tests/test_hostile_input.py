@@ -461,8 +461,7 @@ def test_a_folder_is_loaded_without_what_cannot_be_read(
     assert warning.filename == __file__
     message = str(warning.message)
     assert message.startswith(f"2 of 5 images in path={str(path)!r} were skipped: ")
-    names = ("'b.png'=", "'d.png'=") if packed else ("b.png' is ", "d.png' is ")
-    assert all(name in message for name in names)
+    assert "b.png'" in message and "d.png'" in message
 
     for name in "ace":
         (spoiled_folder / f"{name}.png").unlink()

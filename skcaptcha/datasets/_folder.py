@@ -9,7 +9,7 @@ from skcaptcha.datasets._tables import clean_labels
 from skcaptcha.images import read_image
 from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
-__all__ = ["drop_unreadable", "label_finder", "load_files", "load_image_folder"]
+__all__ = ["load_image_folder"]
 
 
 def load_image_folder(

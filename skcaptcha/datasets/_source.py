@@ -18,8 +18,6 @@ from skcaptcha.datasets._zip import (
 )
 from skcaptcha.images._decode import FORMATS
 
-__all__ = ["as_str", "existing_path", "image_suffixes", "open_source"]
-
 
 @cache
 def image_suffixes():

@@ -10,8 +10,6 @@ from skcaptcha._validation import describe_stripped, name_bad_character, strip_t
 from skcaptcha.datasets._source import image_suffixes
 from skcaptcha.exceptions import SkippedImageWarning
 
-__all__ = ["clean_labels", "decode_text", "is_table", "parse_table"]
-
 FILENAME_COLUMNS = "filename file_name file image image_path path img".split()
 TEXT_COLUMNS = "text label caption words transcription".split()
 _LAST_RESORT = ["id"]  # often stands beside the name of the file

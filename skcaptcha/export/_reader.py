@@ -12,8 +12,6 @@ from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_
 from skcaptcha.images._batches import pad_images
 from skcaptcha.model.inference import plan_batches
 
-__all__ = ["OnnxRecognizer", "load_onnx"]
-
 
 def load_onnx(path, *, n_jobs=None):
     """Load a file that `export_onnx` wrote, to read images with ONNX Runtime.

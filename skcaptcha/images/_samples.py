@@ -16,8 +16,6 @@ from skcaptcha.images._decode import name_item
 from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.images._read import has_color, iterate_images
 
-__all__ = ["Samples", "Scan", "load_samples", "scan_images"]
-
 _MEGABYTE = 10**6
 # Share of `cache_size` for images that stay decoded between scanning and resizing. The
 # others are decoded twice.
@@ -40,11 +38,8 @@ class Samples:
 
     def pick(self, positions):
         """Return the samples at some positions."""
-        return Samples(
-            [self.images[i] for i in positions],
-            [self.targets[i] for i in positions],
-            self.mapping,
-        )
+        images = [self.images[i] for i in positions]
+        return Samples(images, [self.targets[i] for i in positions], self.mapping)
 
     def put_on(self, device):
         """Return the samples with their images as tensors on a device."""

@@ -7,8 +7,6 @@ from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha.recognizer import CaptchaRecognizer
 
-__all__ = ["dump", "load"]
-
 # In addition to what skops itself trusts: plain types, NumPy's and scikit-learn's.
 _TRUSTED = [
     "skcaptcha.recognizer.CaptchaRecognizer",

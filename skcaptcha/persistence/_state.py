@@ -8,8 +8,6 @@ from sklearn.callback import CallbackContext, FitCallback
 
 from skcaptcha.model.network import build_network
 
-__all__ = ["FORMAT_VERSION", "pack_state", "unpack_state"]
-
 FORMAT_VERSION = 3
 """Version of the saved state. States from before there was a number count as 0."""
 

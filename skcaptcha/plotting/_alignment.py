@@ -8,32 +8,22 @@ from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_image, read_images
 from skcaptcha.metrics import _check_list, exact_match_score
-from skcaptcha.model.decoding import (
-    forced_alignment,
-    greedy_decode,
-    sequence_log_probability,
-)
-from skcaptcha.plotting._axes import (
-    check_count,
-    import_pyplot,
-    margins_in_points,
-    prepare_axes,
-    size_in_points,
-)
+from skcaptcha.model import decoding
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._lettering import Lettering, draw_title
+from skcaptcha.plotting._fonts import Fonts
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK
 
 __all__ = ["AlignmentDisplay"]
 
-LARGEST, SMALLEST = 10.0, 4.0  # font size in points
-ROW = 1.3  # least height of a row in units of the font size
+ROW = 1.2  # least height of a row in units of the font size
 # Of the image: share of the height of the caller's axes, and inches in new ones.
-GREATEST_SHARE, GREATEST_HEIGHT = 0.5, 2.5
+GREATEST_SHARE, GREATEST_HEIGHT = 0.4, 2.5
 GREATEST_NUMBER = 12  # of rows in a new figure, if no more characters were read
 # Probability in some time step from which on a character that was not read is shown.
 NOTICEABLE = 0.05
+DASHED = {"color": "black", "linewidth": 0.8, "linestyle": (0, (3, 2))}
 
 
 class AlignmentDisplay:
@@ -127,99 +117,62 @@ class AlignmentDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes, or `y_true` no str.
-        ValueError
-            If the log-probabilities, the characters and the symbols do not belong
-            together, or `max_labels` is out of range.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skcaptcha.plotting import AlignmentDisplay
-        >>> image = np.full((10, 30), 255, dtype=np.uint8)
-        >>> log_proba = np.log([[0.2, 0.8], [0.9, 0.1]])
-        >>> display = AlignmentDisplay(image, log_proba, ["a"], [1], y_true="a")
-        >>> round(display.plot(title="One character").confidence_, 2)
-        0.82
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, `y_true` no str, the
+            log-probabilities, characters and symbols do not belong together, or
+            `max_labels` is out of range.
         """
-        pyplot = import_pyplot(self)
-        log_proba, characters, symbols = self._check()
+        log_proba, symbols = self._check()
         if max_labels is not None:
-            check_count("max_labels", max_labels)
-        self.spans_ = forced_alignment(log_proba, symbols, blank=BLANK)
-        self.confidence_ = float(
-            np.exp(
-                sequence_log_probability(
-                    log_proba[:, None], [len(log_proba)], [symbols], blank=BLANK
-                )[0]
-            )
+            _axes.check_count("max_labels", max_labels)
+        self.spans_ = decoding.forced_alignment(log_proba, symbols, blank=BLANK)
+        n_frames, proba, fonts = len(log_proba), np.exp(log_proba), Fonts()
+        [score] = decoding.sequence_log_probability(
+            log_proba[:, None], [n_frames], [symbols], blank=BLANK
         )
-        proba = np.exp(log_proba)  # (T, K)
-        classes = _choose_rows(proba, symbols)
-        n_read = len(set(symbols.tolist()))
-        lettering = Lettering()
+        self.confidence_ = float(np.exp(score))
+        ranked, n_read = _rank_classes(proba, symbols), len(set(symbols.tolist()))
         slope = self.image.shape[0] / self.image.shape[1]
+        inches = min(max(4, 0.15 * n_frames), 10, max(2, GREATEST_HEIGHT / slope))
         if ax is None:
-            classes = classes[: max(n_read, max_labels or GREATEST_NUMBER)]
-            names = [lettering.name(characters[k - 1]) for k in classes]
-            ax = _make_axes(pyplot, slope, len(proba), names, title, lettering)
-            highest = 72 * GREATEST_HEIGHT
-        else:
-            prepare_axes(pyplot, ax, figsize=None)
-            highest = GREATEST_SHARE * size_in_points(ax)[1]
-        size, margins = size_in_points(ax), margins_in_points(ax)
-        font_size = min(LARGEST, size[1] / 12, margins[1] / 3.2)
-        above, between = 1.5 * font_size, 0.7 * font_size
-        image_height = min(slope * size[0], highest)
-        width = image_height / slope
-        height = size[1] - image_height - above - between
-        if max_labels is None:
-            max_labels = max(1, int(height / (ROW * SMALLEST)) - 1)
-        classes = [*classes[: max(n_read, max_labels)], BLANK]
-        self.labels_ = [characters[k - 1] if k != BLANK else "" for k in classes]
+            ranked = ranked[: max(n_read, max_labels or GREATEST_NUMBER)]
+        rows = 0.2 * len(ranked) + 1.7
+        figsize = inches + 0.7, min(slope * inches, GREATEST_HEIGHT) + rows
+        is_new, ax = ax is None, _axes.prepare_axes(ax, figsize)
+        self._write_heading(ax, title, fonts)
 
-        ax.set_axis_off()
-        top = ax.inset_axes(
-            (
-                0,
-                (height + between) / size[1],
-                width / size[0],
-                image_height / size[1],
-            )
-        )
-        below = ax.inset_axes((0, 0, width / size[0], height / size[1]))
-        self.axes_ = np.array([top, below], dtype=object)
+        # Sizes in points: of the image, of the rows below, and of what is beside.
+        width, height = _axes.measure_axes(ax)
+        highest = 72 * GREATEST_HEIGHT if is_new else GREATEST_SHARE * height
+        font_size = _axes.choose_font_size(height / 20)
+        rows_height = height - min(slope * width, highest) - 5.5 * font_size
+        if max_labels is None:
+            max_labels = max(1, int(rows_height / (ROW * _axes.SMALLEST)) - 1)
+        classes = [*ranked[: max(n_read, max_labels)], BLANK]
+        self.labels_ = [self.characters[k - 1] if k != BLANK else "" for k in classes]
+        names = [fonts.name(label) if label else "blank" for label in self.labels_]
+        row_size = min(font_size, rows_height / (ROW * len(classes)))
+        left = row_size * max(map(fonts.measure, names)) + 10
+        image_width = min(width - left, highest / slope)
+        rows_height = height - slope * image_width - 5.5 * font_size
+
+        def draw(panels):
+            self._draw_image(panels[0], n_frames)
+            _draw_rows(panels[1], proba[:, classes].T, font_size)
+            style = {"fontsize": row_size, **fonts.style}
+            panels[1].set_yticks(np.arange(len(names)), names, **style)
+            self._mark(*panels, classes, image_width / n_frames, font_size, fonts)
+
+        places = {
+            "rect": (0, 0, min(1, (left + image_width) / width), 1),
+            "height_ratios": [slope * image_width, rows_height],
+        }
+        self.axes_ = _axes.draw_panels(ax, draw, (2, 1), 2, **places)
         self.ax_, self.figure_ = ax, ax.figure
-        n_frames = len(proba)
-        top.imshow(
-            self.image,
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            aspect="auto",
-            extent=(-0.5, n_frames - 0.5, self.image.shape[0], 0),
-        )
-        top.set(xticks=[], yticks=[])
-        below.imshow(
-            proba[:, classes].T,
-            cmap="Grays",
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            interpolation="nearest",
-        )
-        self._label_rows(below, width, height, margins, font_size, lettering)
-        self._mark(top, below, classes, symbols, width / n_frames, font_size, lettering)
-        self._write_heading(ax, title, lettering)
         return self
 
     @classmethod
-    def from_estimator(
-        cls, estimator, X, y=None, *, index=0, ax=None, max_labels=None, title=None
-    ):
+    def from_estimator(cls, estimator, X, y=None, *, index=0, **plot_options):
         """Read an image with an estimator and draw where it read each character.
 
         Parameters
@@ -229,18 +182,13 @@ class AlignmentDisplay:
             or a search over either. Of a pipeline, the image is drawn as its steps made
             it.
         X : sequence of images, or array of shape (n_samples, n_features)
-            Images in any form that the estimator takes, of which one is read.
+            Images in any form that the estimator takes. It reads one of them.
         y : sequence of str of shape (n_samples,), default=None
             What each says. By default the text is not called right or wrong.
         index : int, default=0
             Position in `X` of the image.
-        ax : matplotlib Axes, default=None
-            Axes whose area both share. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides the blank, but at
-            least those that were read. None shows as many as can be told apart.
-        title : str, default=None
-            Heading above the text that was read.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -249,28 +197,11 @@ class AlignmentDisplay:
 
         Raises
         ------
-        NotFittedError
-            If the estimator has not been fitted.
         FileNotFoundError, ImageReadError
             If the image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; a TypeError also if the estimator is no recognizer, a
-            ValueError if `X` has no image at `index`.
-
-        Examples
-        --------
-        >>> from skcaptcha import CaptchaRecognizer
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import AlignmentDisplay
-        >>> images, texts = make_captchas(
-        ...     20, vocabulary="01", length=2, size=(16, 40), random_state=0
-        ... )
-        >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0)
-        >>> recognizer.fit(images, texts)
-        CaptchaRecognizer(max_iter=20, random_state=0)
-        >>> display = AlignmentDisplay.from_estimator(recognizer, images, index=3)
-        >>> len(display.spans_) == len(recognizer.predict(images[3:4])[0])
-        True
+        NotFittedError, TypeError, ValueError
+            If the estimator is no fitted recognizer, or `X` has no image at `index`.
+            More errors are those of :meth:`plot`.
         """
         items = X if is_table(X) else check_images(X)
         n_samples = len(items) if isinstance(items, list) else items.shape[0]
@@ -296,11 +227,15 @@ class AlignmentDisplay:
                 "time step; pass a fitted CaptchaRecognizer, or log-probabilities to "
                 "AlignmentDisplay.from_predictions."
             )
-        image, symbols, log_proba = reading.read_frames()
+        [image] = reading.list_inputs()
+        [log_proba] = reader.frame_log_proba(reading.inputs)
+        # As the reader does it, from the same run of the network.
+        width = reader.beam_width if reader.decoder == "beam" else None
+        symbols = _decode(log_proba, width)
         display = cls(
             image, log_proba, reader.vocabulary_.characters, symbols, y_true=y_true
         )
-        return display.plot(ax=ax, max_labels=max_labels, title=title)
+        return display.plot(**plot_options)
 
     @classmethod
     def from_predictions(
@@ -311,9 +246,7 @@ class AlignmentDisplay:
         *,
         symbols=None,
         y_true=None,
-        ax=None,
-        max_labels=None,
-        title=None,
+        **plot_options,
     ):
         """Draw where in an image each character was read.
 
@@ -325,20 +258,13 @@ class AlignmentDisplay:
         frame_log_proba : array-like of shape (T, K)
             Log-probabilities of the blank, class 0, and the characters in each time
             step, as :meth:`skcaptcha.CaptchaRecognizer.frame_log_proba` returns them.
-        characters : sequence of str of shape (K - 1,)
-            The characters of the classes from 1 on, such as ``vocabulary_.characters``.
         symbols : sequence of int, default=None
             Classes of the characters that were read. By default those of the most
             probable path.
-        y_true : str, default=None
-            What the image says. By default the text is not called right or wrong.
-        ax : matplotlib Axes, default=None
-            Axes whose area both share. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides the blank, but at
-            least those that were read. None shows as many as can be told apart.
-        title : str, default=None
-            Heading above the text that was read.
+        characters, y_true
+            As for the class.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -348,153 +274,97 @@ class AlignmentDisplay:
         Raises
         ------
         FileNotFoundError, ImageReadError
-            If the image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skcaptcha.plotting import AlignmentDisplay
-        >>> display = AlignmentDisplay.from_predictions(
-        ...     np.full((10, 30), 255, dtype=np.uint8),
-        ...     np.log([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]),
-        ...     ["a"],
-        ...     symbols=[1],
-        ...     y_true="aa",
-        ... )
-        >>> display.spans_
-        array([[0, 0]])
+            If the image cannot be read. More errors are those of :meth:`plot`.
         """
         if symbols is None:
-            log_proba = _check_log_proba(frame_log_proba, characters)
-            lengths = [len(log_proba)]
-            [symbols] = greedy_decode(log_proba[:, None], lengths, blank=BLANK)
+            symbols = _decode(_check_log_proba(frame_log_proba, characters))
         display = cls(
             read_image(image), frame_log_proba, characters, symbols, y_true=y_true
         )
-        return display.plot(ax=ax, max_labels=max_labels, title=title)
+        return display.plot(**plot_options)
 
     def _check(self):
-        """Return log-probabilities, characters and symbols that belong together."""
+        """Return log-probabilities and symbols that belong together."""
         log_proba = _check_log_proba(self.frame_log_proba, self.characters)
-        symbols = np.asarray(self.symbols)
-        n_classes = log_proba.shape[1]
-        if not symbols.size:
-            symbols = np.zeros(0, dtype=np.int64)
+        symbols = np.asarray(self.symbols) if len(self.symbols) else np.zeros(0, int)
         is_class = symbols.dtype.kind in "iu" and symbols.ndim == 1
-        if not is_class or not ((symbols > BLANK) & (symbols < n_classes)).all():
+        if not is_class or not np.isin(symbols, range(1, log_proba.shape[1])).all():
             raise ValueError(
                 f"symbols={self.symbols!r} are not classes of characters; pass ints "
-                f"from 1 to {n_classes - 1}."
+                f"from 1 to {len(self.characters)}."
             )
         if self.y_true is not None and not isinstance(self.y_true, str):
             raise TypeError(
                 f"y_true={self.y_true!r} is {type(self.y_true).__name__}; pass a str."
             )
-        return log_proba, list(self.characters), symbols
+        return log_proba, symbols
 
-    def _label_rows(self, axes, width, height, margins, font_size, lettering):
-        """Name the rows and count the time steps."""
-        from matplotlib.ticker import MaxNLocator
-
-        names = [lettering.name(label) if label else "blank" for label in self.labels_]
-        longest = max(map(lettering.measure, names))
-        size = min(font_size, height / (ROW * len(names)), (margins[0] - 4) / longest)
-        axes.set_yticks(np.arange(len(names)), names, **lettering.style)
-        axes.tick_params(axis="y", labelsize=size, length=0, pad=2)
-        for edge in np.arange(len(names) - 1) + 0.5:
-            axes.axhline(edge, color="0.85", linewidth=0.4)
-        small = 0.9 * font_size
-        room = width / (small * (0.7 * len(str(len(self.frame_log_proba))) + 1))
-        axes.xaxis.set_major_locator(
-            MaxNLocator(
-                max(1, min(10, int(room))),
-                steps=[1, 2, 5, 10],
-                integer=True,
-                min_n_ticks=1,
-            )
-        )
-        axes.tick_params(
-            axis="x", labelsize=small, length=0.3 * font_size, pad=0.2 * font_size
-        )
-        axes.set_xlabel("Time step", fontsize=small, labelpad=0.1 * font_size)
-
-    def _mark(self, top, below, classes, symbols, step, font_size, lettering):
-        """Lead from each character in the image to its cell."""
-        middles = self.spans_.mean(axis=1)
-        names = [lettering.name(self.characters[k - 1]) for k in symbols]
-        size = font_size
-        if len(names) > 1:
-            # No name reaches beyond half the way to the next.
-            widths = np.array([lettering.measure(name) for name in names])
-            between = step * np.diff(middles) / (0.5 * (widths[1:] + widths[:-1]) + 0.1)
-            size = min(font_size, between.min())
-        for middle, symbol, name in zip(middles, symbols, names, strict=True):
-            # White beneath black is seen on any image.
-            row = classes.index(symbol)
-            dashed = {"color": "black", "linewidth": 0.8, "linestyle": (0, (3, 2))}
-            top.axvline(middle, color="white", linewidth=1.6, alpha=0.7)
-            top.axvline(middle, **dashed)
-            below.plot([middle, middle], [-0.5, row - 0.5], **dashed)
-            if size >= SMALLEST:
-                top.annotate(
-                    name,
-                    (middle, 0),
-                    xytext=(0, 0.2 * font_size),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=size,
-                    annotation_clip=False,
-                    **lettering.style,
-                )
-
-    def _write_heading(self, ax, title, lettering):
+    def _write_heading(self, ax, title, fonts):
         """Write the text that was read, whether it is right, and its probability."""
         read = "".join(self.characters[k - 1] for k in self.symbols)
-        text = f"{lettering.show(read)}  ({self.confidence_:.2f})"
+        text = f"{fonts.show(read)}  ({self.confidence_:.2f})"
         if self.y_true is not None:
             right = exact_match_score([self.y_true], [read]) == 1
-            text = f"✓ {text}" if right else f"✗ {text} ≠ {lettering.show(self.y_true)}"
-        draw_title(ax, f"{title}\n{text}" if title else text, LARGEST, loc="left")
+            text = f"✓ {text}" if right else f"✗ {text} ≠ {fonts.show(self.y_true)}"
+        _axes.draw_title(ax, f"{title}\n{text}" if title else text, _axes.FONT_SIZE)
+
+    def _draw_image(self, axes, n_frames):
+        extent = (-0.5, n_frames - 0.5, self.image.shape[0], 0)
+        style = {"cmap": "gray", "vmin": 0, "vmax": 255}
+        axes.imshow(self.image, aspect="auto", extent=extent, **style)
+        axes.set(xticks=[], yticks=[])
+
+    def _mark(self, top, below, classes, step, font_size, fonts):
+        """Lead from each character in the image to its cell."""
+        middles = self.spans_.mean(axis=1)
+        names = [fonts.name(self.characters[k - 1]) for k in self.symbols]
+        # No name reaches beyond half the way to the next.
+        widths = np.array([fonts.measure(name) for name in names])
+        between = step * np.diff(middles) / (0.5 * (widths[1:] + widths[:-1]) + 0.1)
+        size = between.min(initial=font_size)
+        style = {"ha": "center", "fontsize": size, **fonts.style}
+        for middle, symbol, name in zip(middles, self.symbols, names, strict=True):
+            # White beneath black is seen on any image.
+            top.axvline(middle, color="white", linewidth=1.6, alpha=0.7)
+            top.axvline(middle, **DASHED)
+            below.plot([middle] * 2, [-0.5, classes.index(symbol) - 0.5], **DASHED)
+            if size >= _axes.SMALLEST:
+                shift = {"xytext": (0, 0.2 * size), "textcoords": "offset points"}
+                top.annotate(name, (middle, 0), annotation_clip=False, **shift, **style)
 
 
-def _make_axes(pyplot, slope, n_frames, names, title, lettering):
-    """Return axes in a new figure, with room for the image and the rows of names."""
-    width = min(max(4.0, 0.15 * n_frames), 10.0, max(2.0, GREATEST_HEIGHT / slope))
-    rows = 0.2 * (len(names) + 1) + 0.35  # with what is above and between, in inches
-    height = min(slope * width, GREATEST_HEIGHT) + rows
-    longest = max(map(lettering.measure, [*names, "blank"]))
-    left, below, right, above = LARGEST * longest / 72 + 0.1, 0.45, 0.15, 0.35
-    if title:
-        above += 0.2
-    figsize = left + width + right, below + height + above
-    margins = left, below, right, above
-    return prepare_axes(pyplot, None, figsize=figsize, margins=margins)
+def _draw_rows(axes, proba, font_size):
+    """Draw probabilities of shape (n_rows, T), and count the time steps."""
+    style = {"cmap": "Grays", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+    axes.imshow(proba, aspect="auto", **style)
+    _axes.label_axes(axes, font_size, xlabel="Time step")
+    _axes.count_along(axes.xaxis)
+    axes.tick_params(axis="y", length=0, pad=2)
+    for edge in np.arange(len(proba) - 1) + 0.5:
+        axes.axhline(edge, color="0.85", linewidth=0.4)
 
 
-def _choose_rows(proba, symbols):
+def _decode(log_proba, beam_width=None):
+    """Return the symbols that the most probable path or a beam search finds."""
+    if beam_width is None:
+        lengths = [len(log_proba)]
+        return decoding.greedy_decode(log_proba[:, None], lengths, blank=BLANK)[0]
+    return decoding.beam_search(log_proba, beam_width=beam_width, blank=BLANK)[0][0]
+
+
+def _rank_classes(proba, symbols):
     """Return the classes read, in their order, then others, the most probable first."""
-    read = list(dict.fromkeys(symbols.tolist()))
-    peaks = proba.max(axis=0)
-    others = np.argsort(-peaks, kind="stable")
-    return read + [
-        int(k)
-        for k in others
-        if peaks[k] >= NOTICEABLE and k != BLANK and k not in read
-    ]
+    read, peaks = list(dict.fromkeys(symbols.tolist())), proba.max(axis=0)
+    ranked = [k for k in np.argsort(-peaks, kind="stable").tolist() if k not in read]
+    return read + [k for k in ranked if k != BLANK and peaks[k] >= NOTICEABLE]
 
 
 def _check_log_proba(frame_log_proba, characters):
     """Return the log-probabilities as an array."""
-    log_proba = np.asarray(frame_log_proba)
+    log_proba, n_classes = np.asarray(frame_log_proba), len(characters) + 1
     shape = log_proba.shape
-    if (
-        log_proba.dtype.kind != "f"
-        or log_proba.ndim != 2
-        or not shape[0]
-        or shape[1] != len(characters) + 1
-    ):
+    is_table = log_proba.ndim == 2 and len(log_proba) > 0
+    if log_proba.dtype.kind != "f" or not is_table or shape[1] != n_classes:
         raise ValueError(
             f"frame_log_proba has shape {shape} and dtype {log_proba.dtype}, and there "
             f"are {len(characters)} characters; pass floats, one row a time step and "

@@ -3,22 +3,15 @@
 import numpy as np
 
 from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
-from skcaptcha.plotting._axes import (
-    check_count,
-    import_pyplot,
-    margins_in_points,
-    prepare_axes,
-    size_in_points,
-)
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._lettering import choose_fitting, draw_title
 
 __all__ = ["ConfidenceDisplay"]
 
-LARGEST, SMALLEST = 10.0, 4.0  # font size in points
 KINDS = ("both", "reliability", "risk_coverage")
 # Points up to which each has a marker, without which a single one would not be seen.
 FEW = 30
+DASHED = {"color": "0.3", "linestyle": (0, (4, 3)), "linewidth": 1}
 
 
 class ConfidenceDisplay:
@@ -60,12 +53,9 @@ class ConfidenceDisplay:
 
     See Also
     --------
+    skcaptcha.metrics.reliability_curve : The reliability in numbers.
+    skcaptcha.metrics.risk_coverage_curve : Risk and coverage in numbers.
     sklearn.calibration.CalibrationDisplay : The same for classifiers.
-
-    References
-    ----------
-    Y. Geifman, R. El-Yaniv, "Selective Classification for Deep Neural Networks",
-    NeurIPS 2017, for risk and coverage.
 
     Examples
     --------
@@ -111,76 +101,36 @@ class ConfidenceDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes.
-        ValueError
-            If `kind` is none of these.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import ConfidenceDisplay
-        >>> display = ConfidenceDisplay.from_predictions(["a"], ["a"], [0.9])
-        >>> display.plot(kind="risk_coverage").axes_.shape
-        (1,)
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, or `kind` none of these.
         """
-        pyplot = import_pyplot(self)
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is none of {', '.join(map(repr, KINDS))}.")
-        both = kind == "both"
-        ax = prepare_axes(pyplot, ax, figsize=(9.6, 4) if both else (4.6, 4))
-        size, margins = size_in_points(ax), margins_in_points(ax)
-        beside = both and size[0] >= size[1]
-        n_across, n_down = (2, 1) if beside else (1, 2) if both else (1, 1)
-        font_size = min(
-            LARGEST,
-            size[0] / (18 * n_across),
-            size[1] / (12 * n_down),
-            margins[0] / 4.5,
-            margins[1] / 3.2,
-            margins[2] / 4.5,
-        )
-        font_size = max(SMALLEST, font_size)
+        ax = _axes.prepare_axes(ax, (9.6 if kind == "both" else 4.6, 4))
         self.ax_, self.figure_ = ax, ax.figure
-        self.axes_ = np.array([ax], dtype=object)
-        if both:
-            # Room for the labels between them, and for the headings above, in points.
-            across, down, above = np.array([8.5, 6, 1.6]) * font_size
-            width, height = size[0], size[1] - above
-            if beside:
-                width = (width - across) / 2
-            else:
-                height = (height - down) / 2
-            panel = width / size[0], height / size[1]
-            ax.set_axis_off()
-            draw_title(ax, title, 1.2 * font_size)
-            self.axes_ = np.array(
-                [
-                    ax.inset_axes((0, (size[1] - above - height) / size[1], *panel)),
-                    ax.inset_axes((1 - panel[0], 0, *panel)),
-                ]
-            )
-            size, title = (width, height), None
-        if kind != "risk_coverage":
-            self._draw_reliability(self.axes_[0], size, font_size, title)
-        if kind != "reliability":
-            self._draw_risk(self.axes_[-1], size, font_size, title)
+        width, height = _axes.measure_axes(ax)
+        if kind != "both":
+            room = (_axes.measure_margins(ax)[:3] / (4.5, 3.2, 4.5)).min()
+            font_size = _axes.choose_font_size(width / 18, height / 12, room)
+            draw = self._draw_risk if kind == KINDS[2] else self._draw_reliability
+            draw(ax, font_size, title)
+            self.axes_ = np.array([ax], dtype=object)
+            return self
+        shape = (1, 2) if width >= height else (2, 1)
+        font_size = _axes.choose_font_size(
+            width / 18 / shape[1], height / 12 / shape[0]
+        )
+        _axes.draw_title(ax, title, 1.2 * font_size, "center")
+
+        def draw_both(panels):
+            self._draw_reliability(panels[0], font_size)
+            self._draw_risk(panels[1], font_size)
+
+        self.axes_ = _axes.draw_panels(ax, draw_both, shape, 2)
         return self
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        n_bins=10,
-        strategy="uniform",
-        kind="both",
-        ax=None,
-        title=None,
-    ):
+    def from_estimator(cls, estimator, X, y, **options):
         """Read images with an estimator and draw what its confidence is worth.
 
         Parameters
@@ -191,19 +141,11 @@ class ConfidenceDisplay:
             ``predict_confidence``.
         X : sequence of images, or array of shape (n_samples, n_features)
             Images in any form that the estimator takes; not those that it was fitted
-            on, of which it is surer than of others.
+            on, as it is surer of these than of others.
         y : sequence of str of shape (n_samples,)
             What each says.
-        n_bins : int, default=10
-            Number of intervals of confidence.
-        strategy : {"uniform", "quantile"}, default="uniform"
-            Whether the intervals are equally wide or hold equally many texts.
-        kind : {"both", "reliability", "risk_coverage"}, default="both"
-            What to draw.
-        ax : matplotlib Axes, default=None
-            Axes to draw on, or whose area both share. By default a new figure is made.
-        title : str, default=None
-            Heading above all.
+        **options : dict
+            Parameters of :meth:`from_predictions` and :meth:`plot`.
 
         Returns
         -------
@@ -213,41 +155,17 @@ class ConfidenceDisplay:
         Raises
         ------
         ImportError, TypeError, ValueError
-            As :meth:`from_predictions`; a TypeError also if the estimator gives no
-            confidence.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import ConfidenceDisplay
-        >>> class Reader:
-        ...     def predict(self, X):
-        ...         return ["2b827"] * len(X)
-        ...
-        ...     def predict_confidence(self, X):
-        ...         return [0.1] * len(X)
-        >>> images, texts = make_captchas(4, random_state=0)
-        >>> ConfidenceDisplay.from_estimator(Reader(), images, texts).risk
-        array([1.])
+            As :meth:`from_predictions`; also if the estimator gives no confidence.
         """
         reading = Reading(estimator, X)
-        confidence = reading.predict_confidence()
-        if confidence is None:
+        if not hasattr(reading.reader, "predict_confidence"):
             raise TypeError(
                 f"estimator={type(reading.reader).__name__} has no predict_confidence; "
                 "pass a fitted CaptchaRecognizer, or what you know of its confidence "
                 "to ConfidenceDisplay.from_predictions."
             )
-        return cls.from_predictions(
-            y,
-            reading.predict(),
-            confidence,
-            n_bins=n_bins,
-            strategy=strategy,
-            kind=kind,
-            ax=ax,
-            title=title,
-        )
+        texts, confidence = reading.predict()
+        return cls.from_predictions(y, texts, confidence, **options)
 
     @classmethod
     def from_predictions(
@@ -258,9 +176,7 @@ class ConfidenceDisplay:
         *,
         n_bins=10,
         strategy="uniform",
-        kind="both",
-        ax=None,
-        title=None,
+        **plot_options,
     ):
         """Draw what the confidence in texts is worth.
 
@@ -274,12 +190,8 @@ class ConfidenceDisplay:
             Number of intervals of confidence.
         strategy : {"uniform", "quantile"}, default="uniform"
             Whether the intervals are equally wide or hold equally many texts.
-        kind : {"both", "reliability", "risk_coverage"}, default="both"
-            What to draw.
-        ax : matplotlib Axes, default=None
-            Axes to draw on, or whose area both share. By default a new figure is made.
-        title : str, default=None
-            Heading above all.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -288,27 +200,23 @@ class ConfidenceDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `y_true` or `y_pred` is not a sequence of str, or `ax` is no Axes.
-        ValueError
-            If lengths differ, `confidence` holds something other than numbers from 0 to
-            1, or another parameter is out of range.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import ConfidenceDisplay
-        >>> display = ConfidenceDisplay.from_predictions(
-        ...     ["a", "b", "c"], ["a", "b", "x"], [0.9, 0.95, 0.3], n_bins=2
-        ... )
-        >>> display.counts, display.prob_true
-        (array([1, 2]), array([0., 1.]))
+        ImportError, TypeError, ValueError
+            As :meth:`plot`; also if `y_true` or `y_pred` is not a sequence of str,
+            lengths differ, or `confidence` or another parameter is out of range.
         """
         y_true, y_pred = _check_texts(y_true, y_pred)
         is_right = np.array([t == p for t, p in zip(y_true, y_pred, strict=True)])
-        confidence = _check_confidence(confidence, len(is_right))
-        check_count("n_bins", n_bins)
+        n = len(y_true)
+        confidence = _axes.check_numbers("confidence", confidence, "text", n)
+        # Rounding may take what is nearly certain above 1.
+        outside = np.flatnonzero(~((confidence >= 0) & (confidence <= 1 + 1e-6)))
+        if outside.size:
+            raise ValueError(
+                f"confidence[{outside[0]}]={confidence[outside[0]]} is not from 0 to "
+                "1; pass probabilities."
+            )
+        confidence = confidence.clip(max=1)
+        _axes.check_count("n_bins", n_bins)
         if strategy not in ("uniform", "quantile"):
             raise ValueError(f"strategy={strategy!r} must be 'uniform' or 'quantile'.")
         edges, counts, prob_true, prob_pred = reliability_curve(
@@ -324,126 +232,49 @@ class ConfidenceDisplay:
             risk=risk,
             thresholds=thresholds,
         )
-        return display.plot(kind=kind, ax=ax, title=title)
+        return display.plot(**plot_options)
 
-    def _draw_reliability(self, axes, size, font_size, title):
-        shares = self.counts / self.counts.sum()
-        axes.bar(
-            self.bin_edges[:-1],
-            shares,
-            np.diff(self.bin_edges),
-            align="edge",
-            color="0.88",
-            edgecolor="0.7",
-            linewidth=0.5,
-        )
-        axes.plot([0, 1], [0, 1], color="0.3", linestyle=(0, (4, 3)), linewidth=1)
+    def _draw_reliability(self, axes, font_size, title=None):
+        heights, widths = self.counts / self.counts.sum(), np.diff(self.bin_edges)
+        style = {"color": "0.88", "edgecolor": "0.7", "linewidth": 0.5}
+        axes.bar(self.bin_edges[:-1], heights, widths, align="edge", **style)
+        axes.plot([0, 1], [0, 1], **DASHED)
         full = self.counts > 0
-        axes.plot(
-            self.prob_pred[full],
-            self.prob_true[full],
-            color="black",
-            marker="o",
-            markersize=0.5 * font_size,
-        )
-        exact_match = 1 - self.risk[-1]
-        mean = np.average(self.prob_pred[full], weights=self.counts[full])
-        headings = [
-            f"Exact match {exact_match:.3f}, mean confidence {mean:.3f}",
-            f"Exact match {exact_match:.3f}, confidence {mean:.3f}",
-            f"{exact_match:.3f} right, {mean:.3f} sure",
-            "Reliability",
-        ]
-        across = ["Confidence"]
-        up = ["Exact match (line), share of images (bars)", "Exact match, share", ""]
+        prob_pred, prob_true = self.prob_pred[full], self.prob_true[full]
+        axes.plot(prob_pred, prob_true, "o-", color="black", markersize=font_size / 2)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
-        _letter(axes, title, headings, across, up, size, font_size)
+        up = "Exact match (line), share of images (bars)"
+        _axes.label_axes(axes, font_size, xlabel="Confidence", ylabel=up)
+        _set_ticks(axes.xaxis, axes.yaxis)
+        mean = np.average(prob_pred, weights=self.counts[full])
+        heading = f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
+        _axes.draw_title(axes, f"{title}\n{heading}" if title else heading, font_size)
 
-    def _draw_risk(self, axes, size, font_size, title):
+    def _draw_risk(self, axes, font_size, title=None):
         marker = "o" if len(self.coverage) <= FEW else None
-        axes.plot(
-            self.coverage,
-            self.risk,
-            color="black",
-            marker=marker,
-            markersize=0.5 * font_size,
-            zorder=3,
-        )
+        style = {"color": "black", "marker": marker, "markersize": font_size / 2}
+        axes.plot(self.coverage, self.risk, zorder=3, **style)
         top = max(self.risk.max(), 0.01)
+        style = {**DASHED, "marker": marker, "markersize": font_size / 3}
+        axes.plot(self.coverage, self.thresholds * top, **style)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02 * top, 1.04 * top))
-        flawless = self.coverage[self.risk == 0]
+        across = "Coverage: share that is accepted"
+        up = "Risk: share of these that is wrong"
+        _axes.label_axes(axes, font_size, xlabel=across, ylabel=up)
+        scales = (lambda y: y / top, lambda y: y * top)
+        right = axes.secondary_yaxis("right", functions=scales)
+        _axes.label_axes(right, font_size, ylabel="Least confidence accepted (dashed)")
+        _set_ticks(axes.xaxis, axes.yaxis, right.yaxis)
         # Not rounded up, as what is more has an error.
-        surest = np.floor(1000 * flawless.max(initial=0)) / 1000
-        headings = [
-            f"No error among the surest {surest:.1%}",
-            f"No error in {surest:.1%}",
-            "Risk and coverage",
-            "Risk",
-        ]
-        across = ["Coverage: share that is accepted", "Coverage"]
-        up = ["Risk: share of these that is wrong", "Risk"]
-        _letter(axes, title, headings, across, up, size, font_size)
-
-        axes.plot(
-            self.coverage,
-            self.thresholds * top,
-            color="0.3",
-            linestyle=(0, (4, 3)),
-            linewidth=1,
-            marker=marker,
-            markersize=0.3 * font_size,
-        )
-        functions = (lambda y: y / top, lambda y: y * top)
-        right = axes.secondary_yaxis("right", functions=functions)
-        up = ["Least confidence accepted (dashed)", "Confidence (dashed)"]
-        right.set_ylabel(choose_fitting(up, size[1], 0.9 * font_size))
-        _set_ticks(right.yaxis, size[1] / 2.5, font_size)
+        surest = np.floor(1000 * self.coverage[self.risk == 0].max(initial=0)) / 1000
+        heading = f"No error among the surest {surest:.1%}"
+        _axes.draw_title(axes, f"{title}\n{heading}" if title else heading, font_size)
 
 
-def _letter(axes, title, headings, across, up, size, font_size):
-    """Write the heading and the labels that fit, and give each axis its ticks."""
-    axes.set_facecolor("white")  # whatever the style, as lines are black
-    heading = choose_fitting(headings, size[0], font_size)
-    axes.set_xlabel(choose_fitting(across, size[0], 0.9 * font_size))
-    axes.set_ylabel(choose_fitting(up, size[1], 0.9 * font_size))
-    _set_ticks(axes.xaxis, size[0] / 4, font_size)
-    _set_ticks(axes.yaxis, size[1] / 2.5, font_size)
-    draw_title(axes, f"{title}\n{heading}" if title else heading, font_size, "left")
-
-
-def _set_ticks(axis, room, font_size):
-    """Give an axis as many ticks as there is room for, and labels of that size."""
+def _set_ticks(*several):
+    """Give each axis a few round numbers, written as short as they are."""
     from matplotlib.ticker import MaxNLocator
 
-    n_ticks = max(2, min(5, int(room / font_size)))
-    axis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(lambda value, position: f"{value:g}")
-    axis.set_tick_params(
-        labelsize=0.9 * font_size, length=0.3 * font_size, pad=0.2 * font_size
-    )
-    axis.label.set_fontsize(0.9 * font_size)
-    axis.labelpad = 0.2 * font_size
-
-
-def _check_confidence(confidence, n_samples):
-    """Return the confidence as an array."""
-    try:
-        values = np.asarray(confidence, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"confidence does not hold numbers alone ({error}); pass one from 0 to 1 "
-            "for each text."
-        ) from error
-    if values.shape != (n_samples,):
-        raise ValueError(
-            f"confidence has shape {values.shape} and there are {n_samples} texts; "
-            "pass one number for each text."
-        )
-    # Rounding may take what is nearly certain above 1.
-    outside = np.flatnonzero(~((values >= 0) & (values <= 1 + 1e-6)))
-    if outside.size:
-        raise ValueError(
-            f"confidence[{outside[0]}]={values[outside[0]]} is not from 0 to 1; pass "
-            "probabilities."
-        )
-    return values.clip(max=1)
+    for axis in several:
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2.5, 5, 10]))
+        axis.set_major_formatter("{x:g}")

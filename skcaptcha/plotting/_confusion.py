@@ -3,19 +3,13 @@
 import numpy as np
 
 from skcaptcha.metrics import character_confusion
-from skcaptcha.plotting._axes import (
-    check_count,
-    import_pyplot,
-    margins_in_points,
-    prepare_axes,
-    size_in_points,
-)
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._lettering import Lettering, draw_title
+from skcaptcha.plotting._fonts import Fonts
 
 __all__ = ["CharacterConfusionDisplay"]
 
-LARGEST, SMALLEST = 10.0, 5.0  # font size in points
+SMALLEST = 5.0  # font size in points of a count
 CELL = 1.2  # least height of a cell in units of the font size
 INCHES, LEAST_SIDE, GREATEST_SIDE = 0.25, 3.0, 9.0  # of a cell, and of a new figure
 NOTHING = "∅"
@@ -102,54 +96,35 @@ class CharacterConfusionDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes.
-        ValueError
-            If the matrix and the labels do not belong together, or `max_labels` is out
-            of range.
-
-        Examples
-        --------
-        >>> from skcaptcha.metrics import character_confusion
-        >>> from skcaptcha.plotting import CharacterConfusionDisplay
-        >>> matrix, labels = character_confusion(["ab", "cd"], ["ab", "cc"])
-        >>> display = CharacterConfusionDisplay(matrix, labels)
-        >>> display.plot(max_labels=2, title="The two worst").labels_
-        ['c', 'd', '']
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, the matrix and the labels
+            do not belong together, or `max_labels` is out of range.
         """
-        pyplot = import_pyplot(self)
         matrix, labels = self._check()
         if max_labels is not None:
-            check_count("max_labels", max_labels)
+            _axes.check_count("max_labels", max_labels)
         side = min(max(INCHES * len(labels), LEAST_SIDE), GREATEST_SIDE)
-        ax = prepare_axes(pyplot, ax, figsize=(side + 0.6, side + 0.4))
-        room = size_in_points(ax).min()
+        ax = _axes.prepare_axes(ax, (side + 0.6, side + 0.4))
+        self.ax_, self.figure_ = ax, ax.figure
+        room = _axes.measure_axes(ax).min()
         if max_labels is None:
             max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
-        shown = _choose(matrix, labels, max_labels)
+        shown = _choose(matrix, max_labels)
         self.labels_ = [labels[i] for i in shown]
-        heading = _summarize(matrix, labels, shown)
-        if title:
-            heading.insert(0, title)
+        heading = [title] if title else []
+        heading += _summarize(matrix, shown)
         matrix = matrix[np.ix_(shown, shown)]
 
-        lettering = Lettering()
-        cell = room / len(shown)
-        font_size = min(LARGEST, cell / CELL)
-        readable, most = self._draw_cells(ax, matrix, cell, font_size, lettering)
-        if most and not readable:
+        fonts, cell = Fonts(), room / len(shown)
+        most = self._draw_cells(matrix)
+        if not self._write_counts(matrix, most, cell, fonts) and most:
             heading.append(f"black: {_number(most, 'error')}")
-        _draw_labels(ax, self.labels_, cell, font_size, lettering)
-        draw_title(ax, "\n".join(heading), LARGEST, loc="left")
-        self.ax_, self.figure_ = ax, ax.figure
+        self._name_cells(cell, fonts)
+        _axes.draw_title(ax, "\n".join(heading), _axes.FONT_SIZE)
         return self
 
     @classmethod
-    def from_estimator(
-        cls, estimator, X, y, *, labels=None, ax=None, max_labels=None, title=None
-    ):
+    def from_estimator(cls, estimator, X, y, *, labels=None, **plot_options):
         """Read images with an estimator and draw which character it read as which.
 
         Parameters
@@ -163,49 +138,19 @@ class CharacterConfusionDisplay:
             What each says.
         labels : iterable of str, default=None
             Characters to count, in this order. By default all that occur, sorted.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides ∅. None shows as many
-            as can be told apart.
-        title : str, default=None
-            Heading above the number of errors.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
         CharacterConfusionDisplay
             The display, drawn.
-
-        Raises
-        ------
-        ImportError, TypeError, ValueError
-            As :meth:`from_predictions`, and what the estimator raises.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import CharacterConfusionDisplay
-        >>> class Reader:
-        ...     def predict(self, X):
-        ...         return ["2b827"] * len(X)
-        >>> images, texts = make_captchas(4, random_state=0)
-        >>> display = CharacterConfusionDisplay.from_estimator(Reader(), images, texts)
-        >>> display.confusion_matrix.shape == (len(display.labels),) * 2
-        True
         """
-        return cls.from_predictions(
-            y,
-            Reading(estimator, X).predict(),
-            labels=labels,
-            ax=ax,
-            max_labels=max_labels,
-            title=title,
-        )
+        texts, _ = Reading(estimator, X).predict()
+        return cls.from_predictions(y, texts, labels=labels, **plot_options)
 
     @classmethod
-    def from_predictions(
-        cls, y_true, y_pred, *, labels=None, ax=None, max_labels=None, title=None
-    ):
+    def from_predictions(cls, y_true, y_pred, *, labels=None, **plot_options):
         """Draw which character was read as which.
 
         Parameters
@@ -214,13 +159,8 @@ class CharacterConfusionDisplay:
             True and predicted texts, at least one; a text may be empty.
         labels : iterable of str, default=None
             Characters to count, in this order. By default all that occur, sorted.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. By default a new figure is made.
-        max_labels : int, default=None
-            Number of characters that are shown at most, besides ∅. None shows as many
-            as can be told apart.
-        title : str, default=None
-            Heading above the number of errors.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -231,18 +171,9 @@ class CharacterConfusionDisplay:
         ------
         ImportError, TypeError, ValueError
             As :meth:`plot` and :func:`skcaptcha.metrics.character_confusion`.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import CharacterConfusionDisplay
-        >>> display = CharacterConfusionDisplay.from_predictions(["ab"], ["b"])
-        >>> display.confusion_matrix
-        array([[0, 0, 1],
-               [0, 1, 0],
-               [0, 0, 0]])
         """
         matrix, labels = character_confusion(y_true, y_pred, labels=labels)
-        return cls(matrix, labels).plot(ax=ax, max_labels=max_labels, title=title)
+        return cls(matrix, labels).plot(**plot_options)
 
     def _check(self):
         """Return the matrix as an array and the labels as a list."""
@@ -250,80 +181,96 @@ class CharacterConfusionDisplay:
         if matrix.dtype.kind not in "iuf" or matrix.shape != (len(labels),) * 2:
             raise ValueError(
                 f"confusion_matrix has shape {matrix.shape} and dtype {matrix.dtype}, "
-                f"and there are {len(labels)} labels; pass counts, one row and one "
-                "column for each label, as character_confusion returns them."
+                f"and there are {len(labels)} labels; pass a row and a column of "
+                "counts for each label, as character_confusion returns them."
             )
-        if not labels or labels[-1] != "" or "" in labels[:-1]:
+        if labels.count("") != 1 or labels[-1] != "":
             raise ValueError(
-                f"labels={labels!r} must end in '', the row of insertions and column "
-                "of deletions, as character_confusion returns them."
+                f"labels={labels!r} must end in '', which stands for insertions and "
+                "deletions, as character_confusion returns them."
             )
-        if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
+        if not (np.isfinite(matrix) & (matrix >= 0)).all():
             raise ValueError(
                 "confusion_matrix holds numbers that are no counts; pass finite "
                 "numbers of at least 0."
             )
         return matrix, labels
 
-    def _draw_cells(self, ax, matrix, cell, font_size, lettering):
-        """Shade the cells; return whether counts stand in them, and the greatest."""
+    def _draw_cells(self, matrix):
+        """Shade the cells; return how many errors black stands for."""
         from matplotlib import colormaps
         from matplotlib.colors import ListedColormap
 
-        n = len(matrix)
+        ax, n = self.ax_, len(matrix)
         is_right = np.eye(n, dtype=bool)
         errors = np.ma.masked_where(is_right | (matrix == 0), matrix)
         most = errors.max() if errors.count() else 0
-        grays = colormaps["Grays"](np.linspace(FAINTEST, 1, 256))
         is_character = is_right & (np.arange(n) < n - 1)
         light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
         ax.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set_facecolor("white")  # whatever the style, as counts are black
         ax.set_anchor("NW")
+        grays = ListedColormap(colormaps["Grays"](np.linspace(FAINTEST, 1, 256)))
         self.im_ = ax.imshow(
-            errors,
-            cmap=ListedColormap(grays),
-            vmin=0,
-            vmax=most or 1,
-            interpolation="nearest",
+            errors, cmap=grays, vmin=0, vmax=most or 1, interpolation="nearest"
         )
         for edge in np.arange(n - 1) + 0.5:
             # What has no character is set apart from what has.
-            style = {"color": "0.88", "linewidth": 0.4}
-            if edge == n - 1.5:
-                style = {"color": "0.3", "linewidth": 0.8}
-            ax.axhline(edge, **style)
-            ax.axvline(edge, **style)
+            color, linewidth = ("0.3", 0.8) if edge == n - 1.5 else ("0.88", 0.4)
+            ax.axhline(edge, color=color, linewidth=linewidth)
+            ax.axvline(edge, color=color, linewidth=linewidth)
+        return most
 
+    def _write_counts(self, matrix, most, cell, fonts):
+        """Write the counts into cells of some points; return whether they fit."""
+        is_right = np.eye(len(matrix), dtype=bool)
         text = np.vectorize("{:.4g}".format if matrix.dtype.kind == "f" else str)
         counts = np.where(matrix > 0, text(matrix), "")
-        digit = lettering.measure("0")
-        longest = max(map(len, counts[~errors.mask].tolist()), default=1)
-        size = min(font_size, 0.85 * cell / (longest * digit))
+        lengths = fonts.measure("0") * np.char.str_len(counts)
+        longest = max(0.5, lengths[~is_right].max(initial=0))
+        size = min(_axes.FONT_SIZE, cell / CELL, 0.85 * cell / longest)
         # What was read right is more, and its counts need not be seen.
-        longest = max(map(len, counts[is_right].tolist()))
-        if size * longest * digit > 0.95 * cell:
+        if size * lengths[is_right].max() > 0.95 * cell:
             counts[is_right] = ""
-        self.text_ = np.full((n, n), None)
-        if size >= SMALLEST:
-            for i, j in np.argwhere(counts != ""):
-                dark = i != j and matrix[i, j] / most > 0.5
-                self.text_[i, j] = ax.text(
-                    j,
-                    i,
-                    counts[i, j],
-                    ha="center",
-                    va="center_baseline",
-                    fontsize=size,
-                    color="0.4" if i == j else "white" if dark else "black",
-                    **lettering.style,
-                )
-        return size >= SMALLEST, most
+        self.text_ = np.full(matrix.shape, None)
+        if size < SMALLEST:
+            return False
+        for i, j in np.argwhere(counts != ""):
+            dark = i != j and matrix[i, j] / most > 0.5
+            self.text_[i, j] = self.ax_.text(
+                j,
+                i,
+                counts[i, j],
+                ha="center",
+                va="center_baseline",
+                fontsize=size,
+                color="0.4" if i == j else "white" if dark else "black",
+                **fonts.style,
+            )
+        return True
+
+    def _name_cells(self, cell, fonts):
+        """Name the rows and columns of some points, and say what they are."""
+        ax, labels = self.ax_, self.labels_
+        nothing = "none" if NOTHING in labels else NOTHING
+        names = [fonts.name(label) if label else nothing for label in labels]
+        widths = np.array([fonts.measure(name) for name in names])
+        left, below = _axes.measure_margins(ax)[:2]
+        size = _axes.choose_font_size(
+            cell / CELL, left / (widths.max() + 2.5), below / (widths.max() + 2.5)
+        )
+        ticks, angle = np.arange(len(names)), 90 if widths.max() * size > cell else 0
+        ax.set_xticks(ticks, names, rotation=angle, **fonts.style)
+        ax.set_yticks(ticks, names, **fonts.style)
+        ax.tick_params(labelsize=size, length=0, pad=1.5)
+        style = {"fontsize": min(_axes.FONT_SIZE, 1.2 * size), "labelpad": 1}
+        ax.set_ylabel(f"True character ({nothing}: nothing)", **style)
+        ax.set_xlabel(f"Read as ({nothing}: nothing)", **style)
 
 
-def _choose(matrix, labels, max_labels):
+def _choose(matrix, max_labels):
     """Return the positions of the characters to show, and of the gap."""
-    *characters, gap = range(len(labels))
+    *characters, gap = range(len(matrix))
     if len(characters) <= max_labels:
         return [*characters, gap]
     errors = matrix - np.diag(matrix.diagonal())
@@ -340,48 +287,20 @@ def _choose(matrix, labels, max_labels):
     return [*sorted(chosen), gap]
 
 
-def _summarize(matrix, labels, shown):
+def _summarize(matrix, shown):
     """Return lines that say how many errors there are, and how many are shown."""
-
-    def count_errors(counts):
-        return counts.sum() - counts.diagonal().sum()
-
-    n_errors, n_true = count_errors(matrix), matrix[:-1].sum()
-    lines = [f"{_number(n_errors, 'error')} in {_number(n_true, 'character')}"]
-    if len(shown) < len(labels):
-        inside = count_errors(matrix[np.ix_(shown, shown)])
+    n_errors, inside = (
+        counts.sum() - counts.diagonal().sum()
+        for counts in (matrix, matrix[np.ix_(shown, shown)])
+    )
+    lines = [
+        f"{_number(n_errors, 'error')} in {_number(matrix[:-1].sum(), 'character')}"
+    ]
+    if len(shown) < len(matrix):
         some = f"{inside:,.10g} of the errors" if n_errors else "the most frequent"
-        lines.append(f"shown: {len(shown) - 1} of {len(labels) - 1} characters, {some}")
+        lines.append(f"shown: {len(shown) - 1} of {len(matrix) - 1} characters, {some}")
     return lines
 
 
 def _number(n, noun):
     return f"{n:,.10g} {noun}" + ("" if n == 1 else "s")
-
-
-def _draw_labels(ax, labels, cell, font_size, lettering):
-    """Label the rows and columns, and say what they are."""
-    nothing = "none" if NOTHING in labels else NOTHING
-    names = [lettering.name(label) if label else nothing for label in labels]
-    widths = np.array([lettering.measure(name) for name in names])
-    turned = widths * font_size > cell
-    ticks = np.arange(len(names))
-    ax.set_xticks(ticks, names, **lettering.style)
-    ax.set_yticks(ticks, names, **lettering.style)
-    for label, turn in zip(ax.get_xticklabels(), turned, strict=True):
-        label.set_rotation(90 if turn else 0)
-    left, below = margins_in_points(ax)[:2]
-    words = f"True character ({nothing}: nothing)", f"Read as ({nothing}: nothing)"
-    size = min(
-        LARGEST,
-        max(SMALLEST, 1.2 * font_size),
-        0.35 * min(left, below),
-        cell * len(labels) / lettering.measure(words[0]),
-    )
-    # What is left beside those words, or as small as can be read.
-    left, below = left - 1.5 * size - 3, below - 1.5 * size - 3
-    room = min(left / widths.max(), below / max([1.3, *widths[turned]]))
-    font_size = min(font_size, max(SMALLEST - 2, room))
-    ax.tick_params(labelsize=font_size, length=0, pad=1.5)
-    ax.set_ylabel(words[0], fontsize=size, labelpad=1)
-    ax.set_xlabel(words[1], fontsize=size, labelpad=1)

@@ -1,11 +1,18 @@
 """What an estimator reads: the images, what its steps make of them, and the texts."""
 
 import numpy as np
+from sklearn.utils import check_array
 
-from skcaptcha._tables import check_shape, is_table, read_table
+from skcaptcha._reader import ReaderMixin
+from skcaptcha._tables import (
+    check_shape,
+    check_text_table,
+    is_table,
+    read_table,
+    table_to_images,
+)
 from skcaptcha._validation import check_images, check_ints
 from skcaptcha.images import read_images
-from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["Reading", "list_rows", "split_estimator"]
 
@@ -26,20 +33,14 @@ def split_estimator(estimator):
 class Reading:
     """An estimator and the images that it is to read.
 
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted recognizer, a pipeline that ends in one, a search over either, or
-        anything else that has ``predict``.
-    X : sequence of images, or array of shape (n_samples, n_features)
-        What it is to read.
-
     Attributes
     ----------
     reader : estimator
         The one that reads, the last step of a pipeline.
     steps : Pipeline or None
         The steps before it.
+    inputs : sequence of images or array of shape (n_samples, n_features)
+        What it reads: `X` as the steps made it.
     """
 
     def __init__(self, estimator, X):
@@ -47,96 +48,48 @@ class Reading:
         self.X = X
         self.inputs = X if self.steps is None else self.steps.transform(X)
 
-    def read_images(self):
+    def predict(self):
+        """Return the texts and the confidence in each, None if the reader has none."""
+        if isinstance(self.reader, ReaderMixin):
+            return self.reader.predict(self.inputs, return_confidence=True)
+        texts = self.reader.predict(self.inputs)
+        if not hasattr(self.reader, "predict_confidence"):
+            return texts, None
+        return texts, self.reader.predict_confidence(self.inputs)
+
+    def list_images(self):
         """Return the images as they are, a list of uint8 arrays."""
         if not is_table(self.X):
-            return read_images(check_images(self.X), background=self._background())
+            return self._read(self.X)
+        images = self.list_inputs()
         if self.steps is None:
-            return self._read_inputs()
+            return images
         # The reader knows black and white only as the steps made them.
-        return list_rows(self.X, self._find_shape())
+        return list_rows(self.X, images[0].shape)
 
-    def preprocess(self):
+    def list_inputs(self):
+        """Return the images that the reader is given, a list of uint8 arrays."""
+        if is_table(self.inputs):
+            return list(read_table(self.reader, self.inputs))
+        return self._read(self.inputs)
+
+    def list_prepared(self):
         """Return the images as the network sees them, a list of uint8 arrays."""
-        if not isinstance(self.reader, CaptchaRecognizer):
-            return self._read_inputs()
-        return self.reader.prepare_images(self.inputs)
+        if hasattr(self.reader, "prepare_images"):
+            return self.reader.prepare_images(self.inputs)
+        return self.list_inputs()
 
-    def predict(self):
-        """Return the texts."""
-        return self.reader.predict(self.inputs)
-
-    def predict_confidence(self):
-        """Return the confidence in each text, or None where the reader gives none."""
-        if not hasattr(self.reader, "predict_confidence"):
-            return None
-        return self.reader.predict_confidence(self.inputs)
-
-    def read_frames(self):
-        """Return the image, symbols and log-probabilities of a recognizer's only input.
-
-        The image is as the recognizer was given it.
-        """
-        [text] = self.reader.predict(self.inputs)
-        [log_proba] = self.reader.frame_log_proba(self.inputs)
-        [image] = self._read_inputs()
-        return image, self.reader.vocabulary_.encode(text), log_proba
-
-    def _read_inputs(self):
-        """Return what the reader is given, as images."""
-        if not is_table(self.inputs):
-            return read_images(check_images(self.inputs), background=self._background())
-        self._find_shape()
-        return list(read_table(self.reader, self.inputs))
-
-    def _find_shape(self):
-        """Return the shape of the images in the rows of a table."""
-        if not hasattr(self.reader, "image_shape_"):
-            raise ValueError(
-                "X is a 2-D array, one flattened image a row, which "
-                f"{type(self.reader).__name__} was not fitted on; pass images, such as "
-                "a list of 2-D arrays."
-            )
-        return self.reader.image_shape_
-
-    def _background(self):
+    def _read(self, X):
         default = getattr(self.reader, "background", "white")
-        return getattr(self.reader, "background_", default)
+        background = getattr(self.reader, "background_", default)
+        return read_images(check_images(X), background=background)
 
 
 def list_rows(X, image_shape):
-    """Return the images in the rows of a table, its least number black.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        One flattened image a row.
-    image_shape : tuple of int or None
-        (H, W) or (H, W, C) of these images; None as for the recognizer.
-
-    Returns
-    -------
-    list of ndarray of uint8
-
-    Raises
-    ------
-    ValueError
-        If the table holds something else than finite numbers, or rows of another
-        length.
-    """
-    try:
-        X = np.asarray(X, dtype=np.float64)
-        if X.ndim != 2 or not X.size or not np.isfinite(X).all():
-            raise ValueError(f"shape {X.shape}")
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"X is a table that holds no images ({error}); pass finite numbers of "
-            "shape (n_samples, n_features), one flattened image a row, or a list of "
-            "images."
-        ) from error
+    """Return the images in the rows of a table, with its least number as black."""
+    check_text_table(X)
+    X = check_array(X, dtype=np.float64, input_name="X")
     if image_shape is not None:
         image_shape = check_ints("image_shape", image_shape, (2, 3))
     shape = check_shape(image_shape, X.shape[1])
-    low, high = X.min(), X.max()
-    pixels = np.rint(255 * (X - low) / ((high - low) or 1.0)).astype(np.uint8)
-    return list(pixels.reshape(-1, *shape))
+    return list(table_to_images(X, shape, (X.min(), X.max())))

@@ -4,17 +4,15 @@ import numbers
 
 from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list, exact_match_score
-from skcaptcha.plotting._axes import import_pyplot
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._grid import Caption, draw_grid
-from skcaptcha.plotting._lettering import Lettering
+from skcaptcha.plotting._grid import Caption, GridMixin
 
 __all__ = ["PredictionDisplay"]
 
 RIGHT, WRONG = "#137333", "#c5221f"  # green and red
 
 
-class PredictionDisplay:
+class PredictionDisplay(GridMixin):
     """Images in a grid, each under the text that was read from it.
 
     A right text has a tick and is green. A wrong one has a cross and is red, and the
@@ -48,6 +46,8 @@ class PredictionDisplay:
     axes_ : ndarray of matplotlib Axes, shape (n_images_shown,) or (n_images_shown, 2)
         Axes of the images shown, row by row; with `preprocessed`, each beside those of
         what it became.
+    ax_ : matplotlib Axes
+        Axes whose area they share.
     figure_ : matplotlib Figure
         Figure that holds them.
 
@@ -77,74 +77,9 @@ class PredictionDisplay:
         self.confidence = confidence
         self.preprocessed = preprocessed
 
-    def plot(self, *, ax=None, n_columns=4, max_images=16, title=None):
-        """Draw the grid.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up, at the size they have now. By default a
-            new figure is made, just high enough for the grid.
-        n_columns : int, default=4
-            Number of images side by side, at most. With `preprocessed` a sample takes
-            two.
-        max_images : int or None, default=16
-            Number of samples shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
-
-        Returns
-        -------
-        PredictionDisplay
-            This object.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `y_pred` or `y_true` holds something other than str, or `ax` is no Axes.
-        ValueError
-            If there are no images, lengths differ, or a parameter is out of range.
-
-        Examples
-        --------
-        >>> import matplotlib.pyplot as plt
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import PredictionDisplay
-        >>> figure, ax = plt.subplots(figsize=(5, 2))
-        >>> display = PredictionDisplay(*make_captchas(6, random_state=0))
-        >>> display.plot(ax=ax, n_columns=3, title="Six captchas").axes_.shape
-        (6,)
-        """
-        pyplot = import_pyplot(self)
-        lettering = Lettering()
-        ax, self.axes_ = draw_grid(
-            pyplot,
-            ax,
-            self.images,
-            self._write_captions(lettering),
-            lettering,
-            beside=self.preprocessed,
-            n_columns=n_columns,
-            max_images=max_images,
-            title=title,
-        )
-        self.figure_ = ax.figure
-        return self
-
     @classmethod
     def from_estimator(
-        cls,
-        estimator,
-        X,
-        y=None,
-        *,
-        preprocessed="auto",
-        ax=None,
-        n_columns=4,
-        max_images=16,
-        title=None,
+        cls, estimator, X, y=None, *, preprocessed="auto", **plot_options
     ):
         """Read images with an estimator and draw what it read.
 
@@ -164,15 +99,8 @@ class PredictionDisplay:
             Whether to draw beside each image what it became before the network saw it:
             by the steps of a pipeline, and by a recognizer that resizes it and takes
             its color. "auto" does so for a pipeline of more than one step.
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up. By default a new figure is made.
-        n_columns : int, default=4
-            Number of images side by side, at most. A sample takes two where
-            `preprocessed` is shown.
-        max_images : int or None, default=16
-            Number of samples shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -183,21 +111,9 @@ class PredictionDisplay:
         ------
         FileNotFoundError, ImageReadError
             If an image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; also if `preprocessed` is none of these, or `X` is a table
-            and the estimator was not fitted on one.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import PredictionDisplay
-        >>> class Reader:
-        ...     def predict(self, X):
-        ...         return ["2b827"] * len(X)
-        >>> images, texts = make_captchas(4, random_state=0)
-        >>> display = PredictionDisplay.from_estimator(Reader(), images, texts)
-        >>> display.axes_[0].get_title(loc="left")[:7]
-        '✗ 2b827'
+        ValueError
+            If `preprocessed` is none of these, or `X` is a table and the estimator was
+            not fitted on one. More errors are those of :meth:`plot`.
         """
         if preprocessed not in (True, False, "auto"):
             raise ValueError(
@@ -206,16 +122,13 @@ class PredictionDisplay:
         reading = Reading(estimator, X)
         if preprocessed == "auto":
             preprocessed = reading.steps is not None
+        images = reading.list_images()
+        texts, confidence = reading.predict()
+        beside = reading.list_prepared() if preprocessed else None
         display = cls(
-            reading.read_images(),
-            reading.predict(),
-            y_true=y,
-            confidence=reading.predict_confidence(),
-            preprocessed=reading.preprocess() if preprocessed else None,
+            images, texts, y_true=y, confidence=confidence, preprocessed=beside
         )
-        return display.plot(
-            ax=ax, n_columns=n_columns, max_images=max_images, title=title
-        )
+        return display.plot(**plot_options)
 
     @classmethod
     def from_predictions(
@@ -226,10 +139,7 @@ class PredictionDisplay:
         y_true=None,
         confidence=None,
         preprocessed=None,
-        ax=None,
-        n_columns=4,
-        max_images=16,
-        title=None,
+        **plot_options,
     ):
         """Draw images and what was read from them.
 
@@ -237,23 +147,12 @@ class PredictionDisplay:
         ----------
         X : sequence
             Images in any of the forms that :func:`skcaptcha.images.read_image` takes.
-        y_pred : sequence of str of shape (n_samples,)
-            What was read from each.
-        y_true : sequence of str of shape (n_samples,), default=None
-            What each says. By default nothing is called right or wrong.
-        confidence : sequence of float of shape (n_samples,), default=None
-            How sure the reader is of each text, from 0 to 1.
+        y_pred, y_true, confidence
+            As for the class.
         preprocessed : sequence, default=None
             What each image became before it was read, in any of the forms of `X`.
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up. By default a new figure is made.
-        n_columns : int, default=4
-            Number of images side by side, at most. With `preprocessed` a sample takes
-            two.
-        max_images : int or None, default=16
-            Number of samples shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -263,67 +162,31 @@ class PredictionDisplay:
         Raises
         ------
         FileNotFoundError, ImageReadError
-            If an image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import PredictionDisplay
-        >>> images, texts = make_captchas(20, random_state=0)
-        >>> display = PredictionDisplay.from_predictions(
-        ...     images, texts, n_columns=2, max_images=6, title="The first six of 20"
-        ... )
-        >>> len(display.axes_), len(display.images)
-        (6, 20)
+            If an image cannot be read. More errors are those of :meth:`plot`.
         """
         if preprocessed is not None:
             preprocessed = read_images(preprocessed, name="preprocessed")
-        display = cls(
-            read_images(X),
-            y_pred,
-            y_true=y_true,
-            confidence=confidence,
-            preprocessed=preprocessed,
-        )
-        return display.plot(
-            ax=ax, n_columns=n_columns, max_images=max_images, title=title
-        )
+        X, more = read_images(X), {"y_true": y_true, "confidence": confidence}
+        return cls(X, y_pred, preprocessed=preprocessed, **more).plot(**plot_options)
 
-    def _write_captions(self, lettering):
-        """Return what stands above each image."""
-        n_images = len(self.images)
-        if n_images == 0:
-            raise ValueError("images is empty; pass at least one image.")
-        for name in ("y_pred", "y_true", "confidence", "preprocessed"):
-            values = getattr(self, name)
-            if values is not None and len(values) != n_images:
-                raise ValueError(
-                    f"{name} has {len(values)} items and there are {n_images} images; "
-                    "pass one for each image."
-                )
-        nothing = [None] * n_images
+    def _list_captions(self, fonts):
+        self._check_lengths("y_pred", "y_true", "confidence", "preprocessed")
+        nothing = [None] * len(self.images)
         y_pred = _check_list(self.y_pred, "y_pred")
         y_true = nothing if self.y_true is None else _check_list(self.y_true, "y_true")
-        confidences = nothing if self.confidence is None else self.confidence
         captions = []
-        for index, (read, true, confidence) in enumerate(
-            zip(y_pred, y_true, confidences, strict=True)
-        ):
+        confidences = nothing if self.confidence is None else self.confidence
+        for i, confidence in enumerate(confidences):
             if confidence is not None and not isinstance(confidence, numbers.Real):
                 raise TypeError(
-                    f"confidence[{index}]={confidence!r} is "
-                    f"{type(confidence).__name__}; pass numbers."
+                    f"confidence[{i}]={confidence!r} is {type(confidence).__name__}; "
+                    "pass numbers."
                 )
             note = "" if confidence is None else f"{confidence:.2f}"
-            read_as = lettering.show(read)
-            if true is None:
-                caption = Caption(read_as, note=note)
-            elif exact_match_score([true], [read]) == 1:
-                caption = Caption(f"✓ {read_as}", RIGHT, note)
-            else:
-                text = f"✗ {read_as}\n≠ {lettering.show(true)}"
-                caption = Caption(text, WRONG, note)
-            captions.append(caption)
+            text, color = fonts.show(y_pred[i]), None
+            if y_true[i] is not None:
+                right = exact_match_score([y_true[i]], [y_pred[i]]) == 1
+                color = RIGHT if right else WRONG
+                text = f"✓ {text}" if right else f"✗ {text}\n≠ {fonts.show(y_true[i])}"
+            captions.append(Caption(text, color, note))
         return captions

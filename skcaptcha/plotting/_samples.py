@@ -7,15 +7,14 @@ from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list
-from skcaptcha.plotting._axes import check_count, import_pyplot
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import list_rows
-from skcaptcha.plotting._grid import Caption, draw_grid
-from skcaptcha.plotting._lettering import Lettering
+from skcaptcha.plotting._grid import Caption, GridMixin
 
 __all__ = ["SamplesDisplay"]
 
 
-class SamplesDisplay:
+class SamplesDisplay(GridMixin):
     """Images in a grid, each under its label.
 
     So one sees before training whether each label says what its image shows. A label
@@ -36,6 +35,8 @@ class SamplesDisplay:
     ----------
     axes_ : ndarray of matplotlib Axes, shape (n_images_shown,)
         Axes of the images shown, row by row.
+    ax_ : matplotlib Axes
+        Axes whose area they share.
     figure_ : matplotlib Figure
         Figure that holds them.
 
@@ -48,83 +49,17 @@ class SamplesDisplay:
     >>> from skcaptcha.datasets import make_captchas
     >>> from skcaptcha.plotting import SamplesDisplay
     >>> images, texts = make_captchas(100, random_state=0)
-    >>> display = SamplesDisplay.from_samples(images, texts)
+    >>> display = SamplesDisplay.from_samples(
+    ...     images, texts, shuffle=True, random_state=0, max_images=8
+    ... )
     >>> display.axes_.shape
-    (16,)
+    (8,)
     >>> display.figure_.savefig("samples.png", dpi=150)  # doctest: +SKIP
     """
 
     def __init__(self, images, texts=None):
         self.images = images
         self.texts = texts
-
-    def plot(self, *, ax=None, n_columns=4, max_images=16, title=None):
-        """Draw the grid.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up, at the size they have now. By default a
-            new figure is made, just high enough for the grid.
-        n_columns : int, default=4
-            Number of images side by side, at most.
-        max_images : int or None, default=16
-            Number of images shown, the first ones; None shows all.
-        title : str, default=None
-            Heading above the grid.
-
-        Returns
-        -------
-        SamplesDisplay
-            This object.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `texts` holds something other than str, or `ax` is no Axes.
-        ValueError
-            If there are no images, lengths differ, or a parameter is out of range.
-
-        Examples
-        --------
-        >>> import matplotlib.pyplot as plt
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import SamplesDisplay
-        >>> figure, ax = plt.subplots(figsize=(5, 2))
-        >>> display = SamplesDisplay(*make_captchas(6, random_state=0))
-        >>> display.plot(ax=ax, n_columns=3, title="Six captchas").axes_.shape
-        (6,)
-        """
-        pyplot = import_pyplot(self)
-        if len(self.images) == 0:
-            raise ValueError("images is empty; pass at least one image.")
-        texts = [None] * len(self.images)
-        if self.texts is not None:
-            texts = _check_list(self.texts, "texts")
-        if len(texts) != len(self.images):
-            raise ValueError(
-                f"texts has {len(texts)} items and there are {len(self.images)} "
-                "images; pass one for each image."
-            )
-        lettering = Lettering()
-        captions = [
-            Caption("" if text is None else lettering.show(text)) for text in texts
-        ]
-        ax, self.axes_ = draw_grid(
-            pyplot,
-            ax,
-            self.images,
-            captions,
-            lettering,
-            beside=None,
-            n_columns=n_columns,
-            max_images=max_images,
-            title=title,
-        )
-        self.figure_ = ax.figure
-        return self
 
     @classmethod
     def from_samples(
@@ -136,10 +71,8 @@ class SamplesDisplay:
         background="white",
         shuffle=False,
         random_state=None,
-        ax=None,
-        n_columns=4,
         max_images=16,
-        title=None,
+        **plot_options,
     ):
         """Draw images and their labels.
 
@@ -154,8 +87,7 @@ class SamplesDisplay:
             Their labels. By default none is shown.
         image_shape : tuple of int, default=None
             (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold, as for
-            :class:`~skcaptcha.CaptchaRecognizer`. Other forms of `X` have no use for
-            it.
+            :class:`~skcaptcha.CaptchaRecognizer`.
         background : str or tuple of int, default="white"
             Color that shows through transparent pixels.
         shuffle : bool, default=False
@@ -163,14 +95,10 @@ class SamplesDisplay:
             folder, which are sorted, say more then.
         random_state : int, RandomState instance or None, default=None
             Determines which ones. Pass an int for the same ones each time.
-        ax : matplotlib Axes, default=None
-            Axes whose area the grid takes up. By default a new figure is made.
-        n_columns : int, default=4
-            Number of images side by side, at most.
         max_images : int or None, default=16
             Number of images shown; None shows all.
-        title : str, default=None
-            Heading above the grid.
+        **plot_options : dict
+            Other parameters of :meth:`plot`.
 
         Returns
         -------
@@ -181,23 +109,13 @@ class SamplesDisplay:
         ------
         FileNotFoundError, ImageReadError
             If an image cannot be read.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; also if `image_shape` is not that of the rows of `X`.
-
-        Examples
-        --------
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import SamplesDisplay
-        >>> images, texts = make_captchas(100, random_state=0)
-        >>> display = SamplesDisplay.from_samples(
-        ...     images, texts, shuffle=True, random_state=0, max_images=8
-        ... )
-        >>> len(display.images), len(display.texts)
-        (8, 8)
+        ValueError
+            If `image_shape` is not that of the rows of `X`. More errors are those of
+            :meth:`plot`.
         """
         items = list_rows(X, image_shape) if is_table(X) else check_images(X)
         if max_images is not None:
-            check_count("max_images", max_images)
+            _axes.check_count("max_images", max_images)
         shown = np.arange(len(items))
         if shuffle:
             shown = check_random_state(random_state).permutation(shown)
@@ -210,6 +128,10 @@ class SamplesDisplay:
         images = []
         for i in shown:  # one by one, so that an error names the place in X
             images += read_images([items[i]], background=background, first=int(i))
-        return cls(images, texts).plot(
-            ax=ax, n_columns=n_columns, max_images=max_images, title=title
-        )
+        return cls(images, texts).plot(max_images=max_images, **plot_options)
+
+    def _list_captions(self, fonts):
+        self._check_lengths("texts")
+        if self.texts is None:
+            return [Caption("")] * len(self.images)
+        return [Caption(fonts.show(text)) for text in _check_list(self.texts, "texts")]

@@ -6,31 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skcaptcha.plotting._axes import (
-    import_pyplot,
-    margins_in_points,
-    prepare_axes,
-    size_in_points,
-)
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import split_estimator
-from skcaptcha.plotting._lettering import choose_fitting, draw_title
 
 __all__ = ["TrainingCurveDisplay"]
 
-LARGEST, SMALLEST = 10.0, 4.0  # font size in points
-# Width of a digit and height of a heading, in units of the font size.
-DIGIT, LINE = 0.7, 1.6
 # Epochs up to which each has a marker, without which a single one would not be seen.
 FEW = 30
 
 
 @dataclass
-class _Panel:
-    """One curve: what may stand above it, long ones first, and how it is drawn."""
+class _Curve:
+    """What one pair of axes shows."""
 
-    headings: list
+    heading: str
     values: np.ndarray
-    weight: float  # share of the height
+    height: float  # relative to the others
     first: int = 1  # epoch
     limits: tuple | None = None  # of the values shown; None leaves them to matplotlib
     ticks: tuple | None = None
@@ -116,49 +107,32 @@ class TrainingCurveDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If `ax` is no Axes.
-        ValueError
-            If a curve is empty, is too long or short, or holds no numbers, or
-            `best_epoch` is not one of the epochs.
-
-        Examples
-        --------
-        >>> from skcaptcha.plotting import TrainingCurveDisplay
-        >>> TrainingCurveDisplay([3.1, 0.2]).plot(title="Two epochs").best_epoch_
-        2
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, `ax` is no Axes, a curve is empty, too long
+            or short or holds no numbers, or `best_epoch` is not one of the epochs.
         """
-        pyplot = import_pyplot(self)
-        panels = self._choose_panels()
-        n_epochs = len(panels[0].values)
-        height = 1.2 + sum(panel.weight for panel in panels) * 1.1
-        ax = prepare_axes(pyplot, ax, figsize=(6.4, height))
-        size = size_in_points(ax)
-        # So many sizes of the font that labels and headings need.
-        rooms = size / (20, 7 * len(panels)), margins_in_points(ax)[:2] / (4.2, 3)
-        font_size = max(SMALLEST, min(LARGEST, *np.ravel(rooms)))
+        curves = self._list_curves()
+        heights = [curve.height for curve in curves]
+        ax = _axes.prepare_axes(ax, (6.4, 1.2 + 1.1 * sum(heights)))
+        width, height = _axes.measure_axes(ax)
+        font_size = _axes.choose_font_size(width / 20, height / (7 * len(curves)))
+        _axes.draw_title(ax, title, 1.2 * font_size, "center")
 
-        ax.set_axis_off()
-        draw_title(ax, title, 1.2 * font_size)
-        above = LINE * font_size  # height of a heading
-        inner = (size[1] - len(panels) * above) / sum(panel.weight for panel in panels)
-        self.axes_, top = np.empty(len(panels), dtype=object), size[1]
-        for index, panel in enumerate(panels):
-            height = max(panel.weight * inner, font_size)
-            top -= above + height
-            axes = ax.inset_axes((0, top / size[1], 1, height / size[1]))
-            _draw(axes, panel, n_epochs, self.best_epoch_, height, size[0], font_size)
-            self.axes_[index] = axes
-        for axes in self.axes_[:-1]:
-            axes.tick_params(labelbottom=False)
-        self.axes_[-1].set_xlabel("Epoch", fontsize=font_size, labelpad=0.1 * font_size)
+        def draw(panels):
+            for panel, curve in zip(panels, curves, strict=True):
+                _axes.label_axes(panel, font_size)
+                _draw_curve(panel, curve, self.best_epoch_)
+                _axes.draw_title(panel, curve.heading, font_size)
+                panel.tick_params(labelbottom=panel is panels[-1])
+            panels[-1].set_xlabel("Epoch")
+
+        shape, n_panels = (len(curves), 1), len(curves)
+        self.axes_ = _axes.draw_panels(ax, draw, shape, n_panels, height_ratios=heights)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, title=None):
+    def from_estimator(cls, estimator, **plot_options):
         """Draw how an estimator was fitted.
 
         Parameters
@@ -166,10 +140,8 @@ class TrainingCurveDisplay:
         estimator : estimator
             A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
             or a search over either, of which it is the best one.
-        ax : matplotlib Axes, default=None
-            Axes whose area the curves share. By default a new figure is made.
-        title : str, default=None
-            Heading above the curves.
+        **plot_options : dict
+            Parameters of :meth:`plot`.
 
         Returns
         -------
@@ -178,25 +150,9 @@ class TrainingCurveDisplay:
 
         Raises
         ------
-        NotFittedError
-            If the estimator has not been fitted.
-        ImportError, TypeError, ValueError
-            As :meth:`plot`; a TypeError also if the estimator keeps no curve.
-
-        Examples
-        --------
-        >>> from skcaptcha import CaptchaRecognizer
-        >>> from skcaptcha.datasets import make_captchas
-        >>> from skcaptcha.plotting import TrainingCurveDisplay
-        >>> images, texts = make_captchas(
-        ...     20, vocabulary="01", length=2, size=(16, 40), random_state=0
-        ... )
-        >>> recognizer = CaptchaRecognizer(
-        ...     max_iter=60, early_stopping=True, random_state=0
-        ... )
-        >>> display = TrainingCurveDisplay.from_estimator(recognizer.fit(images, texts))
-        >>> len(display.axes_)  # loss, exact match, learning rate
-        3
+        NotFittedError, TypeError
+            If the estimator has not been fitted, or keeps no curve. More errors are
+            those of :meth:`plot`.
         """
         _, reader = split_estimator(estimator)
         check_is_fitted(reader)
@@ -218,134 +174,76 @@ class TrainingCurveDisplay:
             learning_rate_curve=getattr(reader, "learning_rate_curve_", None),
             best_epoch=best_epoch,
         )
-        return display.plot(ax=ax, title=title)
+        return display.plot(**plot_options)
 
-    def _choose_panels(self):
-        """Return the curves there are, and settle the best epoch."""
-        losses = _check_curve("loss_curve", self.loss_curve)
-        n_epochs = len(losses)
-        scores, rates = None, None
-        if self.validation_scores is not None and len(self.validation_scores):
-            scores = _check_curve("validation_scores", self.validation_scores)
+    def _list_curves(self):
+        """Return the curves to draw, and choose the best epoch."""
+        losses = _axes.check_numbers("loss_curve", self.loss_curve, "epoch")
+        n_epochs, scores, best = len(losses), self.validation_scores, self.best_epoch
+        if scores is not None and len(scores):
+            scores = _axes.check_numbers("validation_scores", scores, "epoch")
             if len(scores) > n_epochs:
                 raise ValueError(
                     f"validation_scores has {len(scores)} items and there are "
-                    f"{n_epochs} epochs in loss_curve; pass one for each of the last "
-                    "epochs at most."
+                    f"{n_epochs} epochs; pass one for each of the last ones at most."
                 )
-        if self.learning_rate_curve is not None:
-            rates = _check_curve("learning_rate_curve", self.learning_rate_curve)
-            if len(rates) != n_epochs:
-                raise ValueError(
-                    f"learning_rate_curve has {len(rates)} items and there are "
-                    f"{n_epochs} epochs in loss_curve; pass one for each epoch, NaN "
-                    "where it is not known."
-                )
-        first = n_epochs + 1 if scores is None else n_epochs - len(scores) + 1
-        if self.best_epoch is not None:
-            best = self.best_epoch
-            if not isinstance(best, numbers.Integral) or not 1 <= best <= n_epochs:
-                raise ValueError(
-                    f"best_epoch={best!r} is not one of the epochs; pass an int from 1 "
-                    f"to {n_epochs}, or None."
-                )
-        elif scores is not None:
-            best = n_epochs - int(np.argmax(_unseen_last(scores)[::-1]))
-        else:
-            best = 1 + int(np.argmax(_unseen_last(-losses)))
-        self.best_epoch_ = int(best)
-
-        panels = [_Panel(["Loss a character", "Loss"], losses, 2.0)]
-        if scores is not None:
-            names = ["Exact match on held-out images", "Exact match"]
+        is_epoch = isinstance(best, numbers.Integral) and 1 <= best <= n_epochs
+        if best is not None and not is_epoch:
+            raise ValueError(
+                f"best_epoch={best!r} is not one of the epochs; pass an int from 1 to "
+                f"{n_epochs}, or None."
+            )
+        decisive, word = _Curve("Loss a character", losses, 2.0), "lowest"
+        curves, found = [decisive], np.nan_to_num(-losses, nan=-np.inf).argmax()
+        if scores is not None and len(scores):
             low = np.floor(10 * np.nanmin(scores, initial=0.9)) / 10
             limits = low - 0.05 * (1 - low), 1 + 0.05 * (1 - low)
-            panels.append(_Panel(names, scores, 1.5, first, limits))
-        decisive = panels[-1]
-        if best >= decisive.first:
-            value = decisive.values[best - decisive.first]
-            word = "lowest" if scores is None else "best"
-            short = decisive.headings[-1]
-            decisive.headings = [
-                *(
-                    f"{name} ({word}: {value:.4g} in epoch {best})"
-                    for name in decisive.headings
-                ),
-                f"{short} ({word}: {value:.4g})",
-                short,
-            ]
-        if rates is not None and np.isfinite(rates).any():
-            peak = np.nanmax(rates) or 1
-            panels.append(
-                _Panel(
-                    ["Learning rate"],
-                    rates,
-                    1.0,
-                    limits=(0, 1.2 * peak),
-                    ticks=(0, peak),
-                )
+            heading = "Exact match on held-out images"
+            first = n_epochs - len(scores) + 1
+            decisive, word = _Curve(heading, scores, 1.5, first, limits), "best"
+            curves.append(decisive)
+            # The last one of equals.
+            found = len(scores) - 1 - np.nan_to_num(scores, nan=-1)[::-1].argmax()
+        self.best_epoch_ = int(best or decisive.first + found)
+        if self.best_epoch_ >= decisive.first:
+            value = decisive.values[self.best_epoch_ - decisive.first]
+            decisive.heading += f" ({word}: {value:.4g} in epoch {self.best_epoch_})"
+        if self.learning_rate_curve is not None:
+            name = "learning_rate_curve"
+            rates = _axes.check_numbers(
+                name, self.learning_rate_curve, "epoch", n_epochs
             )
-        return panels
+            if np.isfinite(rates).any():
+                peak = np.nanmax(rates) or 1
+                limits, ticks = (0, 1.2 * peak), (0, peak)
+                curves.append(_Curve("Learning rate", rates, 1.0, 1, limits, ticks))
+        return curves
 
 
-def _draw(axes, panel, n_epochs, best, height, width, font_size):
-    """Draw one curve."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
+def _draw_curve(axes, curve, best):
+    """Draw one curve, its best epoch marked."""
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    epochs = np.arange(panel.first, n_epochs + 1)
-    axes.plot(epochs, panel.values, marker="." if n_epochs <= FEW else None, color="C0")
+    values, last = curve.values, curve.first + len(curve.values) - 1
+    epochs = np.arange(curve.first, last + 1)
+    axes.plot(epochs, values, marker="." if last <= FEW else None, color="C0")
     axes.axvline(best, color="0.4", linestyle=(0, (3, 2)), linewidth=1, zorder=3)
-    if best >= panel.first:
-        value = panel.values[best - panel.first]
-        axes.plot(best, value, "o", markerfacecolor="none", markeredgecolor="black")
-    margin = max(0.5, 0.02 * n_epochs)
-    axes.set_xlim(1 - margin, n_epochs + margin)
-    heading = choose_fitting(panel.headings, width, font_size)
-    axes.set_title(heading, loc="left", fontsize=font_size, pad=0.4 * font_size)
-    axes.tick_params(
-        labelsize=0.9 * font_size, length=0.3 * font_size, pad=0.2 * font_size
-    )
-    axes.set_facecolor("white")  # whatever the style, as marks are dark
+    at_best = values[epochs == best]
+    axes.plot([best] * len(at_best), at_best, "o", mfc="none", mec="black")
+    margin = max(0.5, 0.02 * last)
+    axes.set_xlim(1 - margin, last + margin)
     axes.grid(axis="y", color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
+    _axes.count_along(axes.xaxis)
 
-    n_ticks = max(2, int(height / (2.2 * font_size)))
-    axes.yaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
-    finite = panel.values[np.isfinite(panel.values)]
-    if panel.limits is not None:
-        axes.set_ylim(panel.limits)
-        if panel.ticks is not None:
-            axes.set_yticks(panel.ticks)
+    finite = values[np.isfinite(values)]
+    if curve.limits is not None:
+        axes.set_ylim(curve.limits)
+        if curve.ticks is not None:
+            axes.set_yticks(curve.ticks)
     elif finite.size and finite.min() > 0 and finite.max() >= 10 * finite.min():
         axes.set_yscale("log")
         within = (1, 2, 5) if finite.max() < 100 * finite.min() else (1,)
-        axes.yaxis.set_major_locator(LogLocator(subs=within, numticks=max(3, n_ticks)))
-        axes.yaxis.set_minor_formatter(lambda value, position: "")
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.3g}")
-    # Of the widest labels, as many as stand apart.
-    room = width / (font_size * (DIGIT * len(str(n_epochs)) + 1))
-    n_ticks = max(1, min(10, int(room)))
-    axes.xaxis.set_major_locator(
-        MaxNLocator(n_ticks, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
-
-
-def _unseen_last(values):
-    """Return values of which NaN, which no comparison finds, is the least."""
-    return np.where(np.isnan(values), -np.inf, values)
-
-
-def _check_curve(name, values):
-    """Return a curve as an array."""
-    try:
-        curve = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}={values!r} does not hold numbers alone; pass one for each epoch."
-        ) from error
-    if curve.ndim != 1 or not curve.size:
-        raise ValueError(
-            f"{name} has shape {curve.shape}; pass a sequence of numbers, one for each "
-            "epoch, at least one."
-        )
-    return curve
+        axes.yaxis.set_major_locator(LogLocator(subs=within))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter("{x:.3g}")

@@ -21,17 +21,6 @@ from skcaptcha.preprocessing._functions import (
     resize_and_pad,
 )
 
-__all__ = [
-    "CLAHE",
-    "AdaptiveThreshold",
-    "DarkOnLight",
-    "GrayscaleConverter",
-    "ImageReader",
-    "ImageResizer",
-    "MedianFilter",
-    "MorphologicalOpening",
-]
-
 # Parameters that say how images are read. All others are those of the function.
 _READING = {"background", "n_jobs", "memory"}
 

@@ -22,16 +22,6 @@ from safetensors.torch import save as save_tensors
 from skcaptcha._files import write_atomically
 from skcaptcha._version import __version__
 
-__all__ = [
-    "Checkpoint",
-    "ReadOnlyCheckpoint",
-    "describe_fit",
-    "pack_training",
-    "read_checkpoint",
-    "unpack_training",
-    "write_checkpoint",
-]
-
 # Version of the file's form.
 _FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.

@@ -24,14 +24,6 @@ from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
 from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import BLANK
 
-__all__ = [
-    "TrainingConfig",
-    "TrainingResult",
-    "evaluate",
-    "fit_network",
-    "fit_one_epoch",
-]
-
 # Share of a GPU's free memory that the training images may take.
 _GPU_SHARE = 0.25
 # New starts that a single epoch takes at the most.

@@ -9,8 +9,6 @@ from torch.nn import functional
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["ctc_loss", "locate_ink", "symbol_entropy", "uniform_alignment_loss"]
-
 
 def ctc_loss(log_probs, lengths, targets):
     """CTC loss [1]_ a symbol, averaged over the batch.

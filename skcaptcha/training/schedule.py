@@ -2,8 +2,6 @@
 
 import math
 
-__all__ = ["LEAST_ANNEALING", "Schedule"]
-
 # The uniform alignment has taught enough when it predicts the symbols better than
 # their frequencies alone by this share of their entropy.
 _ALIGNED = 0.1
