@@ -113,7 +113,7 @@ def load_labels_csv(
     parse = _parser(columns, delimiter, encoding)
     if path.lower().endswith(".zip"):
         with open_source(path, metadata_encoding) as source:
-            table = _only_table(_list_tables(source), path)
+            table = _only_table(list_tables(source), path)
             if table is None:
                 raise ValueError(f"path={path!r} holds no table of labels.")
             found = _load_table(source, table, image_dir, parse, on_error)
@@ -204,7 +204,7 @@ def load_labeled_images(
     path = existing_path(path, "path")
     columns = filename_column, text_column
     of_a_table = any(value is not None for value in (*columns, delimiter, encoding))
-    is_file = os.path.isfile(path) and _is_text_file(path)
+    is_file = os.path.isfile(path) and is_text_file(path)
     if label is not None and (is_file or of_a_table):
         raise ValueError(
             f"label={label!r} is for images named by their texts, but path={path!r} or "
@@ -220,7 +220,7 @@ def load_labeled_images(
         with open_source(path, metadata_encoding) as source:
             table = None
             if label is None:
-                table = _only_table(_list_tables(source), path)
+                table = _only_table(list_tables(source), path)
             if table is not None:
                 found = _load_table(source, table, None, parse, on_error)
             elif of_a_table:
@@ -247,12 +247,13 @@ def _parser(columns, delimiter, encoding):
     )
 
 
-def _is_text_file(path):
+def is_text_file(path):
+    """Tell by its name whether a file is a table, as against an archive."""
     suffix = PurePosixPath(path).suffix.lower()
     return suffix == ".txt" or is_table(PurePosixPath(path))
 
 
-def _list_tables(source):
+def list_tables(source):
     """List the tables in a source, but not texts beside images of the same name."""
     tops = source.list_tops()
     stems = {f.with_suffix("") for f in tops if f.suffix.lower() in image_suffixes()}

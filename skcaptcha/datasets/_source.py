@@ -38,6 +38,10 @@ class Folder:
         files = (file for file in _walk(self.path) if not is_hidden(file))
         return {file: str(Path(self.path, file)) for file in files}
 
+    def list_names(self):
+        """Map the path of each file to what its image is called."""
+        return self.files
+
     def list_tops(self):
         """List the files right in the folder."""
         names = (entry.name for entry in os.scandir(self.path) if entry.is_file())
@@ -75,6 +79,10 @@ class Archive:
     def __init__(self, archive, path, metadata_encoding):
         self.archive, self.path = archive, path
         self.files = list_entries(archive, path, metadata_encoding)
+
+    def list_names(self):
+        """Map the path of each file to what its image is called."""
+        return {file: info.filename for file, info in self.files.items()}
 
     def list_tops(self):
         """List all files, as archives often have a folder around everything."""
