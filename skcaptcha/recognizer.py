@@ -521,8 +521,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return read_table(self, X) if is_table(X) else iterate_items(X)
 
     @with_callbacks
-    def _fit(self, X, y):
-        """Fit, and return what there is to warn of."""
+    def _fit(self, X, y, save=None):
+        """Fit, and return what there is to warn of.
+
+        `save` is called after a fit that was not interrupted, before its checkpoint is
+        removed.
+        """
         survive_fork()
         check_params(self, RECOGNIZER_PARAMS)
         resume = self.warm_start and self.__sklearn_is_fitted__()
@@ -553,8 +557,11 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 )
             self._set_fitted(attributes(result.network, result))
             tasks.finish()
-            if checkpoint is not None and not result.interrupted:
-                checkpoint.remove()
+            if not result.interrupted:
+                if save is not None:
+                    save()
+                if checkpoint is not None:
+                    checkpoint.remove()
         return data.notices + result.warnings
 
     def _open_checkpoint(self, processes):

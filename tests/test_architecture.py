@@ -35,6 +35,7 @@ LAYERS = [
         "training.distributed",
         "training.losses",
         "training.optimizer",
+        "training.progress",
         "training.schedule",
     },
     {"training.step"},
