@@ -189,6 +189,8 @@ def _quote_error(number, path, reason):
 
 def _swallows(field, delimiter, width):
     """Tell whether a field holds what looks like further rows."""
+    if "\n" not in field and "\r" not in field:
+        return False
     lines = _LINE_END.split(field)[1:]
     return any(line.count(delimiter) >= width - 1 for line in lines)
 
