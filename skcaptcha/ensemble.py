@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha._parameters import (
@@ -124,11 +124,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `CaptchaRecognizer.fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
+        X, y
+            As for `CaptchaRecognizer.fit`.
 
         Returns
         -------
@@ -141,10 +138,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             If a parameter, an image or a label is not valid, there are fewer images
             than folds, or `estimator` has a `checkpoint`, to which all clones would
             write. The estimator is not changed then.
-        TypeError
-            If an image or a label has a wrong type.
-        FileNotFoundError
-            If the file of an image does not exist.
+        TypeError, FileNotFoundError
+            As in `CaptchaRecognizer.fit`.
 
         Warns
         -----
@@ -163,6 +158,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         # vocabulary has the characters of all folds.
         check_params(template, RECOGNIZER_PARAMS)
         data = read_training_data(template, X, y, resume=False, n_least=2)
+        issue_warnings(data.notices)
         images, texts = data.X, data.texts
         seed = self.random_state
         # None would be NumPy's global generator.
@@ -181,7 +177,6 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             delayed(_fit_and_score)(member, images, texts, *fold)
             for member, fold in zip(members, folds, strict=True)
         )
-        issue_warnings(data.notices)
         self.estimators_ = [member for member, _ in fitted]
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
@@ -239,10 +234,18 @@ def _draw_seed(rng):
 
 def _fit_and_score(member, images, texts, train, test):
     """Return a recognizer fitted on one part, and its score on the other."""
-    X_train, X_test = (_safe_indexing(images, part) for part in (train, test))
-    y_train, y_test = (_safe_indexing(texts, part) for part in (train, test))
+    X_train, X_test = (_pick(images, part) for part in (train, test))
+    y_train, y_test = ([texts[i] for i in part] for part in (train, test))
     member.fit(X_train, y_train)
     return member, member.score(X_test, y_test)
+
+
+def _pick(images, positions):
+    if hasattr(images, "iloc"):  # a data frame
+        return images.iloc[positions]
+    if isinstance(images, (list, tuple)):
+        return [images[i] for i in positions]
+    return images[positions]
 
 
 def _merge_frames(streams):

@@ -34,9 +34,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     ----------
     recognizer : CaptchaRecognizer
         The recognizer to clone; it is not changed.
-    X : sequence of images of length n_samples, or array of shape \
-            (n_samples, n_features)
-        Images in any form that `CaptchaRecognizer.fit` takes.
+    X
+        Images, as for `CaptchaRecognizer.fit`.
     y : sequence of str of length n_samples
         The labels, some of which may be wrong.
     cv : int, cross-validation generator or iterable, default=5

@@ -2,27 +2,21 @@
 
 import dataclasses
 import importlib
-import io
 import json
 import mmap
-import multiprocessing
 import os
-import shutil
+import shlex
 import sys
 import time
-import zipfile
+import types
 from functools import partial
-from itertools import product
 from pathlib import Path
-from string import ascii_lowercase as LOWER
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
-from fontTools.ttLib import TTFont
-from PIL import Image
 from safetensors.numpy import load_file
+from support.benchmarks import FAKE_KERAS, list_tables, make_archives, make_fonts
 from support.data import ROOT
 
 from skcaptcha import CaptchaRecognizer
@@ -32,29 +26,30 @@ from skcaptcha.model import pretrained
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "runner")
 RESULTS = sorted(path.stem for path in (FOLDER / "results").glob("*.json"))
-# What is tried within seconds: script, row and options.
-TRIALS = [
-    "ablation captcha_images_v2_100 --variants defaults in_gray",
-    "ablation steps_digits4 --variants opening_alone",
-    "accuracy few_labels --seeds 0 1",
-    "beside_keras prediction",
-    "beside_keras training",
-    "confidence digits4",
-    "costs cache",
-    "costs memory",
-    "costs search_files",
-    "costs vocabulary",
-    "ensemble digits4_400 --folds 2 --seeds 0 1",
-    "ensemble digits4_400 --folds 2 --no-single",
-    "labels new_characters",
-    "labels wrong --folds 2 --share 0.3 --seeds 0 1",
-    "soak cut",
-    "soak threads",
-    *(
-        pytest.param(trial, marks=pytest.mark.slow)
-        for trial in ("costs imports", "gpu captcha_62x5 --device cpu", "soak damaged")
-    ),
-]
+# What is tried within seconds: script, row and options. The last three are slow.
+TRIALS = """
+ablation captcha_images_v2_100 --variants defaults 'in gray'
+ablation steps_digits4 --variants 'opening alone'
+accuracy few_labels --seeds 0 1
+auto_constants digits4
+beside_keras prediction
+beside_keras training
+confidence digits4
+costs cache
+costs memory
+costs search_files
+costs vocabulary
+ensemble digits4_400 --folds 2 --seeds 0 1
+ensemble digits4_400 --folds 2 --no-single
+labels new_characters
+labels wrong --folds 2 --share 0.3 --seeds 0 1
+soak cut
+soak threads
+costs imports
+gpu captcha_62x5 --device cpu
+soak damaged
+""".split("\n")[1:-1]
+TRIALS[-3:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-3:]]
 SMALL = {"conv_channels": (8, 16), "lstm_units": 8, "pretrained": False}
 
 
@@ -74,26 +69,9 @@ def runner(load):
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """Folder of archives that are arranged as the real ones are, of one tiny image."""
-    folder, stream = tmp_path_factory.mktemp("archives"), io.BytesIO()
-    Image.fromarray(np.full((24, 60), 255, np.uint8)).save(stream, "PNG")
-    files = ["".join(text) for text in product("abcdefgh", repeat=4)][:3120:3]
-    for name in ("captcha_images_v2", "digits4"):
-        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
-            for file in files:
-                archive.writestr(f"{name}/{file}.png", stream.getvalue())
-            if name == "digits4":
-                rows = ["filename,text", *(f"{file}.png,{file}" for file in files)]
-                archive.writestr(f"{name}/labels.csv", "\n".join(rows))
+    folder = tmp_path_factory.mktemp("archives")
+    make_archives(folder)
     return folder
-
-
-def fake_keras(task, **job):
-    """What the Keras side would answer: a training of 40 s, or a reading."""
-    if task == "read":
-        return {"paths": 10.0, "arrays": 20.0, "one": 0.1, "one_by_call": 0.01}
-    found = {"reached": True, "seconds": 40.0, "evaluation_seconds": 1.0, "epochs": 2}
-    return {**found, "exact_match": [0.0, 1.0], "versions": {"keras": "3.0"}}
 
 
 @pytest.fixture
@@ -101,9 +79,15 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
     """Function that runs a script on few images, with sides in this process."""
     ours, keras, soak = map(load, ("sides.ours", "beside_keras", "soak"))
 
+    start_side = runner.run_side
+
     def run_side(side, task, *, threads, python=None, **job):
         if side == "keras_example":
-            return fake_keras(task, **job)
+            return dict(FAKE_KERAS[task])
+        if side == "edited":  # its edits need a process of their own
+            return {"reads": 60, "cpu_seconds": 1.0, "exact_match": 0.5}
+        if side == "damaged_files":
+            return start_side(side, task, threads=threads, **job)
         return ours.TASKS[task](threads=threads, **job)
 
     usual = {"n_images": 32, "width": 48, "n_characters": 3, "length": 2}
@@ -132,39 +116,25 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
 # ---- the contract ----------------------------------------------------------------
 
 
-def test_there_are_at_most_twelve_scripts_and_each_is_on_the_page(load):
-    page = " ".join((ROOT / "docs" / "benchmarks.rst").read_text("utf-8").split())
-    assert len(SCRIPTS) <= 12
-    for name in SCRIPTS:
-        question = load(name).__doc__.splitlines()[0]
-        assert question.endswith("?") and question in page
-        assert f"benchmarks/{name}.py" in page
-
-
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_help_asks_the_question_and_other_arguments_are_refused(load, name, capsys):
-    script = load(name)
+def test_each_script_asks_a_question_and_refuses_other_arguments(load, name, capsys):
+    script, question = load(name), load(name).__doc__.splitlines()[0]
+    page = " ".join((ROOT / "docs" / "benchmarks.rst").read_text("utf-8").split())
+    assert question.endswith("?") and question in page
+    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 12
     with pytest.raises(SystemExit, match="0"):
         script.main(["--help"])
-    question = script.__doc__.splitlines()[0]
     assert question in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit, match="2"):
         script.main(["--no-such-option", "x"])
     assert "--no-such-option" in capsys.readouterr().err
 
 
-def list_tables(text):
-    """Return the Markdown tables of a text, each a list of its lines."""
-    blocks = (block.strip().splitlines() for block in text.split("\n\n"))
-    return [lines for lines in blocks if lines and lines[-1].startswith("|")]
-
-
 @pytest.mark.parametrize("trial", TRIALS)
 def test_a_trial_that_is_cut_off_is_continued(
     trial, try_out, load, monkeypatch, tmp_path, capsys
 ):
-    name, *options = (word.replace("_alone", " alone") for word in trial.split())
-    options = [word.replace("in_gray", "in gray") for word in options]
+    name, *options = shlex.split(trial)
     calls, row = [], type(load(name).ROWS[options[0]])
     measure = row.measure
 
@@ -221,27 +191,28 @@ def count_runs(runner, monkeypatch, tmp_path):
         def judge(self, entry):
             return "missed" if min(run["score"] for run in entry["runs"]) < 1 else "met"
 
-        def format(self, entry):
-            return runner.format_table(["runs"], [[len(entry["runs"])]])
-
     calls, output = [], tmp_path / "results.json"
-    rows = {"one": Counted(words="counting", repeats=3, target="1")}
+    columns = {"score": ("score", ".1f"), "nothing": ("not measured", "")}
+    rows = {"one": Counted(words="c", repeats=3, columns=columns, target="1")}
+    script = types.SimpleNamespace(__file__="script.py", __doc__="Why?", ROWS=rows)
 
     def run(*arguments, commit="a"):
         monkeypatch.setattr(runner, "find_commit", lambda script: commit)
         calls.clear()
         given = ["--output", str(output), "--threads", "1", *arguments]
-        status = runner.run_benchmark("script.py", "Why?", rows, given)
+        status = runner.run_benchmark(script, given)
         return status, len(json.loads(output.read_text())["one"]["runs"]), len(calls)
 
-    run.rows, run.output = rows, output
+    run.script, run.output = script, output
     return run
 
 
 def test_runs_are_kept_where_they_stand_side_by_side(count_runs, capsys):
     count_runs.output.write_text('{"two": {"runs": []}}')
     assert count_runs("--repeats", "2") == (1, 2, 2)
-    assert "Target: 1: missed." in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "| score |\n| --- |\n| 0.5 (0.0 to 1.0) |" in shown
+    assert "Target: 1: missed." in shown and "other 1; " in shown
     assert count_runs() == (1, 3, 1)  # the third repeat alone
     assert count_runs() == (1, 3, 0)
     assert count_runs("--again") == (1, 3, 3)
@@ -249,7 +220,6 @@ def test_runs_are_kept_where_they_stand_side_by_side(count_runs, capsys):
     assert count_runs(commit="b with changes") == (1, 3, 3)  # by no one knows which
     assert count_runs(commit=None) == (1, 3, 3)
     assert count_runs("--quick") == (0, 1, 1)  # a trial has no verdict
-    assert "other 1; " in capsys.readouterr().out
     assert list(json.loads(count_runs.output.read_text())) == ["two", "one"]
 
 
@@ -266,10 +236,10 @@ def test_wrong_arguments_are_refused(count_runs, runner, tmp_path, capsys):
     count_runs.output.write_text('{"one": {"ru')
     refuse("results.json is not JSON")
     count_runs.output.unlink()
-    real = dataclasses.replace(count_runs.rows["one"], archive="real.zip")
-    count_runs.rows["one"] = real
+    rows = count_runs.script.ROWS
+    rows["one"] = dataclasses.replace(rows["one"], archive="real.zip")
     refuse("real.zip doesn't exist; say where it is by --data", "--data", str(tmp_path))
-    parser = runner.make_parser("script.py", "Why?", {})
+    parser = runner.make_parser(count_runs.script)
     runner.check_arguments(parser, arguments := parser.parse_args(["--quick"]), {})
     assert arguments.output == FOLDER / "results" / "scratch" / "script.json"
 
@@ -286,29 +256,18 @@ def test_arithmetic_of_the_runner(runner):
     assert runner.format_table(["a"], [["x"]]) == ["| a |", "| --- |", "| x |"]
 
 
-SIDE = """
-import os
-from sides import common
-
-def tell(threads, text):
-    print("something else")
-    cores = len(os.sched_getaffinity(0))
-    return [text, threads, os.environ["OMP_NUM_THREADS"], cores]
-
-common.serve({"tell": tell, "fail": lambda threads: int("no luck")})
-"""
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
-def test_a_side_has_a_process_and_cores_of_its_own(runner, monkeypatch, tmp_path):
-    shutil.copytree(FOLDER / "sides", tmp_path / "sides")
-    (tmp_path / "sides" / "told.py").write_text(SIDE)
-    monkeypatch.setattr(runner, "FOLDER", tmp_path)
+def test_a_side_has_a_process_and_cores_of_its_own(runner):
     before = os.sched_getaffinity(0)
-    told = runner.run_side("told", "tell", threads=1, text=Path("é"))
-    assert told == ["é", 1, "1", 1]
-    with pytest.raises(RuntimeError, match="ValueError: .*no luck"):
-        runner.run_side("told", "fail", threads=1)
+    code = "import os; from sides.common import serve; n = os.sched_getaffinity(0)"
+    code += (
+        "; serve({'tell': lambda **job: [job, os.environ['OMP_NUM_THREADS'], len(n)]})"
+    )
+    text = '{"task": "tell", "text": "é"}'
+    printed = runner.run_python(["-c", code], threads=1, text=text)
+    assert json.loads(printed.splitlines()[-1]) == [{"text": "é"}, "1", 1]
+    with pytest.raises(RuntimeError, match="ended with 1:(?s:.)*no luck"):
+        runner.run_python(["-c", "int('no luck')"], threads=1)
     assert os.sched_getaffinity(0) == before
 
 
@@ -326,15 +285,22 @@ def test_the_clock_ends_with_the_epoch_that_reads_enough(load, monkeypatch):
     assert found["exact_match"] == [0.5, 1] and found["reached"]
 
 
+def test_each_constant_is_still_where_it_is_changed(load):
+    script, find_file = load("auto_constants"), load("sides.edited").find_file
+    for old, new in filter(None, script.VARIANTS.values()):
+        assert find_file(script.PACKAGE, old) and old != new
+    with pytest.raises(ValueError, match="must stand once in the package"):
+        find_file(script.PACKAGE, "import ")
+
+
 def test_the_keras_environment_is_pinned_and_made_once(load, monkeypatch, tmp_path):
     script, calls = load("beside_keras"), []
     lines = script.REQUIREMENTS.read_text().splitlines()
     assert all(line.count("==") == 1 for line in lines if not line.startswith("#"))
-    run = lambda command, check: calls.append(command[2])  # noqa: E731
-    monkeypatch.setattr(script.subprocess, "run", run)
+    monkeypatch.setattr(script.subprocess, "run", lambda *_, **__: calls.append(1))
     for _ in range(2):
-        assert script.make_keras_environment(tmp_path).is_relative_to(tmp_path)
-        assert calls == ["venv", "pip"]
+        script.make_keras_environment(tmp_path)
+        assert len(calls) == 2  # venv and pip
 
 
 def judge(script, row, *runs):
@@ -346,7 +312,7 @@ def test_keras_is_beaten_by_the_median_and_each_seed(load):
         runs = [
             {"seed": seed, "side": side, "seconds": value, "reached": reached}
             for seed, own in enumerate(seconds)
-            for side, value in (("keras", 100), ("own", own))
+            for side, value in (("Keras", 100), ("skcaptcha", own))
         ]
         return judge(load("beside_keras"), "training", *runs)
 
@@ -354,8 +320,8 @@ def test_keras_is_beaten_by_the_median_and_each_seed(load):
     assert train(4, 5, 2, 10.5, 9) == "missed"  # one is less than 10 times sooner
     assert train(6, 6, 2, 6, 2) == train(1, 1, 1, 1, 1, reached=False) == "missed"
     assert train(1, 1, 1, 1) == "open"
-    keras = {"side": "keras", "repeat": 0, "paths": 10, "arrays": 10, "one": 10}
-    own = {"side": "own", "repeat": 0, "paths": 50, "arrays": 60, "one": 2}
+    keras = {"side": "Keras", "repeat": 0, "paths": 10, "arrays": 10, "one": 10}
+    own = {"side": "skcaptcha", "repeat": 0, "paths": 50, "arrays": 60, "one": 2}
     assert judge(load("beside_keras"), "prediction", keras, own) == "met"
     own["one"] = 3
     assert judge(load("beside_keras"), "prediction", keras, own) == "missed"
@@ -363,8 +329,8 @@ def test_keras_is_beaten_by_the_median_and_each_seed(load):
 
 def test_costs_are_judged_by_their_growth_and_ratios(load):
     def grow(*epochs):
-        runs = [{"value": 10 * 2**i, "epoch": epoch} for i, epoch in enumerate(epochs)]
-        return judge(load("costs"), "images", *runs)
+        runs = [{"width": 10 * 2**i, "epoch": epoch} for i, epoch in enumerate(epochs)]
+        return judge(load("costs"), "width", *runs)
 
     assert grow(1, 2, 4.3) == grow(3, 1, 3) == "met" and grow(1, 2, 4.5) == "missed"
     memory = {"images": "in memory", "repeat": 0, "update": 1.0, "processor": 1.0}
@@ -392,24 +358,17 @@ def test_accuracy_is_judged_by_mean_lowest_time_and_convergence(load):
 
 
 def test_scores_are_compared_seed_by_seed(load):
-    names = ("variant", "seed", "exact_match", "converged")
-    runs = [
-        ("defaults", 0, 0.9, True),
-        ("defaults", 1, 1.0, True),
-        ("defaults", 2, 0.2, True),
-        ("no LSTM", 0, 0.86, True),
-        ("no LSTM", 1, 0.98, False),
-        ("no dropout", 7, 0.5, True),
-    ]
-    runs = [dict(zip(names, run, strict=True)) for run in runs]
-    expected = {
-        "defaults": "0.700",
-        "no LSTM": "0.920 (-3.0), 1 of 2 not converged",
-        "no dropout": "0.500",
-        "in gray": "–",
-    }
     format_variant, vote = load("ablation").format_variant, load("ensemble").vote
-    assert {v: format_variant(runs, v) for v in expected} == expected
+    scores = {"defaults": (0.95, 1.0), "no LSTM": (0.86, 0.98), "in gray": (1.0,)}
+    runs = [
+        {"variant": v, "seed": seed, "exact_match": score, "converged": score > 0.9}
+        for v, column in scores.items()
+        for seed, score in enumerate(column)
+    ]
+    assert format_variant(runs, "defaults") == "0.975"
+    assert format_variant(runs, "no LSTM") == "0.920 (-5.5), 1 of 2 not converged"
+    assert format_variant(runs, "in gray") == "1.000 (+5.0)"  # than with the same seed
+    assert format_variant(runs, "no dropout") == "–"
     assert vote(["a", "b", "b"], [0.9, 0.4, 0.4]) == "a"
     assert vote(["a", "b", "b"], [0.7, 0.4, 0.4]) == "b"
 
@@ -428,8 +387,8 @@ def test_labels_are_corrupted_and_split_by_the_seed(load):
     corrupted, wrong = labels.corrupt(texts, 0.2, seed=0)
     assert wrong == [i for i in range(1000) if corrupted[i] != texts[i]]
     assert len(wrong) == 200 and labels.corrupt(texts, 0.2, 0) == (corrupted, wrong)
-    new, parts = labels.split_characters(list(range(1000)), texts, seed=1)
-    assert sorted(i for paths, _ in parts.values() for i in paths) == list(range(1000))
+    new, parts = labels.split_characters(range(1000), texts, seed=1)
+    assert sorted(i for paths, _ in parts.values() for i in paths) == [*range(1000)]
     for name, (paths, found) in parts.items():
         assert found == [texts[i] for i in paths]
         assert {bool(set(new) & set(t)) for t in found} == {name.startswith("new")}
@@ -452,39 +411,21 @@ def test_weights_are_compared_with_those_of_before(load, monkeypatch, tmp_path, 
     assert capsys.readouterr().out.split()[-1] == "DIFFERENT"
 
 
-@pytest.fixture
-def fonts(tmp_path):
-    """A folder with a family of three weights, and one without small letters."""
-    dejavu = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    capitals = TTFont(dejavu)
-    for table in capitals["cmap"].tables:
-        table.cmap |= {ord(c): table.cmap.get(ord(c.upper()), c) for c in LOWER}
-    for family, weights in {"plain": (100, 300, 400, 900), "capitals": (400,)}.items():
-        files = tmp_path / "fonts" / "node_modules" / "@fontsource" / family / "files"
-        files.mkdir(parents=True)
-        for weight in weights:
-            path = files / f"{family}-latin-{weight}-normal.woff"
-            shutil.copy(dejavu, path) if family == "plain" else capitals.save(path)
-    return tmp_path / "fonts"
-
-
-def test_pretraining_tells_fonts_without_small_letters(load, fonts, tmp_path):
-    cased, others = load("pretrain").find_fonts(fonts)
-    assert [Path(p).stem.split("-")[2] for p in cased] == ["100", "400", "900"]
-    assert [Path(p).stem for p in others] == ["capitals-latin-400-normal"]
-    with pytest.raises(SystemExit, match="There are no fonts in .*npm install"):
-        load("pretrain").find_fonts(tmp_path / "nowhere")
-
-
 @pytest.mark.slow
-def test_pretraining_writes_weights_of_the_shipped_form(load, fonts, tmp_path):
-    files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    for file in files:
+def test_pretraining_writes_weights_of_the_shipped_form(load, tmp_path):
+    script, made = load("pretrain"), [tmp_path / "a.part", tmp_path / "b.part"]
+    with pytest.raises(SystemExit, match="There are no fonts in .*npm install"):
+        script.find_fonts(tmp_path)
+    make_fonts(tmp_path)
+    cased, others = script.find_fonts(tmp_path)
+    assert [Path(path).stem.split("-")[2] for path in cased] == ["100", "400", "900"]
+    assert [Path(path).stem for path in others] == ["capitals-latin-400-normal"]
+    for file in made:
         sizes = ["--images", "48", "--held-out", "48", "--updates", "4", "--jobs", "1"]
-        load("pretrain").main([str(file), *sizes, "--fonts", str(fonts)])
-    assert files[0].read_bytes() == files[1].read_bytes()
+        script.main([str(file), *sizes, "--fonts", str(tmp_path)])
+    assert made[0].read_bytes() == made[1].read_bytes()
     shipped = load_file(Path(pretrained.__file__).with_name("pretrained.safetensors"))
-    shapes = {name: array.shape for name, array in load_file(files[0]).items()}
+    shapes = {name: array.shape for name, array in load_file(made[0]).items()}
     assert shapes == {name: array.shape for name, array in shipped.items()}
 
 
@@ -527,21 +468,19 @@ def test_wrong_answers_are_found(load):
 
     def refuse(error):
         def call(item):
-            if error:
-                raise error
+            raise error
 
-        items = {"one": [(b"", "is empty")]}
-        return soak.make_refusers(items, call, "X[0]=")["one"][0]()
+        return soak.make_refuser(call, "X[0]=", b"", "is empty")()
 
     assert refuse(ImageReadError("X[0]=b'' is empty")) is None
     assert refuse(ImageReadError("y is empty")) == "ImageReadError: y is empty"
     assert refuse(ValueError("X[0]=b'' is odd")) == "ValueError: X[0]=b'' is odd"
-    assert refuse(None) == "it was not refused"
+    assert soak.make_refuser(len, "X[0]=", b"", "odd")() == "it was not refused"
 
 
-def test_files_are_damaged_by_the_seed_and_mended(load):
+def test_files_are_damaged_by_the_seed_and_tried(load, tmp_path):
     soak, damaged = load("soak"), load("sides.damaged_files")
-    corpus = soak.make_corpus()
+    corpus, (recognizer, _) = soak.make_corpus(), soak.fit_recognizer()
     formats = {"PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"}
     assert {name.split()[0] for name in corpus} == formats
     inputs = [damaged.list_inputs(corpus, seed) for seed in (1, 1, 2)]
@@ -551,44 +490,43 @@ def test_files_are_damaged_by_the_seed_and_mended(load):
     broken = png[:20] + bytes([png[20] ^ 1]) + png[21:]  # of the height
     assert damaged.mend_checksums(png) == png
     assert damaged.mend_checksums(broken)[29:33] != png[29:33]
-
-
-def test_answers_and_our_errors_are_told_from_findings(load):
-    damaged, (recognizer, _) = (
-        load("sides.damaged_files"),
-        load("soak").fit_recognizer(),
-    )
-    png = load("soak").hostile.encode(np.zeros((12, 20), np.uint8))
-    tally = damaged.Tally(recognizer, slow=60)
+    tally = damaged.Tally(recognizer, 60, tmp_path)
     for data in (png, png[:40], b""):
         tally.try_input(data, "PNG")
-    assert tally.outcomes == {("PNG", "read"): 1, ("PNG", "refused"): 2}
+    assert tally.by_format == {"PNG": {"read": 1, "refused": 2, "found": 0}}
     for answer, kind in {
-        lambda X: [][0]: "IndexError in ",
         lambda X: int("cannot reshape"): "ValueError in ",
-        lambda X: [None]: "AssertionError in damaged_files.py:_read",
-        lambda X: recognizer.predict([b""]): "AssertionError in damaged_files.py:_read",
+        lambda X: [None]: "AssertionError in damaged_files.py:read",
+        lambda X: recognizer.predict([b""]): "AssertionError in damaged_files.py:read",
         lambda X: time.sleep(0.02) or ["1"]: "slower than 0.01 s",
     }.items():
-        tally = damaged.Tally(Reader(answer), slow=0.01 if "slow" in kind else 60)
+        slow = 0.01 if "slow" in kind else 60
+        tally = damaged.Tally(Reader(answer), slow, tmp_path)
         tally.try_input(png, "PNG")
         ((found, finding),) = tally.findings.items()
-        assert found.startswith(kind) and finding["data"] == png
+        assert found.startswith(kind)
+        assert (tmp_path / finding["file"]).read_bytes() == png
 
 
-@pytest.mark.slow
-def test_a_crash_and_a_hang_are_outlived(load, tmp_path):
-    damaged, context = load("sides.damaged_files"), multiprocessing.get_context("spawn")
+def test_a_crash_and_a_hang_are_outlived(load, monkeypatch, tmp_path):
+    soak = load("soak")
     (tmp_path / "current").write_bytes(b"what did it")
+    job = {"pickled": tmp_path / "pickled", "slow": 60, "kept": tmp_path, "seconds": 1}
+    total = {"n_inputs": 0, "by_format": {}, "findings": {}, "memory_mib": []}
+    monkeypatch.setattr(soak, "HANG", 2)
+    for code in ("import os; os._exit(3)", "import time; time.sleep(300)"):
 
-    def run(target, *arguments):
-        make = lambda *_: context.Process(target=target, args=arguments)  # noqa: E731
-        (summary,) = damaged.supervise(make, tmp_path, seconds=60, hang=3)
-        return summary["findings"]
+        def run_side(side, task, *, code=code, timeout, **job):
+            return soak.runner.run_python(["-c", code], threads=1, timeout=timeout)
 
-    crashed = run(os._exit, 3)["ended with exit code 3"]
-    load("soak").keep_inputs({"crash": crashed}, tmp_path / "inputs")
-    assert (tmp_path / "inputs" / crashed["file"]).read_bytes() == b"what did it"
-    assert run(time.sleep, 300).keys() == {"no word for 3 s"}
-    grown = {"outcomes": {}, "findings": {}, "slowest": 0, "memory": (100.0, 300.0)}
-    assert damaged.add_up([grown], growth=100)["findings"].keys() == {"memory grows"}
+        monkeypatch.setattr(soak.runner, "run_side", run_side)
+        soak.add_up(total, soak.try_inputs(job))
+    grown = {"PNG": {"read": 2, "found": 0}}, {}, [100.0, 300.0]
+    for _ in range(2):
+        summary = dict(zip(("by_format", "findings", "memory_mib"), grown, strict=True))
+        soak.add_up(total, {"n_inputs": 2, **summary})
+    assert total["n_inputs"] == 4 and total["by_format"]["PNG"]["read"] == 4
+    crash, hang, growth = total["findings"].values()
+    assert "ended with 3" in crash["details"] and "timed out" in hang["details"]
+    assert (tmp_path / crash["file"]).read_bytes() == b"what did it"
+    assert growth["count"] == 2

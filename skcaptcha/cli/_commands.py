@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
-from skcaptcha._validation import issue_warnings
 from skcaptcha.cli import _report
 from skcaptcha.cli._data import check_data, load_data
 from skcaptcha.cli._models import (
@@ -31,7 +30,12 @@ from skcaptcha.cli._output import (
     write,
     write_last,
 )
-from skcaptcha.cli._reading import WRITERS, read_rows
+from skcaptcha.cli._reading import (
+    WRITERS,
+    choose_threshold,
+    find_thresholds,
+    read_rows,
+)
 from skcaptcha.datasets import check_labeled_images, make_captchas
 from skcaptcha.images import read_images
 from skcaptcha.metrics import (
@@ -136,7 +140,9 @@ def _fit_and_save(recognizer, X, y, options):
 
     def prepare():
         # Of this fit alone, not of later ones.
-        recognizer.set_params(verbose=False, warm_start=False)
+        recognizer.set_params(verbose=False)
+        if options.start is not None:
+            recognizer.set_params(warm_start=False)
         vars(recognizer).pop("test_scores_", None)  # of the model it started from
 
     def save():
@@ -144,7 +150,8 @@ def _fit_and_save(recognizer, X, y, options):
         save_model(recognizer, options.out)
         saved.append(options.out)
 
-    issue_warnings(recognizer._fit(X, y, save))
+    recognizer._save_fitted = save  # before the checkpoint is removed
+    recognizer.fit(X, y)
     if not saved:
         prepare()
         save_interrupted(recognizer, options.out)
@@ -158,6 +165,7 @@ def _test(recognizer, X, y, options):
         "n_samples": len(y),
         "exact_match": exact_match_score(y, y_pred),
         "character_accuracy": character_accuracy_score(y, y_pred),
+        "min_confidence": find_thresholds(_report.list_right(y, y_pred), confidence),
     }
     save_model(recognizer, options.out)
     title = f"{options.out} on images of {options.source} held out"
@@ -179,6 +187,8 @@ def _check_training(options):
         )
     if options.search is None:
         return None
+    if options.cv < 2:
+        raise ValueError(f"--cv={options.cv} must be at least 2")
     if options.start is not None:
         raise ValueError("--search fits anew, so that --from has no use beside it")
     return _read_grid(options.search, CaptchaRecognizer().get_params())
@@ -191,8 +201,9 @@ def _make_recognizer(options):
         recognizer = load_model(options.start)
         if not isinstance(recognizer, CaptchaRecognizer):
             raise ValueError(
-                f"--from={str(options.start)!r} holds a {type(recognizer).__name__}; "
-                "only the training of a CaptchaRecognizer can be continued"
+                f"--from={str(options.start)!r} has the type "
+                f"{type(recognizer).__name__}; only the training of a "
+                "CaptchaRecognizer can be continued"
             )
         # What the labels have more than the vocabulary is added.
         recognizer.set_params(vocabulary=None, checkpoint=None, warm_start=True)
@@ -207,7 +218,10 @@ def predict(options):
     """Read images, some at a time, in order; return 1 if one could not be read."""
     if options.top_k < 1:
         raise ValueError(f"--top-k={options.top_k} must be at least 1")
-    rows = read_rows(make_reader(load_model(options.model)), options)
+    model = load_model(options.model)
+    if options.precision is not None:
+        options.min_confidence = choose_threshold(model, options.precision)
+    rows = read_rows(make_reader(model), options)
     if options.sort == "confidence":  # what to look at comes first
         rows = sorted(rows, key=lambda row: row.confidence or 0.0)
     write_row = WRITERS[options.format](options.top_k)
@@ -251,7 +265,7 @@ def export(options):
     model = load_model(options.model)
     if not isinstance(model, CaptchaRecognizer):
         raise ValueError(
-            f"{str(options.model)!r} holds a {type(model).__name__}; only a "
+            f"{str(options.model)!r} has the type {type(model).__name__}; only a "
             "CaptchaRecognizer can be exported"
         )
     export_onnx(model, options.onnx)

@@ -96,9 +96,10 @@ def flush():
 
 def write_last(text):
     """Write lines at the end of a command whose work is done if nobody reads them."""
-    with suppress(BrokenPipeError):
-        write(_escape_lines(text) + "\n")
-        flush()
+    if text:
+        with suppress(BrokenPipeError):
+            write(_escape_lines(text.rstrip()) + "\n")
+            flush()
 
 
 def say(note):

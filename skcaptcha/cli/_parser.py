@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import math
 from pathlib import Path
 
 from skcaptcha import __version__
@@ -83,6 +84,10 @@ FROM = (
 )
 MIN_CONFIDENCE = (
     "leave out texts whose confidence is less; their rows have an error that names them"
+)
+PRECISION = (
+    "take for --min-confidence what gave this share of right texts among the images "
+    "held out in training, such as 0.99"
 )
 SORT = "order of the rows: as given, or the least confident first (%(default)s)"
 LABEL = (
@@ -166,7 +171,9 @@ def _fill_predict(command):
     add("--format", choices=formats, default="text", help=FORMAT)
     add("--length", type=_parse_span, help="length to keep to, N or N-M")
     add("--characters", help="characters to keep to")
-    add("--min-confidence", metavar="P", type=float, help=MIN_CONFIDENCE)
+    least = command.add_mutually_exclusive_group().add_argument
+    least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
+    least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
     add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
@@ -209,7 +216,7 @@ def _add_param(command, what):
 
 
 def _add_path(command, name, metavar, text, **options):
-    command.add_argument(name, metavar=metavar, type=Path, help=text, **options)
+    command.add_argument(name, metavar=metavar, type=_parse_path, help=text, **options)
 
 
 def _add_source(command):
@@ -236,6 +243,22 @@ def _add_seed(command):
     command.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of all that is random (0)"
     )
+
+
+def _parse_path(text):
+    if not text:  # as of a shell's variable that is not set; it would be "."
+        raise argparse.ArgumentTypeError("'' is no path")
+    return Path(text)
+
+
+def _parse_share(text):
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
 
 
 def _parse_span(text):

@@ -12,16 +12,51 @@ from itertools import islice
 from operator import itemgetter
 from types import SimpleNamespace
 
+from sklearn.pipeline import Pipeline
+
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
+from skcaptcha.metrics import risk_coverage_curve
 
 CHUNK = 256  # images that are read at a time
 COLUMNS = ("filename", "text", "confidence", "error")
 
+# Shares of right texts for which `train` stores the confidence that they take.
+PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+
 # `texts` are pairs of a text and its confidence, best first, and none where there is
 # an error; that of an image that could not be read has no confidence either.
 Row = namedtuple("Row", "path texts confidence error")
+
+
+def find_thresholds(is_right, confidence):
+    """Return the least confidence above which texts have each precision, by its name.
+
+    A precision that no confidence gave is left out.
+    """
+    _, risk, thresholds = risk_coverage_curve(is_right, confidence)
+    found = {}
+    for precision in PRECISIONS:
+        good = thresholds[1 - risk >= precision]
+        if len(good):
+            found[str(precision)] = float(good[-1])
+    return found
+
+
+def choose_threshold(model, precision):
+    """Return the confidence stored in a model for a wished precision."""
+    reader = model[-1] if isinstance(model, Pipeline) else model
+    stored = getattr(reader, "test_scores_", {}).get("min_confidence", {})
+    enough = [name for name in stored if float(name) >= precision]
+    if not enough:
+        known = ", ".join(stored) or "none"
+        raise ValueError(
+            f"the model has no confidence for --precision={precision}; those that "
+            f"training found on images held out are for {known}: give one of these, "
+            "or --min-confidence"
+        )
+    return stored[min(enough, key=float)]
 
 
 def read_rows(reader, options):

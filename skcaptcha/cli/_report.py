@@ -92,6 +92,10 @@ def _list_training(recognizer):
         accuracy = f"{scores['character_accuracy']:.4f}"
         rows.append((held_out, f"{scores['exact_match']:.4f}"))
         rows.append(("character accuracy on them", accuracy))
+        for precision, least in scores.get("min_confidence", {}).items():
+            rows.append(
+                (f"confidence from which {precision} are right", f"{least:.4f}")
+            )
     return rows
 
 
@@ -121,14 +125,18 @@ def draw_mistakes(X, y_true, y_pred, confidence, *, n_images=24):
     return display.figure_
 
 
+def list_right(y_true, y_pred):
+    """Return whether each text is right, as an array."""
+    pairs = zip(y_true, y_pred, strict=True)
+    return np.array([exact_match_score([t], [p]) == 1 for t, p in pairs])
+
+
 def sort_mistakes(y_true, y_pred, confidence):
     """Return the order, mistakes first and most confident, and their number.
 
     What is right follows, the least confident first.
     """
-    right = np.array(
-        [exact_match_score([t], [p]) == 1 for t, p in zip(y_true, y_pred, strict=True)]
-    )
+    right = list_right(y_true, y_pred)
     confidence = np.asarray(confidence)
     order = np.lexsort((np.where(right, confidence, -confidence), right))
     return order.tolist(), int((~right).sum())

@@ -23,8 +23,6 @@ from skcaptcha.datasets._source import (
 from skcaptcha.images._read import is_error, iterate_images
 from skcaptcha.vocabulary import Vocabulary
 
-__all__ = ["LabeledImagesReport", "check_labeled_images"]
-
 _FEW = 20
 _MANY = 100  # from here on, what occurs once is odd
 _MAX_NAMED = 5

@@ -9,8 +9,6 @@ from skcaptcha.datasets._tables import clean_labels
 from skcaptcha.images import read_image
 from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
-__all__ = ["load_image_folder"]
-
 
 def load_image_folder(
     path, *, label=None, pattern="*", metadata_encoding=None, on_error="raise"

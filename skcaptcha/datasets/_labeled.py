@@ -17,8 +17,6 @@ from skcaptcha.datasets._tables import clean_labels, decode_text, is_table, pars
 from skcaptcha.datasets._zip import raise_all
 from skcaptcha.images._read import check_on_error
 
-__all__ = ["load_labeled_images", "load_labels_csv"]
-
 
 def load_labels_csv(
     path,

@@ -196,11 +196,8 @@ def _map_from_file(images, cache_size):
         with _explained_file_errors(cache_size):
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     flat = np.frombuffer(mapping, dtype=np.uint8)
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-    views = [
-        flat[end - math.prod(shape) : end].reshape(shape)
-        for end, shape in zip(ends, shapes, strict=True)
-    ]
+    parts = np.split(flat, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    views = [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
     return views, mapping
 
 

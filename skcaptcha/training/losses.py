@@ -13,14 +13,8 @@ from skcaptcha.vocabulary import BLANK
 def ctc_loss(log_probs, lengths, targets):
     """CTC loss [1]_ a symbol, averaged over the batch.
 
-    Parameters
-    ----------
-    log_probs : tensor of shape (T, N, K)
-        Log-probabilities of the classes in each time step.
-    lengths : tensor of shape (N,)
-        Time steps of each sample.
-    targets : list of N ndarray of int
-        Symbols of each sample.
+    `log_probs` have the shape (T, N, K), `lengths` (N,) count the time steps of each
+    sample, and `targets` are N arrays of symbols.
 
     References
     ----------

@@ -34,17 +34,10 @@ class Schedule:
     it began with or new ones, at half the rate, aligned for longer and with more
     patience. So does one whose loss is no longer finite.
 
-    Parameters
-    ----------
-    entropy : float
-        Entropy of the symbols' frequencies in nats: the loss of a guess.
-    n_updates : int
-        Updates in all, restarts included. ``math.inf`` never lowers the rate.
-    updates_per_epoch : int
-        Updates that one pass over the samples takes.
-    aligned : bool, default=False
-        Whether the network can read already, so that no alignment is needed. A fit
-        that stays on the plateau all the same starts again with one.
+    `entropy` is that of the symbols' frequencies in nats, the loss of a guess;
+    `n_updates` counts restarts, too, and with ``math.inf`` the rate is never lowered.
+    A network that is `aligned` can read already and needs no alignment, unless it
+    stays on the plateau all the same.
     """
 
     def __init__(self, entropy, n_updates, updates_per_epoch, *, aligned=False):

@@ -284,6 +284,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("train . --out a.pkl --test-size=0 --html a", "--html show images held out"),
         ("train . --out a.pkl --param max_itr=2", "'max_itr'; did you mean max_iter?"),
         ("train . --out a.pkl --search grid.toml", "max_iter = 3 must be a list of"),
+        ("train . --out a.pkl --search grid.toml --cv 1", "--cv=1 must be at least 2"),
         ("train . --out a.pkl --search empty.toml", "'empty.toml' names no parameter"),
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
@@ -315,6 +316,10 @@ def test_debug_shows_where_an_error_arose(run):
     [
         ([], "COMMAND"),
         (["predict", "m", "a", "--length", "a"], "'a' is neither N nor N-M"),
+        (["predict", "m", "a", "--min-confidence", "90"], "'90' is not a number from"),
+        (["predict", "m", "a", "--precision", "nan"], "'nan' is not a number from"),
+        (["train", "", "--out", "b"], "'' is no path"),
+        (["info", ""], "'' is no path"),
         (["generate", "a", "--size", "50"], "'50' is not HEIGHTxWIDTH"),
         (["train", "a", "--out", "b", "--param", "max_iter"], "is not NAME=VALUE"),
     ],

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -163,6 +164,25 @@ def test_ctrl_c_leaves_a_good_model_alone(labeled, out, interrupt_at, capsys):
         notes = capsys.readouterr().err
         assert f"the weights so far are in {spare}; {out} is as it was" in notes
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.slow
+def test_ctrl_c_as_a_terminal_sends_it(labeled, out):
+    command = [sys.executable, "-m", "skcaptcha", "train", str(labeled), "--out", out]
+    options = [word.replace("max_iter=1", "max_iter=9999") for word in QUICK]
+    options += ["--param=n_iter_no_change=9999", "--param=tol=0.0"]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if line.startswith("Training on"):
+                break
+        time.sleep(8)
+        process.send_signal(signal.SIGINT)
+        printed, notes = process.communicate()
+    assert (process.returncode, printed, out.exists()) == (130, "", False)
+    assert "the weights so far are in" in notes
+    assert joblib.load(out.with_name("model.interrupted.joblib")).n_iter_ < 9999
 
 
 def test_ctrl_c_ends_a_search(labeled, out, interrupt_at, capsys, tmp_path):

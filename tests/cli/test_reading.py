@@ -1,5 +1,6 @@
 """Models of every kind, names of every kind, and what `predict` writes of them."""
 
+import copy
 import csv
 import io
 import json
@@ -16,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from support.commands import QUICK
 
 from skcaptcha import CaptchaEnsemble
+from skcaptcha.cli._reading import find_thresholds
 from skcaptcha.export import export_onnx
 from skcaptcha.persistence import _state
 from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter
@@ -200,6 +202,43 @@ def test_what_is_not_certain_has_no_text(run, model, fitted, labeled, form):
     assert [float(r["confidence"]) for r in rows] == pytest.approx(confidence, abs=1e-4)
     named = [r["error"] for r in rows if r["error"]]
     assert len(named) == 15 and all("is less certain than" in error for error in named)
+
+
+def test_thresholds_of_a_precision():
+    is_right = [True] * 8 + [False, True] + [False] * 10
+    thresholds = find_thresholds(is_right, np.linspace(1, 0.05, 20))
+    expected = {"0.9": 0.55, "0.95": 0.65, "0.98": 0.65, "0.99": 0.65}
+    expected |= {"0.995": 0.65, "0.999": 0.65}
+    assert thresholds == pytest.approx(expected)
+    assert find_thresholds([False, True], [0.9, 0.8]) == {}
+    assert find_thresholds([True], [0.3])["0.999"] == 0.3
+
+
+@pytest.mark.parametrize("precision, least", [("0.9", 0.5), ("0.93", 0.7), (1e-9, 0.5)])
+def test_a_wished_precision(run, fitted, labeled, tmp_path, precision, least):
+    recognizer = copy.copy(fitted)
+    recognizer.test_scores_ = {
+        **{"n_samples": 5, "exact_match": 0.5, "character_accuracy": 0.5},
+        "min_confidence": {"0.9": 0.5, "0.95": 0.7},
+    }
+    path = tmp_path / "m.joblib"
+    for model in (
+        recognizer,
+        Pipeline([("g", GrayscaleConverter()), ("r", recognizer)]),
+    ):
+        joblib.dump(model, path)
+        wished = run("predict", path, labeled, "--precision", precision)
+        assert wished == run("predict", path, labeled, "--min-confidence", least)
+        code, _, err = run("predict", path, labeled, "--precision", "0.96")
+        assert code == 2 and "are for 0.9, 0.95: give one of these" in err
+        _, out, _ = run("info", path)
+        assert "confidence from which 0.95 are right" in out
+
+
+def test_a_model_that_was_never_tested(run, model, save, labeled):
+    for path in (model, save("onnx"), save("ensemble")):
+        code, _, err = run("predict", path, labeled, "--precision", "0.9")
+        assert code == 2 and "are for none" in err
 
 
 def test_the_least_confident_come_first(run, model, fitted, labeled):
