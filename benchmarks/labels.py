@@ -171,7 +171,7 @@ ROWS = {
         target=f"an exact match of {EXACT_MATCH:g} at least",
     ),
     "new_characters": NewCharacters(
-        words="captcha_images_v2, three characters of which come later",
+        words="captcha_images_v2, three characters of it coming later",
         factors={"recognizer": (ON_OLD, *WAYS)},
         columns={
             "new_test": ("on images with new characters", ".3f"),

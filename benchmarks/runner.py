@@ -199,7 +199,7 @@ def make_recognizer(arguments, **params):
 
 
 def shorten(arguments, *parts):
-    """Return lists of samples, of which a trial takes a few."""
+    """Return lists of samples, in a trial the first of them alone."""
     return [part[:N_QUICK] if arguments.quick else part for part in parts]
 
 

@@ -108,7 +108,7 @@ def make_refuser(call, start, item, message):
                 if re.search(message, words, re.DOTALL):
                     return None
             return f"{type(error).__name__}: {words}"
-        # A file of which only the last bytes are gone may be read.
+        # A file that lacks only its last bytes may be read.
         return None if message.startswith("is (empty") else "it was not refused"
 
     return refuse

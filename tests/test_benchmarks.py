@@ -160,7 +160,7 @@ def test_a_trial_that_is_cut_off_is_continued(
     assert tables and all(len({line.count("|") for line in t}) == 1 for t in tables)
     for run in entry["runs"]:
         assert not run.get("wrong") and not run.get("findings")  # of soak
-    if "search_files" in trial:  # fewer are decoded where it is told to
+    if "search_files" in trial:  # fewer are decoded each time
         n_decoded = [run["n_decoded"] for run in entry["runs"]][:4]
         assert n_decoded == sorted(set(n_decoded), reverse=True)
 

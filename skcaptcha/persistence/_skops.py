@@ -83,7 +83,14 @@ def load(path):
 
     Examples
     --------
-    See `dump`.
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcaptcha import CaptchaRecognizer, persistence
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "unfitted.skops")
+    ...     persistence.dump(CaptchaRecognizer(max_iter=50), path)
+    ...     persistence.load(path)
+    CaptchaRecognizer(max_iter=50)
     """
     skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.load")
     with open(path, "rb"):  # an OSError of the path is not one of a damaged file
