@@ -14,6 +14,7 @@ from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha.cli import _report
+from skcaptcha.cli._data import check_data, load_data
 from skcaptcha.cli._models import (
     find_saver,
     load_model,
@@ -36,7 +37,7 @@ from skcaptcha.cli._reading import (
     find_thresholds,
     read_rows,
 )
-from skcaptcha.datasets import load_labeled_images, make_captchas
+from skcaptcha.datasets import check_labeled_images, make_captchas
 from skcaptcha.images import read_images
 from skcaptcha.metrics import (
     character_accuracy_score,
@@ -88,13 +89,25 @@ def _fill_folder(folder, names, images, texts):
         )
 
 
+def check(options):
+    """Say what labeled images there are; return 1 if some cannot be read."""
+    check_input(options.source, "the source")
+    X, y = load_data(options)
+    report = check_labeled_images(
+        X, y, source=options.source, metadata_encoding=options.metadata_encoding
+    )
+    write_last(str(report))
+    return int(bool(report.unreadable))
+
+
 def train(options):
     """Train and save, then say how well images held out are read."""
     grid = _check_training(options)
     recognizer = _make_recognizer(options)
     _check_values(recognizer, grid or {})
     check_input(options.source, "the source")
-    X, y = load_labeled_images(options.source, label=options.label)
+    X, y = load_data(options)
+    check_data(X, y, options)
     X_test, y_test = [], []
     if options.test_size:
         X, X_test, y, y_test = train_test_split(
@@ -235,7 +248,7 @@ def evaluate(options):
     _report.check_reports(options)
     model = load_model(options.model)
     check_input(options.source, "the source")
-    X, y = load_labeled_images(options.source, label=options.label)
+    X, y = load_data(options)
     y_pred, confidence = make_reader(model).predict(X, return_confidence=True)
     title = f"{options.model} on {options.source}"
     _draw(model, X, y, y_pred, confidence, options, title)

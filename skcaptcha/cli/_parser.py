@@ -25,6 +25,12 @@ examples:
   skcaptcha generate codes -n 500 --vocabulary 0123456789 --length 4-6 --size 40x120
   skcaptcha generate hard --color --param rotation=30 --param lines=4 --seed 7
 """
+CHECK = """
+examples:
+  skcaptcha check my_images
+        counts, lengths, characters, five labels, what was left out, what looks wrong
+  skcaptcha check labels.tsv --filename-column file --text-column says
+"""
 TRAIN = """
 examples:
   skcaptcha train my_images --out model.joblib --html report.html
@@ -69,8 +75,8 @@ MODEL = (
     "the first two only if you trust who made them, as they can run any code"
 )
 SOURCE = (
-    "folder or zip file of images, or CSV file with the columns filename and text; "
-    "a single CSV file among the images is used as well"
+    "folder or zip file of images, or table of their names and labels; a single table "
+    "among the images, or a text beside each, is used as well"
 )
 FROM = (
     "recognizer to train on, with the new characters of the labels added; images that "
@@ -88,6 +94,7 @@ LABEL = (
     "how the text is found in the name of a file, without its suffix: the group of a "
     "regular expression (default: it is the whole name)"
 )
+DELIMITER = r"what is between two columns of the table; \t or tab for a tab"
 SEARCH = (
     "file with lists of values of parameters; those with the best cross-validated "
     "exact match are taken"
@@ -108,12 +115,14 @@ def make_parser():
     _fill_generate(
         _add(commands, "generate", "draw labeled captchas into a folder", GENERATE)
     )
+    _add_source(
+        _add(commands, "check", "look at labeled images before training", CHECK)
+    )
     _fill_train(_add(commands, "train", "train a recognizer on labeled images", TRAIN))
     _fill_predict(_add(commands, "predict", "read images", PREDICT))
     command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
     _add_path(command, "model", "MODEL", MODEL)
-    _add_path(command, "source", "SOURCE", SOURCE)
-    command.add_argument("--label", metavar="REGEX", help=LABEL)
+    _add_source(command)
     _add_pictures(command, "the images")
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", MODEL)
@@ -140,10 +149,9 @@ def _fill_train(command):
     add = command.add_argument
     out = "file to write: .joblib, .pkl, or .skops (needs skops)"
     share = "share of the images to hold out and report on, 0 for none (%(default)s)"
-    _add_path(command, "source", "SOURCE", SOURCE)
+    _add_source(command)
     _add_path(command, "--out", "FILE", out, required=True)
     _add_path(command, "--from", "MODEL", FROM, dest="start")
-    add("--label", metavar="REGEX", help=LABEL)
     add("--test-size", metavar="SHARE", type=float, default=0.2, help=share)
     _add_pictures(command, "the images held out")
     _add_param(command, "a parameter of CaptchaRecognizer")
@@ -211,6 +219,20 @@ def _add_path(command, name, metavar, text, **options):
     command.add_argument(name, metavar=metavar, type=_parse_path, help=text, **options)
 
 
+def _add_source(command):
+    add = command.add_argument
+    _add_path(command, "source", "SOURCE", SOURCE)
+    add("--label", metavar="REGEX", help=LABEL)
+    add("--filename-column", metavar="NAME", help="column of the table with file names")
+    add("--text-column", metavar="NAME", help="column of the table with labels")
+    add("--delimiter", metavar="CHAR", type=_parse_delimiter, help=DELIMITER)
+    add("--encoding", metavar="NAME", help="encoding of the table, such as gb18030")
+    names = "encoding of names in a zip file, such as gbk"
+    add("--metadata-encoding", metavar="NAME", help=names)
+    unreadable = "what to do about images that cannot be read (%(default)s)"
+    add("--on-error", choices=["raise", "skip"], default="raise", help=unreadable)
+
+
 def _add_pictures(command, of):
     _add_path(command, "--picture", "FILE", f"draw the worst mistakes in {of} to it")
     report = f"write a report on {of}, with pictures, to it"
@@ -245,6 +267,10 @@ def _parse_span(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither N nor N-M, such as 4-6")
     numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _parse_delimiter(text):
+    return {"\\t": "\t", "tab": "\t"}.get(text, text)
 
 
 def _parse_size(text):

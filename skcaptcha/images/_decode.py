@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import threading
+from contextlib import suppress
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -18,6 +19,10 @@ ENCODED = (str, os.PathLike, bytes, bytearray, memoryview)
 # Only these, so that reading doesn't depend on Pillow's plugins, and no file can start
 # another program (Pillow hands EPS to Ghostscript).
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+with suppress(ImportError):  # not in Pillow before 11.3
+    from PIL import AvifImagePlugin  # noqa: F401
+
+    FORMATS += ("AVIF",)
 _FORMS = (
     "a path (str or os.PathLike), encoded bytes, a PIL image, or a numeric array of "
     "shape (H, W) or (H, W, 1 to 4)"
@@ -106,7 +111,10 @@ def name_item(name, item):
 def describe_item(item):
     """Return a short description of a value for an error message."""
     if isinstance(item, (bytes, bytearray, memoryview)):
-        return f"<{memoryview(item).nbytes} bytes>"
+        size = f"{memoryview(item).nbytes} bytes"
+        if hasattr(item, "archive"):  # loaded from a zip file
+            return f"<{size}, {item.name!r} in {item.archive!r}>"
+        return f"<{size}>"
     if isinstance(item, Image.Image):
         return f"<PIL image, mode {item.mode}, {item.width}x{item.height}>"
     if hasattr(item, "shape") and hasattr(item, "dtype") and len(item.shape) > 0:
