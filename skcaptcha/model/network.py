@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
+__all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network", "list_shapes"]
 
 # How many convolution blocks halve the width.
 _N_TIME_POOLS = 2
@@ -364,6 +364,14 @@ def build_network(config, generator=None):
     if generator is not None:
         network.reset_parameters(generator)
     return network.to(memory_format=torch.channels_last)
+
+
+def list_shapes(config):
+    """Return the shapes of the saved weights of a network by name, and build none."""
+    with torch.device("meta"):
+        network = CRNN(**config)
+    network.auxiliary = None
+    return {name: tuple(t.shape) for name, t in network.state_dict().items()}
 
 
 def extend_network(network, n_classes, generator, *, auxiliary=False):
