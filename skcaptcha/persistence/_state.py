@@ -47,7 +47,6 @@ def _belongs_to_a_fit(name, value):
     return isinstance(value, CallbackContext)
 
 
-@torch.inference_mode(False)  # or a later fit could not learn from the weights
 def unpack_state(state, estimator_class):
     """Return the attributes of a recognizer from what `pack_state` returned.
 
