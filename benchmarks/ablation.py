@@ -11,7 +11,7 @@ import functools
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import accuracy
@@ -68,19 +68,28 @@ PARTNER = (
 OFFSET = 1000  # accuracy.py splits and draws by the seeds alone
 
 
-def split_captcha_images_v2(folder, seed, n_train, n_val, offset=OFFSET):
-    X, y = load_image_folder(folder / "captcha_images_v2")
-    return train_test_split(
-        X, y, train_size=n_train, test_size=n_val, random_state=offset + seed
-    )
+def from_images_v2(n_train, n_val, offset=OFFSET):
+    """Return a function that splits `captcha_images_v2`."""
+
+    def split(folder, seed):
+        X, y = load_image_folder(folder / "captcha_images_v2")
+        return train_test_split(
+            X, y, train_size=n_train, test_size=n_val, random_state=offset + seed
+        )
+
+    return split
 
 
-def split_training_data(folder, seed, split, n_train, n_val):
-    """Split the training part of a split of `accuracy.py`."""
-    X, _, y, _ = split(folder, None, 0)
-    return train_test_split(
-        X, y, train_size=n_train, test_size=n_val, random_state=OFFSET + seed
-    )
+def from_training_data(split, n_train, n_val):
+    """Return a function that splits the training part of a split of `accuracy.py`."""
+
+    def split_again(folder, seed):
+        X, _, y, _ = split(folder, None, 0)
+        return train_test_split(
+            X, y, train_size=n_train, test_size=n_val, random_state=OFFSET + seed
+        )
+
+    return split_again
 
 
 def split_captcha_62x5(folder, seed):
@@ -128,21 +137,17 @@ class DataSet(runner.Row):
     """Images, how they are split, and what is changed about the defaults."""
 
     split: Callable
-    variants: tuple = tuple(PARAMETERS)
     seeds: tuple = (0, 1)
+    factors: dict = field(default_factory=lambda: {"variant": tuple(PARAMETERS)})
 
     def prepare(self, arguments, folder):
         """Return a function that splits for a seed, or a list of what it returned."""
         return functools.lru_cache(maxsize=1)(partial(self.split, folder))
 
     def list_runs(self, arguments, split):
-        chosen = arguments.variants or self.variants
-        return [
-            {"variant": variant, "seed": seed}
-            for seed in self.list_seeds(arguments)
-            for variant in self.variants  # in turn, so that all meet the same load
-            if variant in chosen
-        ]
+        chosen = arguments.variants or self.factors["variant"]
+        runs = super().list_runs(arguments, split)
+        return [run for run in runs if run["variant"] in chosen]
 
     def measure(self, run, arguments, split):
         X_train, X_val, y_train, y_val = runner.shorten(arguments, *split(run["seed"]))
@@ -170,33 +175,27 @@ class DataSet(runner.Row):
 ROWS = {
     "captcha_images_v2_100": DataSet(
         words="100 to train, 300 to validate",
-        split=partial(split_captcha_images_v2, n_train=100, n_val=300),
+        split=from_images_v2(100, 300),
         archive="captcha_images_v2.zip",
     ),
     "captcha_images_v2_832": DataSet(
         words="832 to train, 208 to validate",
-        split=partial(split_captcha_images_v2, n_train=832, n_val=208),
+        split=from_images_v2(832, 208),
         archive="captcha_images_v2.zip",
     ),
     "digits4_400": DataSet(
         words="400 to train, 400 to validate",
-        split=partial(
-            split_training_data, split=accuracy.split_digits4, n_train=400, n_val=400
-        ),
+        split=from_training_data(accuracy.split_digits4, 400, 400),
         archive="digits4.zip",
     ),
     "digits4_2800": DataSet(
         words="2,800 to train, 400 to validate",
-        split=partial(
-            split_training_data, split=accuracy.split_digits4, n_train=2800, n_val=400
-        ),
+        split=from_training_data(accuracy.split_digits4, 2800, 400),
         archive="digits4.zip",
     ),
     "cs4243_1000": DataSet(
         words="1,000 to train, 500 to validate, all from its 8,000 to train",
-        split=partial(
-            split_training_data, split=accuracy.split_cs4243, n_train=1000, n_val=500
-        ),
+        split=from_training_data(accuracy.split_cs4243, 1000, 500),
         archive="cs4243.zip",
     ),
     "captcha_62x5_1000": DataSet(
@@ -209,21 +208,21 @@ ROWS = {
     ),
     "steps_captcha_images_v2": DataSet(
         words="300 to train, 300 to test",
-        split=partial(split_captcha_images_v2, n_train=300, n_val=300, offset=0),
+        split=from_images_v2(300, 300, offset=0),
         archive="captcha_images_v2.zip",
-        variants=tuple(PIPELINES),
+        factors={"variant": tuple(PIPELINES)},
     ),
     "steps_digits4": DataSet(
         words="400 to train, 400 to test",
         split=split_digits4,
         archive="digits4.zip",
-        variants=tuple(PIPELINES),
+        factors={"variant": tuple(PIPELINES)},
     ),
     "steps_cs4243": DataSet(
         words="1,000 to train, 500 to test",
         split=draw_cs4243,
         archive="cs4243.zip",
-        variants=tuple(PIPELINES),
+        factors={"variant": tuple(PIPELINES)},
     ),
 }
 
@@ -256,7 +255,8 @@ def format_markdown(entries):
     """Return a table of parameters and one of steps, and what they were measured on."""
     lines = []
     for variants in (PARAMETERS, PIPELINES):
-        names = [name for name in entries if ROWS[name].variants == tuple(variants)]
+        factors = {"variant": tuple(variants)}
+        names = [name for name in entries if ROWS[name].factors == factors]
         table = []
         for variant in variants:
             cells = [format_variant(entries[name]["runs"], variant) for name in names]
@@ -289,14 +289,7 @@ def add_options(parser):
     )
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

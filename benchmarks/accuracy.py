@@ -107,38 +107,21 @@ def group_grid(part):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet(runner.Row):
-    """Images, the parts that they are measured in, and what is to be reached.
+    """Images, the parts that they are measured in, and what is to be reached."""
 
-    Parameters
-    ----------
-    split : callable
-    parts : tuple
-        What `split` is given: a fold, a number of images to learn from, ...
-    group : callable, optional
-        Takes a part and returns in words the parts that are shown together.
-    means : dict, optional
-        In words, or None for all parts together -> mean of exact match to reach.
-    lowest, limit : float, optional
-        Exact match, and seconds, that every fit has to keep.
-    fold : callable, optional
-        Texts are also compared after this, which `folding` says in words.
-    """
-
-    split: Callable
-    parts: tuple
-    group: Callable = lambda part: None
-    means: dict = field(default_factory=dict)
-    lowest: float | None = None
-    limit: float | None = None
-    fold: Callable | None = None
-    folding: str = ""
+    split: Callable  # of a folder, a part (a fold, a number of images) and a seed
+    title: Callable = lambda part: None  # of the parts that are shown together
+    means: dict = field(default_factory=dict)  # title -> mean exact match to reach
+    lowest: float | None = None  # exact match that every fit has to reach
+    limit: float | None = None  # seconds that no fit may exceed
+    fold: Callable | None = None  # texts are also compared after this
+    folding: str = ""  # in words
+    n_quick: int = 1
 
     def list_runs(self, arguments, folder):
-        parts = [p for p in self.parts if str(p) in (arguments.parts or [str(p)])]
-        if arguments.quick:
-            parts = parts[:1]
-        seeds = self.list_seeds(arguments)
-        return [{"part": part, "seed": seed} for part, seed in product(parts, seeds)]
+        runs = super().list_runs(arguments, folder)
+        chosen = arguments.parts or map(str, self.factors["part"])
+        return [run for run in runs if str(run["part"]) in set(chosen)]
 
     def measure(self, run, arguments, folder):
         X_train, X_test, y_train, y_test = runner.shorten(
@@ -148,15 +131,14 @@ class DataSet(runner.Row):
         start_cpu = time.process_time()
         seconds, _ = clock(recognizer.fit, X_train, y_train)
         cpu_seconds = time.process_time() - start_cpu
-        reading, exact_match = {}, {}
-        reading["greedy"], y_pred = clock(recognizer.predict, X_test)
+        y_pred = recognizer.predict(X_test)
         recognizer.set_params(decoder="beam")
         lengths = [len(text) for text in y_train]
         known = (min(lengths), max(lengths))
-        for name, length in {"beam": None, "beam_of_known_length": known}.items():
-            predict = partial(recognizer.predict, X_test, length=length)
-            reading[name], read = clock(predict)
-            exact_match[name] = exact_match_score(y_test, read)
+        by_beam = {
+            name: exact_match_score(y_test, recognizer.predict(X_test, length=length))
+            for name, length in {"beam": None, "beam_of_known_length": known}.items()
+        }
         measured = {
             "n_train": len(X_train),
             "n_test": len(X_test),
@@ -168,8 +150,7 @@ class DataSet(runner.Row):
             "seconds": round(seconds, 2),
             "cpu_seconds": round(cpu_seconds, 2),
             "converged": bool(recognizer.converged_),
-            "exact_match_by_decoder": exact_match,
-            "seconds_of_reading": {k: round(v, 2) for k, v in reading.items()},
+            **by_beam,
         }
         if self.fold is not None:
             folded = [list(map(self.fold, texts)) for texts in (y_test, y_pred)]
@@ -178,9 +159,10 @@ class DataSet(runner.Row):
 
     def find_groups(self, entry):
         """Return in words -> the runs of the parts that are shown together."""
-        groups = {self.group(part): [] for part in self.parts}
-        for run in entry["runs"]:
-            groups[self.group(run["part"])].append(run)
+        groups = {}
+        for part in self.factors["part"]:
+            runs = [run for run in entry["runs"] if run["part"] == part]
+            groups.setdefault(self.title(part), []).extend(runs)
         return {words: runs for words, runs in groups.items() if runs}
 
     def judge_group(self, group, runs):
@@ -209,7 +191,7 @@ ROWS = {
     "captcha_images_v2": DataSet(
         words="5-fold cross-validation, shuffled",
         split=split_folds,
-        parts=tuple(range(5)),
+        factors={"part": tuple(range(5))},
         seeds=(0, 1, 2),
         means={None: 0.997},
         lowest=0.99,
@@ -219,8 +201,8 @@ ROWS = {
     "few_labels": DataSet(
         words="captcha_images_v2, that many to train, 300 others to test",
         split=split_few,
-        parts=(25, 50, 100, 200, 400),
-        group=str,
+        factors={"part": (25, 50, 100, 200, 400)},
+        title=str,
         seeds=(0, 1, 2, 3, 4),
         means={"25": 0.60, "50": 0.85, "100": 0.95, "200": 0.985, "400": 0.995},
         limit=60,
@@ -229,7 +211,7 @@ ROWS = {
     "cs4243": DataSet(
         words="its 8,000 to train, its 2,000 to test",
         split=split_cs4243,
-        parts=(8000,),
+        factors={"part": (8000,)},
         seeds=(0,),
         means={None: 0.72},
         limit=3600,
@@ -240,7 +222,7 @@ ROWS = {
     "digits4": DataSet(
         words="80/20",
         split=split_digits4,
-        parts=(3279,),
+        factors={"part": (3279,)},
         seeds=(0, 1, 2),
         means={None: 0.985},
         archive="digits4.zip",
@@ -250,8 +232,8 @@ ROWS = {
         split=partial(
             split_drawn, vocabulary=CHARACTERS, length=5, size=(150, 40), n_test=2000
         ),
-        parts=(1000, 3000, 10_000, 30_000, 100_000),
-        group="{:,}".format,
+        factors={"part": (1000, 3000, 10_000, 30_000, 100_000)},
+        title="{:,}".format,
         seeds=(0,),
         means={"10,000": 0.92, "100,000": 0.95},
         fold=str.lower,
@@ -266,15 +248,15 @@ ROWS = {
             size=(160, 60),
             n_test=5000,
         ),
-        parts=(30_000,),
+        factors={"part": (30_000,)},
         seeds=(0,),
         means={None: 0.99},
     ),
     "make_captchas": DataSet(
         words="characters x length, gray or color, images; 80/20",
         split=split_grid,
-        parts=tuple(GRID),
-        group=group_grid,
+        factors={"part": tuple(GRID)},
+        title=group_grid,
         seeds=(0, 1, 2),
     ),
 }
@@ -284,67 +266,48 @@ ROWS = {
 
 
 def format_group(title, row, group, runs):
-    """Return the cells of a line of the first table."""
+    """Return the cells of a line of the table."""
+
+    def mean(name, form=".4f"):
+        return format(statistics.mean(run[name] for run in runs), form)
+
     exact = [run["exact_match"] for run in runs]
     n_right = sum(round(run["n_test"] * run["exact_match"]) for run in runs)
     # Where fits share test images, the interval takes them for different ones.
     low, high = runner.find_interval(n_right, sum(run["n_test"] for run in runs))
-    mean = f"{statistics.mean(exact):.4f} ({low:.3f} to {high:.3f})"
+    found = f"{mean('exact_match')} ({low:.3f} to {high:.3f})"
     if row.fold:
-        folded = statistics.mean(run["exact_match_folded"] for run in runs)
-        mean += f"; {folded:.4f} {row.folding}"
+        found += f"; {mean('exact_match_folded')} {row.folding}"
     target = f"≥ {row.means[group]:g}" if group in row.means else ""
     if row.lowest is not None:
         target += f", none under {row.lowest:g}"
-    return [
-        title,
-        len(runs),
-        mean,
-        f"{min(exact):.4f} to {max(exact):.4f}",
-        f"{statistics.mean(run['character_error_rate'] for run in runs):.4f}",
-        f"{statistics.mean(run['mean_edit_distance'] for run in runs):.3f}",
-        runner.describe_spread([run["seconds"] for run in runs], ".0f"),
-        f"{max(run.get('cpu_seconds', 0) for run in runs):.0f}",
-        target,
-        row.judge_group(group, runs),
-    ]
-
-
-def format_decoders(title, runs):
-    """Return the cells of a line of the second table."""
-    exact = [statistics.mean(run["exact_match"] for run in runs)]
-    for name in ("beam", "beam_of_known_length"):
-        scores = [run["exact_match_by_decoder"][name] for run in runs]
-        exact.append(statistics.mean(scores))
-    names = runs[0]["seconds_of_reading"]
-    seconds = [
-        statistics.median(run["seconds_of_reading"][name] for run in runs)
-        for name in names
-    ]
-    return [
-        title,
-        *(f"{value:.4f}" for value in exact),
-        " / ".join(f"{value:.1f}" for value in seconds),
-    ]
+    return {
+        "data": title,
+        "fits": len(runs),
+        "exact match: mean (95 %)": found,
+        "lowest to highest": f"{min(exact):.4f} to {max(exact):.4f}",
+        "CER": mean("character_error_rate"),
+        "edits": mean("mean_edit_distance", ".3f"),
+        "by beam search": mean("beam"),
+        "by known lengths": mean("beam_of_known_length"),
+        "seconds": runner.describe_spread([run["seconds"] for run in runs], ".0f"),
+        "of processors: longest": f"{max(run['cpu_seconds'] for run in runs):.0f}",
+        "target": target,
+        "": row.judge_group(group, runs),
+    }
 
 
 def format_markdown(entries):
-    """Return the tables, the convergence and what it was measured on."""
-    lines, decoders, all_runs = [], [], []
+    """Return the table, the convergence and what it was measured on."""
+    lines, all_runs = [], []
     for name, entry in entries.items():
         for group, runs in ROWS[name].find_groups(entry).items():
             title = f"`{name}`" + (f", {group}" if group else "")
             lines.append(format_group(title, ROWS[name], group, runs))
-            decoders.append(format_decoders(title, runs))
             all_runs += runs
-    header = ["data", "fits", "exact match: mean (95 %)", "lowest to highest", "CER"]
-    header += ["edits", "seconds", "of processors: longest", "target", ""]
-    decoding = ["data", "greedy", "beam search", "beam search, known lengths"]
     n_converged = sum(run["converged"] for run in all_runs)
     return [
-        *runner.format_table(header, lines),
-        "",
-        *runner.format_table([*decoding, "seconds of reading, of each"], decoders),
+        *runner.format_table(list(lines[0]), [line.values() for line in lines]),
         "",
         f"Of {len(all_runs)} fits {n_converged} left the plateau.",
         *runner.list_settings(entries),
@@ -360,21 +323,13 @@ def add_options(parser):
 def check_options(parser, arguments):
     if arguments.parts and len(arguments.rows) != 1:
         parser.error("--parts needs exactly one row")
-    known = list(map(str, ROWS[arguments.rows[0]].parts))
+    known = list(map(str, ROWS[arguments.rows[0]].factors["part"]))
     for part in arguments.parts or ():
         if part not in known:
             parser.error(f"unknown part {part!r}; choose from {', '.join(known)}")
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    check_options=check_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,10 +1,10 @@
 """Do the constants behind "auto", the schedule and the alignment earn their values?
 
-Each is changed alone on nine real sets, of which 150 images are learned from and 200
-others read; no benchmark tests on either. What follows from sizes, ink and numbers is
-chosen with each value for the whole training part of a set, without a fit; a fit
-follows where the choice for its 150 images is a new one. The constants of the alignment
-act on random weights, and are judged by the update at which the network reads.
+Each is changed alone on nine real sets: 150 images to learn from, 200 others to read,
+none of them tested on elsewhere. What follows from sizes, ink and numbers is chosen for
+the whole training part without a fit; a fit follows where the choice for the 150 is a
+new one. The constants of the alignment act on random weights, and are judged by the
+update at which the network reads.
 """
 
 import csv
@@ -106,11 +106,9 @@ def split(name, folder, relabeled):
         order = [i for i in order if Path(X[i]).name in careful]
         order = [i for i in order if Image.open(X[i]).width <= WIDEST]
     train, val = order[:N_TRAIN], order[N_TRAIN : N_TRAIN + N_VAL]
-    X_train, y_train, X_val, y_val = (
-        [values[i] for i in part] for part in (train, val) for values in (X, y)
-    )
-    y_val = [careful.get(Path(X[i]).name, y[i]) for i in val]
-    return (X_train, y_train, X_val, y_val), X, y
+    parts = [[values[i] for i in part] for part in (train, val) for values in (X, y)]
+    parts[3] = [careful.get(Path(X[i]).name, y[i]) for i in val]
+    return parts, X, y
 
 
 class Scan:
@@ -136,9 +134,8 @@ class Scan:
         batch = auto.choose_batch_size(self.n_samples)
         pixels = auto.count_pixels(self.sizes, **size) / len(self.sizes)
         passes = auto.choose_max_iter(self.n_samples, batch, pixels * self.n_samples)
-        texts = "rows {:.2f} to {:.2f}".format(*rows), f"height {height}"
-        stretch = f"stretch {size['stretch']:.2f}"
-        return [*texts, stretch, f"batch {batch}", f"passes {passes}"]
+        words = "rows {:.2f} to {:.2f}, height {}, stretch {:.2f}, batch {}, passes {}"
+        return words.format(*rows, height, size["stretch"], batch, passes)
 
     def draw_rows(self, n_images):
         """Return the shares of images that lose much ink to rows chosen for a few."""
@@ -177,8 +174,8 @@ class DataSet(runner.Row):
     seeds: tuple = (0, 1)
 
     def prepare(self, arguments, folder):
-        relabeled = arguments.data / "cs4243_relabelled_train.csv"
-        parts, X, y = split(self.name, folder, relabeled)
+        relabeled = "cs4243_relabelled_train.csv"
+        parts, X, y = split(self.name, folder, arguments.data / relabeled)
         return parts, Scan(X, y), Scan(*parts[:2])
 
     def list_runs(self, arguments, prepared):
@@ -207,7 +204,7 @@ class DataSet(runner.Row):
             return {"chosen": scan.choose(run["variant"])}
         aligning = run["measure"] == "alignment"
         params = {"random_state": run["seed"], "pretrained": not aligning and "auto"}
-        params |= runner.TINY if arguments.quick else {}
+        params |= {"max_iter": 1} if arguments.quick else {}
         job = {"edit": VARIANTS[run["variant"]], "until_it_reads": aligning}
         job |= {"params": params, "parts": runner.shorten(arguments, *parts)}
         return runner.run_side(
@@ -241,15 +238,15 @@ def find(entry, measure, variant, key):
 
 def format_choice(entry, variant):
     """Return what is chosen that isn't the default choice, as in ``height 48``."""
-    usual = find(entry, "choice", DEFAULTS, "chosen").get(None, [])
-    found = find(entry, "choice", variant, "chosen").get(None, [])
+    pair = (find(entry, "choice", name, "chosen") for name in (DEFAULTS, variant))
+    usual, found = (texts.get(None, "").split(", ") for texts in pair)
     return ", ".join(c for c in found if c not in usual or variant == DEFAULTS)
 
 
 def compare(entries, measure, key):
     """Return a table of differences from the defaults, or ratios, over shared seeds."""
     scored, table = key not in ("cpu_seconds", "reads"), []
-    form = "+z.1f" if scored else ".2f"
+    show = ("{:+z.1f}" if scored else "{:.2f}").format
     for variant in VARIANTS:
         means, cells = [], []
         for entry in entries.values():
@@ -257,9 +254,9 @@ def compare(entries, measure, key):
             pairs = [(new[seed], old[seed]) for seed in new.keys() & old.keys()]
             values = [100 * (a - b) if scored else a / b for a, b in pairs]
             means += [statistics.mean(values)] if values else []
-            cells.append(f"{means[-1]:{form}} ({len(values)})" if values else "")
+            cells.append(f"{show(means[-1])} ({len(values)})" if values else "")
         if means and variant != DEFAULTS:
-            table.append([variant, *cells, f"{statistics.mean(means):{form}}"])
+            table.append([variant, *cells, show(statistics.mean(means))])
     return runner.format_table(["", *entries, "mean"], table)
 
 
@@ -289,14 +286,7 @@ def add_options(parser):
     )
 
 
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -56,15 +56,6 @@ def make_keras_environment(folder):
     return python
 
 
-def list_in_turn(runs, sides, name):
-    """Return the runs of each seed or repeat with each side, every second one back."""
-    return [
-        {name: value, "side": side}
-        for turn, value in enumerate(runs)
-        for side in list(sides)[:: -1 if turn % 2 else 1]
-    ]
-
-
 @dataclass(frozen=True, kw_only=True)
 class KerasRow(runner.Row):
     """What is measured on `captcha_images_v2` in processes of Keras and of ours."""
@@ -102,103 +93,65 @@ class KerasRow(runner.Row):
 
 class Training(KerasRow):
     MEDIAN_RATIO, LEAST_RATIO = 20, 10
-    SIDES = {  # name -> module, what it is given, and its name in words
-        "keras": ("keras_example", {}, "Keras"),
-        "own": ("ours", {}, "skcaptcha"),
-        "own_from_random": (
-            "ours",
-            {"pretrained": False},
-            "skcaptcha, `pretrained=False`",
-        ),
+    SIDES = {  # name -> module, and what it is given
+        "Keras": ("keras_example", {}),
+        "skcaptcha": ("ours", {}),
+        "skcaptcha, pretrained=False": ("ours", {"pretrained": False}),
     }
 
-    def list_runs(self, arguments, prepared):
-        return list_in_turn(self.list_seeds(arguments), self.SIDES, "seed")
-
     def measure(self, run, arguments, prepared):
-        script, job, _ = self.SIDES[run["side"]]
+        script, job = self.SIDES[run["side"]]
         return self.train(arguments, prepared, script, run["seed"], **job)
 
-    def find_ratios(self, entry, side, *, evaluation=True):
+    def find_ratios(self, entry, side):
         """Return the times of Keras as multiples of those of a side, seed by seed.
 
         Of Keras the time of all epochs counts where it did not get there. Seeds with
-        which the other side did not are left out. Of Keras itself there are none.
+        which the other side did not are left out.
         """
-        if side == "keras":
-            return []
-        seconds = {"keras": {}, side: {}}
+        seconds = {"Keras": {}, side: {}}
         for run in entry["runs"]:
-            if run["side"] in seconds and (run["reached"] or run["side"] == "keras"):
-                without = 0 if evaluation else run["evaluation_seconds"]
-                seconds[run["side"]][run["seed"]] = run["seconds"] - without
-        return runner.find_ratios(seconds["keras"], seconds[side])
+            if run["side"] in seconds and (run["reached"] or run["side"] == "Keras"):
+                seconds[run["side"]][run["seed"]] = run["seconds"]
+        return runner.find_ratios(seconds["Keras"], seconds[side])
 
     def judge(self, entry):
-        seeds = {side: set() for side in self.SIDES}
-        for run in entry["runs"]:
-            seeds[run["side"]].add(run["seed"])
-        missing = len(set(self.seeds) - (seeds["keras"] & seeds["own"]))
-        if missing:
-            return f"open: {missing} of {len(self.seeds)} seeds not run"
-        if not all(run["reached"] for run in entry["runs"] if run["side"] == "own"):
+        runs = self.group(entry).get(("skcaptcha",), [])
+        ratios = self.find_ratios(entry, "skcaptcha")
+        if not all(run["reached"] for run in runs):
             return "missed: not reached by all"
-        ratios = self.find_ratios(entry, "own")
+        if len(ratios) < len(self.seeds):
+            return f"open: {len(ratios)} of {len(self.seeds)} seeds run"
         met = statistics.median(ratios) >= self.MEDIAN_RATIO
         return "met" if met and min(ratios) >= self.LEAST_RATIO else "missed"
 
-    def format(self, entry):
-        rows = []
-        for side, (_, _, words) in self.SIDES.items():
-            runs = [run for run in entry["runs"] if run["side"] == side]
-            if not runs:
-                continue
-            ratios = [
-                self.find_ratios(entry, side, evaluation=kind)
-                if side != "keras"
-                else []
-                for kind in (True, False)
-            ]
-            rows.append(
-                [
-                    words,
-                    f"{sum(run['reached'] for run in runs)} of {len(runs)}",
-                    runner.describe_spread([run["epochs"] for run in runs], ".0f"),
-                    runner.describe_spread([run["seconds"] for run in runs], ".1f"),
-                    *(runner.describe_spread(r, ".1f") for r in ratios),
-                ]
-            )
-        first = entry["runs"][0]
-        header = ["side", f"reached {EXACT_MATCH:g}", "epochs", "seconds"]
-        header += ["times sooner than Keras", "without reading the held-out images"]
-        return [
-            *runner.format_table(header, rows),
-            "",
-            f"{first['n_train']} images to train on, {first['n_held_out']} held out; "
-            "median (lowest to highest) of the seeds. Where Keras did not reach "
-            f"{EXACT_MATCH:g}, its time is that of all its epochs.",
-        ]
+    def note(self, entry):
+        first, lines = entry["runs"][0], []
+        for (side,), runs in self.group(entry).items():
+            n_reached = sum(run["reached"] for run in runs)
+            line = f"{side} reached {EXACT_MATCH:g} in {n_reached} of {len(runs)}"
+            if side != "Keras":
+                ratios = self.find_ratios(entry, side)
+                line += f", {runner.describe_spread(ratios, '.1f')} times sooner"
+            lines.append(line)
+        return (
+            f"{first['n_train']} images to train on, {first['n_held_out']} held out. "
+            f"{'; '.join(lines)}."
+        )
 
 
 class Prediction(KerasRow):
-    SIDES = {  # name -> module, task, and name in words
-        "keras": ("keras_example", "read", "Keras"),
-        "own": ("ours", "read", "skcaptcha"),
-        "onnx": ("ours", "read_onnx", "skcaptcha, exported to ONNX"),
+    SIDES = {  # name -> module, task
+        "Keras": ("keras_example", "read"),
+        "skcaptcha": ("ours", "read"),
+        "skcaptcha, exported to ONNX": ("ours", "read_onnx"),
     }
-    WAYS = {  # name -> words, whether in seconds rather than images a second
-        "paths": ("images a second, from paths", False),
-        "arrays": ("images a second, from arrays", False),
-        "one": ("seconds for one image, from encoded bytes", True),
-    }
+    WAYS = ("paths", "arrays", "one")  # images a second, and seconds for one
     RATIO = 5
-
-    def list_runs(self, arguments, prepared):
-        return list_in_turn(self.list_repeats(arguments), self.SIDES, "repeat")
 
     def measure(self, run, arguments, prepared):
         folder, python, paths, texts = prepared
-        script, task, _ = self.SIDES[run["side"]]
+        script, task = self.SIDES[run["side"]]
         trained = folder / f"{script}.trained"
         if not trained.exists():
             self.train(arguments, prepared, script, seed=0, save=folder)
@@ -214,69 +167,58 @@ class Prediction(KerasRow):
             n_single=10 if arguments.quick else 200,
         )
 
-    def find_values(self, entry, side, way):
-        """Return repeat -> what a side reached in a way."""
-        return {
-            run["repeat"]: run[way]
-            for run in entry["runs"]
-            if run["side"] == side and way in run
-        }
-
-    def find_ratios(self, entry, way, side, other="keras"):
+    def find_ratios(self, entry, way, side, other="Keras"):
         """Return how many times better than the other a side is, repeat by repeat."""
-        if side == other:
-            return []
-        ours, others = (self.find_values(entry, s, way) for s in (side, other))
-        if self.WAYS[way][1]:
-            ours, others = others, ours
-        return runner.find_ratios(ours, others)
+        values = {side: {}, other: {}}
+        for run in entry["runs"]:
+            if run["side"] in values and way in run:
+                values[run["side"]][run["repeat"]] = run[way]
+        ours, others = values[side], values[other]
+        return runner.find_ratios(*((others, ours) if way == "one" else (ours, others)))
 
     def judge(self, entry):
-        ratios = {way: self.find_ratios(entry, way, "own") for way in self.WAYS}
+        ratios = {way: self.find_ratios(entry, way, "skcaptcha") for way in self.WAYS}
         if not all(ratios.values()):
             return "open: not run with both"
         missed = [way for way in ratios if statistics.median(ratios[way]) < self.RATIO]
         return f"missed: {', '.join(missed)}" if missed else "met"
 
-    def format(self, entry):
-        rows = []
-        for way, (words, in_seconds) in self.WAYS.items():
-            form = ".4f" if in_seconds else ".0f"
-            for side, (_, _, title) in self.SIDES.items():
-                values = self.find_values(entry, side, way)
-                found = runner.describe_spread(values.values(), form)
-                ratios = self.find_ratios(entry, way, side)
-                rows.append([title, words, found, runner.describe_spread(ratios)])
-            ratios = self.find_ratios(entry, way, "onnx", "own")
-            spread = runner.describe_spread(ratios)
-            rows.append(["ONNX beside skcaptcha", words, "", spread])
-        by_call = self.find_values(entry, "keras", "one_by_call").values()
-        found = runner.describe_spread(by_call, ".4f")
-        rows.append(["Keras, called as a function", self.WAYS["one"][0], found, ""])
-        missing = {run["missing"] for run in entry["runs"] if "missing" in run}
-        exact = {run["side"]: run.get("exact_match") for run in entry["runs"]}
-        n_repeats = len(self.find_values(entry, "own", "one"))
-        return [
-            *runner.format_table(["side", "way", "found", "times better"], rows),
-            "",
-            f"Median (lowest to highest) of {n_repeats}, and times better than Keras "
-            "if no other is named. Exact match: "
-            + ", ".join(f"{side} {score:.3f}" for side, score in exact.items() if score)
-            + ".",
-            *(f"Not measured: {reason}" for reason in missing),
-        ]
+    def note(self, entry):
+        _, own, onnx = self.SIDES
+        lines = []
+        for side, other in ((own, "Keras"), (onnx, "Keras"), (onnx, own)):
+            ratios = [self.find_ratios(entry, w, side, other) for w in self.WAYS]
+            spreads = zip(self.WAYS, map(runner.describe_spread, ratios), strict=True)
+            found = (f"{way} {spread}" for way, spread in spreads)
+            lines.append(f"{side}, times better than {other}: {', '.join(found)}.")
+        lines += {run["missing"] for run in entry["runs"] if "missing" in run}
+        return "\n".join(lines)
 
 
 ROWS = {
     "training": Training(
         words="seconds until 0.99 of held-out images of captcha_images_v2 are read",
         seeds=(0, 1, 2, 3, 4),
+        factors={"side": tuple(Training.SIDES)},
+        columns={
+            "epochs": ("epochs", ".0f"),
+            "seconds": ("seconds", ".1f"),
+            "evaluation_seconds": ("of them reading held-out images", ".1f"),
+        },
         target=f"median {Training.MEDIAN_RATIO} times sooner than Keras, each seed "
         f"{Training.LEAST_RATIO} times",
     ),
     "prediction": Prediction(
         words="reading all images of captcha_images_v2",
         repeats=5,
+        factors={"side": tuple(Prediction.SIDES)},
+        columns={
+            "paths": ("images a second, from paths", ".0f"),
+            "arrays": ("from arrays", ".0f"),
+            "one": ("seconds for one image, from bytes", ".4f"),
+            "one_by_call": ("by a compiled function", ".4f"),
+            "exact_match": ("exact match", ".3f"),
+        },
         target=f"{Prediction.RATIO} times better than Keras",
     ),
 }
@@ -292,7 +234,7 @@ def add_options(parser):
     )
 
 
-main = partial(runner.run_benchmark, __file__, __doc__, ROWS, add_options=add_options)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,7 +8,7 @@ them and judged on the other half.
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 
@@ -18,7 +18,6 @@ import runner
 
 from skcaptcha.metrics import risk_coverage_curve
 
-LARGEST_GAP = 0.02
 EXACT_MATCH = 0.999
 
 
@@ -50,14 +49,28 @@ class DataSet(runner.Row):
     split: Callable  # as in accuracy.py
     parts: tuple
     seeds: tuple = (0,)
+    target: str = "a mean confidence within 0.02 of the exact match"
+    columns: dict = field(
+        default_factory=lambda: {
+            "n_test": ("texts", ",d"),
+            "exact_match": ("exact match", ".3f"),
+            "mean_confidence": ("mean confidence", ".3f"),
+            "threshold": (f"threshold for {EXACT_MATCH:g}", ".4f"),
+            "accepted": ("accepted", ".1%"),
+            "exact_match_of_halves": ("exact match, threshold of other half", ".4f"),
+            "accepted_of_halves": ("accepted", ".1%"),
+        }
+    )
+
+    LARGEST_GAP = 0.02
 
     def list_runs(self, arguments, folder):
-        return [{"seeds": list(self.list_seeds(arguments))}]
+        parts = self.parts[: 1 if arguments.quick else None]
+        return [{"parts": list(parts), "seeds": list(self.list_seeds(arguments))}]
 
     def measure(self, run, arguments, folder):
         right, confidence = [], []
-        parts = self.parts[: 1 if arguments.quick else None]
-        for part, seed in product(parts, run["seeds"]):
+        for part, seed in product(run["parts"], run["seeds"]):
             X_train, X_test, y_train, y_test = runner.shorten(
                 arguments, *self.split(folder, part, seed)
             )
@@ -82,7 +95,7 @@ class DataSet(runner.Row):
     def judge(self, entry):
         (run,) = entry["runs"]
         gap = run["mean_confidence"] - run["exact_match"]
-        return "met" if abs(gap) <= LARGEST_GAP else "missed"
+        return "met" if abs(gap) <= self.LARGEST_GAP else "missed"
 
 
 ROWS = {
@@ -108,35 +121,7 @@ ROWS = {
 }
 
 
-def format_markdown(entries):
-    """Return the table, and below it what it was measured on."""
-    lines = []
-    for name, entry in entries.items():
-        (run,) = entry["runs"]
-        threshold, other = run["threshold"], run["exact_match_of_halves"]
-        gap = run["mean_confidence"] - run["exact_match"]
-        lines.append(
-            [
-                f"`{name}`",
-                f"{run['n_test']:,}",
-                f"{run['exact_match']:.3f}",
-                f"{run['mean_confidence']:.3f}",
-                f"{gap:+.3f}, {runner.judge(ROWS[name], entry)}",
-                "none" if threshold is None else f"{threshold:.4f}",
-                f"{run['accepted']:.1%}",
-                "none" if other is None else f"{other:.4f}",
-                f"{run['accepted_of_halves']:.1%}",
-            ]
-        )
-    header = ["data", "texts", "exact match", "mean confidence"]
-    header += [f"gap, target {LARGEST_GAP:g}", f"threshold for {EXACT_MATCH:g}"]
-    header += ["accepted", "exact match, threshold of the other half", "accepted"]
-    return [*runner.format_table(header, lines), *runner.list_settings(entries)]
-
-
-main = partial(
-    runner.run_benchmark, __file__, __doc__, ROWS, format_markdown=format_markdown
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -25,7 +25,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from unittest.mock import patch
@@ -48,54 +47,43 @@ from skcaptcha.preprocessing import ImageReader
 # ---- fits of noise, in processes of their own ------------------------------------
 
 USUAL = {"n_images": 2000, "width": 150, "n_characters": 62, "length": 5}
-CACHE_SIZES = {"in memory": 1000, "in the file": 0}  # megabytes
-UPDATES = 150  # that are timed
+TIMES = {
+    "update": ("seconds an update", ".4f"),
+    "processor": ("of the processor", ".4f"),
+    "epoch": ("seconds an epoch", ".1f"),
+    "start": ("until the first update has ended", ".1f"),
+}
 
 
-def time_epoch(arguments, cache_size=1000, **sizes):
-    return runner.run_side(
-        "ours",
-        "time_epoch",
-        threads=arguments.threads,
-        n_updates=3 if arguments.quick else UPDATES,
-        cache_size=cache_size,
-        **{**USUAL, **sizes},
-    )
+def run_noise(task, arguments, **job):
+    n_updates = 3 if arguments.quick else 150
+    threads = arguments.threads
+    return runner.run_side("ours", task, threads=threads, n_updates=n_updates, **job)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth(runner.Row):
-    """What is varied, in which steps, and what differs from `USUAL`."""
+    """An epoch for each value of a factor; others differ from `USUAL`."""
 
-    varied: str
-    values: tuple
     others: dict = field(default_factory=dict)
     repeats: int = 3
+    n_quick: int = 2
+    columns: dict = field(default_factory=lambda: TIMES)
     target: str = "linear or better"
 
     TOLERANCE = 1.1  # times its cause, for the growth to pass as linear
 
-    def list_runs(self, arguments, folder):
-        values = self.values[: 2 if arguments.quick else None]
-        return [
-            {"repeat": repeat, "value": value}
-            for repeat in self.list_repeats(arguments)
-            for value in values
-        ]
-
     def measure(self, run, arguments, folder):
-        return time_epoch(arguments, **{**self.others, self.varied: run["value"]})
-
-    def find_epochs(self, entry):
-        """Return value -> seconds of an epoch, the median over the repeats."""
-        seconds = {}
-        for run in entry["runs"]:
-            seconds.setdefault(run["value"], []).append(run["epoch"])
-        return {value: statistics.median(column) for value, column in seconds.items()}
+        varied = {name: run[name] for name in self.factors}
+        sizes = {**USUAL, **self.others, **varied}
+        return run_noise("time_epoch", arguments, cache_size=1000, **sizes)
 
     def find_growth(self, entry):
         """Return by how much cause and cost grow, from least value to greatest."""
-        epochs = self.find_epochs(entry)
+        epochs = {
+            value: statistics.median(run["epoch"] for run in runs)
+            for (value,), runs in self.group(entry).items()
+        }
         least, greatest = min(epochs), max(epochs)
         return greatest / least, epochs[greatest] / epochs[least]
 
@@ -103,126 +91,63 @@ class Growth(runner.Row):
         cause, cost = self.find_growth(entry)
         return "met" if cost <= self.TOLERANCE * cause else "missed"
 
-    def format(self, entry):
-        epochs = self.find_epochs(entry)
-        rows = []
-        for value, seconds in epochs.items():
-            runs = [run for run in entry["runs"] if run["value"] == value]
-            updates = [1000 * run["update"] for run in runs]
-            rows.append(
-                [
-                    f"{value:,}",
-                    runner.describe_spread(updates, ".1f"),
-                    f"{seconds:.1f}",
-                    f"{seconds / epochs[min(epochs)]:.2f}",
-                    f"{statistics.median(run['start'] for run in runs):.1f}",
-                ]
-            )
-        header = [
-            f"`{self.varied}`",
-            "ms an update",
-            "seconds an epoch",
-            "times the first",
-        ]
-        header.append("seconds until the first update has ended")
+    def note(self, entry):
         cause, cost = self.find_growth(entry)
-        same = {**USUAL, **self.others}.items()
-        usual = ", ".join(f"`{k}` {v:,}" for k, v in same if k != self.varied)
-        return [
-            *runner.format_table(header, rows),
-            "",
-            f"{usual}; {entry['runs'][0]['timed_updates']} updates timed in each fit. "
-            f"{cause:g} times the `{self.varied}` cost {cost:.2f} times as much.",
-        ]
+        return (
+            f"{cause:g} times {', '.join(self.factors)} cost {cost:.2f} times the time."
+        )
 
 
 class Memory(runner.Row):
     GIGABYTES = 2.5  # that a fit may take
 
-    def list_runs(self, arguments, folder):
-        return [
-            {"images": images, "cache_size": size}
-            for images in ("gray", "color")
-            for size in CACHE_SIZES.values()
-        ]
-
     def measure(self, run, arguments, folder):
-        n_images = 200 if arguments.quick else 100_000
-        measured = runner.run_side(
-            "ours",
-            "measure_memory",
-            threads=arguments.threads,
-            n_images=n_images,
-            width=USUAL["width"],
-            color=run["images"] == "color",
-            cache_size=run["cache_size"],
-            n_updates=3 if arguments.quick else UPDATES,
-        )
-        return {"n_images": n_images, **measured}
+        n_images = runner.N_QUICK if arguments.quick else 100_000
+        job = {"n_images": n_images, "width": USUAL["width"]}
+        job |= {"color": run["images"] == "color", "cache_size": run["cache_size"]}
+        return {"n_images": n_images, **run_noise("measure_memory", arguments, **job)}
 
     def judge(self, entry):
         peak = max(run["peak"] for run in entry["runs"])
         return "met" if peak <= self.GIGABYTES else "missed"
 
-    def format(self, entry):
-        rows = [
-            [
-                f"{run['n_images']:,} {run['images']}",
-                run["cache_size"],
-                f"{run['peak']:.2f}",
-                f"{run['before']:.2f}",
-            ]
-            for run in entry["runs"]
-        ]
-        header = ["images of 150x40", "`cache_size`", "peak of the process in GB"]
-        return runner.format_table([*header, "of it before the fit"], rows)
+    def note(self, entry):
+        return f"{entry['runs'][0]['n_images']:,} images of 150x40."
 
 
 class Cache(runner.Row):
     GREATEST_RATIO = 1.3  # of an epoch from the file to one from memory
-    UNITS = {"update": "ms an update", "processor": "ms of the processor"}
-
-    def list_runs(self, arguments, folder):
-        return [
-            {"repeat": repeat, "images": images}
-            for repeat in self.list_repeats(arguments)
-            for images in CACHE_SIZES
-        ]
+    SIZES = {"in memory": 1000, "in the file": 0}  # megabytes
 
     def measure(self, run, arguments, folder):
-        n_images = 200 if arguments.quick else 10_000
-        cache_size = CACHE_SIZES[run["images"]]
-        return time_epoch(arguments, cache_size=cache_size, n_images=n_images)
+        n_images = runner.N_QUICK if arguments.quick else 10_000
+        job = {**USUAL, "n_images": n_images, "cache_size": self.SIZES[run["images"]]}
+        return run_noise("time_epoch", arguments, **job)
 
     def find_ratios(self, entry, unit):
         """Return for each repeat what the file costs, memory being 1."""
-        costs = {images: {} for images in CACHE_SIZES}
+        costs = {images: {} for images in self.SIZES}
         for run in entry["runs"]:
             costs[run["images"]][run["repeat"]] = run[unit]
         return runner.find_ratios(costs["in the file"], costs["in memory"])
 
     def judge(self, entry):
-        ratios = [self.find_ratios(entry, unit) for unit in self.UNITS]
+        ratios = [self.find_ratios(entry, unit) for unit in ("update", "processor")]
         if not all(ratios):
             return "open: not run with both"
         greatest = max(map(statistics.median, ratios))
         return "met" if greatest <= self.GREATEST_RATIO else "missed"
 
-    def format(self, entry):
-        rows = []
-        for images in CACHE_SIZES:
-            runs = [run for run in entry["runs"] if run["images"] == images]
-            values = ([1000 * run[unit] for run in runs] for unit in self.UNITS)
-            rows.append([images, *(runner.describe_spread(v, ".1f") for v in values)])
-        ratios = (self.find_ratios(entry, unit) for unit in self.UNITS)
-        rows.append(["ratio", *map(runner.describe_spread, ratios)])
-        first = entry["runs"][0]
-        return [
-            *runner.format_table(["images", *self.UNITS.values()], rows),
-            "",
-            f"{first['timed_updates']} updates timed. The operating system kept the "
-            "file in memory, as it does where there is room.",
-        ]
+    def note(self, entry):
+        update, processor = (
+            runner.describe_spread(self.find_ratios(entry, unit))
+            for unit in ("update", "processor")
+        )
+        return (
+            f"From the file an update takes {update} times as long, {processor} times "
+            "of the processor. The operating system kept the file in memory, as it "
+            "does where there is room."
+        )
 
 
 # ---- imports ---------------------------------------------------------------------
@@ -262,28 +187,18 @@ class Imports(runner.Row):
 
     def judge(self, entry):
         more = statistics.median(run["ours"] for run in entry["runs"])
-        own = [
-            set(run["loaded"]) - set(run["loaded_by_callbacks"])
-            for run in entry["runs"]
-        ]
+        own = (set(r["loaded"]) - set(r["loaded_by_callbacks"]) for r in entry["runs"])
         return "met" if more <= self.SECONDS and not any(own) else "missed"
 
-    def format(self, entry):
-        runs = entry["runs"]
-        cells = [
-            runner.describe_spread([run[name] for run in runs])
-            for name in ("baseline", "ours")
-        ]
-        header = [f"`{self.BASELINE}`, seconds", f"`{self.OURS}` after it"]
-        loaded, by_callbacks = runs[0]["loaded"], runs[0]["loaded_by_callbacks"]
-        return [
-            *runner.format_table(header, [cells]),
-            "",
-            f"Median (lowest to highest) of {len(runs)} processes. Of "
-            f"{', '.join(OPTIONAL)}, `{self.OURS}` loads "
-            f"{', '.join(loaded) or 'none'}, and `{self.CALLBACKS}` "
-            f"{', '.join(by_callbacks) or 'none'}.",
-        ]
+    def note(self, entry):
+        loaded, by_callbacks = (
+            ", ".join(entry["runs"][0][name]) or "none"
+            for name in ("loaded", "loaded_by_callbacks")
+        )
+        return (
+            f"Of {', '.join(OPTIONAL)}, `{self.OURS}` loads {loaded}, and "
+            f"`{self.CALLBACKS}` {by_callbacks}."
+        )
 
 
 # ---- searches --------------------------------------------------------------------
@@ -304,25 +219,18 @@ def warm_up():
     return torch.get_num_threads()
 
 
-def search(estimator, grid, X, y, **params):
-    found = GridSearchCV(estimator, grid, refit=False, error_score="raise", **params)
-    return found.fit(X, y)
+def draw(arguments, n_images):
+    warm_up()
+    n_images = runner.N_QUICK if arguments.quick else n_images
+    return make_captchas(n_images, random_state=0)
+
+
+make_search = partial(GridSearchCV, refit=False, error_score="raise")
 
 
 class SearchJobs(runner.Row):
-    N_JOBS = (1, 2)
-    PARAMS = {"max_iter": 20, "random_state": 0}
-
     def prepare(self, arguments, folder):
-        warm_up()
-        return make_captchas(40 if arguments.quick else 400, random_state=0)
-
-    def list_runs(self, arguments, captchas):
-        return [
-            {"repeat": repeat, "n_jobs": n_jobs}
-            for repeat in self.list_repeats(arguments)
-            for n_jobs in self.N_JOBS
-        ]
+        return draw(arguments, 400)
 
     def measure(self, run, arguments, captchas):
         get_reusable_executor().shutdown(wait=True)  # each search starts its own
@@ -330,62 +238,43 @@ class SearchJobs(runner.Row):
         if n_jobs > 1:
             tasks = [joblib.delayed(warm_up)()] * n_jobs
             start, threads = clock(joblib.Parallel(n_jobs), tasks)
-        started = time.perf_counter()
-        found = search(
-            runner.make_recognizer(arguments, **self.PARAMS),
+        search = make_search(
+            runner.make_recognizer(arguments, max_iter=20, random_state=0),
             {"learning_rate_init": [1e-3, 3e-3]},
-            *captchas,
             cv=2,
             scoring=character_accuracy_scorer,
             n_jobs=n_jobs,
         )
-        seconds = time.perf_counter() - started
+        seconds, _ = clock(search.fit, *captchas)
         get_reusable_executor().shutdown(wait=True)
         return {
             "threads": max(threads),
             "start": round(start, 3),
             "search": round(seconds, 3),
-            "scores": found.cv_results_["mean_test_score"].tolist(),
+            "both": round(start + seconds, 3),
+            "scores": search.cv_results_["mean_test_score"].tolist(),
         }
 
-    def find_medians(self, entry):
-        """Return jobs -> median seconds of start and search."""
-        medians = {}
-        for n_jobs in self.N_JOBS:
-            runs = [run for run in entry["runs"] if run["n_jobs"] == n_jobs]
-            if runs:
-                medians[n_jobs] = [
-                    statistics.median(run["start"] for run in runs),
-                    statistics.median(run["search"] for run in runs),
-                    statistics.median(run["start"] + run["search"] for run in runs),
-                ]
-        return medians
+    def find_ratios(self, entry):
+        """Return the time of two jobs as a multiple of that of one, as the medians."""
+        medians = {
+            n_jobs: {0: statistics.median(run["both"] for run in runs)}
+            for (n_jobs,), runs in self.group(entry).items()
+        }
+        return runner.find_ratios(medians.get(2, {}), medians.get(1, {}))
 
     def judge(self, entry):
-        medians = self.find_medians(entry)
-        if len(medians) < 2:
+        ratios = self.find_ratios(entry)
+        if not ratios:
             return "open: not run with both"
-        return "met" if medians[2][-1] < medians[1][-1] else "missed"
+        return "met" if ratios[0] < 1 else "missed"
 
-    def format(self, entry):
-        medians = self.find_medians(entry)
-        threads = {run["n_jobs"]: run["threads"] for run in entry["runs"]}
-        rows = [
-            [
-                n_jobs,
-                threads[n_jobs],
-                *(f"{seconds:.1f}" for seconds in found),
-                f"{found[-1] / medians[min(medians)][-1]:.2f}",
-            ]
-            for n_jobs, found in medians.items()
-        ]
-        header = ["`n_jobs`", "threads of each", "start of the workers", "search"]
-        header += ["start and search", "ratio to one job"]
-        return [
-            *runner.format_table(header, rows),
-            "",
-            "Median seconds of a search of 2 candidates by 2 folds, without the refit.",
-        ]
+    def note(self, entry):
+        ratio = runner.describe_spread(self.find_ratios(entry))
+        return (
+            "Seconds of a search of 2 candidates by 2 folds, without the refit. Two "
+            f"jobs take {ratio} times as long as one."
+        )
 
 
 def final_loss(recognizer, X, y):
@@ -408,32 +297,22 @@ class CountedOpen:
 
 
 class SearchFiles(runner.Row):
-    GRID = {"learning_rate_init": [1e-3, 2e-3, 3e-3, 1e-2]}
-    WAYS = {
-        "paths": "the search is given paths",
-        "pipeline": "a pipeline with `memory` reads them in its first step",
-        "reader": "an `ImageReader` with `memory` reads them in a pipeline",
-        "once": "`read_images` reads them before the search",
-        "reading": "`read_images` alone, and no search",
-        "fit": "one fit with default parameters, and no search",
-    }
+    WAYS = (
+        "a search over paths",
+        "by Pipeline(memory=...)",
+        "by ImageReader(memory=...)",
+        "read_images before it",
+        "read_images alone",
+        "one default fit",
+    )
 
     def prepare(self, arguments, folder):
         """Return files that have just been written, so that none is waited for."""
-        warm_up()
-        n_images = 40 if arguments.quick else 500
-        images, texts = make_captchas(n_images, random_state=0)
-        paths = [str(folder / f"{i}.png") for i in range(n_images)]
+        images, texts = draw(arguments, 500)
+        paths = [str(folder / f"{i}.png") for i in range(len(images))]
         for path, image in zip(paths, images, strict=True):
             Image.fromarray(image).save(path)
         return paths, texts
-
-    def list_runs(self, arguments, captchas):
-        return [
-            {"repeat": repeat, "way": way}
-            for repeat in self.list_repeats(arguments)
-            for way in self.WAYS
-        ]
 
     def measure(self, run, arguments, captchas):
         counted = CountedOpen()
@@ -444,45 +323,32 @@ class SearchFiles(runner.Row):
 
     def do(self, way, arguments, paths, texts):
         """Search, read or fit in one of the ways; return the scores of a search."""
-        if way == "reading":
-            read_images(paths)
+        X = read_images(paths) if "read_images" in way else paths
+        if way == "read_images alone":
             return None
-        if way == "fit":
-            runner.make_recognizer(arguments, random_state=0).fit(paths, texts)
+        if way == "one default fit":
+            runner.make_recognizer(arguments, random_state=0).fit(X, texts)
             return None
-        X, grid, estimator = paths, self.GRID, CaptchaRecognizer(**SMALLEST)
+        grid, steps = {"learning_rate_init": [1e-3, 2e-3, 3e-3, 1e-2]}, []
         with tempfile.TemporaryDirectory() as folder:
-            if way == "once":
-                X = read_images(paths)
-            elif way in ("pipeline", "reader"):
-                memory = joblib.Memory(folder, verbose=0)
-                reader = ImageReader(memory=memory if way == "reader" else None)
-                estimator = Pipeline(
-                    [("reader", reader), ("recognizer", estimator)],
-                    memory=memory if way == "pipeline" else None,
-                )
-                grid = {f"recognizer__{name}": values for name, values in grid.items()}
-            found = search(estimator, grid, X, texts, cv=3, scoring=final_loss)
-        return found.cv_results_["mean_test_score"].tolist()
+            memory = joblib.Memory(folder, verbose=0)
+            by_pipeline = memory if "Pipeline" in way else None
+            if "memory" in way:
+                reader = ImageReader(memory=None if by_pipeline else memory)
+                steps = [("reader", reader)]
+            steps.append(("recognizer", CaptchaRecognizer(**SMALLEST)))
+            grid = {f"recognizer__{name}": values for name, values in grid.items()}
+            search = make_search(
+                Pipeline(steps, memory=by_pipeline), grid, cv=3, scoring=final_loss
+            ).fit(X, texts)
+        return search.cv_results_["mean_test_score"].tolist()
 
     def judge(self, entry):
         scores = {tuple(run["scores"]) for run in entry["runs"] if run["scores"]}
         return "met" if len(scores) <= 1 else "missed"
 
-    def format(self, entry):
-        rows = []
-        for way, words in self.WAYS.items():
-            runs = [run for run in entry["runs"] if run["way"] == way]
-            if runs:
-                seconds = [run["seconds"] for run in runs]
-                spread = runner.describe_spread(seconds)
-                rows.append([words, f"{runs[0]['n_decoded']:,}", spread])
-        return [
-            *runner.format_table(["way", "files decoded", "seconds"], rows),
-            "",
-            "A search of 4 candidates by 3 folds, a tiny network of one epoch, without "
-            "the refit.",
-        ]
+    def note(self, entry):
+        return "4 candidates by 3 folds, one epoch of a tiny network, no refit."
 
 
 # ---- rows ------------------------------------------------------------------------
@@ -490,53 +356,71 @@ class SearchFiles(runner.Row):
 ROWS = {
     "images": Growth(
         words="time of an epoch over the number of images",
-        varied="n_images",
-        values=(1000, 10_000, 100_000),
+        factors={"n_images": (1000, 10_000, 100_000)},
     ),
     "width": Growth(
         words="time of an epoch over the width of the images",
-        varied="width",
-        values=(75, 150, 300, 600),
+        factors={"width": (75, 150, 300, 600)},
     ),
     "vocabulary": Growth(
         words="time of an epoch over the characters",
-        varied="n_characters",
-        values=(10, 50, 250, 1000, 5000),
+        factors={"n_characters": (10, 50, 250, 1000, 5000)},
     ),
     "length": Growth(
         words="time of an epoch over the length of the text",
-        varied="length",
-        values=(4, 8, 16, 32),
+        factors={"length": (4, 8, 16, 32)},
         others={"width": 480},
     ),
     "memory": Memory(
         words="peak memory of fits on images from files",
+        factors={"images": ("gray", "color"), "cache_size": (1000, 0)},
+        columns={
+            "peak": ("peak of the process in GB", ".2f"),
+            "before": ("of it before the fit", ".2f"),
+        },
         target=f"at most {Memory.GIGABYTES} GB",
     ),
     "cache": Cache(
         words="updates with images in memory and in the temporary file",
         repeats=3,
+        factors={"images": tuple(Cache.SIZES)},
+        columns=TIMES,
         target=f"at most {Cache.GREATEST_RATIO:g} times from the file",
     ),
     "imports": Imports(
         words="the import of the recognizer after torch and sklearn",
         repeats=20,
+        columns={
+            "baseline": (f"`{Imports.BASELINE}`, seconds", ".2f"),
+            "ours": (f"`{Imports.OURS}` after it", ".2f"),
+        },
         target=f"at most {Imports.SECONDS:g} s more, nothing optional loaded",
     ),
     "search_jobs": SearchJobs(
         words="a search by one process and by two",
         repeats=5,
+        factors={"n_jobs": (1, 2)},
+        columns={
+            "threads": ("threads of each", ".0f"),
+            "start": ("start of the workers", ".1f"),
+            "search": ("search", ".1f"),
+            "both": ("start and search", ".1f"),
+        },
         target="two jobs, their start included, finish sooner than one",
     ),
     "search_files": SearchFiles(
         words="a search over files that are decoded in four ways",
         repeats=5,
+        factors={"way": SearchFiles.WAYS},
+        columns={
+            "n_decoded": ("files decoded", ",.0f"),
+            "seconds": ("seconds", ".2f"),
+        },
         target="the same scores in each way",
     ),
 }
 
-
-main = partial(runner.run_benchmark, __file__, __doc__, ROWS)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

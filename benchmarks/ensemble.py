@@ -8,7 +8,7 @@ import copy
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import ablation
@@ -34,6 +34,15 @@ class DataSet(runner.Row):
 
     split: Callable  # (folder of the unpacked archive, seed) -> four lists
     seeds: tuple = (0,)
+    columns: dict = field(
+        default_factory=lambda: {
+            "single": ("one fit on all", ".3f"),
+            "member": ("a fold's alone", ".3f"),
+            **{f"first_{n}": (f"{n} together", ".3f") for n in range(2, 6)},
+            "voting_by_confidence": ("all, voting", ".3f"),
+            "points_gained": ("points gained by all", "+z.1f"),
+        }
+    )
 
     def describe(self, arguments):
         return {"folds": arguments.folds, "single": not arguments.no_single}
@@ -57,21 +66,26 @@ class DataSet(runner.Row):
         )
         seconds["ensemble"], _ = clock(ensemble.fit, X_train, y_train)
         seconds["ensemble_reads"], read = clock(ensemble.predict, X_val)
-        together = [exact_match_score(y_val, read)]
-        for n_members in range(arguments.folds - 1, 1, -1):
+        score = exact_match_score(y_val, read)
+        first = {}
+        for n_members in range(2, arguments.folds + 1):
             fewer = copy.copy(ensemble)
             fewer.estimators_ = ensemble.estimators_[:n_members]
-            together.insert(0, exact_match_score(y_val, fewer.predict(X_val)))
+            read = fewer.predict(X_val)
+            first[f"first_{n_members}"] = exact_match_score(y_val, read)
         read = [m.predict(X_val, return_confidence=True) for m in ensemble.estimators_]
         texts, sure = zip(*read, strict=True)
+        members = [exact_match_score(y_val, read) for read in texts]
         voted = list(map(vote, zip(*texts, strict=True), zip(*sure, strict=True)))
         return {
             "n_train": len(X_train),
             "n_val": len(X_val),
             "single": single,
-            "members": [exact_match_score(y_val, read) for read in texts],
+            "members": members,
+            "member": statistics.mean(members),
             "members_on_their_folds": ensemble.cv_scores_.tolist(),
-            "first_two_to_all": together,
+            **first,
+            "points_gained": None if single is None else 100 * (score - single),
             "voting_by_confidence": exact_match_score(y_val, voted),
             "jobs": arguments.jobs,
             "seconds": {name: round(value, 2) for name, value in seconds.items()},
@@ -92,38 +106,6 @@ ROWS = {
 }
 
 
-def format_markdown(entries):
-    """Return the table of means over the seeds, and what it was measured on."""
-    rows, lines = [], []
-    for name, entry in entries.items():
-        runs = entry["runs"]
-        together = [
-            statistics.mean(column)
-            for column in zip(*(run["first_two_to_all"] for run in runs), strict=True)
-        ]
-        single, gained = "–", "–"
-        if entry["single"]:
-            score = statistics.mean(run["single"] for run in runs)
-            single, gained = f"{score:.3f}", f"{100 * (together[-1] - score):+z.1f}"
-        members = statistics.mean(statistics.mean(run["members"]) for run in runs)
-        voting = statistics.mean(run["voting_by_confidence"] for run in runs)
-        rows.append(
-            [
-                f"`{name}`",
-                single,
-                f"{members:.3f}",
-                " / ".join(f"{value:.3f}" for value in together),
-                f"{voting:.3f}",
-                gained,
-            ]
-        )
-        lines.append(f"- `{name}`: {entry['words']}; seeds: {len(runs)}.")
-    header = ["exact match", "one fit on all", "a fold's alone"]
-    header += ["2 / 3 / ... / all together", "voting", "points gained"]
-    table = runner.format_table(header, rows)
-    return [*table, "", *lines, *runner.list_settings(entries)]
-
-
 def add_options(parser):
     parser.epilog = None  # there are no targets to miss
     parser.add_argument("--folds", type=int, default=4, help="default: 4")
@@ -135,20 +117,7 @@ def add_options(parser):
     )
 
 
-def check_options(parser, arguments):
-    if arguments.folds < 2:
-        parser.error(f"--folds {arguments.folds} must be at least 2")
-
-
-main = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    check_options=check_options,
-    format_markdown=format_markdown,
-)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ forget.
 """
 
 import copy
-import statistics
+import functools
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -28,13 +28,17 @@ from skcaptcha.inspection import find_label_issues
 from skcaptcha.metrics import exact_match_score
 
 EXACT_MATCH = 0.95
-SIZES = (25, 100)  # images with new characters
 N_TEST = 300
-WAYS = {
-    "alone": "fitted on the {} new alone",
-    "tuned": "fine-tuned on the {} new",
-    "frozen": "fine-tuned on the {} new, convolutions frozen",
-    "rehearsed": "fine-tuned on the {} new and 100 of the old",
+ON_OLD = "fitted on the old alone"
+WAYS = {  # words -> number of images with new characters, and way
+    words.format(size): (size, way)
+    for size in (25, 100)
+    for way, words in {
+        "alone": "fitted on the {} new alone",
+        "tuned": "fine-tuned on the {} new",
+        "frozen": "fine-tuned on the {} new, convolutions frozen",
+        "rehearsed": "fine-tuned on the {} new and 100 of the old",
+    }.items()
 }
 
 
@@ -115,89 +119,65 @@ class WrongLabels(LabelRow):
         lowest = min(run["exact_match"] for run in entry["runs"])
         return "met" if lowest >= EXACT_MATCH else "missed"
 
-    def format(self, entry):
-        rows = [
-            [
-                run["seed"],
-                f"{run['exact_match']:.4f}",
-                f"{run['precision_at_half']:.3f}",
-                f"{run['precision_at_all']:.3f}",
-                run["n_flagged"],
-                f"{run['n_flagged_wrong']} of {run['n_wrong']}",
-            ]
-            for run in entry["runs"]
-        ]
-        header = ["seed", "exact match on clean labels"]
-        header += ["precision at half the number of wrong labels", "at their number"]
-        header += ["flagged", "wrong ones among them"]
-        exact = [run["exact_match"] for run in entry["runs"]]
-        return [
-            *runner.format_table(header, rows),
-            "",
-            f"{entry['share']:.0%} of the labels are wrong. Exact match: "
-            f"{runner.describe_spread(exact, '.4f')}.",
-        ]
-
 
 class NewCharacters(LabelRow):
-    def describe(self, arguments):
-        return {"sizes": list(SIZES)}
+    def prepare(self, arguments, folder):
+        """Return a function of the seed: a fit on the old alone, and all the parts."""
+        paths, texts = super().prepare(arguments, folder)
 
-    def measure(self, run, arguments, prepared):
-        seed = run["seed"]
-        new, parts = split_characters(*prepared, seed)
-        parts = {name: runner.shorten(arguments, *part) for name, part in parts.items()}
-        ways = {}
+        @functools.lru_cache(maxsize=1)
+        def fit_on_the_old(seed):
+            _, parts = split_characters(paths, texts, seed)
+            parts = {name: runner.shorten(arguments, *p) for name, p in parts.items()}
+            recognizer = runner.make_recognizer(arguments, random_state=seed)
+            seconds, _ = clock(recognizer.fit, *parts["old_train"])
+            return recognizer, seconds, parts
 
-        def measure(words, recognizer, X, y):
+        return fit_on_the_old
+
+    def measure(self, run, arguments, fit_on_the_old):
+        recognizer, seconds, parts = fit_on_the_old(run["seed"])
+        if run["recognizer"] != ON_OLD:
+            size, way = WAYS[run["recognizer"]]
+            X, y = (values[:size] for values in parts["new_train"])
+            recognizer = copy.deepcopy(recognizer).set_params(warm_start=True)
+            if way == "alone":
+                recognizer = runner.make_recognizer(arguments, random_state=run["seed"])
+            if way == "frozen":
+                recognizer.set_params(freeze_convolutions=True)
+            if way == "rehearsed":
+                old_X, old_y = parts["old_train"]
+                X, y = X + old_X[:100], y + old_y[:100]
             seconds, _ = clock(recognizer.fit, X, y)
-            ways[words] = {
-                part: exact_match_score(texts, recognizer.predict(images))
-                for part, (images, texts) in parts.items()
-                if part.endswith("test")
-            }
-            ways[words]["seconds"] = round(seconds, 2)
-
-        before = runner.make_recognizer(arguments, random_state=seed)
-        measure("fitted on the old alone", before, *parts["old_train"])
-        for size in SIZES:
-            for way, words in WAYS.items():
-                X, y = (values[:size] for values in parts["new_train"])
-                recognizer = copy.deepcopy(before).set_params(warm_start=True)
-                if way == "alone":
-                    recognizer = runner.make_recognizer(arguments, random_state=seed)
-                if way == "frozen":
-                    recognizer.set_params(freeze_convolutions=True)
-                if way == "rehearsed":
-                    old_X, old_y = parts["old_train"]
-                    X, y = X + old_X[:100], y + old_y[:100]
-                measure(words.format(size), recognizer, X, y)
-        return {"new": new, "n_old": len(parts["old_train"][0]), "ways": ways}
-
-    def format(self, entry):
-        rows = []
-        for words in entry["runs"][0]["ways"]:
-            ways = [run["ways"][words] for run in entry["runs"]]
-            seconds = statistics.median(way["seconds"] for way in ways)
-            cells = [
-                f"{min(exact):.3f} / {statistics.median(exact):.3f}"
-                for exact in (
-                    [way[part] for way in ways] for part in ("new_test", "old_test")
-                )
-            ]
-            rows.append([words, *cells, f"{seconds:.0f}"])
-        header = ["recognizer", "on images with new characters: lowest / median"]
-        header += ["on images without: lowest / median", "seconds: median"]
-        return runner.format_table(header, rows)
+        new_test, old_test = (
+            exact_match_score(texts, recognizer.predict(images))
+            for images, texts in (parts["new_test"], parts["old_test"])
+        )
+        found = {"new_test": new_test, "old_test": old_test}
+        return {**found, "seconds": round(seconds, 2)}
 
 
 ROWS = {
     "wrong": WrongLabels(
         words="fits of captcha_images_v2 on wrong labels, and the search for these",
+        columns={
+            "n_wrong": ("wrong labels", ".0f"),
+            "exact_match": ("exact match on clean labels", ".4f"),
+            "precision_at_half": ("precision at half the number of wrong ones", ".3f"),
+            "precision_at_all": ("at their number", ".3f"),
+            "n_flagged": ("flagged", ".0f"),
+            "n_flagged_wrong": ("wrong ones among them", ".0f"),
+        },
         target=f"an exact match of {EXACT_MATCH:g} at least",
     ),
     "new_characters": NewCharacters(
-        words="captcha_images_v2, three characters of which come later"
+        words="captcha_images_v2, three characters of it coming later",
+        factors={"recognizer": (ON_OLD, *WAYS)},
+        columns={
+            "new_test": ("on images with new characters", ".3f"),
+            "old_test": ("on images without", ".3f"),
+            "seconds": ("seconds", ".0f"),
+        },
     ),
 }
 
@@ -211,7 +191,7 @@ def add_options(parser):
     )
 
 
-main = partial(runner.run_benchmark, __file__, __doc__, ROWS, add_options=add_options)
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -34,7 +34,7 @@ VOCABULARIES = [CHARACTERS] * 4 + [DIGITS + LOWER] * 3 + [DIGITS + UPPER] * 2 + 
 # Heights at which the network reads, each as likely as it stands here.
 HEIGHTS = [32] * 6 + [40] * 8 + [48] * 5 + [56]
 IMAGES_PER_STYLE = 24
-SHAPE = {
+NETWORK = {
     "n_classes": len(CHARACTERS) + 1,
     "in_channels": 3,
     "conv_channels": (24, 48, 96, 128, 128),
@@ -232,9 +232,9 @@ def draw_sets(seed, n_images, jobs, fonts):
     return dict(sorted(sets.items()))
 
 
-def train(sets, held_out, n_updates, batch_size, seed, save_path):
+def train(sets, held_out, n_updates, batch_size, seed):
     """Learn to read the sets; return the network."""
-    settings = TrainingConfig(
+    config = TrainingConfig(
         batch_size=batch_size,
         learning_rate_init=3e-3,
         weight_decay=0.01,
@@ -249,7 +249,7 @@ def train(sets, held_out, n_updates, batch_size, seed, save_path):
     generator = torch.Generator().manual_seed(seed)
     targets = [target for samples in sets.values() for target in samples.targets]
     schedule = Schedule(symbol_entropy(targets), n_updates, 10**9)
-    trainer = Trainer(SHAPE, settings, schedule, generator)
+    trainer = Trainer(NETWORK, config, schedule, generator)
     begun = time.perf_counter()
     losses = []
     while not schedule.finished:
@@ -273,18 +273,18 @@ def train(sets, held_out, n_updates, batch_size, seed, save_path):
             if schedule.finished:
                 break
             if schedule.update % 1000 == 0:
-                match = {
-                    h: round(evaluate(trainer.network, samples)[0], 3)
-                    for h, samples in held_out.items()
-                }
                 print(
                     f"{schedule.update:6d} updates {time.perf_counter() - begun:6.0f} s"
                     f" {schedule.stage:10s} loss {np.mean(losses[-1000:]):.3f} "
-                    f"exact match on other styles, by height: {match}",
+                    f"{describe_match(trainer.network, held_out)}",
                     flush=True,
                 )
-                save(trainer.network, save_path.with_suffix(".part"))
     return trainer.network.eval()
+
+
+def describe_match(network, held_out):
+    match = {h: f"{evaluate(network, s)[0]:.3f}" for h, s in held_out.items()}
+    return f"exact match on other styles, by height: {match}"
 
 
 def save(network, path):
@@ -320,12 +320,8 @@ def main(argv=None):
     held_out = draw_sets(args.seed + 1, args.held_out, args.jobs, fonts)
     for height, samples in sets.items():
         print(f"{len(samples)} images read at a height of {height}", flush=True)
-    network = train(
-        sets, held_out, args.updates, args.batch_size, args.seed, args.output
-    )
-    for height, samples in held_out.items():
-        match, _ = evaluate(network, samples)
-        print(f"height {height}: exact match {match:.3f} on styles not trained on")
+    network = train(sets, held_out, args.updates, args.batch_size, args.seed)
+    print(describe_match(network, held_out))
     save(network, args.output)
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 

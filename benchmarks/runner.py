@@ -17,8 +17,10 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +42,19 @@ N_QUICK = 40  # images of a trial, which are learned from for one epoch
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A table of a benchmark, or a line of one."""
+    """A table of a benchmark, or a line of one.
+
+    The runs of a row are all combinations of its factors, once for each of its seeds or
+    repeats, the combinations in turn and every second time in reverse.
+    """
 
     words: str  # what is measured
     archive: str | None = None  # of real images, unpacked before `prepare`
     seeds: tuple = ()  # that are run where --seeds names no others
     repeats: int = 0  # that are run where --repeats names no other number
+    factors: dict = field(default_factory=dict)  # name -> values
+    n_quick: int | None = None  # values of each factor in a trial, or all
+    columns: dict = field(default_factory=dict)  # what is shown -> title, format
     target: str = ""  # of `judge`, in words
 
     def describe(self, arguments):
@@ -56,11 +65,26 @@ class Row:
         """Return what the runs need, made in a temporary folder once for all."""
         return folder
 
+    def list_seeds(self, arguments):
+        usual = self.seeds[: 1 if arguments.quick else None]
+        return arguments.seeds or usual if self.seeds else ()
+
     def list_runs(self, arguments, prepared):
         """Return a dict for each run, of what tells it from the others."""
-        if self.repeats:
-            return [{"repeat": repeat} for repeat in self.list_repeats(arguments)]
-        return [{"seed": seed} for seed in self.list_seeds(arguments)]
+        usual = 1 if arguments.quick else self.repeats
+        repeats = range(arguments.repeats or usual)
+        turns = [{"seed": seed} for seed in self.list_seeds(arguments)]
+        turns += [{"repeat": repeat} for repeat in repeats if self.repeats]
+        n_values = self.n_quick if arguments.quick else None
+        factors = (values[:n_values] for values in self.factors.values())
+        combinations = [
+            dict(zip(self.factors, values, strict=True)) for values in product(*factors)
+        ]
+        return [
+            {**turn, **combination}
+            for n, turn in enumerate(turns or [{}])
+            for combination in combinations[:: -1 if n % 2 else 1]
+        ]
 
     def measure(self, run, arguments, prepared):
         """Return a dict of what was measured in a run."""
@@ -70,60 +94,62 @@ class Row:
         """Return "met", "missed" or "open", each with a reason or without."""
         return ""
 
+    def group(self, entry):
+        """Return values of all factors -> the runs that have them."""
+        groups = {}
+        for run in entry["runs"]:
+            groups.setdefault(tuple(run[name] for name in self.factors), []).append(run)
+        return groups
+
     def format(self, entry):
-        """Return the lines of Markdown that show an entry."""
-        raise NotImplementedError
+        """Return lines: a table with a line for each combination, and the note."""
+        columns = {
+            name: column
+            for name, column in self.columns.items()
+            if list_values(entry["runs"], name)
+        }
+        rows = []
+        for key, runs in self.group(entry).items():
+            values = (list_values(runs, name) for name in columns)
+            forms = (form for _, form in columns.values())
+            rows.append([*key, *map(describe_spread, values, forms)])
+        header = [*(name.replace("_", " ") for name in self.factors)]
+        header += [title for title, _ in columns.values()]
+        return [*format_table(header, rows), "", self.note(entry)]
 
-    def list_seeds(self, arguments):
-        return arguments.seeds or self.seeds[: 1 if arguments.quick else None]
-
-    def list_repeats(self, arguments):
-        return range(arguments.repeats or (1 if arguments.quick else self.repeats))
+    def note(self, entry):
+        """Return what is said below the table."""
+        return f"Runs in all: {len(entry['runs'])}; median (lowest to highest)."
 
 
-def run_benchmark(
-    script,
-    question,
-    rows,
-    argv=None,
-    *,
-    add_options=None,
-    check_options=None,
-    format_markdown=None,
-):
-    """Run rows, or print what the file holds of them; return the exit status.
+def run_benchmark(script, argv=None):
+    """Run rows of a script, or print what the file holds; return the exit status.
 
-    Parameters
-    ----------
-    script, question : str
-        Path of the script, after which the file of results is called; its docstring.
-    rows : dict
-        Name -> `Row`.
-    argv : list of str, optional
-        Arguments, by default those of the command line.
-    add_options, check_options : callable, optional
-        Add options of the script's own to a parser; end with the error of a parser
-        where the arguments don't fit.
-    format_markdown : callable, optional
-        Takes the entries by name and returns lines. By default each row is formatted.
+    The script is a module with `ROWS`, a dict of `Row` by their names. It may have
+    functions of its own, `add_options` to the parser, `check_options` of the parser
+    and the arguments, and `format_markdown`, which returns lines for entries by names.
     """
-    parser = make_parser(script, question, rows)
-    if add_options:
-        add_options(parser)
+    parser = make_parser(script)
+    if hasattr(script, "add_options"):
+        script.add_options(parser)
     arguments = parser.parse_args(argv)
-    check_arguments(parser, arguments, rows)
-    if check_options:
-        check_options(parser, arguments)
-    show = format_markdown or (lambda entries: format_rows(rows, entries))
+    check_arguments(parser, arguments, script.ROWS)
+    if hasattr(script, "check_options"):
+        script.check_options(parser, arguments)
+    show = getattr(script, "format_markdown", partial(format_rows, script.ROWS))
+    if arguments.markdown:
+        found = read_entries(arguments.output)
+        found = {name: found[name] for name in script.ROWS if name in found}
+        print("\n".join(show(found)))
+        return 0
     torch.set_num_threads(arguments.threads)
-    entries = {}
-    for name in arguments.rows if not arguments.markdown else ():
-        print(f"{name}: {rows[name].words}", flush=True)
-        entries[name] = run_row(name, rows[name], arguments, Path(script))
-    found = read_entries(arguments.output)
-    found = {name: found[name] for name in rows if name in found}
-    print("\n".join(show(found if arguments.markdown else entries)))
-    verdicts = [judge(rows[name], entry) for name, entry in entries.items()]
+    entries, verdicts = {}, []
+    for name in arguments.rows:
+        row = script.ROWS[name]
+        print(f"{name}: {row.words}", flush=True)
+        entries[name] = run_row(name, row, arguments, script.__file__)
+        verdicts.append(judge(row, entries[name]))
+    print("\n".join(show(entries)))
     return int(any(verdict.startswith("missed") for verdict in verdicts))
 
 
@@ -173,18 +199,18 @@ def make_recognizer(arguments, **params):
 
 
 def shorten(arguments, *parts):
-    """Return lists of samples, of which a trial takes a few."""
+    """Return lists of samples, in a trial the first of them alone."""
     return [part[:N_QUICK] if arguments.quick else part for part in parts]
 
 
 # ---- arguments -------------------------------------------------------------------
 
 
-def make_parser(script, question, rows):
-    """Return the parser of what goes for each benchmark of rows."""
-    results = f"benchmarks/results/{Path(script).stem}.json"
+def make_parser(script):
+    """Return the parser of what goes for each script."""
+    rows, results = script.ROWS, f"benchmarks/results/{Path(script.__file__).stem}.json"
     parser = argparse.ArgumentParser(
-        description=question,
+        description=script.__doc__,
         epilog="The exit status is 1 where a row that was run missed its target.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -219,14 +245,10 @@ def make_parser(script, question, rows):
         "--threads", type=int, default=2, help="threads of torch (default: 2)"
     )
     parser.set_defaults(data=None, seeds=None, repeats=None)
-    if any(row.seeds for row in rows.values()):
-        parser.add_argument(
-            "--seeds", type=int, nargs="+", help="default: each row's own, one if quick"
-        )
-    if any(row.repeats for row in rows.values()):
-        parser.add_argument(
-            "--repeats", type=int, help="default: each row's own, one if quick"
-        )
+    for name, several in {"seeds": {"nargs": "+"}, "repeats": {}}.items():
+        if any(getattr(row, name) for row in rows.values()):
+            words = "default: each row's own, one if quick"
+            parser.add_argument(f"--{name}", type=int, help=words, **several)
     if any(row.archive for row in rows.values()):
         parser.add_argument(
             "--data",
@@ -348,6 +370,11 @@ def save_entry(path, name, entry):
 # ---- arithmetic and Markdown -----------------------------------------------------
 
 
+def list_values(runs, name):
+    """Return what was measured under a name, where it was."""
+    return [run[name] for run in runs if run.get(name) is not None]
+
+
 def find_interval(n_right, n_texts):
     """Return Wilson's 95 % interval of a share, as lowest and highest."""
     found = binomtest(n_right, n_texts).proportion_ci(0.95, method="wilson")
@@ -362,13 +389,13 @@ def find_ratios(values, others):
 def describe_spread(values, form=".2f"):
     """Return median, lowest and highest in words, as in ``2.00 (1.00 to 4.00)``.
 
-    Of no values the answer is empty.
+    Where all values are written alike one stands alone; of none the answer is empty.
     """
     if not values:
         return ""
     found = statistics.median(values), min(values), max(values)
     median, low, high = (format(value, form) for value in found)
-    return f"{median} ({low} to {high})"
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def describe_setting(entry):
@@ -443,7 +470,7 @@ def on_cores(n):
         os.sched_setaffinity(0, before)
 
 
-def run_python(command, *, threads, python=sys.executable, text=None):
+def run_python(command, *, threads, python=sys.executable, text=None, timeout=None):
     """Run Python in a process of its own, without a GPU; return what it prints."""
     path = [str(FOLDER), os.environ.get("PYTHONPATH")]
     environment = {
@@ -457,7 +484,12 @@ def run_python(command, *, threads, python=sys.executable, text=None):
     command = [str(python), *map(str, command)]
     with on_cores(threads):
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, env=environment
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=timeout,
         )
     if done.returncode:
         raise RuntimeError(
@@ -466,14 +498,13 @@ def run_python(command, *, threads, python=sys.executable, text=None):
     return done.stdout
 
 
-def run_side(side, task, *, threads, python=sys.executable, **job):
+def run_side(side, task, *, threads, python=sys.executable, timeout=None, **job):
     """Do one of the `TASKS` of a module of `sides` in a process; return its answer.
 
     `threads` are the cores of the process and the threads of its library. The task is
     given these and the job, which JSON has to be able to hold.
     """
     text = json.dumps({"task": task, "threads": threads, **job}, default=str)
-    printed = run_python(
-        ["-m", f"sides.{side}"], threads=threads, python=python, text=text
-    )
+    how = {"threads": threads, "python": python, "timeout": timeout}
+    printed = run_python(["-m", f"sides.{side}"], text=text, **how)
     return json.loads(printed.splitlines()[-1])

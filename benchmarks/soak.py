@@ -14,14 +14,14 @@ what is counted.
 
 import functools
 import gc
-import hashlib
 import io
-import multiprocessing
 import os
 import pickle
 import re
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -96,37 +96,22 @@ def make_reader(recognizer, item, n_at_once=1, *, generator=False):
     return read
 
 
-def make_refusers(items, call, start):
-    """Return functions that call with an item each, which has to be refused."""
+def make_refuser(call, start, item, message):
+    """Return a function that calls with an item, which has to be refused."""
 
-    def make(item, message):
-        def refuse():
-            try:
-                call(item)
-            except OURS as error:
-                words = str(error)
-                if type(error) in OURS and words.startswith(start):
-                    if re.search(message, words, re.DOTALL):
-                        return None
-                return f"{type(error).__name__}: {words}"
-            # A file of which only the last bytes are gone may be read.
-            return None if message.startswith("is (empty") else "it was not refused"
+    def refuse():
+        try:
+            call(item)
+        except OURS as error:
+            words = str(error)
+            if type(error) in OURS and words.startswith(start):
+                if re.search(message, words, re.DOTALL):
+                    return None
+            return f"{type(error).__name__}: {words}"
+        # A file that lacks only its last bytes may be read.
+        return None if message.startswith("is (empty") else "it was not refused"
 
-        return refuse
-
-    return {
-        kind: [make(item, message) for item, message in some]
-        for kind, some in items.items()
-    }
-
-
-def list_odd(pixels):
-    """Return odd images by their kind."""
-    kinds = hostile.make_variants(pixels)
-    for shape in hostile.SHAPES:
-        name = "{} x {} pixels".format(*shape)
-        kinds[name] = hostile.encode(np.full(shape, 255, np.uint8))
-    return kinds
+    return refuse
 
 
 def list_cut(pixels, folder):
@@ -160,9 +145,12 @@ def make_kinds_to_read(folder, *, odd=False):
     recognizer, images = fit_recognizer()
     if not odd:
         return {"one image": make_readers(recognizer, images, folder)}
+    kinds = hostile.make_variants(images[0])
+    for shape in hostile.SHAPES:
+        name = "{} x {} pixels".format(*shape)
+        kinds[name] = hostile.encode(np.full(shape, 255, np.uint8))
     return {
-        kind: [make_reader(recognizer, item, N_AT_ONCE)]
-        for kind, item in list_odd(images[0]).items()
+        kind: [make_reader(recognizer, item, N_AT_ONCE)] for kind, item in kinds.items()
     }
 
 
@@ -177,7 +165,10 @@ def make_kinds_to_refuse(folder, *, items, fit=False):
         else:
             recognizer.predict([item])
 
-    return make_refusers(items(images[0], folder), call, f"X[{len(good)}]=")
+    return {
+        kind: [make_refuser(call, f"X[{len(good)}]=", *item) for item in some]
+        for kind, some in items(images[0], folder).items()
+    }
 
 
 # ---- counting --------------------------------------------------------------------
@@ -230,23 +221,25 @@ class Repeated(runner.Row):
     n_at_once: int = 1  # in a call
     threads: bool = False
 
+    target: str = "at most 4 MiB in each kind, no file, no thread, no wrong answer"
+
     MEMORY = 4.0  # MiB by which memory may grow, in each kind
     BLOCKS = 1000  # of Python's memory, likewise
 
     def prepare(self, arguments, folder):
         if not Path("/proc/self/statm").exists():
             raise SystemExit("memory is counted in /proc, which this system has not")
-        kinds = self.make_kinds(folder)
-        gc.freeze()  # what is there already need not be gone through at each count
-        return kinds
+        return self.make_kinds(folder)
 
     def list_runs(self, arguments, kinds):
         return [{"kind": kind} for kind in kinds]
 
     def measure(self, run, arguments, kinds):
-        n_calls = self.n_images // self.n_at_once // (100 if arguments.quick else 1)
+        n_calls = self.n_images // self.n_at_once // (1000 if arguments.quick else 1)
+        gc.freeze()  # what is there already need not be gone through at each count
         with ThreadPoolExecutor(N_THREADS) as pool:
             found = repeat(kinds[run["kind"]], n_calls, pool if self.threads else None)
+        gc.unfreeze()
         n_images = n_calls * self.n_at_once
         return {"n_images": n_images, **found, "versions": {"pillow": PIL.__version__}}
 
@@ -259,23 +252,25 @@ class Repeated(runner.Row):
                 return f"missed: {run['kind']}"
         return "met"
 
-    def format_cells(self, entry):
+    def format(self, entry):
         runs = entry["runs"]
-        return [
-            self.words,
-            len(runs),
-            f"{sum(run['n_images'] for run in runs):,}",
-            f"{max(find_growth(run, 'memory_mib') for run in runs):.2f}",
-            max(find_growth(run, "files") for run in runs),
-            sum(sum(run["wrong"].values()) for run in runs),
-            runner.judge(self, entry),
-        ]
+        found = {
+            "kinds": len(runs),
+            "images in all": f"{sum(run['n_images'] for run in runs):,}",
+            "MiB that a kind gained at most": "{:.2f}".format(
+                max(find_growth(run, "memory_mib") for run in runs)
+            ),
+            "files left open": max(find_growth(run, "files") for run in runs),
+            "wrong answers": sum(sum(run["wrong"].values()) for run in runs),
+        }
+        return runner.format_table(list(found), [found.values()])
 
 
 # ---- damaged files ---------------------------------------------------------------
 
+SECONDS = 100  # of a process
 SLOW = 10  # seconds that a file takes from which on it is a finding
-HANG = 120  # seconds after which a silent process is ended
+HANG = 120  # seconds that a process may take longer until it is ended
 GROWTH = 100  # MiB by which a process may grow after its first inputs
 
 
@@ -306,52 +301,68 @@ def make_corpus():
 
 
 class Damaged(runner.Row):
+    """Damaged files, tried in processes that are started until the time is up."""
+
     def list_runs(self, arguments, folder):
         return [{"seed": 0, "minutes": 0.03 if arguments.quick else arguments.minutes}]
 
     def measure(self, run, arguments, folder):
-        recognizer, _ = fit_recognizer()
-        (folder / "pickled").write_bytes(pickle.dumps((recognizer, make_corpus())))
-
-        def make_process(connection, number, seconds):
-            return multiprocessing.get_context("spawn").Process(
-                target=damaged_files.run_child,
-                args=(connection, folder, run["seed"] + 1000 * number, seconds, SLOW),
-            )
-
-        summaries = damaged_files.supervise(
-            make_process, folder, 60 * run["minutes"], HANG
-        )
-        measured = damaged_files.add_up(summaries, GROWTH)
-        keep_inputs(measured["findings"], arguments.output.parent / "damaged")
-        return {**measured, "versions": {"pillow": PIL.__version__}}
+        pickled = folder / "pickled"
+        pickled.write_bytes(pickle.dumps((fit_recognizer()[0], make_corpus())))
+        kept = arguments.output.parent / "scratch" / "damaged"
+        job = {"pickled": pickled, "slow": SLOW, "kept": kept}
+        total = {"n_inputs": 0, "by_format": {}, "findings": {}, "memory_mib": []}
+        end = time.monotonic() + 60 * run["minutes"]
+        while (left := end - time.monotonic()) > 0:
+            job |= {"seconds": min(left, SECONDS), "seed": len(total["memory_mib"])}
+            add_up(total, try_inputs(job))
+        return {**total, "versions": {"pillow": PIL.__version__}}
 
     def judge(self, entry):
         found = [kind for run in entry["runs"] for kind in run["findings"]]
         return f"missed: {', '.join(found)}" if found else "met"
 
     def format(self, entry):
-        rows, lines = [], []
-        for run in entry["runs"]:
-            for form, counts in run["by_format"].items():
-                rows.append([form, *(f"{n:,}" for n in counts.values())])
-            lines.append(f"{run['n_inputs']:,} inputs in {run['minutes']:g} minutes.")
-            for kind, finding in run["findings"].items():
-                where = f"{finding.get('file', '')}\n{finding['details']}"
-                lines.append(f"{kind}, {finding['count']} times: {where}")
+        (run,) = entry["runs"]
+        rows = [[form, *counts.values()] for form, counts in run["by_format"].items()]
+        lines = [f"{run['n_inputs']:,} inputs in {run['minutes']:g} minutes."]
+        for kind, finding in run["findings"].items():
+            where = f"{finding['file']}\n{finding['details']}"
+            lines.append(f"{kind}, {finding['count']} times: {where}")
         header = ["damaged files", "read", "refused", "found"]
         return [*runner.format_table(header, rows), "", *lines]
 
 
-def keep_inputs(findings, folder):
-    """Write the inputs of findings as files, and name these in their stead."""
-    for finding in findings.values():
-        data = finding.pop("data")
-        if data:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.bin"
-            path.write_bytes(data)
-            finding["file"] = path.name
+def try_inputs(job):
+    """Return what came of inputs in a process; its crash or hang is a finding too."""
+    timeout = job["seconds"] + HANG
+    try:
+        return runner.run_side(
+            "damaged_files", "try_inputs", threads=1, timeout=timeout, **job
+        )
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        tally = damaged_files.Tally(None, job["slow"], job["kept"])
+        current = job["pickled"].with_name("current")
+        data = current.read_bytes() if current.exists() else b""
+        tally.note(f"{type(error).__name__} of a process", data, str(error))
+        found = {"n_inputs": 0, "by_format": {}, "memory_mib": []}
+        return {**found, "findings": tally.findings}
+
+
+def add_up(total, summary):
+    """Add what came of inputs in one process to what came of them in others."""
+    memory = summary["memory_mib"]
+    if memory and memory[-1] - memory[0] > GROWTH:
+        found = {"details": f"{memory} MiB", "file": "", "count": 1}
+        summary["findings"]["memory grows"] = found
+    total["n_inputs"] += summary["n_inputs"]
+    total["memory_mib"].append(memory)
+    for form, counts in summary["by_format"].items():
+        old = total["by_format"].setdefault(form, dict.fromkeys(counts, 0))
+        old |= {outcome: old[outcome] + n for outcome, n in counts.items()}
+    for kind, finding in summary["findings"].items():
+        old = total["findings"].setdefault(kind, {**finding, "count": 0})
+        old["count"] += finding["count"]
 
 
 # ---- rows ------------------------------------------------------------------------
@@ -396,54 +407,13 @@ ROWS = {
 }
 
 
-def format_markdown(entries):
-    """Return one table of what is repeated and one of damaged files."""
-    entries = dict(entries)
-    damaged = {"damaged": entries.pop("damaged")} if "damaged" in entries else {}
-    lines = []
-    if entries:
-        header = ["what", "kinds", "images in all", "MiB that a kind gained at most"]
-        header += ["files", "wrong answers", "target"]
-        rows = [ROWS[name].format_cells(entry) for name, entry in entries.items()]
-        lines = [
-            *runner.format_table(header, rows),
-            "",
-            f"Target: memory grows by {Repeated.MEMORY:g} MiB at most in each kind, no "
-            "file and no thread is left, and each answer is right.",
-            *runner.list_settings(entries),
-            "",
-        ]
-    return lines + runner.format_rows(ROWS, damaged)
-
-
 def add_options(parser):
     parser.add_argument(
         "--minutes", type=float, default=10, help="of damaged files (default: 10)"
     )
 
 
-def check_options(parser, arguments):
-    if arguments.minutes <= 0:
-        parser.error(f"--minutes {arguments.minutes} must be greater than 0")
-
-
-run = partial(
-    runner.run_benchmark,
-    __file__,
-    __doc__,
-    ROWS,
-    add_options=add_options,
-    check_options=check_options,
-    format_markdown=format_markdown,
-)
-
-
-def main(argv=None):
-    try:
-        return run(argv)
-    finally:
-        gc.unfreeze()
-
+main = partial(runner.run_benchmark, sys.modules[__name__])
 
 if __name__ == "__main__":
     sys.exit(main())

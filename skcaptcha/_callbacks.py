@@ -4,8 +4,6 @@ import copy
 
 from skcaptcha.model.network import for_reading
 
-__all__ = ["EpochTasks"]
-
 
 class EpochTasks:
     """Tells the callbacks of a recognizer of each epoch of its fit.

@@ -8,8 +8,6 @@ import time
 import zlib
 from pathlib import Path
 
-__all__ = ["remove_stale", "write_atomically"]
-
 # A write that takes longer than this was killed.
 _STALE_SECONDS = 60
 

@@ -2,8 +2,6 @@
 
 import importlib
 
-__all__ = ["import_optional"]
-
 _PACKAGES = {"cv2": "OpenCV"}  # where the module has another name than its package
 
 

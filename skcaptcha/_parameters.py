@@ -10,15 +10,6 @@ import numpy as np
 
 from skcaptcha.vocabulary import Vocabulary
 
-__all__ = [
-    "RANDOM_STATE",
-    "RECOGNIZER_PARAMS",
-    "Constraint",
-    "check_params",
-    "instance_of",
-    "interval",
-]
-
 
 @dataclass(frozen=True)
 class Constraint:
@@ -42,9 +33,8 @@ def interval(kind, low=-math.inf, high=math.inf, *, open_low=False, open_high=Fa
     left = "(" if open_low or low == -math.inf else "["
     right = ")" if open_high or high == math.inf else "]"
     ends = (low, high) if kind is Integral else (float(low), float(high))
-    return Constraint(
-        "{} in the range {}{}, {}{}".format(name, left, *ends, right), allows
-    )
+    description = "{} in the range {}{}, {}{}".format(name, left, *ends, right)
+    return Constraint(description, allows)
 
 
 def instance_of(*types, description=None):

@@ -24,8 +24,6 @@ from skcaptcha.model.decoding import (
 )
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["ReaderMixin", "iterate_frames", "make_decoder"]
-
 # Resized images to sort by width and to batch at a time.
 _CHUNK = 512
 
@@ -265,16 +263,17 @@ class ReaderMixin:
     def _iter_texts(
         self, X, length, vocabulary, on_error, notices, k=None, exact=False
     ):
-        """Yield positions and texts (see `make_decoder`), or the errors of images."""
+        """Yield positions and texts, as `find_texts`, or the errors of images."""
         frames_of_images = self.iter_frames(X, on_error=on_error, notices=notices)
-        decode = make_decoder(self, length, vocabulary, k=k, exact=exact)
+        check_length(length)
+        allowed = None if vocabulary is None else self._find_allowed(vocabulary)
         with closing(frames_of_images):
             for position, frames in frames_of_images:
                 if is_error(frames):
                     yield position, frames
                     continue
                 try:
-                    texts = decode(frames)
+                    texts = find_texts(self, frames, length, allowed, k, exact)
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")
                     if on_error == "raise":
@@ -283,79 +282,65 @@ class ReaderMixin:
                 else:
                     yield position, texts
 
-
-def make_decoder(reader, length=None, vocabulary=None, *, k=None, exact=False):
-    """Return a function from the frames of an image to a list of texts, best first.
-
-    A text is a pair (str, log-probability). There are `k` of them, or one if `k` is
-    None; without `exact` its log-probability may be None.
-    """
-    check_length(length)
-    allowed = None
-    if vocabulary is not None:
+    def _find_allowed(self, vocabulary):
         try:
-            allowed = reader.vocabulary_.indices(vocabulary)
+            return self.vocabulary_.indices(vocabulary)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"vocabulary={vocabulary!r}: name some of the characters of "
                 f"`vocabulary_`, each once ({error})"
             ) from error
-    search = _make_search(reader.decoder, reader.beam_width, length, k)
-
-    def decode(frames):
-        texts = _find_texts(frames, search, allowed, length=length, k=k, exact=exact)
-        return [(reader.vocabulary_.decode(text), value) for text, value in texts]
-
-    return decode
 
 
-def _make_search(decoder, beam_width, length, k):
-    """Return a function that finds the symbols in the frames of one network.
+def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
+    """Return the best texts of an image with their log-probabilities.
 
-    With `k` it returns the `k` best and their log-probabilities.
-    """
-    if k is not None:
-        width = max(beam_width, k)
-        return partial(
-            beam_search, beam_width=width, n_best=k, length=length, blank=BLANK
-        )
-    if decoder == "beam":
-        return lambda log_probs: beam_search(
-            log_probs, beam_width=beam_width, length=length, blank=BLANK
-        )[0][0]
-    if length is None:
-        return lambda log_probs: greedy_decode(
-            log_probs[:, None], [len(log_probs)], blank=BLANK
-        )[0]
-    return partial(best_path, length=length, blank=BLANK)
-
-
-def _find_texts(frames, search, allowed, *, length, k, exact):
-    """Return symbols and log-probabilities of the best texts of an image.
-
-    `frames` has an array (T, K) of each network, `allowed` the symbols of the text.
+    There are `k` of them, or one if `k` is None; without `exact` its log-probability
+    may be None. `frames` has an array (T, K) of each network, `allowed` the symbols
+    that a text may have.
     """
     if exact or len(frames) > 1:
         frames = [_normalize(log_probs) for log_probs in frames]
     masked = frames
     if allowed is not None:
         masked = [restrict(log_probs, allowed, blank=BLANK) for log_probs in frames]
-    found = [search(log_probs) for log_probs in masked]
-    if len(frames) == 1:
-        if k is not None:
-            return found[0]
-        if not exact:
-            return [(found[0], None)]
-        log_probability = sequence_log_probability(
-            frames[0][:, None], [len(frames[0])], found, blank=BLANK
-        )[0]
-        return [(found[0], log_probability)]
     if k is not None:
-        found = [symbols for best in found for symbols, _ in best]
-    candidates = sorted({tuple(map(int, symbols)) for symbols in found})
-    if len(candidates) == 1 and not exact:
-        return [(candidates[0], None)]
-    return rank_texts(candidates, frames, blank=BLANK, length=length)[: k or 1]
+        width = max(reader.beam_width, k)
+        search = {"beam_width": width, "n_best": k, "length": length, "blank": BLANK}
+        ranked = [beam_search(log_probs, **search) for log_probs in masked]
+        found = [symbols for best in ranked for symbols, _ in best]
+    else:
+        ranked, found = None, [_find_symbols(reader, m, length) for m in masked]
+    if len(frames) > 1:
+        candidates = sorted({tuple(map(int, symbols)) for symbols in found})
+        if len(candidates) > 1 or exact:
+            texts = rank_texts(candidates, frames, blank=BLANK, length=length)
+        else:
+            texts = [(candidates[0], None)]
+    elif ranked is not None:
+        texts = ranked[0]
+    elif exact:
+        lengths = [len(frames[0])]
+        texts = zip(
+            found,
+            sequence_log_probability(frames[0][:, None], lengths, found, blank=BLANK),
+            strict=True,
+        )
+    else:
+        texts = [(found[0], None)]
+    decode = reader.vocabulary_.decode
+    return [(decode(symbols), value) for symbols, value in texts][: k or 1]
+
+
+def _find_symbols(reader, log_probs, length):
+    """Return the symbols that the decoder finds in the frames of one network."""
+    if reader.decoder == "beam":
+        width = reader.beam_width
+        found = beam_search(log_probs, beam_width=width, length=length, blank=BLANK)
+        return found[0][0]
+    if length is None:
+        return greedy_decode(log_probs[:, None], [len(log_probs)], blank=BLANK)[0]
+    return best_path(log_probs, length=length, blank=BLANK)
 
 
 def _normalize(log_probs):

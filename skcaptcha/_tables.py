@@ -9,16 +9,6 @@ from sklearn.utils.validation import validate_data
 
 from skcaptcha._validation import check_ints
 
-__all__ = [
-    "TABLE_ATTRIBUTES",
-    "check_shape",
-    "check_text_table",
-    "is_table",
-    "learn_table",
-    "read_table",
-    "table_to_images",
-]
-
 TABLE_ATTRIBUTES = (
     "n_features_in_",
     "feature_names_in_",
@@ -56,12 +46,10 @@ def learn_table(estimator, X):
     if shape is not None:
         shape = check_ints("image_shape", shape, (2, 3))
     attributes = {k: v for k, v in vars(probe).items() if k in TABLE_ATTRIBUTES}
-    attributes["image_shape_"] = check_shape(shape, X.shape[1])
-    attributes["feature_range_"] = float(X.min()), float(X.max())
-    images = table_to_images(
-        X, attributes["image_shape_"], attributes["feature_range_"]
-    )
-    return images, attributes
+    shape = check_shape(shape, X.shape[1])
+    feature_range = float(X.min()), float(X.max())
+    attributes |= {"image_shape_": shape, "feature_range_": feature_range}
+    return table_to_images(X, shape, feature_range), attributes
 
 
 def read_table(estimator, X):
@@ -92,9 +80,8 @@ def check_shape(image_shape, n_features):
     one as the width.
     """
     if image_shape is None:
-        height = next(
-            h for h in range(math.isqrt(n_features), 0, -1) if n_features % h == 0
-        )
+        heights = range(math.isqrt(n_features), 0, -1)
+        height = next(h for h in heights if n_features % h == 0)
         return (height, n_features // height)
     if math.prod(image_shape) != n_features:
         raise ValueError(

@@ -10,8 +10,6 @@ import joblib
 import torch
 from joblib.parallel import get_active_backend
 
-__all__ = ["count_threads", "map_in_threads", "survive_fork"]
-
 _PROCESS = os.getpid()
 
 

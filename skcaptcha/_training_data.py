@@ -17,8 +17,6 @@ from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
 from skcaptcha.vocabulary import Vocabulary
 
-__all__ = ["TrainingData", "input_size_of", "read_training_data"]
-
 
 @dataclass
 class TrainingData:

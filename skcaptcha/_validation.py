@@ -13,17 +13,6 @@ from sklearn.utils.validation import column_or_1d
 
 from skcaptcha.exceptions import LabelConversionWarning
 
-__all__ = [
-    "check_device",
-    "check_images",
-    "check_ints",
-    "check_path",
-    "check_same_length",
-    "check_texts",
-    "issue_warnings",
-    "iterate_items",
-]
-
 
 def iterate_items(X):
     """Return an iterator over the images of `X`, not read yet.
@@ -60,23 +49,16 @@ def check_texts(y, *, whole_floats=False):
     of tables.
     """
     if y is None:
-        raise ValueError(
-            "requires y to be passed, but the target y is None: pass the text of each "
-            "image as y."
-        )
+        raise ValueError("requires y to be passed, but the target y is None.")
     if isinstance(y, str):
-        raise TypeError(
-            f"y={y!r} is a single text; pass a sequence, one text a sample."
-        )
+        raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
     if not isinstance(y, (list, tuple)):
         y = column_or_1d(np.asarray(y), warn=True)
     texts, converted = [], None
     for position, label in enumerate(y):
         if whole_floats and isinstance(label, (float, np.floating)) and label % 1 == 0:
             label = int(label)
-        if isinstance(label, numbers.Integral) and not isinstance(
-            label, (bool, np.bool_)
-        ):
+        if isinstance(label, numbers.Integral) and not isinstance(label, bool):
             converted = position if converted is None else converted
             label = str(int(label))
         elif not isinstance(label, str):

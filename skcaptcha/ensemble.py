@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha._parameters import (
@@ -29,14 +29,13 @@ from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["CaptchaEnsemble"]
 
-
 _CONSTRAINTS = {
     "estimator": [instance_of(CaptchaRecognizer), None],
     "cv": [
         interval(Integral, 2),
         Constraint(
             "an object implementing 'split', 'get_n_splits'",
-            lambda cv: callable(getattr(cv, "split", None)),
+            lambda cv: all(hasattr(cv, name) for name in ("split", "get_n_splits")),
         ),
         instance_of(Iterable, description="an iterable"),
         None,
@@ -44,6 +43,11 @@ _CONSTRAINTS = {
     "n_jobs": [instance_of(Integral), None],
     "random_state": [RANDOM_STATE, None],
 }
+
+
+def _make_property(name, doc):
+    """Return a property with the value of the first recognizer."""
+    return property(lambda ensemble: getattr(ensemble._first, name), doc=doc)
 
 
 class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
@@ -103,11 +107,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     ... )
     >>> recognizer = CaptchaRecognizer(max_iter=20, batch_size=4)
     >>> ensemble = CaptchaEnsemble(recognizer, cv=2, random_state=0)
-    >>> ensemble.fit(images[:30], texts[:30])
-    CaptchaEnsemble(cv=2, estimator=CaptchaRecognizer(batch_size=4, max_iter=20),
-                    random_state=0)
-    >>> ensemble.cv_scores_.shape, len(ensemble.estimators_)
-    ((2,), 2)
+    >>> ensemble.fit(images[:30], texts[:30]).cv_scores_.shape
+    (2,)
     >>> bool(ensemble.score(images[30:], texts[30:]) > 0.8)
     True
     """
@@ -123,11 +124,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `CaptchaRecognizer.fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
+        X, y
+            As for `CaptchaRecognizer.fit`.
 
         Returns
         -------
@@ -140,10 +138,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             If a parameter, an image or a label is not valid, there are fewer images
             than folds, or `estimator` has a `checkpoint`, to which all clones would
             write. The estimator is not changed then.
-        TypeError
-            If an image or a label has a wrong type.
-        FileNotFoundError
-            If the file of an image does not exist.
+        TypeError, FileNotFoundError
+            As in `CaptchaRecognizer.fit`.
 
         Warns
         -----
@@ -162,6 +158,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         # vocabulary has the characters of all folds.
         check_params(template, RECOGNIZER_PARAMS)
         data = read_training_data(template, X, y, resume=False, n_least=2)
+        issue_warnings(data.notices)
         images, texts = data.X, data.texts
         seed = self.random_state
         # None would be NumPy's global generator.
@@ -180,7 +177,6 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             delayed(_fit_and_score)(member, images, texts, *fold)
             for member, fold in zip(members, folds, strict=True)
         )
-        issue_warnings(data.notices)
         self.estimators_ = [member for member, _ in fitted]
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
@@ -212,30 +208,11 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         del copies  # would keep all images
         return _merge_frames(streams)
 
-    @property
-    def decoder(self):
-        """The parameter `decoder` of the recognizers."""
-        return self._first.decoder
-
-    @property
-    def beam_width(self):
-        """The parameter `beam_width` of the recognizers."""
-        return self._first.beam_width
-
-    @property
-    def vocabulary_(self):
-        """The characters that can be predicted."""
-        return self._first.vocabulary_
-
-    @property
-    def n_features_in_(self):
-        """Number of features of a 2-D `X`."""
-        return self._first.n_features_in_
-
-    @property
-    def feature_names_in_(self):
-        """Names of the features of a data frame."""
-        return self._first.feature_names_in_
+    decoder = _make_property("decoder", "How texts are found.")
+    beam_width = _make_property("beam_width", "Width of the beam search.")
+    vocabulary_ = _make_property("vocabulary_", "Characters that can be predicted.")
+    n_features_in_ = _make_property("n_features_in_", "Number of columns of a table.")
+    feature_names_in_ = _make_property("feature_names_in_", "Names of these columns.")
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""
@@ -257,10 +234,18 @@ def _draw_seed(rng):
 
 def _fit_and_score(member, images, texts, train, test):
     """Return a recognizer fitted on one part, and its score on the other."""
-    X_train, X_test = (_safe_indexing(images, part) for part in (train, test))
-    y_train, y_test = (_safe_indexing(texts, part) for part in (train, test))
+    X_train, X_test = (_pick(images, part) for part in (train, test))
+    y_train, y_test = ([texts[i] for i in part] for part in (train, test))
     member.fit(X_train, y_train)
     return member, member.score(X_test, y_test)
+
+
+def _pick(images, positions):
+    if hasattr(images, "iloc"):  # a data frame
+        return images.iloc[positions]
+    if isinstance(images, (list, tuple)):
+        return [images[i] for i in positions]
+    return images[positions]
 
 
 def _merge_frames(streams):

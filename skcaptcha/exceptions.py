@@ -43,7 +43,7 @@ class LabelConversionWarning(UserWarning):
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
     >>> from skcaptcha.exceptions import LabelConversionWarning
-    >>> images, _ = make_captchas(2, vocabulary="01", length=2, size=(16, 40))
+    >>> images, _ = make_captchas(2)
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("error", LabelConversionWarning)
     ...     CaptchaRecognizer().fit(images, [1, 10])

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
-from skcaptcha._reader import make_decoder
+from skcaptcha._reader import find_texts
 from skcaptcha._tables import is_table
 from skcaptcha._validation import (
     check_images,
@@ -34,9 +34,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     ----------
     recognizer : CaptchaRecognizer
         The recognizer to clone; it is not changed.
-    X : sequence of images of length n_samples, or array of shape \
-            (n_samples, n_features)
-        Images in any form that `CaptchaRecognizer.fit` takes.
+    X
+        Images, as for `CaptchaRecognizer.fit`.
     y : sequence of str of length n_samples
         The labels, some of which may be wrong.
     cv : int, cross-validation generator or iterable, default=5
@@ -71,8 +70,7 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     References
     ----------
     .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating
-       Uncertainty in Dataset Labels", Journal of Artificial Intelligence Research
-       70, 2021, section 3.
+       Uncertainty in Dataset Labels", JAIR 70, 2021, section 3.
 
     Examples
     --------
@@ -115,27 +113,26 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     for (_, test), (confidence, read) in zip(splits, results, strict=True):
         self_confidence[test] = confidence
         y_pred[test] = read
+    is_issue = [
+        read is not None and exact_match_score([text], [read]) < 1
+        for read, text in zip(y_pred, texts, strict=True)
+    ]
     return Bunch(
         ranking=np.argsort(self_confidence, kind="stable"),  # NaN comes last
         self_confidence=self_confidence,
         y_pred=y_pred,
-        is_issue=np.array(
-            [
-                read is not None and exact_match_score([text], [read]) < 1
-                for read, text in zip(y_pred, texts, strict=True)
-            ]
-        ),
+        is_issue=np.array(is_issue),
     )
 
 
 def _fit_and_predict(recognizer, items, texts, train, test):
     """Fit on some samples; return self-confidence and predictions of others."""
     recognizer.fit(_pick(items, train), [texts[i] for i in train])
-    vocabulary, decode = recognizer.vocabulary_, make_decoder(recognizer)
+    vocabulary = recognizer.vocabulary_
     self_confidence, y_pred = np.zeros(len(test)), np.empty(len(test), dtype=object)
     frames = recognizer.frame_log_proba(_pick(items, test))
     for k, log_probs in enumerate(frames):
-        y_pred[k] = decode([log_probs])[0][0]
+        y_pred[k] = find_texts(recognizer, [log_probs])[0][0]
         text = texts[test[k]]
         if all(symbol in vocabulary for symbol in vocabulary.split(text)):
             lengths, symbols = [len(log_probs)], [vocabulary.encode(text)]

@@ -33,7 +33,7 @@ __all__ = [
 def _is_integer(value):
     if isinstance(value, (float, np.floating)):
         return value % 1 == 0  # from tables
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_list(texts, name):
@@ -67,10 +67,6 @@ def _check_texts(y_true, y_pred):
     return y_true, y_pred
 
 
-def _edit_distances(y_true, y_pred):
-    return np.array(list(map(Levenshtein.distance, y_true, y_pred)))
-
-
 def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
     """Fraction of texts without any error.
 
@@ -102,12 +98,11 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
     """
     y_true, y_pred = _check_texts(y_true, y_pred)
     matches = [true == pred for true, pred in zip(y_true, y_pred, strict=True)]
-    weights = np.ones(len(matches)) if sample_weight is None else sample_weight
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (len(matches),):
+    n = len(matches)
+    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
+    if weights.shape != (n,):
         raise ValueError(
-            f"sample_weight has shape {weights.shape}; pass one weight for each of the "
-            f"{len(matches)} samples."
+            f"sample_weight has shape {weights.shape} for {n} samples; pass one each."
         )
     wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
     if wrong.size:
@@ -142,16 +137,15 @@ def character_error_rate(y_true, y_pred):
     0.2
     """
     y_true, y_pred = _check_texts(y_true, y_pred)
-    n_characters = sum(map(len, y_true))
-    return float(_edit_distances(y_true, y_pred).sum() / max(n_characters, 1))
+    n_edits = sum(map(Levenshtein.distance, y_true, y_pred))
+    return n_edits / max(sum(map(len, y_true)), 1)
 
 
 def character_accuracy_score(y_true, y_pred):
-    """Return 1 minus the character error rate, or 0 where that is negative.
+    """Return 1 minus the character error rate, or 0 if that is negative.
 
-    Others call the share of positions at which two texts agree character accuracy, or
-    average over the texts. Here long texts count for more than short ones, and a
-    missing first character is one error.
+    Long texts count for more than short ones, and a missing first character is one
+    error, unlike in the share of positions at which two texts agree.
 
     Parameters
     ----------
@@ -189,7 +183,8 @@ def mean_edit_distance(y_true, y_pred):
     >>> mean_edit_distance(["2b827", "x38fn"], ["2b827", "x88f"])
     1.0
     """
-    return float(_edit_distances(*_check_texts(y_true, y_pred)).mean())
+    texts = _check_texts(y_true, y_pred)
+    return float(np.mean(list(map(Levenshtein.distance, *texts))))
 
 
 def normalized_edit_distance(y_true, y_pred):
@@ -212,8 +207,8 @@ def normalized_edit_distance(y_true, y_pred):
     >>> normalized_edit_distance(["2b827", "x38fn"], ["2b827", "x88f"])
     0.2
     """
-    pairs = zip(*_check_texts(y_true, y_pred), strict=True)
-    return float(np.mean([Levenshtein.normalized_distance(*pair) for pair in pairs]))
+    texts = _check_texts(y_true, y_pred)
+    return float(np.mean(list(map(Levenshtein.normalized_distance, *texts))))
 
 
 def _count_pairs(y_true, y_pred):
@@ -336,16 +331,14 @@ def recognition_report(y_true, y_pred, *, digits=4, n_confusions=10, output_dict
     'c' read as 'b'               1
     """
     y_true, y_pred = _check_texts(y_true, y_pred)
-    by_length = {}
-    for pair in zip(y_true, y_pred, strict=True):
-        by_length.setdefault(len(pair[0]), []).append(pair)
+    pairs = list(zip(y_true, y_pred, strict=True))
     per_length = {}
-    for length, pairs in sorted(by_length.items()):
-        texts = tuple(zip(*pairs, strict=True))
+    for length in sorted(set(map(len, y_true))):
+        texts = tuple(zip(*(p for p in pairs if len(p[0]) == length), strict=True))
         per_length[length] = {
             "exact_match": exact_match_score(*texts),
             "character_accuracy": character_accuracy_score(*texts),
-            "support": len(pairs),
+            "support": len(texts[0]),
         }
     counts = _count_pairs(y_true, y_pred)
     n_true, n_read = Counter(), Counter()

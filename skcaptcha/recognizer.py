@@ -238,13 +238,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
     >>> images, texts = make_captchas(
-    ...     100,
-    ...     vocabulary="0123",
-    ...     length=2,
-    ...     size=(16, 40),
-    ...     lines=0,
-    ...     dots=0,
-    ...     random_state=0,
+    ...     100, vocabulary="0123", length=2, size=(16, 40), lines=0, random_state=0
     ... )
     >>> recognizer = CaptchaRecognizer(max_iter=50, random_state=0)
     >>> recognizer.fit(images[:80], texts[:80])
@@ -366,7 +360,17 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             and `partial_fit` as well), a checkpoint could not be written, or a GPU
             has too little memory for a batch, which is then learned from in parts.
         """
-        issue_warnings(self._fit(X, y))
+        survive_fork()
+        check_params(self, RECOGNIZER_PARAMS)
+        resume = self.warm_start and self.__sklearn_is_fitted__()
+        with join_processes() as processes:
+            checkpoint = None
+            if self.checkpoint is not None and processes.rank == 0:
+                checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
+            data = read_training_data(self, X, y, resume=resume, n_least=2)
+            issue_warnings(data.notices)  # before time is spent on them
+            notices = self._train(data, checkpoint, processes)
+        issue_warnings(notices)
         return self
 
     def partial_fit(self, X, y):
@@ -381,11 +385,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of images of length n_samples, or array of shape \
-                (n_samples, n_features)
-            Images in any form that `fit` takes.
-        y : sequence of str of length n_samples
-            The text that each image shows.
+        X, y
+            As for `fit`.
 
         Returns
         -------
@@ -419,6 +420,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         check_params(self, RECOGNIZER_PARAMS)
         resume = self.__sklearn_is_fitted__()
         data = read_training_data(self, X, y, resume=resume, n_least=1)
+        issue_warnings(data.notices)
         generator = _make_generator(_make_rng(self.random_state))
         start, aligned, origin = self._choose_start(data, generator)
         choices = self._choose(data, data.samples, None, origin)
@@ -433,7 +435,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         )
         attributes = self._fitted_attributes(data, choices, result.network, result)
         self._set_fitted({**attributes, "_trainer": trainer})
-        issue_warnings(data.notices + result.warnings)
+        issue_warnings(result.warnings)
         return self
 
     def iter_frames(self, X, *, on_error="raise", notices=None):
@@ -441,8 +443,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
+        X
             As for `predict`.
         on_error : {"raise", "skip"}, default="raise"
             What to do where an image cannot be read: raise its error, or yield it.
@@ -472,8 +473,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : iterable of images of length n_samples, or array of shape \
-                (n_samples, n_features)
+        X
             As for `predict`.
 
         Returns
@@ -524,46 +524,35 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return read_table(self, X) if is_table(X) else iterate_items(X)
 
     @with_callbacks
-    def _fit(self, X, y):
-        """Fit, and return what there is to warn of."""
-        survive_fork()
-        check_params(self, RECOGNIZER_PARAMS)
-        resume = self.warm_start and self.__sklearn_is_fitted__()
-        with join_processes() as processes:
-            checkpoint = self._open_checkpoint(processes)
-            data = read_training_data(self, X, y, resume=resume, n_least=2)
-            rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
-            training, validation = self._split(data.samples, rng)
-            generator = _make_generator(rng)
-            start, aligned, origin = self._choose_start(data, generator)
-            choices = self._choose(data, training, validation, origin)
-            if self.verbose > 1 and processes.rank == 0:
-                print(choices, file=sys.stderr)
-            attributes = partial(self._fitted_attributes, data, choices)
-            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
-            with processes.hold_interrupts():
-                result = fit_network(
-                    data.network_config,
-                    training,
-                    validation,
-                    self._training_config(choices, data.device),
-                    generator,
-                    start=start,
-                    aligned=aligned,
-                    callbacks=tasks,
-                    checkpoint=checkpoint,
-                    processes=processes,
-                )
-            self._set_fitted(attributes(result.network, result))
-            tasks.finish()
-            if checkpoint is not None and not result.interrupted:
-                checkpoint.remove()
-        return data.notices + result.warnings
-
-    def _open_checkpoint(self, processes):
-        if self.checkpoint is None or processes.rank > 0:
-            return None
-        return Checkpoint(self.checkpoint, self.checkpoint_interval)
+    def _train(self, data, checkpoint, processes):
+        """Train and set the attributes; return what there is to warn of."""
+        rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
+        training, validation = self._split(data.samples, rng)
+        generator = _make_generator(rng)
+        start, aligned, origin = self._choose_start(data, generator)
+        choices = self._choose(data, training, validation, origin)
+        if self.verbose > 1 and processes.rank == 0:
+            print(choices, file=sys.stderr)
+        attributes = partial(self._fitted_attributes, data, choices)
+        tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
+        with processes.hold_interrupts():
+            result = fit_network(
+                data.network_config,
+                training,
+                validation,
+                self._training_config(choices, data.device),
+                generator,
+                start=start,
+                aligned=aligned,
+                callbacks=tasks,
+                checkpoint=checkpoint,
+                processes=processes,
+            )
+        self._set_fitted(attributes(result.network, result))
+        tasks.finish()
+        if checkpoint is not None and not result.interrupted:
+            checkpoint.remove()
+        return result.warnings
 
     def _claim_checkpoint(self, checkpoint, data, processes):
         """Return the source of randomness, and the checkpoint if it is of this fit."""

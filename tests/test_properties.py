@@ -16,7 +16,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from skcaptcha import _validation
+from skcaptcha import _tables, _validation
 from skcaptcha.images import read_image
 from skcaptcha.metrics import (
     character_accuracy_score,
@@ -407,7 +407,7 @@ def test_labels_become_texts_or_are_named(y, whole_floats):
 @many
 @given(st.one_of(ANYTHING, st.lists(ANYTHING, max_size=4)))
 def test_images_are_a_list_or_are_refused(X):
-    assert _validation.is_table(X) in (True, False)
+    assert _tables.is_table(X) in (True, False)
     try:
         items = _validation.check_images(X)
     except (TypeError, ValueError) as error:
@@ -449,7 +449,7 @@ def test_a_device_is_one_or_is_named(device):
 @many
 @given(st.integers(1, 10**6))
 def test_the_shape_of_a_row_is_the_most_nearly_square(n_features):
-    height, width = _validation.check_shape(None, n_features)
+    height, width = _tables.check_shape(None, n_features)
     assert height * width == n_features and height <= width
     assert not any(
         n_features % h == 0 for h in range(height + 1, math.isqrt(n_features) + 1)

@@ -72,6 +72,15 @@ def test_a_network_that_learns_nothing_warns(captchas):
     assert recognizer.predict(images[:2]).shape == (2,)
 
 
+def test_integer_labels_are_told_before_time_is_spent(captchas, monkeypatch):
+    forbid_training(monkeypatch)
+    recognizer = CaptchaRecognizer(**TINY)
+    for fit in (recognizer.fit, recognizer.partial_fit):  # warnings are errors here
+        with pytest.raises(LabelConversionWarning, match="leading zeros are lost"):
+            fit(captchas[0][:4], [1, 2, 3, 10])
+    assert not hasattr(recognizer, "network_")
+
+
 @pytest.mark.parametrize(("update", "n_epochs"), [(1, 0), (6, 2)])
 def test_interrupt_warns_and_leaves_a_usable_estimator(
     captchas, monkeypatch, update, n_epochs

@@ -5,12 +5,11 @@ a recognizer that was fitted for a moment. An image, or an error of skcaptcha th
 the item, is all that may come of it: any other error, a warning, a crash, a hang and
 memory that grows are findings. The file that makes the first of each kind is kept.
 
-The files are read in a process of their own, which is started anew where it crashed
-or hung. Pillow reads at most 2**22 pixels in it, as a service had better set it too.
+The process is started by soak.py, and anew where it crashed or hung. Pillow reads at
+most 2**22 pixels in it, as a service had better set it too.
 """
 
-import gc
-import multiprocessing
+import hashlib
 import os
 import pickle
 import struct
@@ -18,12 +17,12 @@ import time
 import traceback
 import warnings
 import zlib
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from sides import common
 
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_images
@@ -87,19 +86,25 @@ def mend_checksums(data):
     return bytes(mended)
 
 
+def list_inputs(corpus, seed):
+    """Yield the whole files and then damaged ones without end, each with its format."""
+    rng = np.random.default_rng(seed)
+    forms, files = [name.split()[0] for name in corpus], list(corpus.values())
+    yield from zip(files, forms, strict=True)
+    while True:
+        i = int(rng.integers(len(files)))
+        yield mutate(rng, files[i], files), forms[i]
+
+
 # ---- reading ---------------------------------------------------------------------
 
 
 class Tally:
-    """What came of the inputs so far."""
+    """What came of the inputs so far; those with findings are kept in a folder."""
 
-    def __init__(self, recognizer, slow):
-        self.recognizer = recognizer
-        self.slow = slow
-        self.outcomes = Counter()
-        self.findings = {}
-        self.slowest = 0.0
-        self.first_memory = None
+    def __init__(self, recognizer, slow, folder):
+        self.recognizer, self.slow, self.folder = recognizer, slow, folder
+        self.by_format, self.findings = {}, {}
 
     def try_input(self, data, form):
         """Read one file in both ways, and note what comes of it."""
@@ -107,21 +112,20 @@ class Tally:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # none may come through
-                self.outcomes[form, self._read(data)] += 1
+                outcome = self.read(data)
         except Exception as error:
-            self.outcomes[form, "found"] += 1
+            outcome = "found"
             frame = traceback.extract_tb(error.__traceback__)[-1]
             kind = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.name}"
             self.note(kind, data, traceback.format_exc())
         seconds = time.perf_counter() - start
-        self.slowest = max(self.slowest, seconds)
         if seconds > self.slow:
             self.note(f"slower than {self.slow:g} s", data, f"{seconds:.1f} s")
-        if self.outcomes.total() == WARM_UP:
-            gc.collect()
-            self.first_memory = measure_memory()
+        counts = {"read": 0, "refused": 0, "found": 0}
+        self.by_format.setdefault(form, counts)[outcome] += 1
 
-    def _read(self, data):
+    def read(self, data):
+        """Return whether both ways read the file or both refuse it in our words."""
         expected = None
         try:
             (image,) = read_images([data])
@@ -141,18 +145,13 @@ class Tally:
         return "read"
 
     def note(self, kind, data, details):
+        """Count a finding, and keep the first input of its kind."""
         if kind not in self.findings:
-            self.findings[kind] = {"details": details, "data": data, "count": 0}
+            path = self.folder / f"{hashlib.sha256(data).hexdigest()[:16]}.bin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            self.findings[kind] = {"details": details, "file": path.name, "count": 0}
         self.findings[kind]["count"] += 1
-
-    def summarize(self):
-        """Return all of it in a form that can be sent to another process."""
-        return {
-            "outcomes": dict(self.outcomes),
-            "findings": self.findings,
-            "slowest": self.slowest,
-            "memory": (self.first_memory, measure_memory()),
-        }
 
 
 def check_message(error):
@@ -164,119 +163,41 @@ def check_message(error):
 
 
 def measure_memory():
-    """Return the resident memory in MiB, None where the system doesn't say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return None
+    """Return the resident memory in MiB, as Linux says."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def run_child(connection, folder, seed, seconds, slow):
-    """Try inputs until the time is up; say each second what came of them.
+def try_inputs(threads, pickled, seed, seconds, slow, kept):
+    """Try inputs until the time is up; return what came of them.
 
-    The recognizer and the whole files lie pickled in `folder`, where each input is
-    written before it is tried. An input that takes `slow` seconds is a finding.
+    The recognizer and the whole files are in the file `pickled`, beside which each
+    input is written before it is tried, and those with findings go into `kept`. An
+    input that takes `slow` seconds is a finding.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff talks much
-    recognizer, corpus = pickle.loads((folder / "pickled").read_bytes())
-    tally = Tally(recognizer, slow)
-    end, told = time.monotonic() + seconds, 0.0
-    for data, form in list_inputs(corpus, seed):
-        if time.monotonic() > end:
-            break
-        (folder / "current").write_bytes(data)
-        tally.try_input(data, form)
-        if time.monotonic() - told > 1:
-            connection.send(tally.summarize())
-            told = time.monotonic()
-    gc.collect()
-    connection.send(tally.summarize())
-
-
-def list_inputs(corpus, seed):
-    """Yield the whole files and then damaged ones without end, each with its format."""
-    rng = np.random.default_rng(seed)
-    forms, files = [name.split()[0] for name in corpus], list(corpus.values())
-    yield from zip(files, forms, strict=True)
-    while True:
-        i = int(rng.integers(len(files)))
-        yield mutate(rng, files[i], files), forms[i]
-
-
-# ---- the process that looks on ---------------------------------------------------
-
-
-def supervise(make_process, folder, seconds, hang):
-    """Start processes one after another until the time is up; return their tallies.
-
-    `make_process` takes the connection, a number from 0 on and the seconds left, and
-    returns a process to be started. One without a word for `hang` seconds is ended. A
-    crash or a hang is a finding of its own, with the input that lies in `folder`.
-    """
+    recognizer, corpus = pickle.loads(Path(pickled).read_bytes())
+    tally, memory = Tally(recognizer, slow, Path(kept)), []
     end = time.monotonic() + seconds
-    summaries = []
-    while time.monotonic() < end:
-        receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        process = make_process(sender, len(summaries), end - time.monotonic())
-        process.start()
-        sender.close()
-        summary = {"outcomes": {}, "findings": {}, "slowest": 0, "memory": (None, None)}
-        try:
-            while receiver.poll(hang):
-                summary = receiver.recv()
-                done = sum(summary["outcomes"].values())
-                print(f"\r{done} inputs", end="", flush=True)
-        except EOFError:
-            process.join(hang)  # it is about to end, or has crashed
-        trouble = None
-        if process.is_alive():
-            trouble = f"no word for {hang:g} s"
-            process.kill()
-            process.join()
-        elif process.exitcode != 0:
-            trouble = f"ended with exit code {process.exitcode}"
-        if trouble is not None:
-            current = folder / "current"
-            data = current.read_bytes() if current.exists() else b""
-            finding = {"details": trouble, "data": data, "count": 1}
-            summary["findings"][trouble] = finding
-        summaries.append(summary)
-        if trouble is not None and not summary["outcomes"]:
-            break  # it doesn't even begin
-    print()
-    return summaries
-
-
-def add_up(summaries, growth):
-    """Put the tallies of all processes together.
-
-    After its first inputs a process may gain `growth` MiB of memory.
-    """
-    outcomes, findings = Counter(), {}
-    for summary in summaries:
-        outcomes.update(summary["outcomes"])
-        first, last = summary["memory"]
-        if first is not None and last - first > growth:
-            summary["findings"]["memory grows"] = {
-                "details": f"from {first:.0f} to {last:.0f} MiB",
-                "data": b"",
-                "count": 1,
-            }
-        for kind, finding in summary["findings"].items():
-            findings.setdefault(kind, {**finding, "count": 0})
-            findings[kind]["count"] += finding["count"]
-    forms = sorted({form for form, _ in outcomes})
+    for n_inputs, (data, form) in enumerate(list_inputs(corpus, seed)):
+        if n_inputs >= len(corpus) and time.monotonic() > end:
+            break
+        Path(pickled).with_name("current").write_bytes(data)
+        tally.try_input(data, form)
+        if n_inputs == WARM_UP:
+            memory.append(measure_memory())
+    memory.append(measure_memory())
     return {
-        "n_inputs": outcomes.total(),
-        "by_format": {
-            form: {kind: outcomes[form, kind] for kind in ("read", "refused", "found")}
-            for form in forms
-        },
-        "slowest_seconds": round(max(s["slowest"] for s in summaries), 2),
-        "memory_mib": [[m and round(m, 1) for m in s["memory"]] for s in summaries],
-        "n_processes": len(summaries),
-        "findings": findings,
+        "n_inputs": n_inputs,
+        "by_format": tally.by_format,
+        "findings": tally.findings,
+        "memory_mib": [round(value, 1) for value in memory],
     }
+
+
+TASKS = {"try_inputs": try_inputs}
+
+if __name__ == "__main__":
+    common.serve(TASKS)

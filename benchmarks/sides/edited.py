@@ -17,20 +17,20 @@ def fit(threads, package, edit, until_it_reads, params, parts):
         copy = Path(folder) / "skcaptcha"
         shutil.copytree(package, copy)
         if edit is not None:
-            replace_text(copy, *edit)
+            old, new = edit
+            path = find_file(copy, old)
+            path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
         sys.path.insert(0, folder)
         return fit_and_read(threads, until_it_reads, params, *parts)
 
 
-def replace_text(package, old, new):
-    """Replace a text of a package, which has to be in one place alone."""
-    sources = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
-    if sum(source.count(old) for source in sources.values()) != 1:
-        found = [str(path) for path, source in sources.items() if old in source]
-        raise ValueError(f"{old!r} must be in one place of the package, not in {found}")
-    for path, source in sources.items():
-        if old in source:
-            path.write_text(source.replace(old, new), encoding="utf-8")
+def find_file(package, text):
+    """Return the file of a package in which a text stands, once and in no other."""
+    sources = {path: path.read_text("utf-8") for path in package.rglob("*.py")}
+    found = [path for path, source in sources.items() if text in source]
+    if len(found) != 1 or sources[found[0]].count(text) != 1:
+        raise ValueError(f"{text!r} must stand once in the package; see {found}")
+    return found[0]
 
 
 def fit_and_read(threads, until_it_reads, params, X_train, y_train, X_val, y_val):

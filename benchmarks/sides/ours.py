@@ -118,7 +118,7 @@ def draw_texts(n_images, n_characters, length, rng):
 def fit(X, y, n_characters, n_updates, **params):
     """Fit for `n_updates`; return when it began and when each update ended.
 
-    The last is told in seconds of the clock and in those of the processor.
+    The ends are in seconds of the clock and in those of the processor.
     """
     ends, processor = [], []
     step = AdamW.step  # once an update

@@ -31,8 +31,6 @@ from skcaptcha.metrics import (
     recognition_report,
 )
 
-__all__ = ["evaluate", "export", "generate", "info", "predict", "train"]
-
 CHUNK = 256  # images that are read at a time
 COLUMNS = ("filename", "text", "confidence", "error")
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from skcaptcha import __version__
 from skcaptcha.cli import _commands
 
-__all__ = ["make_parser"]
-
 OVERVIEW = """
 examples:
   skcaptcha generate captchas -n 1000

@@ -12,8 +12,6 @@ from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha.metrics import exact_match_score, recognition_report
 
-__all__ = ["describe", "draw_mistakes", "make_page", "save_figure"]
-
 
 def describe(recognizer):
     """Return the layers, the vocabulary, the input and the training of a model."""

@@ -15,9 +15,6 @@ from sklearn.utils import Bunch
 from skcaptcha._files import write_atomically
 from skcaptcha.datasets._folder import load_image_folder
 
-__all__ = ["fetch_captcha_images_v2"]
-
-
 FILENAME = "captcha_images_v2.zip"
 URL = (
     "https://raw.githubusercontent.com/AakashKumarNain/CaptchaCracker/master/"

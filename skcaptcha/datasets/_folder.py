@@ -20,8 +20,6 @@ from skcaptcha.datasets._zip import (
 from skcaptcha.images import read_image
 from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
-__all__ = ["load_image_folder", "load_labeled_images", "load_labels_csv"]
-
 IMAGE_SUFFIXES = tuple(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
 

@@ -11,8 +11,6 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 from scipy.ndimage import map_coordinates
 from sklearn.utils import check_random_state
 
-__all__ = ["make_captchas"]
-
 # Digits and small letters less 0, o, 1, i, j, l, 9, g and q, which pass for one another
 # once tilted and bent, and less s and z, which pass for 5 and 2.
 LEGIBLE = "2345678abcdefhkmnprtuvwxy"

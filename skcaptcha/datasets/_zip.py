@@ -8,8 +8,6 @@ import zlib
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
-__all__ = ["MAX_TABLE_BYTES", "is_hidden", "list_entries", "open_zip", "read_entries"]
-
 # A zip is read into memory, so what it may hold is bounded.
 MAX_ENTRY_BYTES = 64 * 2**20
 MAX_TOTAL_BYTES = 2 * 2**30

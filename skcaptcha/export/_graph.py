@@ -4,8 +4,6 @@ import numpy as np
 
 from skcaptcha.model.network import TIME_STRIDE
 
-__all__ = ["IR_VERSION", "OPSET_VERSION", "build_graph", "list_inputs", "list_outputs"]
-
 # Those of ONNX 1.12 of 2022, so that older runtimes read the graph as well.
 OPSET_VERSION, IR_VERSION = 17, 8
 

@@ -11,16 +11,6 @@ from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
-__all__ = [
-    "CHECKSUM_SIZE",
-    "METADATA_KEY",
-    "ModelMetadata",
-    "append_checksum",
-    "has_valid_checksum",
-    "pack_metadata",
-    "unpack_metadata",
-]
-
 METADATA_KEY = "skcaptcha"
 """Key of this package in the metadata of an ONNX model."""
 

@@ -16,8 +16,6 @@ from skcaptcha.export._metadata import (
 )
 from skcaptcha.recognizer import CaptchaRecognizer
 
-__all__ = ["export_onnx"]
-
 
 def export_onnx(recognizer, path):
     """Write a fitted recognizer to an ONNX file.

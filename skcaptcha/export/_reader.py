@@ -14,8 +14,6 @@ from skcaptcha.images._batches import pad_images
 from skcaptcha.model.inference import plan_batches
 from skcaptcha.model.network import TIME_STRIDE
 
-__all__ = ["OnnxRecognizer", "load_onnx"]
-
 
 def load_onnx(path, *, n_jobs=None):
     """Load a file that `export_onnx` wrote, to read images with ONNX Runtime.

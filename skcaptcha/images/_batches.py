@@ -3,8 +3,6 @@
 import numpy as np
 import torch
 
-__all__ = ["make_batches", "pad_images"]
-
 
 def make_batches(widths, batch_size, generator=None):
     """Return lists of positions of samples of similar width, to save padding.

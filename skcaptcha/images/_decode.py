@@ -11,8 +11,6 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from skcaptcha.exceptions import ImageReadError
 
-__all__ = ["ENCODED", "FORMATS", "decode", "describe_item", "name_item"]
-
 ENCODED = (str, os.PathLike, bytes, bytearray, memoryview)
 """Types of the items that have to be decoded: paths, and the bytes of files."""
 

@@ -8,18 +8,6 @@ from skcaptcha.images._read import to_grayscale, to_rgb
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.preprocessing import resize_image
 
-__all__ = [
-    "ALL_ROWS",
-    "INK_PARTS",
-    "MAX_WIDTH",
-    "MIN_WIDTH",
-    "crop_rows",
-    "measure_ink",
-    "prepare_image",
-    "resized_width",
-    "round_width",
-]
-
 MIN_WIDTH = 4 * TIME_STRIDE
 """Least width of an image, before it is stretched."""
 

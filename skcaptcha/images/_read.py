@@ -12,8 +12,6 @@ from skcaptcha._validation import issue_warnings
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.images._decode import ENCODED, decode, describe_item, name_item
 
-__all__ = ["has_color", "read_image", "read_images", "to_grayscale", "to_rgb"]
-
 # How many of the skipped images a warning names.
 _MAX_NAMED = 5
 # What `warnings.filterwarnings("ignore", module=...)` makes.

@@ -16,8 +16,6 @@ from skcaptcha.images._decode import name_item
 from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.images._read import has_color, iterate_images
 
-__all__ = ["Samples", "Scan", "load_samples", "scan_images"]
-
 _MEGABYTE = 10**6
 # Share of `cache_size` for images that stay decoded between scanning and resizing. The
 # others are decoded twice.
@@ -40,11 +38,8 @@ class Samples:
 
     def pick(self, positions):
         """Return the samples at some positions."""
-        return Samples(
-            [self.images[i] for i in positions],
-            [self.targets[i] for i in positions],
-            self.mapping,
-        )
+        images = [self.images[i] for i in positions]
+        return Samples(images, [self.targets[i] for i in positions], self.mapping)
 
     def put_on(self, device):
         """Return the samples with their images as tensors on a device."""
@@ -183,11 +178,8 @@ def _map_from_file(images, cache_size):
         with _explained_file_errors(cache_size):
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     flat = np.frombuffer(mapping, dtype=np.uint8)
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-    views = [
-        flat[end - math.prod(shape) : end].reshape(shape)
-        for end, shape in zip(ends, shapes, strict=True)
-    ]
+    parts = np.split(flat, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    views = [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
     return views, mapping
 
 

@@ -7,8 +7,6 @@ from skcaptcha.model.decoding import sequence_log_probability
 from skcaptcha.model.inference import greedy_and_count
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["divide_logits", "find_temperature"]
-
 _MAX_TEMPERATURE = 4.0
 _N_BISECTIONS = 8
 

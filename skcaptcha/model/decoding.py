@@ -54,9 +54,7 @@ def check_length(length):
     """
 
     def is_count(value):
-        return (
-            isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
-        )
+        return type(value) is not bool and isinstance(value, Integral) and value >= 0
 
     if length is None:
         return None
@@ -64,9 +62,7 @@ def check_length(length):
         return int(length), int(length)
     if isinstance(length, tuple) and len(length) == 2 and all(map(is_count, length)):
         if length[0] > length[1]:
-            raise ValueError(
-                f"length={length!r} is an empty range; swap the two numbers."
-            )
+            raise ValueError(f"length={length!r} is an empty range; swap its ends.")
         return int(length[0]), int(length[1])
     if isinstance(length, Mapping) and length:
         for key, weight in length.items():

@@ -7,8 +7,6 @@ from skcaptcha.images._batches import make_batches, pad_images
 from skcaptcha.model.decoding import greedy_decode
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["greedy_and_count", "halve_batch", "plan_batches", "run_network"]
-
 # Images in a batch, and the most columns of all of them.
 _BATCH_SIZE, _MAX_COLUMNS = 64, 2**16
 
@@ -29,8 +27,8 @@ def halve_batch(size):
     if size == 1:
         raise MemoryError(
             "The GPU has too little memory for a single image. Cut wide images to "
-            "their text, set a smaller `image_height` or smaller `conv_channels`, end "
-            "what else runs on the GPU, or set device='cpu'."
+            "their text, set a smaller `image_height` or smaller `conv_channels`, stop "
+            "other programs on the GPU, or set device='cpu'."
         )
     torch.cuda.empty_cache()  # its pieces may be too small for half the batch
     half = (size + 1) // 2

@@ -8,8 +8,6 @@ from safetensors.torch import load
 
 from skcaptcha.model.network import build_network
 
-__all__ = ["CHARACTERS", "load_pretrained"]
-
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """The characters of the classes, after the blank."""
 

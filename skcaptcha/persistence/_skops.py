@@ -14,8 +14,6 @@ from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha.recognizer import CaptchaRecognizer
 
-__all__ = ["dump", "load"]
-
 # In addition to what skops itself trusts: plain types, NumPy's and scikit-learn's.
 _TRUSTED = [
     "skcaptcha.recognizer.CaptchaRecognizer",
@@ -114,7 +112,14 @@ def load(path):
 
     Examples
     --------
-    See `dump`.
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcaptcha import CaptchaRecognizer, persistence
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "unfitted.skops")
+    ...     persistence.dump(CaptchaRecognizer(max_iter=50), path)
+    ...     persistence.load(path)
+    CaptchaRecognizer(max_iter=50)
     """
     skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.load")
     name = repr(os.fspath(path))

@@ -13,8 +13,6 @@ from skcaptcha._auto import MAX_STRETCH
 from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
-__all__ = ["FORMAT_VERSION", "pack_state", "unpack_state"]
-
 FORMAT_VERSION = 3
 """Version of the saved state. States from before there was a number count as 0."""
 

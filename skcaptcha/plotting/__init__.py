@@ -1,9 +1,4 @@
-"""Pictures of images, training and predictions, in the manner of scikit-learn.
-
-Each display has `plot`, which draws on axes of the caller's or in a new figure, and
-class methods that make it from an estimator or from predictions. They need matplotlib:
-``pip install "skcaptcha[plot]"``.
-"""
+"""Displays of images, training and predictions, in the manner of scikit-learn's."""
 
 from skcaptcha.plotting._alignment import AlignmentDisplay
 from skcaptcha.plotting._confidence import ConfidenceDisplay

@@ -15,8 +15,6 @@ from skcaptcha.plotting._fonts import Fonts
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK
 
-__all__ = ["AlignmentDisplay"]
-
 ROW = 1.2  # least height of a row in units of the font size
 # Of the image: share of the height of the caller's axes, and inches in new ones.
 GREATEST_SHARE, GREATEST_HEIGHT = 0.4, 2.5
@@ -34,10 +32,9 @@ class AlignmentDisplay:
     the character there. First come those that were read, in the order of their reading,
     then others that had a probability of at least 0.05 in some time step. A dashed line
     leads from where in the image a character was read to its cell: the middle of its
-    time steps on the most probable path that makes the text.
+    time steps on the most probable path that makes the text (by Viterbi's algorithm).
 
-    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
-    are stored as attributes.
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
@@ -67,22 +64,13 @@ class AlignmentDisplay:
     figure_ : matplotlib Figure
         Figure that holds them.
 
-    References
-    ----------
-    A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
-    Classification: Labeling Unsegmented Sequence Data with Recurrent Neural Networks",
-    ICML 2006, for the paths of a text; the best one is found by Viterbi's algorithm.
-
     Examples
     --------
     >>> import numpy as np
     >>> from skcaptcha.plotting import AlignmentDisplay
-    >>> probabilities = [[0.1, 0.9, 0.0], [0.8, 0.2, 0.0], [0.3, 0.1, 0.6]]
-    >>> with np.errstate(divide="ignore"):
-    ...     log_proba = np.log(probabilities)
-    >>> display = AlignmentDisplay.from_predictions(
-    ...     np.full((10, 30), 255, dtype=np.uint8), log_proba, ["a", "b"]
-    ... )
+    >>> image = np.full((10, 30), 255, dtype=np.uint8)
+    >>> log_proba = np.log([[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
+    >>> display = AlignmentDisplay.from_predictions(image, log_proba, ["a", "b"])
     >>> display.spans_
     array([[0, 0],
            [2, 2]])
@@ -102,8 +90,7 @@ class AlignmentDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes whose area both share, at the size that they have now. By default a new
-            figure is made.
+            Axes whose area both share. By default a new figure is made.
         max_labels : int, default=None
             Number of characters that are shown at most, besides the blank, but at
             least those that were read. None shows as many as can be told apart.
@@ -123,8 +110,7 @@ class AlignmentDisplay:
             `max_labels` is out of range.
         """
         log_proba, symbols = self._check()
-        if max_labels is not None:
-            _axes.check_count("max_labels", max_labels)
+        _axes.check_count("max_labels", max_labels, optional=True)
         self.spans_ = decoding.forced_alignment(log_proba, symbols, blank=BLANK)
         n_frames, proba, fonts = len(log_proba), np.exp(log_proba), Fonts()
         [score] = decoding.sequence_log_probability(
@@ -136,16 +122,15 @@ class AlignmentDisplay:
         inches = min(max(4, 0.15 * n_frames), 10, max(2, GREATEST_HEIGHT / slope))
         if ax is None:
             ranked = ranked[: max(n_read, max_labels or GREATEST_NUMBER)]
-        rows = 0.2 * len(ranked) + 1.7
-        figsize = inches + 0.7, min(slope * inches, GREATEST_HEIGHT) + rows
-        is_new, ax = ax is None, _axes.prepare_axes(ax, figsize)
+        above, below = min(slope * inches, GREATEST_HEIGHT), 1.7 + 0.2 * len(ranked)
+        is_new, ax = ax is None, _axes.prepare_axes(ax, (inches + 0.7, above + below))
         self._write_heading(ax, title, fonts)
 
         # Sizes in points: of the image, of the rows below, and of what is beside.
-        width, height = _axes.measure_axes(ax)
+        width, height = _axes.claim_area(ax)
         highest = 72 * GREATEST_HEIGHT if is_new else GREATEST_SHARE * height
         font_size = _axes.choose_font_size(height / 20)
-        rows_height = height - min(slope * width, highest) - 5.5 * font_size
+        rows_height = height - min(slope * width, highest) - 5.2 * font_size
         if max_labels is None:
             max_labels = max(1, int(rows_height / (ROW * _axes.SMALLEST)) - 1)
         classes = [*ranked[: max(n_read, max_labels)], BLANK]
@@ -154,25 +139,27 @@ class AlignmentDisplay:
         row_size = min(font_size, rows_height / (ROW * len(classes)))
         left = row_size * max(map(fonts.measure, names)) + 10
         image_width = min(width - left, highest / slope)
-        rows_height = height - slope * image_width - 5.5 * font_size
+        rows_height = height - slope * image_width - 5.2 * font_size
 
         def draw(panels):
-            self._draw_image(panels[0], n_frames)
-            _draw_rows(panels[1], proba[:, classes].T, font_size)
+            top, below = panels
+            style = {"cmap": "gray", "vmin": 0, "vmax": 255, "aspect": "auto"}
+            extent = (-0.5, n_frames - 0.5, self.image.shape[0], 0)
+            top.imshow(self.image, extent=extent, **style)
+            top.set(xticks=[], yticks=[])
+            _draw_rows(below, proba[:, classes].T, font_size)
             style = {"fontsize": row_size, **fonts.style}
-            panels[1].set_yticks(np.arange(len(names)), names, **style)
-            self._mark(*panels, classes, image_width / n_frames, font_size, fonts)
+            below.set_yticks(np.arange(len(names)), names, **style)
+            self._mark(top, below, classes, image_width / n_frames, font_size, fonts)
 
-        places = {
-            "rect": (0, 0, min(1, (left + image_width) / width), 1),
-            "height_ratios": [slope * image_width, rows_height],
-        }
-        self.axes_ = _axes.draw_panels(ax, draw, (2, 1), 2, **places)
+        rect = (0, 0, min(1, (left + image_width) / width), 1)
+        ratios = {"height_ratios": [slope * image_width, rows_height]}
+        self.axes_ = _axes.draw_panels(ax, draw, (2, 1), rect=rect, **ratios)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, index=0, **plot_options):
+    def from_estimator(cls, estimator, X, y=None, *, index=0, **options):
         """Read an image with an estimator and draw where it read each character.
 
         Parameters
@@ -187,7 +174,7 @@ class AlignmentDisplay:
             What each says. By default the text is not called right or wrong.
         index : int, default=0
             Position in `X` of the image.
-        **plot_options : dict
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -210,11 +197,9 @@ class AlignmentDisplay:
                 f"index={index!r} is no position in X, which has {n_samples} images; "
                 f"pass an int from 0 to {n_samples - 1}."
             )
-        y_true = None
         if y is not None:
-            y_true = _check_list(y, "y")
-            check_same_length(range(n_samples), y_true)
-            y_true = y_true[index]
+            y = _check_list(y, "y")
+            check_same_length(range(n_samples), y)
         if isinstance(items, list) and not is_table(items):
             # Where it cannot be read, the error gives its place in X.
             read_images(items[index : index + 1], first=index)
@@ -224,37 +209,27 @@ class AlignmentDisplay:
         if not isinstance(reader, CaptchaRecognizer):
             raise TypeError(
                 f"estimator={type(reader).__name__} does not say what it sees in each "
-                "time step; pass a fitted CaptchaRecognizer, or log-probabilities to "
-                "AlignmentDisplay.from_predictions."
+                "time step; pass a fitted CaptchaRecognizer, or use from_predictions."
             )
         [image] = reading.list_inputs()
         [log_proba] = reader.frame_log_proba(reading.inputs)
         # As the reader does it, from the same run of the network.
         width = reader.beam_width if reader.decoder == "beam" else None
-        symbols = _decode(log_proba, width)
-        display = cls(
-            image, log_proba, reader.vocabulary_.characters, symbols, y_true=y_true
-        )
-        return display.plot(**plot_options)
+        symbols, y_true = _decode(log_proba, width), None if y is None else y[index]
+        characters = reader.vocabulary_.characters
+        display = cls(image, log_proba, characters, symbols, y_true=y_true)
+        return display.plot(**options)
 
     @classmethod
     def from_predictions(
-        cls,
-        image,
-        frame_log_proba,
-        characters,
-        *,
-        symbols=None,
-        y_true=None,
-        **plot_options,
+        cls, image, frame_log_proba, characters, *, symbols=None, y_true=None, **options
     ):
         """Draw where in an image each character was read.
 
         Parameters
         ----------
         image : str, os.PathLike, bytes, PIL image or array
-            The image, in any of the forms that :func:`skcaptcha.images.read_image`
-            takes.
+            The image, as :func:`skcaptcha.images.read_image` takes it.
         frame_log_proba : array-like of shape (T, K)
             Log-probabilities of the blank, class 0, and the characters in each time
             step, as :meth:`skcaptcha.CaptchaRecognizer.frame_log_proba` returns them.
@@ -263,7 +238,7 @@ class AlignmentDisplay:
             probable path.
         characters, y_true
             As for the class.
-        **plot_options : dict
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -278,10 +253,9 @@ class AlignmentDisplay:
         """
         if symbols is None:
             symbols = _decode(_check_log_proba(frame_log_proba, characters))
-        display = cls(
-            read_image(image), frame_log_proba, characters, symbols, y_true=y_true
-        )
-        return display.plot(**plot_options)
+        image = read_image(image)
+        display = cls(image, frame_log_proba, characters, symbols, y_true=y_true)
+        return display.plot(**options)
 
     def _check(self):
         """Return log-probabilities and symbols that belong together."""
@@ -306,13 +280,7 @@ class AlignmentDisplay:
         if self.y_true is not None:
             right = exact_match_score([self.y_true], [read]) == 1
             text = f"✓ {text}" if right else f"✗ {text} ≠ {fonts.show(self.y_true)}"
-        _axes.draw_title(ax, f"{title}\n{text}" if title else text, _axes.FONT_SIZE)
-
-    def _draw_image(self, axes, n_frames):
-        extent = (-0.5, n_frames - 0.5, self.image.shape[0], 0)
-        style = {"cmap": "gray", "vmin": 0, "vmax": 255}
-        axes.imshow(self.image, aspect="auto", extent=extent, **style)
-        axes.set(xticks=[], yticks=[])
+        _axes.draw_title(ax, [title, text], _axes.FONT_SIZE)
 
     def _mark(self, top, below, classes, step, font_size, fonts):
         """Lead from each character in the image to its cell."""
@@ -338,7 +306,7 @@ def _draw_rows(axes, proba, font_size):
     style = {"cmap": "Grays", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
     axes.imshow(proba, aspect="auto", **style)
     _axes.label_axes(axes, font_size, xlabel="Time step")
-    _axes.count_along(axes.xaxis)
+    _axes.set_ticks(axes.xaxis, **_axes.WHOLE)
     axes.tick_params(axis="y", length=0, pad=2)
     for edge in np.arange(len(proba) - 1) + 0.5:
         axes.axhline(edge, color="0.85", linewidth=0.4)
@@ -361,10 +329,9 @@ def _rank_classes(proba, symbols):
 
 def _check_log_proba(frame_log_proba, characters):
     """Return the log-probabilities as an array."""
-    log_proba, n_classes = np.asarray(frame_log_proba), len(characters) + 1
-    shape = log_proba.shape
-    is_table = log_proba.ndim == 2 and len(log_proba) > 0
-    if log_proba.dtype.kind != "f" or not is_table or shape[1] != n_classes:
+    log_proba = np.asarray(frame_log_proba)
+    shape, n_classes = log_proba.shape, len(characters) + 1
+    if log_proba.dtype.kind != "f" or shape[1:] != (n_classes,) or not log_proba.size:
         raise ValueError(
             f"frame_log_proba has shape {shape} and dtype {log_proba.dtype}, and there "
             f"are {len(characters)} characters; pass floats, one row a time step and "

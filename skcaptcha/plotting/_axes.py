@@ -8,11 +8,15 @@ from skcaptcha._optional import import_optional
 from skcaptcha.plotting._fonts import Fonts
 
 FONT_SIZE, SMALLEST = 10.0, 4.0  # points, where there is room and where there is none
+WHOLE = {"steps": [1, 2, 5, 10], "integer": True, "min_n_ticks": 1}  # for `set_ticks`
+# Points up to which each has a marker, without which a single one would not be seen.
+FEW = 30
 
 
-def check_count(name, value):
-    """Raise a ValueError unless a parameter is an int of at least 1."""
-    if not isinstance(value, numbers.Integral) or value < 1:
+def check_count(name, value, *, optional=False):
+    """Raise a ValueError unless a parameter is an int of at least 1, or left out."""
+    is_count = isinstance(value, numbers.Integral) and value >= 1
+    if not is_count and not (optional and value is None):
         raise ValueError(f"{name}={value!r} must be an int of at least 1.")
 
 
@@ -24,22 +28,20 @@ def check_numbers(name, values, each, n=None):
         raise ValueError(
             f"{name}={values!r} does not hold numbers alone; pass one for each {each}."
         ) from error
-    if array.ndim != 1 or not array.size:
+    if array.ndim != 1 or not array.size or len(array) != (n or len(array)):
+        there_are = "" if n is None else f" and there are {n} {each}s"
         raise ValueError(
-            f"{name} has shape {array.shape}; pass one number for each {each}, at "
-            "least one."
-        )
-    if n is not None and len(array) != n:
-        raise ValueError(
-            f"{name} has {len(array)} items and there are {n} {each}s; pass one number "
-            f"for each {each}."
+            f"{name} has shape {array.shape}{there_are}; pass one number for each "
+            f"{each}, at least one."
         )
     return array
 
 
 def prepare_axes(ax, figsize):
     """Return the caller's axes, or those of a new figure of so many inches."""
-    pyplot = import_optional("matplotlib.pyplot", "plot", "skcaptcha.plotting")
+    import_optional("matplotlib", "plot", "skcaptcha.plotting")
+    from matplotlib import pyplot
+
     if ax is None:
         _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
     elif not isinstance(ax, pyplot.Axes):
@@ -56,11 +58,15 @@ def measure_axes(ax):
     return np.array(ax.bbox.size) * 72 / ax.figure.dpi
 
 
-def measure_margins(ax):
-    """Return the points around axes for labels: at the left, below, right, above.
+def claim_area(ax):
+    """Return the size of axes in points when they have nothing but panels in them."""
+    ax.set_axis_off()
+    _lay_out(ax)
+    return measure_axes(ax)
 
-    Without end where a layout engine makes room for them.
-    """
+
+def measure_margins(ax):
+    """Return the points left of, below, right of, above axes; inf under an engine."""
     if ax.figure.get_layout_engine() is not None:
         return np.full(4, np.inf)
     inner, outer = ax.bbox, ax.figure.bbox
@@ -73,12 +79,12 @@ def choose_font_size(*rooms):
     return float(np.clip(min(rooms), SMALLEST, FONT_SIZE))
 
 
-def draw_title(ax, title, largest, loc="left"):
+def draw_title(ax, lines, largest, loc="left"):
     """Draw a heading above axes. If it is too wide, it shrinks, or commas end lines."""
+    fonts, room = Fonts(monospaced=False), measure_axes(ax)[0]
+    title = fonts.spell("\n".join(filter(None, lines)))
     if not title:
         return
-    fonts = Fonts(monospaced=False)
-    title, room = fonts.spell(title), measure_axes(ax)[0]
     if 0.75 * largest * fonts.measure(title) > room:
         title = title.replace(", ", ",\n")
     above = measure_margins(ax)[3] / (0.6 + 1.25 * (1 + title.count("\n")))
@@ -90,24 +96,20 @@ def draw_title(ax, title, largest, loc="left"):
 def label_axes(ax, font_size, *, xlabel="", ylabel=""):
     """Name the axes, and give all of their texts a size."""
     ax.set_facecolor("white")  # whatever the style, as lines are dark
-    style = {"fontsize": 0.9 * font_size, "labelpad": 0.2 * font_size}
-    ax.set_xlabel(xlabel, **style)
-    ax.set_ylabel(ylabel, **style)
-    ax.tick_params(
-        labelsize=0.9 * font_size, length=0.3 * font_size, pad=0.2 * font_size
-    )
+    small, pad = 0.9 * font_size, 0.2 * font_size
+    ax.set_xlabel(xlabel, fontsize=small, labelpad=pad)
+    ax.set_ylabel(ylabel, fontsize=small, labelpad=pad)
+    ax.tick_params(labelsize=small, length=1.5 * pad, pad=pad)
 
 
-def count_along(axis):
-    """Give an axis ticks at whole numbers."""
+def set_ticks(axis, steps, **options):
+    """Give an axis ticks at multiples of some numbers, as many as there is room for."""
     from matplotlib.ticker import MaxNLocator
 
-    steps = [1, 2, 5, 10]
-    locator = MaxNLocator("auto", steps=steps, integer=True, min_n_ticks=1)
-    axis.set_major_locator(locator)
+    axis.set_major_locator(MaxNLocator("auto", steps=steps, **options))
 
 
-def draw_panels(ax, draw, shape, n_panels, *, rect=(0, 0, 1, 1), **ratios):
+def draw_panels(ax, draw, shape, n_panels=2, *, rect=(0, 0, 1, 1), **ratios):
     """Draw in a grid of axes that share the area of `ax`; return an array of these.
 
     The figure of `ax` has the layout engine that its owner chose, or none. So another
@@ -118,14 +120,14 @@ def draw_panels(ax, draw, shape, n_panels, *, rect=(0, 0, 1, 1), **ratios):
     """
     from matplotlib.figure import Figure
 
-    ax.set_axis_off()
-    _lay_out(ax)
-    model = Figure(measure_axes(ax) / 72, dpi=ax.figure.dpi, layout="constrained")
-    engine, grid = model.get_layout_engine(), model.add_gridspec(*shape, **ratios)
+    size = claim_area(ax)
+    model = Figure(size / 72, dpi=ax.figure.dpi, layout="constrained")
+    grid = model.add_gridspec(*shape, **ratios)
     places = [model.add_subplot(grid[i]) for i in range(n_panels)]
     draw(places)
-    engine.set(rect=rect)
-    engine.execute(model)
+    w_pad, h_pad = np.minimum(3, 0.05 * size / shape[::-1]) / 72
+    model.get_layout_engine().set(rect=rect, w_pad=w_pad, h_pad=h_pad)
+    model.get_layout_engine().execute(model)
     panels = np.empty(n_panels, dtype=object)
     for i, place in enumerate(places):
         panels[i] = ax.inset_axes(place.get_position(original=True).bounds)

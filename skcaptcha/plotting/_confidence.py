@@ -6,11 +6,7 @@ from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_cur
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 
-__all__ = ["ConfidenceDisplay"]
-
 KINDS = ("both", "reliability", "risk_coverage")
-# Points up to which each has a marker, without which a single one would not be seen.
-FEW = 30
 DASHED = {"color": "0.3", "linestyle": (0, (4, 3)), "linewidth": 1}
 
 
@@ -24,8 +20,7 @@ class ConfidenceDisplay:
     ones are accepted first; the dashed line is the least confidence of those accepted,
     by the scale at the right.
 
-    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
-    are stored as attributes.
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
@@ -55,7 +50,6 @@ class ConfidenceDisplay:
     --------
     skcaptcha.metrics.reliability_curve : The reliability in numbers.
     skcaptcha.metrics.risk_coverage_curve : Risk and coverage in numbers.
-    sklearn.calibration.CalibrationDisplay : The same for classifiers.
 
     Examples
     --------
@@ -111,16 +105,15 @@ class ConfidenceDisplay:
         width, height = _axes.measure_axes(ax)
         if kind != "both":
             room = (_axes.measure_margins(ax)[:3] / (4.5, 3.2, 4.5)).min()
-            font_size = _axes.choose_font_size(width / 18, height / 12, room)
+            font_size = _axes.choose_font_size(width / 18, height / 23, room)
             draw = self._draw_risk if kind == KINDS[2] else self._draw_reliability
             draw(ax, font_size, title)
             self.axes_ = np.array([ax], dtype=object)
             return self
         shape = (1, 2) if width >= height else (2, 1)
-        font_size = _axes.choose_font_size(
-            width / 18 / shape[1], height / 12 / shape[0]
-        )
-        _axes.draw_title(ax, title, 1.2 * font_size, "center")
+        width, height = width / shape[1], height / shape[0]
+        font_size = _axes.choose_font_size(width / 18, height / 23)
+        _axes.draw_title(ax, [title], 1.2 * font_size, "center")
 
         def draw_both(panels):
             self._draw_reliability(panels[0], font_size)
@@ -169,14 +162,7 @@ class ConfidenceDisplay:
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true,
-        y_pred,
-        confidence,
-        *,
-        n_bins=10,
-        strategy="uniform",
-        **plot_options,
+        cls, y_true, y_pred, confidence, *, n_bins=10, strategy="uniform", **options
     ):
         """Draw what the confidence in texts is worth.
 
@@ -189,8 +175,8 @@ class ConfidenceDisplay:
         n_bins : int, default=10
             Number of intervals of confidence.
         strategy : {"uniform", "quantile"}, default="uniform"
-            Whether the intervals are equally wide or hold equally many texts.
-        **plot_options : dict
+            Whether they are equally wide or hold equally many texts.
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -232,7 +218,7 @@ class ConfidenceDisplay:
             risk=risk,
             thresholds=thresholds,
         )
-        return display.plot(**plot_options)
+        return display.plot(**options)
 
     def _draw_reliability(self, axes, font_size, title=None):
         heights, widths = self.counts / self.counts.sum(), np.diff(self.bin_edges)
@@ -248,10 +234,10 @@ class ConfidenceDisplay:
         _set_ticks(axes.xaxis, axes.yaxis)
         mean = np.average(prob_pred, weights=self.counts[full])
         heading = f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
-        _axes.draw_title(axes, f"{title}\n{heading}" if title else heading, font_size)
+        _axes.draw_title(axes, [title, heading], font_size)
 
     def _draw_risk(self, axes, font_size, title=None):
-        marker = "o" if len(self.coverage) <= FEW else None
+        marker = "o" if len(self.coverage) <= _axes.FEW else None
         style = {"color": "black", "marker": marker, "markersize": font_size / 2}
         axes.plot(self.coverage, self.risk, zorder=3, **style)
         top = max(self.risk.max(), 0.01)
@@ -268,13 +254,11 @@ class ConfidenceDisplay:
         # Not rounded up, as what is more has an error.
         surest = np.floor(1000 * self.coverage[self.risk == 0].max(initial=0)) / 1000
         heading = f"No error among the surest {surest:.1%}"
-        _axes.draw_title(axes, f"{title}\n{heading}" if title else heading, font_size)
+        _axes.draw_title(axes, [title, heading], font_size)
 
 
 def _set_ticks(*several):
     """Give each axis a few round numbers, written as short as they are."""
-    from matplotlib.ticker import MaxNLocator
-
     for axis in several:
-        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2.5, 5, 10]))
+        _axes.set_ticks(axis, [1, 2.5, 5, 10])
         axis.set_major_formatter("{x:g}")

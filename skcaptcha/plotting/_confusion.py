@@ -7,8 +7,6 @@ from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._fonts import Fonts
 
-__all__ = ["CharacterConfusionDisplay"]
-
 SMALLEST = 5.0  # font size in points of a count
 CELL = 1.2  # least height of a cell in units of the font size
 INCHES, LEAST_SIDE, GREATEST_SIDE = 0.25, 3.0, 9.0  # of a cell, and of a new figure
@@ -25,13 +23,11 @@ class CharacterConfusionDisplay:
     no share in that, as it would outshine the errors. The counts stand in the cells
     where they fit; otherwise the heading says how many errors black stands for.
 
-    Of characters that are more than can be told apart at the size of the axes, those of
-    the most frequent errors are shown, and the heading says so. One that no font
-    has is labeled ``U+4E2D``; ``rcParams["font.family"]`` of matplotlib names the
-    fonts.
+    Of more characters than can be told apart at the size of the axes, those of the most
+    frequent errors are shown, and the heading says so. One that no font has is labeled
+    ``U+4E2D``; ``rcParams["font.family"]`` of matplotlib names the fonts.
 
-    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
-    are stored as attributes.
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
@@ -39,8 +35,7 @@ class CharacterConfusionDisplay:
         How often each character of a row was read as that of a column, as
         :func:`skcaptcha.metrics.character_confusion` counts it.
     labels : sequence of str of shape (n_labels,)
-        The characters, the last one being the empty string, for insertions and
-        deletions.
+        The characters, and last the empty string, for insertions and deletions.
 
     Attributes
     ----------
@@ -81,8 +76,7 @@ class CharacterConfusionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on, at the size that they have now. By default a new figure is
-            made.
+            Axes to draw on. By default a new figure is made.
         max_labels : int, default=None
             Number of characters that are shown at most, besides ∅. None shows as many
             as can be told apart.
@@ -101,18 +95,16 @@ class CharacterConfusionDisplay:
             do not belong together, or `max_labels` is out of range.
         """
         matrix, labels = self._check()
-        if max_labels is not None:
-            _axes.check_count("max_labels", max_labels)
+        _axes.check_count("max_labels", max_labels, optional=True)
         side = min(max(INCHES * len(labels), LEAST_SIDE), GREATEST_SIDE)
         ax = _axes.prepare_axes(ax, (side + 0.6, side + 0.4))
         self.ax_, self.figure_ = ax, ax.figure
-        room = _axes.measure_axes(ax).min()
+        room = 0.8 * _axes.measure_axes(ax).min()  # the rest is for labels
         if max_labels is None:
             max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
         shown = _choose(matrix, max_labels)
         self.labels_ = [labels[i] for i in shown]
-        heading = [title] if title else []
-        heading += _summarize(matrix, shown)
+        heading = [title, *_summarize(matrix, shown)]
         matrix = matrix[np.ix_(shown, shown)]
 
         fonts, cell = Fonts(), room / len(shown)
@@ -120,11 +112,11 @@ class CharacterConfusionDisplay:
         if not self._write_counts(matrix, most, cell, fonts) and most:
             heading.append(f"black: {_number(most, 'error')}")
         self._name_cells(cell, fonts)
-        _axes.draw_title(ax, "\n".join(heading), _axes.FONT_SIZE)
+        _axes.draw_title(ax, heading, _axes.FONT_SIZE)
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, labels=None, **plot_options):
+    def from_estimator(cls, estimator, X, y, *, labels=None, **options):
         """Read images with an estimator and draw which character it read as which.
 
         Parameters
@@ -136,10 +128,8 @@ class CharacterConfusionDisplay:
             Images in any form that the estimator takes.
         y : sequence of str of shape (n_samples,)
             What each says.
-        labels : iterable of str, default=None
-            Characters to count, in this order. By default all that occur, sorted.
-        **plot_options : dict
-            Parameters of :meth:`plot`.
+        labels, **options
+            As for :meth:`from_predictions`.
 
         Returns
         -------
@@ -147,10 +137,10 @@ class CharacterConfusionDisplay:
             The display, drawn.
         """
         texts, _ = Reading(estimator, X).predict()
-        return cls.from_predictions(y, texts, labels=labels, **plot_options)
+        return cls.from_predictions(y, texts, labels=labels, **options)
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, *, labels=None, **plot_options):
+    def from_predictions(cls, y_true, y_pred, *, labels=None, **options):
         """Draw which character was read as which.
 
         Parameters
@@ -159,7 +149,7 @@ class CharacterConfusionDisplay:
             True and predicted texts, at least one; a text may be empty.
         labels : iterable of str, default=None
             Characters to count, in this order. By default all that occur, sorted.
-        **plot_options : dict
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -173,7 +163,7 @@ class CharacterConfusionDisplay:
             As :meth:`plot` and :func:`skcaptcha.metrics.character_confusion`.
         """
         matrix, labels = character_confusion(y_true, y_pred, labels=labels)
-        return cls(matrix, labels).plot(**plot_options)
+        return cls(matrix, labels).plot(**options)
 
     def _check(self):
         """Return the matrix as an array and the labels as a list."""
@@ -186,14 +176,11 @@ class CharacterConfusionDisplay:
             )
         if labels.count("") != 1 or labels[-1] != "":
             raise ValueError(
-                f"labels={labels!r} must end in '', which stands for insertions and "
-                "deletions, as character_confusion returns them."
+                f"labels={labels!r} must end in '', for insertions and deletions, as "
+                "character_confusion returns them."
             )
         if not (np.isfinite(matrix) & (matrix >= 0)).all():
-            raise ValueError(
-                "confusion_matrix holds numbers that are no counts; pass finite "
-                "numbers of at least 0."
-            )
+            raise ValueError("confusion_matrix holds numbers that are no counts.")
         return matrix, labels
 
     def _draw_cells(self, matrix):
@@ -207,13 +194,11 @@ class CharacterConfusionDisplay:
         most = errors.max() if errors.count() else 0
         is_character = is_right & (np.arange(n) < n - 1)
         light = np.ma.masked_where(~is_character, np.full((n, n), RIGHT))
-        ax.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        ax.set_facecolor("white")  # whatever the style, as counts are black
-        ax.set_anchor("NW")
+        style = {"vmin": 0, "interpolation": "nearest"}
+        ax.imshow(light, cmap="gray", vmax=1, **style)
         grays = ListedColormap(colormaps["Grays"](np.linspace(FAINTEST, 1, 256)))
-        self.im_ = ax.imshow(
-            errors, cmap=grays, vmin=0, vmax=most or 1, interpolation="nearest"
-        )
+        self.im_ = ax.imshow(errors, cmap=grays, vmax=most or 1, **style)
+        ax.set(anchor="NW", facecolor="white")  # in any style, as counts are black
         for edge in np.arange(n - 1) + 0.5:
             # What has no character is set apart from what has.
             color, linewidth = ("0.3", 0.8) if edge == n - 1.5 else ("0.88", 0.4)
@@ -235,18 +220,12 @@ class CharacterConfusionDisplay:
         self.text_ = np.full(matrix.shape, None)
         if size < SMALLEST:
             return False
+        style = {"fontsize": size, "ha": "center", "va": "center_baseline"}
+        style.update(fonts.style)
         for i, j in np.argwhere(counts != ""):
-            dark = i != j and matrix[i, j] / most > 0.5
-            self.text_[i, j] = self.ax_.text(
-                j,
-                i,
-                counts[i, j],
-                ha="center",
-                va="center_baseline",
-                fontsize=size,
-                color="0.4" if i == j else "white" if dark else "black",
-                **fonts.style,
-            )
+            on_error = "white" if matrix[i, j] > most / 2 else "black"
+            color = "0.4" if i == j else on_error
+            self.text_[i, j] = self.ax_.text(j, i, counts[i, j], color=color, **style)
         return True
 
     def _name_cells(self, cell, fonts):
@@ -255,17 +234,16 @@ class CharacterConfusionDisplay:
         nothing = "none" if NOTHING in labels else NOTHING
         names = [fonts.name(label) if label else nothing for label in labels]
         widths = np.array([fonts.measure(name) for name in names])
-        left, below = _axes.measure_margins(ax)[:2]
-        size = _axes.choose_font_size(
-            cell / CELL, left / (widths.max() + 2.5), below / (widths.max() + 2.5)
-        )
+        room = _axes.measure_margins(ax)[:2].min() / (widths.max() + 2.5)
+        size = _axes.choose_font_size(cell / CELL, room)
         ticks, angle = np.arange(len(names)), 90 if widths.max() * size > cell else 0
         ax.set_xticks(ticks, names, rotation=angle, **fonts.style)
         ax.set_yticks(ticks, names, **fonts.style)
         ax.tick_params(labelsize=size, length=0, pad=1.5)
-        style = {"fontsize": min(_axes.FONT_SIZE, 1.2 * size), "labelpad": 1}
-        ax.set_ylabel(f"True character ({nothing}: nothing)", **style)
-        ax.set_xlabel(f"Read as ({nothing}: nothing)", **style)
+        up = f"True character ({nothing}: nothing)"
+        size = min(_axes.FONT_SIZE, 1.2 * size, cell * len(labels) / fonts.measure(up))
+        ax.set_ylabel(up, fontsize=size, labelpad=1)
+        ax.set_xlabel(f"Read as ({nothing}: nothing)", fontsize=size, labelpad=1)
 
 
 def _choose(matrix, max_labels):
@@ -293,9 +271,8 @@ def _summarize(matrix, shown):
         counts.sum() - counts.diagonal().sum()
         for counts in (matrix, matrix[np.ix_(shown, shown)])
     )
-    lines = [
-        f"{_number(n_errors, 'error')} in {_number(matrix[:-1].sum(), 'character')}"
-    ]
+    n_true = matrix[:-1].sum()
+    lines = [f"{_number(n_errors, 'error')} in {_number(n_true, 'character')}"]
     if len(shown) < len(matrix):
         some = f"{inside:,.10g} of the errors" if n_errors else "the most frequent"
         lines.append(f"shown: {len(shown) - 1} of {len(matrix) - 1} characters, {some}")

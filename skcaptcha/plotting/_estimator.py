@@ -3,44 +3,26 @@
 import numpy as np
 from sklearn.utils import check_array
 
+from skcaptcha import _tables
 from skcaptcha._reader import ReaderMixin
-from skcaptcha._tables import (
-    check_shape,
-    check_text_table,
-    is_table,
-    read_table,
-    table_to_images,
-)
 from skcaptcha._validation import check_images, check_ints
 from skcaptcha.images import read_images
 
-__all__ = ["Reading", "list_rows", "split_estimator"]
-
 
 def split_estimator(estimator):
-    """Return the steps before the one that reads, None if there are none, and that one.
-
-    Of a search it is the best estimator that is split.
-    """
+    """Return the steps before the one that reads, None if there are none, and that."""
     while hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_
     if not hasattr(estimator, "steps"):
         return None, estimator
-    steps = estimator[:-1] if len(estimator.steps) > 1 else None
-    return steps, estimator[-1]
+    return estimator[:-1] if len(estimator.steps) > 1 else None, estimator[-1]
 
 
 class Reading:
     """An estimator and the images that it is to read.
 
-    Attributes
-    ----------
-    reader : estimator
-        The one that reads, the last step of a pipeline.
-    steps : Pipeline or None
-        The steps before it.
-    inputs : sequence of images or array of shape (n_samples, n_features)
-        What it reads: `X` as the steps made it.
+    `reader` is the last step of a pipeline, `steps` are those before it, None if there
+    are none, and `inputs` is what they made of `X`.
     """
 
     def __init__(self, estimator, X):
@@ -52,25 +34,21 @@ class Reading:
         """Return the texts and the confidence in each, None if the reader has none."""
         if isinstance(self.reader, ReaderMixin):
             return self.reader.predict(self.inputs, return_confidence=True)
-        texts = self.reader.predict(self.inputs)
-        if not hasattr(self.reader, "predict_confidence"):
-            return texts, None
-        return texts, self.reader.predict_confidence(self.inputs)
+        find = getattr(self.reader, "predict_confidence", lambda X: None)
+        return self.reader.predict(self.inputs), find(self.inputs)
 
     def list_images(self):
         """Return the images as they are, a list of uint8 arrays."""
-        if not is_table(self.X):
+        if not _tables.is_table(self.X):
             return self._read(self.X)
         images = self.list_inputs()
-        if self.steps is None:
-            return images
         # The reader knows black and white only as the steps made them.
-        return list_rows(self.X, images[0].shape)
+        return list_rows(self.X, images[0].shape) if self.steps else images
 
     def list_inputs(self):
         """Return the images that the reader is given, a list of uint8 arrays."""
-        if is_table(self.inputs):
-            return list(read_table(self.reader, self.inputs))
+        if _tables.is_table(self.inputs):
+            return list(_tables.read_table(self.reader, self.inputs))
         return self._read(self.inputs)
 
     def list_prepared(self):
@@ -87,9 +65,9 @@ class Reading:
 
 def list_rows(X, image_shape):
     """Return the images in the rows of a table, with its least number as black."""
-    check_text_table(X)
+    _tables.check_text_table(X)
     X = check_array(X, dtype=np.float64, input_name="X")
     if image_shape is not None:
         image_shape = check_ints("image_shape", image_shape, (2, 3))
-    shape = check_shape(image_shape, X.shape[1])
-    return list(table_to_images(X, shape, (X.min(), X.max())))
+    shape = _tables.check_shape(image_shape, X.shape[1])
+    return list(_tables.table_to_images(X, shape, (X.min(), X.max())))

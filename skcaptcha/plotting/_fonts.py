@@ -9,16 +9,11 @@ ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 
 
 class Fonts:
-    """The fonts of a figure.
+    """The fonts of a figure, and `style`, the properties of a Text that needs them.
 
     First a monospaced one, so that 0 and O or 1 and l differ and texts can be compared
     character by character; then those of matplotlib's ``rcParams["font.family"]``, and
     the one that matplotlib ships.
-
-    Attributes
-    ----------
-    style : dict
-        Properties of a matplotlib Text that shows what the methods return.
     """
 
     def __init__(self, monospaced=True):
@@ -52,10 +47,7 @@ class Fonts:
         return any(font.get_char_index(ord(character)) for font in self._fonts)
 
     def show(self, text):
-        """Return a text so that each of its characters is seen.
-
-        In quotes and escapes, as Python writes it, is what would not be seen.
-        """
+        """Return a text, or as Python writes it what would not be seen of it."""
         from matplotlib import ft2font
 
         if not self._is_seen(text):
@@ -82,9 +74,8 @@ class Fonts:
     def spell(self, title):
         """Return a heading in which ``U+4E2D`` stands for what no font has."""
         kept = "\n" + ISOLATE + END_OF_ISOLATE
-        return "".join(
-            c if c in kept or self.has(c) else f"U+{ord(c):04X}" for c in title
-        )
+        missing = {c for c in title if c not in kept and not self.has(c)}
+        return title.translate({ord(c): f"U+{ord(c):04X}" for c in missing})
 
     def measure(self, text):
         """Return the width of a text in units of the font size."""

@@ -1,7 +1,6 @@
 """A grid of images under their captions."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,28 +13,11 @@ LINE = 1.25  # height of a line in units of the font size
 SMALL, GRAY = 0.8, "0.45"  # size and color of the note
 
 
-class Caption(NamedTuple):
-    """What stands above an image: a text of up to two lines, and a short note."""
-
-    text: str
-    color: str | None = None  # None for that of any text
-    note: str = ""
-
-    @property
-    def n_lines(self):
-        """Number of lines."""
-        return self.text.count("\n") + bool(self.text)
-
-    def measure(self, fonts):
-        """Return the width in units of the font size."""
-        note = SMALL * (fonts.measure(self.note) + 1.2) if self.note else 0
-        return max(1, fonts.measure(self.text) + note)
-
-
 class GridMixin:
-    """Draws the `images` of a display, each under what `_list_captions` returns.
+    """Draws the `images` of a display, each with what `preprocessed` has for it.
 
-    At the right of each stands that of `preprocessed`, if the display has such.
+    Above each stand a text of up to two lines, of a color or None, and a short note, as
+    `_list_captions` returns them.
     """
 
     def plot(self, *, ax=None, n_columns=4, max_images=16, title=None):
@@ -60,17 +42,13 @@ class GridMixin:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
-        TypeError
-            If a text is something other than str, or `ax` is no Axes.
-        ValueError
-            If there are no images, lengths differ, or a parameter is out of range.
+        ImportError, TypeError, ValueError
+            If matplotlib is not installed, a text is no str, `ax` no Axes, there are no
+            images, lengths differ, or a parameter is out of range.
         """
         fonts = Fonts()
         _axes.check_count("n_columns", n_columns)
-        if max_images is not None:
-            _axes.check_count("max_images", max_images)
+        _axes.check_count("max_images", max_images, optional=True)
         captions = self._list_captions(fonts)[:max_images]
         beside = getattr(self, "preprocessed", None)
         together = [self.images] if beside is None else [self.images, beside]
@@ -79,10 +57,8 @@ class GridMixin:
         n_columns = min(max(1, n_columns // len(together)), len(captions))
         n_rows = math.ceil(len(captions) / n_columns)
         shape = n_rows, n_columns * len(together)
-        n_lines = sum(
-            max(caption.n_lines for caption in captions[i * n_columns :][:n_columns])
-            for i in range(n_rows)
-        )
+        lines = [text.count("\n") + bool(text) for text, _, _ in captions]
+        n_lines = sum(max(lines[i * n_columns :][:n_columns]) for i in range(n_rows))
         slope = min(1, np.median([image.shape[0] / image.shape[1] for image in shown]))
 
         def choose_height(width):
@@ -92,14 +68,14 @@ class GridMixin:
         width = 72 * min(FIGURE_WIDTH, 3 * shape[1])
         height = choose_height(width) + (2 * FONT_SIZE if title else 0)
         ax = _axes.prepare_axes(ax, (width / 72, height / 72))
-        _axes.draw_title(ax, title, FONT_SIZE)
-        width, height = _axes.measure_axes(ax)
-        lengths = np.array([caption.measure(fonts) for caption in captions])
+        _axes.draw_title(ax, [title], FONT_SIZE)
+        width, height = _axes.claim_area(ax)
+        lengths = [_measure(text, note, fonts) for text, _, note in captions]
         room = 0.95 * width / n_columns
         # A caption that is much longer than others has a smaller font than they have.
-        longest = min(lengths.max(), 1.5 * np.median(lengths))
+        longest = min(max(lengths), 1.5 * np.median(lengths))
         size = min(FONT_SIZE, room / longest, 0.5 * height / LINE / max(1, n_lines))
-        sizes = np.minimum(size, room / lengths)
+        sizes = np.minimum(size, room / np.array(lengths))
 
         def draw(panels):
             first = panels[:: len(together)]
@@ -109,15 +85,16 @@ class GridMixin:
                 panel.imshow(image, cmap="gray", vmin=0, vmax=255)
                 panel.set(anchor="NW", xticks=[], yticks=[])
                 panel.spines[:].set(color="0.8", linewidth=0.5)
-            for panel in [] if beside is None else panels[1::2]:
-                panel.set_ylabel("→", rotation=0, ha="right", va="center", color=GRAY)
+            if beside is not None:
+                style = {"rotation": 0, "ha": "right", "va": "center", "color": GRAY}
+                for panel, size in zip(panels[1::2], sizes, strict=True):
+                    panel.set_ylabel("→", fontsize=size, labelpad=size / 4, **style)
 
         used = min(1, choose_height(width) / height)
-        axes = _axes.draw_panels(
-            ax, draw, shape, len(shown), rect=(0, 1 - used, 1, used)
-        )
+        rect = (0, 1 - used, 1, used)
+        axes = _axes.draw_panels(ax, draw, shape, len(shown), rect=rect)
         self.axes_ = axes if beside is None else axes.reshape(-1, 2)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.figure_ = ax.figure
         return self
 
     def _check_lengths(self, *names):
@@ -134,18 +111,24 @@ class GridMixin:
                 )
 
 
+def _measure(text, note, fonts):
+    """Return the width of a caption in units of the font size."""
+    apart = SMALL * (fonts.measure(note) + 1.2) if note else 0
+    return max(1, fonts.measure(text) + apart)
+
+
 def _draw_caption(panel, caption, size, length, slope, fonts):
     """Write the caption above the place of an image."""
-    text = panel.set_title(
-        caption.text, loc="left", y=1, pad=0.35 * size, fontsize=size, **fonts.style
-    )
-    if caption.color is not None:
-        text.set_color(caption.color)
+    text, color, note = caption
+    style = {"fontsize": size, "pad": 0.35 * size, **fonts.style}
+    text = panel.set_title(text, loc="left", y=1, **style)
+    if color is not None:
+        text.set_color(color)
     # The note is at the right end of the image, or of a text that is longer.
     width, height = _axes.measure_axes(panel)
     is_short = size * length <= min(width, height / slope)
     panel.annotate(
-        caption.note,
+        note,
         (1, 1),
         xycoords=("axes fraction", text) if is_short else text,
         xytext=(0 if is_short else 0.8 * size, -0.55 * size),

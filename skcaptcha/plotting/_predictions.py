@@ -1,13 +1,10 @@
 """PredictionDisplay: what was read in each image."""
 
-import numbers
-
 from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list, exact_match_score
+from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
-from skcaptcha.plotting._grid import Caption, GridMixin
-
-__all__ = ["PredictionDisplay"]
+from skcaptcha.plotting._grid import GridMixin
 
 RIGHT, WRONG = "#137333", "#c5221f"  # green and red
 
@@ -23,8 +20,7 @@ class PredictionDisplay(GridMixin):
     matplotlib names the fonts. What an image became by preprocessing can stand at its
     right.
 
-    Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters
-    are stored as attributes.
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
@@ -46,14 +42,11 @@ class PredictionDisplay(GridMixin):
     axes_ : ndarray of matplotlib Axes, shape (n_images_shown,) or (n_images_shown, 2)
         Axes of the images shown, row by row; with `preprocessed`, each beside those of
         what it became.
-    ax_ : matplotlib Axes
-        Axes whose area they share.
     figure_ : matplotlib Figure
         Figure that holds them.
 
     See Also
     --------
-    SamplesDisplay : Images with their labels.
     AlignmentDisplay : Where in an image each character was read.
 
     Examples
@@ -78,9 +71,7 @@ class PredictionDisplay(GridMixin):
         self.preprocessed = preprocessed
 
     @classmethod
-    def from_estimator(
-        cls, estimator, X, y=None, *, preprocessed="auto", **plot_options
-    ):
+    def from_estimator(cls, estimator, X, y=None, *, preprocessed="auto", **options):
         """Read images with an estimator and draw what it read.
 
         Parameters
@@ -99,7 +90,7 @@ class PredictionDisplay(GridMixin):
             Whether to draw beside each image what it became before the network saw it:
             by the steps of a pipeline, and by a recognizer that resizes it and takes
             its color. "auto" does so for a pipeline of more than one step.
-        **plot_options : dict
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -116,9 +107,7 @@ class PredictionDisplay(GridMixin):
             not fitted on one. More errors are those of :meth:`plot`.
         """
         if preprocessed not in (True, False, "auto"):
-            raise ValueError(
-                f"preprocessed={preprocessed!r} must be True, False or 'auto'."
-            )
+            raise ValueError(f"preprocessed={preprocessed!r} must be a bool or 'auto'.")
         reading = Reading(estimator, X)
         if preprocessed == "auto":
             preprocessed = reading.steps is not None
@@ -128,18 +117,11 @@ class PredictionDisplay(GridMixin):
         display = cls(
             images, texts, y_true=y, confidence=confidence, preprocessed=beside
         )
-        return display.plot(**plot_options)
+        return display.plot(**options)
 
     @classmethod
     def from_predictions(
-        cls,
-        X,
-        y_pred,
-        *,
-        y_true=None,
-        confidence=None,
-        preprocessed=None,
-        **plot_options,
+        cls, X, y_pred, *, y_true=None, confidence=None, preprocessed=None, **options
     ):
         """Draw images and what was read from them.
 
@@ -151,7 +133,7 @@ class PredictionDisplay(GridMixin):
             As for the class.
         preprocessed : sequence, default=None
             What each image became before it was read, in any of the forms of `X`.
-        **plot_options : dict
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -166,27 +148,26 @@ class PredictionDisplay(GridMixin):
         """
         if preprocessed is not None:
             preprocessed = read_images(preprocessed, name="preprocessed")
-        X, more = read_images(X), {"y_true": y_true, "confidence": confidence}
-        return cls(X, y_pred, preprocessed=preprocessed, **more).plot(**plot_options)
+        more = {"confidence": confidence, "preprocessed": preprocessed}
+        display = cls(read_images(X), y_pred, y_true=y_true, **more)
+        return display.plot(**options)
 
     def _list_captions(self, fonts):
-        self._check_lengths("y_pred", "y_true", "confidence", "preprocessed")
-        nothing = [None] * len(self.images)
+        self._check_lengths("y_pred", "y_true", "preprocessed")
         y_pred = _check_list(self.y_pred, "y_pred")
-        y_true = nothing if self.y_true is None else _check_list(self.y_true, "y_true")
+        n = len(y_pred)
+        y_true, notes = [None] * n, [""] * n
+        if self.y_true is not None:
+            y_true = _check_list(self.y_true, "y_true")
+        if self.confidence is not None:
+            confidence = _axes.check_numbers("confidence", self.confidence, "image", n)
+            notes = [f"{value:.2f}" for value in confidence]
         captions = []
-        confidences = nothing if self.confidence is None else self.confidence
-        for i, confidence in enumerate(confidences):
-            if confidence is not None and not isinstance(confidence, numbers.Real):
-                raise TypeError(
-                    f"confidence[{i}]={confidence!r} is {type(confidence).__name__}; "
-                    "pass numbers."
-                )
-            note = "" if confidence is None else f"{confidence:.2f}"
-            text, color = fonts.show(y_pred[i]), None
-            if y_true[i] is not None:
-                right = exact_match_score([y_true[i]], [y_pred[i]]) == 1
+        for read, true, note in zip(y_pred, y_true, notes, strict=True):
+            text, color = fonts.show(read), None
+            if true is not None:
+                right = exact_match_score([true], [read]) == 1
                 color = RIGHT if right else WRONG
-                text = f"✓ {text}" if right else f"✗ {text}\n≠ {fonts.show(y_true[i])}"
-            captions.append(Caption(text, color, note))
+                text = f"✓ {text}" if right else f"✗ {text}\n≠ {fonts.show(true)}"
+            captions.append((text, color, note))
         return captions

@@ -1,6 +1,5 @@
 """SamplesDisplay: images with their labels, before anything is trained on them."""
 
-import numpy as np
 from sklearn.utils import check_random_state
 
 from skcaptcha._tables import is_table
@@ -9,20 +8,16 @@ from skcaptcha.images import read_images
 from skcaptcha.metrics import _check_list
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import list_rows
-from skcaptcha.plotting._grid import Caption, GridMixin
-
-__all__ = ["SamplesDisplay"]
+from skcaptcha.plotting._grid import GridMixin
 
 
 class SamplesDisplay(GridMixin):
     """Images in a grid, each under its label.
 
-    So one sees before training whether each label says what its image shows. A label
-    that is empty, or has a blank at an end or a character that doesn't print or that no
-    font has, is shown in quotes, as Python writes it; ``rcParams["font.family"]`` of
-    matplotlib names the fonts.
+    So one sees before training whether each label says what its image shows. As in a
+    :class:`PredictionDisplay`, quotes show what would not be seen of a label.
 
-    Use :meth:`from_samples` to make one. All parameters are stored as attributes.
+    Use :meth:`from_samples` to make one.
 
     Parameters
     ----------
@@ -35,14 +30,8 @@ class SamplesDisplay(GridMixin):
     ----------
     axes_ : ndarray of matplotlib Axes, shape (n_images_shown,)
         Axes of the images shown, row by row.
-    ax_ : matplotlib Axes
-        Axes whose area they share.
     figure_ : matplotlib Figure
         Figure that holds them.
-
-    See Also
-    --------
-    PredictionDisplay : Images with what was read in them.
 
     Examples
     --------
@@ -72,11 +61,9 @@ class SamplesDisplay(GridMixin):
         shuffle=False,
         random_state=None,
         max_images=16,
-        **plot_options,
+        **options,
     ):
-        """Draw images and their labels.
-
-        Only the images that are shown are read.
+        """Draw images and their labels, reading no other images than those.
 
         Parameters
         ----------
@@ -97,7 +84,7 @@ class SamplesDisplay(GridMixin):
             Determines which ones. Pass an int for the same ones each time.
         max_images : int or None, default=16
             Number of images shown; None shows all.
-        **plot_options : dict
+        **options : dict
             Other parameters of :meth:`plot`.
 
         Returns
@@ -114,24 +101,22 @@ class SamplesDisplay(GridMixin):
             :meth:`plot`.
         """
         items = list_rows(X, image_shape) if is_table(X) else check_images(X)
-        if max_images is not None:
-            _axes.check_count("max_images", max_images)
-        shown = np.arange(len(items))
+        _axes.check_count("max_images", max_images, optional=True)
+        shown = range(len(items))
         if shuffle:
-            shown = check_random_state(random_state).permutation(shown)
+            shown = check_random_state(random_state).permutation(len(items)).tolist()
         shown = shown[:max_images]
-        texts = None
         if y is not None:
-            labels = _check_list(y, "y")
-            check_same_length(items, labels)
-            texts = [labels[i] for i in shown]
+            y = _check_list(y, "y")
+            check_same_length(items, y)
+            y = [y[i] for i in shown]
         images = []
         for i in shown:  # one by one, so that an error names the place in X
-            images += read_images([items[i]], background=background, first=int(i))
-        return cls(images, texts).plot(max_images=max_images, **plot_options)
+            images += read_images([items[i]], background=background, first=i)
+        return cls(images, y).plot(max_images=max_images, **options)
 
     def _list_captions(self, fonts):
         self._check_lengths("texts")
         if self.texts is None:
-            return [Caption("")] * len(self.images)
-        return [Caption(fonts.show(text)) for text in _check_list(self.texts, "texts")]
+            return [("", None, "")] * len(self.images)
+        return [(fonts.show(t), None, "") for t in _check_list(self.texts, "texts")]

@@ -9,11 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import split_estimator
 
-__all__ = ["TrainingCurveDisplay"]
-
-# Epochs up to which each has a marker, without which a single one would not be seen.
-FEW = 30
-
 
 @dataclass
 class _Curve:
@@ -23,8 +18,7 @@ class _Curve:
     values: np.ndarray
     height: float  # relative to the others
     first: int = 1  # epoch
-    limits: tuple | None = None  # of the values shown; None leaves them to matplotlib
-    ticks: tuple | None = None
+    scale: dict | None = None  # `ylim` and `yticks`; None leaves them to matplotlib
 
 
 class TrainingCurveDisplay:
@@ -35,8 +29,7 @@ class TrainingCurveDisplay:
     held-out samples or, where none were held out, the loss. The loss has a logarithmic
     scale where it falls to a tenth or less.
 
-    Use :meth:`from_estimator` to make one from a fitted recognizer. All parameters are
-    stored as attributes.
+    Use :meth:`from_estimator` to make one from a fitted recognizer.
 
     Parameters
     ----------
@@ -49,9 +42,8 @@ class TrainingCurveDisplay:
         Learning rate of each epoch, NaN where it is not known. By default it is not
         shown.
     best_epoch : int, default=None
-        Number of the best epoch; the first is 1. By default that of the greatest
-        validation score, the last one of equals, or that of the least loss where there
-        are no scores.
+        Number of the best epoch; the first is 1. By default the last one with the
+        greatest validation score, or without scores, that of the least loss.
 
     Attributes
     ----------
@@ -114,15 +106,15 @@ class TrainingCurveDisplay:
         curves = self._list_curves()
         heights = [curve.height for curve in curves]
         ax = _axes.prepare_axes(ax, (6.4, 1.2 + 1.1 * sum(heights)))
-        width, height = _axes.measure_axes(ax)
+        width, height = _axes.claim_area(ax)
         font_size = _axes.choose_font_size(width / 20, height / (7 * len(curves)))
-        _axes.draw_title(ax, title, 1.2 * font_size, "center")
+        _axes.draw_title(ax, [title], 1.2 * font_size, "center")
 
         def draw(panels):
             for panel, curve in zip(panels, curves, strict=True):
                 _axes.label_axes(panel, font_size)
                 _draw_curve(panel, curve, self.best_epoch_)
-                _axes.draw_title(panel, curve.heading, font_size)
+                _axes.draw_title(panel, [curve.heading], font_size)
                 panel.tick_params(labelbottom=panel is panels[-1])
             panels[-1].set_xlabel("Epoch")
 
@@ -132,7 +124,7 @@ class TrainingCurveDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, **plot_options):
+    def from_estimator(cls, estimator, **options):
         """Draw how an estimator was fitted.
 
         Parameters
@@ -140,7 +132,7 @@ class TrainingCurveDisplay:
         estimator : estimator
             A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
             or a search over either, of which it is the best one.
-        **plot_options : dict
+        **options : dict
             Parameters of :meth:`plot`.
 
         Returns
@@ -161,25 +153,25 @@ class TrainingCurveDisplay:
                 f"estimator={type(reader).__name__} has no loss_curve_; pass a fitted "
                 "CaptchaRecognizer, or the curves to TrainingCurveDisplay itself."
             )
-        scores = getattr(reader, "validation_scores_", None)
-        best_epoch = None
+        scores, best_epoch = getattr(reader, "validation_scores_", None), None
         if scores:
             # A fit that began anew forgets the scores before that.
             best = reader.best_validation_score_
-            position = max(i for i, score in enumerate(scores) if score == best)
-            best_epoch = len(reader.loss_curve_) - len(scores) + position + 1
+            best_epoch = len(reader.loss_curve_) - list(scores)[::-1].index(best)
         display = cls(
             reader.loss_curve_,
             validation_scores=scores,
             learning_rate_curve=getattr(reader, "learning_rate_curve_", None),
             best_epoch=best_epoch,
         )
-        return display.plot(**plot_options)
+        return display.plot(**options)
 
     def _list_curves(self):
         """Return the curves to draw, and choose the best epoch."""
         losses = _axes.check_numbers("loss_curve", self.loss_curve, "epoch")
         n_epochs, scores, best = len(losses), self.validation_scores, self.best_epoch
+        decisive, word = _Curve("Loss a character", losses, 2.0), "lowest"
+        curves, found = [decisive], np.nan_to_num(-losses, nan=-np.inf).argmax()
         if scores is not None and len(scores):
             scores = _axes.check_numbers("validation_scores", scores, "epoch")
             if len(scores) > n_epochs:
@@ -187,36 +179,32 @@ class TrainingCurveDisplay:
                     f"validation_scores has {len(scores)} items and there are "
                     f"{n_epochs} epochs; pass one for each of the last ones at most."
                 )
-        is_epoch = isinstance(best, numbers.Integral) and 1 <= best <= n_epochs
-        if best is not None and not is_epoch:
+            low = np.floor(10 * np.nanmin(scores, initial=0.9)) / 10
+            scale = {"ylim": (low - 0.05 * (1 - low), 1 + 0.05 * (1 - low))}
+            heading = "Exact match on held-out images"
+            first = 1 + n_epochs - len(scores)
+            decisive, word = _Curve(heading, scores, 1.5, first, scale), "best"
+            curves.append(decisive)
+            # The last one of equals.
+            found = len(scores) - 1 - np.nan_to_num(scores, nan=-1)[::-1].argmax()
+        if best is None:
+            best = int(decisive.first + found)
+        elif not isinstance(best, numbers.Integral) or not 1 <= best <= n_epochs:
             raise ValueError(
                 f"best_epoch={best!r} is not one of the epochs; pass an int from 1 to "
                 f"{n_epochs}, or None."
             )
-        decisive, word = _Curve("Loss a character", losses, 2.0), "lowest"
-        curves, found = [decisive], np.nan_to_num(-losses, nan=-np.inf).argmax()
-        if scores is not None and len(scores):
-            low = np.floor(10 * np.nanmin(scores, initial=0.9)) / 10
-            limits = low - 0.05 * (1 - low), 1 + 0.05 * (1 - low)
-            heading = "Exact match on held-out images"
-            first = n_epochs - len(scores) + 1
-            decisive, word = _Curve(heading, scores, 1.5, first, limits), "best"
-            curves.append(decisive)
-            # The last one of equals.
-            found = len(scores) - 1 - np.nan_to_num(scores, nan=-1)[::-1].argmax()
-        self.best_epoch_ = int(best or decisive.first + found)
-        if self.best_epoch_ >= decisive.first:
-            value = decisive.values[self.best_epoch_ - decisive.first]
-            decisive.heading += f" ({word}: {value:.4g} in epoch {self.best_epoch_})"
-        if self.learning_rate_curve is not None:
-            name = "learning_rate_curve"
-            rates = _axes.check_numbers(
-                name, self.learning_rate_curve, "epoch", n_epochs
-            )
+        self.best_epoch_ = best
+        if best >= decisive.first:
+            value = decisive.values[best - decisive.first]
+            decisive.heading += f" ({word}: {value:.4g} in epoch {best})"
+        rates = self.learning_rate_curve
+        if rates is not None:
+            rates = _axes.check_numbers("learning_rate_curve", rates, "epoch", n_epochs)
             if np.isfinite(rates).any():
                 peak = np.nanmax(rates) or 1
-                limits, ticks = (0, 1.2 * peak), (0, peak)
-                curves.append(_Curve("Learning rate", rates, 1.0, 1, limits, ticks))
+                scale = {"yticks": (0, peak), "ylim": (0, 1.2 * peak)}
+                curves.append(_Curve("Learning rate", rates, 1.0, 1, scale))
         return curves
 
 
@@ -226,7 +214,7 @@ def _draw_curve(axes, curve, best):
 
     values, last = curve.values, curve.first + len(curve.values) - 1
     epochs = np.arange(curve.first, last + 1)
-    axes.plot(epochs, values, marker="." if last <= FEW else None, color="C0")
+    axes.plot(epochs, values, marker="." if last <= _axes.FEW else None, color="C0")
     axes.axvline(best, color="0.4", linestyle=(0, (3, 2)), linewidth=1, zorder=3)
     at_best = values[epochs == best]
     axes.plot([best] * len(at_best), at_best, "o", mfc="none", mec="black")
@@ -234,13 +222,11 @@ def _draw_curve(axes, curve, best):
     axes.set_xlim(1 - margin, last + margin)
     axes.grid(axis="y", color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
-    _axes.count_along(axes.xaxis)
+    _axes.set_ticks(axes.xaxis, **_axes.WHOLE)
 
     finite = values[np.isfinite(values)]
-    if curve.limits is not None:
-        axes.set_ylim(curve.limits)
-        if curve.ticks is not None:
-            axes.set_yticks(curve.ticks)
+    if curve.scale is not None:
+        axes.set(**curve.scale)
     elif finite.size and finite.min() > 0 and finite.max() >= 10 * finite.min():
         axes.set_yscale("log")
         within = (1, 2, 5) if finite.max() < 100 * finite.min() else (1,)

@@ -9,16 +9,6 @@ from PIL import Image
 from skcaptcha._optional import import_optional
 from skcaptcha.images import to_grayscale
 
-__all__ = [
-    "adaptive_threshold",
-    "equalize_histogram",
-    "dark_on_light",
-    "median_filter",
-    "morphological_opening",
-    "resize_and_pad",
-    "resize_image",
-]
-
 # OpenCV's median allows no larger kernel, and text images need far smaller ones.
 _MAX_KERNEL = 255
 _MAX_BLOCK = 999

@@ -21,17 +21,6 @@ from skcaptcha.preprocessing._functions import (
     resize_and_pad,
 )
 
-__all__ = [
-    "CLAHE",
-    "AdaptiveThreshold",
-    "DarkOnLight",
-    "GrayscaleConverter",
-    "ImageReader",
-    "ImageResizer",
-    "MedianFilter",
-    "MorphologicalOpening",
-]
-
 # Parameters that say how images are read. All others are those of the function.
 _READING = {"background", "n_jobs", "memory"}
 
@@ -64,12 +53,8 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If a parameter is not allowed, or `X` is empty or a table.
-        TypeError
-            If `X` is no sequence.
-        ImportError
-            If a package is missing that the transformer needs.
+        ValueError, TypeError, ImportError
+            As in `transform`, of what is wrong without reading an image.
         """
         self._bind_function()
         _check_items(X)
@@ -198,10 +183,8 @@ class GrayscaleConverter(_ImageTransformer):
 
     Parameters
     ----------
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------
@@ -228,10 +211,8 @@ class MedianFilter(_ImageTransformer):
     ----------
     size : int, default=3
         Side of the square neighborhood in pixels, odd and from 1 to 255.
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------
@@ -264,10 +245,8 @@ class CLAHE(_ImageTransformer):
         Limit of the contrast, above 0 and at most 256. The higher, the more noise.
     tile_grid_size : tuple of int, default=(8, 8)
         Number of rows and of columns of tiles, each with a histogram of its own.
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------
@@ -305,10 +284,8 @@ class AdaptiveThreshold(_ImageTransformer):
         By how many gray levels, from -255 to 255, black pixels are below the mean.
     method : {"mean", "gaussian"}, default="mean"
         Whether all pixels of the neighborhood count alike, or the nearest most.
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------
@@ -352,10 +329,8 @@ class MorphologicalOpening(_ImageTransformer):
         Height and width of the rectangle in pixels, each from 1 to 255; an int is both.
     foreground : {"dark", "light"}, default="dark"
         What the text is.
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------
@@ -385,10 +360,8 @@ class DarkOnLight(_ImageTransformer):
 
     Parameters
     ----------
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------
@@ -421,10 +394,8 @@ class ImageResizer(_ImageTransformer):
         Where an image stands that is narrower than `width`.
     fill : {"border", "white", "black"}, default="border"
         What is padded with: the median color at the image's edges, or white or black.
-    background : str or tuple of int, default="white"
-        Color behind transparent pixels, as `skcaptcha.images.read_image` takes it.
-    n_jobs : int, default=None
-        Threads that decode images. None is up to 8, -1 is one for each core.
+    background, n_jobs
+        As for `ImageReader`.
 
     See Also
     --------

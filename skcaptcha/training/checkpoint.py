@@ -22,13 +22,6 @@ from safetensors.torch import save as save_tensors
 from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._version import __version__
 
-__all__ = [
-    "Checkpoint",
-    "ReadOnlyCheckpoint",
-    "read_checkpoint",
-    "write_checkpoint",
-]
-
 # Version of the file's form.
 _FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.

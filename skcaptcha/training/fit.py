@@ -26,14 +26,6 @@ from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
 from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import BLANK
 
-__all__ = [
-    "TrainingConfig",
-    "TrainingResult",
-    "evaluate",
-    "fit_network",
-    "fit_one_epoch",
-]
-
 # Share of a GPU's free memory that the training images may take.
 _GPU_SHARE = 0.25
 # New starts that a single epoch takes at the most.
@@ -155,26 +147,26 @@ def fit_network(
     processes=None,
     trainer=None,
 ):
-    """Train a network.
+    """Train a network; return a TrainingResult.
+
+    `samples` are learned from; the best weights are chosen on `validation`, unless it
+    is None. All random numbers come from `generator`, which is on the CPU. A keyboard
+    interrupt ends the training early, as `callbacks` can, with the best weights so far.
 
     Parameters
     ----------
     network_config : dict
         The parameters of `CRNN`.
     samples, validation : Samples
-        What to learn from, and what to choose the best weights on or None.
     training_config : TrainingConfig
-        How to learn.
     generator : torch.Generator
-        On the CPU; the only source of randomness.
     start : CRNN, optional
         Network to start from, which stays as it is.
     aligned : bool, default=False
         Whether `start` can read already, so that no alignment is needed.
     callbacks : EpochTasks, optional
-        Hears of each epoch, and may stop the fit.
     checkpoint : Checkpoint, optional
-        Where to go on from, and what to keep the state in.
+        Where to resume from, and what to keep the state in.
     processes : SingleProcess, optional
         The processes that train the network together, each of which calls this.
     trainer : Trainer, optional
@@ -190,7 +182,7 @@ def fit_network(
     ------
     ValueError
         If the loss or the gradients were not finite, and there are no good weights;
-        or if the processes have not the same samples and parameters.
+        or if the processes differ in their samples or parameters.
     KeyboardInterrupt
         If there was one, and the fit is part of more.
     """
@@ -252,29 +244,12 @@ def fit_network(
 def fit_one_epoch(
     trainer, network_config, samples, training_config, generator, *, start, aligned
 ):
-    """Train for one epoch, whatever comes after it.
+    """Train for one epoch, whatever comes after it; return a trainer and the result.
 
-    Parameters
-    ----------
-    trainer : Trainer or None
-        What an earlier call returned; it stays as it is.
-    network_config, samples, training_config, generator, start, aligned
-        As for `fit_network`. The generator counts in a first call alone; `start` is
-        what the earlier call found.
-
-    Returns
-    -------
-    trainer : Trainer
-        What to hand to the next call.
-    result : TrainingResult
-        Its network is that of the trainer; the next call trains a copy of it.
-
-    Raises
-    ------
-    ValueError
-        If the loss or the gradients were not finite however low the rate was.
-    KeyboardInterrupt
-        If there was one.
+    `trainer` is what an earlier call returned, or None. It stays as it is; the next
+    call trains a copy. The other arguments are as for `fit_network`, and `start` is the
+    network that the earlier call found. A ValueError is raised if the loss or the
+    gradients were not finite however low the rate was.
     """
     if trainer is None:
         schedule = make_schedule(samples, training_config, aligned, endless=True)

@@ -4,8 +4,6 @@ from collections import defaultdict
 
 import torch
 
-__all__ = ["AdamW", "make_optimizer"]
-
 
 class AdamW:
     """Adam with decoupled weight decay [1]_, computed as by ``torch.optim.AdamW``.

@@ -18,8 +18,6 @@ from skcaptcha.training.losses import (
 )
 from skcaptcha.training.optimizer import make_optimizer
 
-__all__ = ["Trainer", "choose_autocast_dtype"]
-
 _GRADIENT_CLIP = 5.0
 
 

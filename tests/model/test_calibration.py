@@ -55,6 +55,7 @@ def test_confidence_is_calibrated_on_what_was_held_out(captchas):
     # So long on so few that it knows them by heart.
     recognizer = CaptchaRecognizer(
         max_iter=100,
+        learning_rate_init=6e-3,
         augmentation=0.0,
         early_stopping=True,
         validation_fraction=0.5,
