@@ -357,7 +357,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             If the network has not learned to read, or updates were left out because
             their loss or gradients were not finite.
         UserWarning
-            If training was interrupted, a checkpoint could not be written, or a GPU
+            If training was interrupted (by Ctrl-C; the best weights so far are kept,
+            but a search, pipeline or ensemble ends with the KeyboardInterrupt instead,
+            and `partial_fit` as well), a checkpoint could not be written, or a GPU
             has too little memory for a batch, which is then learned from in parts.
         """
         survive_fork()
@@ -507,6 +509,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         """Return a state in which the weights are plain NumPy arrays."""
         return pack_state(super().__getstate__())
 
+    @torch.inference_mode(False)  # or a later fit could not learn from the weights
     def __setstate__(self, state):
         """Build the network anew from a state, on the device if there is one."""
         survive_fork()
@@ -693,4 +696,4 @@ def _make_rng(random_state, seed=None):
 
 
 def _make_generator(rng):
-    return torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+    return torch.Generator("cpu").manual_seed(int(rng.randint(np.iinfo(np.int32).max)))

@@ -30,6 +30,16 @@ _FORMS = (
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 # X may hold a PIL image twice, and Pillow's lazy loading isn't thread-safe.
 _PIL_LOCK = threading.Lock()
+
+
+def _renew_lock():
+    global _PIL_LOCK
+    _PIL_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Of the thread that holds the lock at a fork there is none in the child.
+    os.register_at_fork(after_in_child=_renew_lock)
 # Pixels to convert at a time, which bounds the memory of intermediate values.
 _BLOCK = 2**20
 # Frames of an animation among which the first is sought that is not blank.
