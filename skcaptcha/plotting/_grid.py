@@ -73,7 +73,7 @@ class GridMixin:
         _axes.draw_title(ax, [title], FONT_SIZE)
         width, height = _axes.claim_area(ax)
         lengths = [_measure(text, note, fonts) for text, _, note in captions]
-        room = 0.95 * width / n_columns
+        room = 0.88 * width / n_columns
         # A caption that is much longer than others has a smaller font than they have.
         longest = min(max(lengths), 1.5 * np.median(lengths))
         size = min(FONT_SIZE, room / longest, 0.5 * height / LINE / max(1, n_lines))
