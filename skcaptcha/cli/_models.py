@@ -26,12 +26,12 @@ class PipelineReader(ReaderMixin):
         self.vocabulary_ = self.reader.vocabulary_
         self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def iter_frames(self, X, *, on_error="raise", **options):
         """Yield as `CaptchaRecognizer.iter_frames` does."""
         positions, images = [], []
 
         def read():
-            found = self.reader.iter_frames(images, on_error=on_error, notices=notices)
+            found = self.reader.iter_frames(images, on_error=on_error, **options)
             for position, frames in found:
                 yield positions[position], frames
             positions.clear()
