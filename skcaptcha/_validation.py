@@ -27,11 +27,44 @@ _BAD = re.compile(
 )
 
 
+def refuse_single_image(X, name="X"):
+    """Raise a TypeError if an array is one image and no stack.
+
+    An array (H, W) that is no table is one image. A stack of gray images has the
+    shape (n, H, W). No text is 4 columns wide, so (n, H, 1 to 4) is one image with its
+    channels last. A shape (3, H, W) may be three images; it is one image with its
+    channels first if all three planes are equal, as in a gray image in RGB, and not
+    blank.
+    """
+    shape = getattr(X, "shape", None)
+    if not hasattr(X, "dtype") or len(shape or ()) not in (2, 3) or 0 in shape:
+        return
+    remedy = f"put it into a list: [{name}]"
+    if len(shape) == 3 and shape[2] > 4:
+        if shape[0] != 3 or not _are_equal(X):
+            return
+        remedy = f"put it into a list, its channels last: [{name}.transpose(1, 2, 0)]"
+    stack = f" If it is a stack of {shape[0]} images, pass list({name})."
+    raise TypeError(
+        f"{name} is an array of shape {tuple(shape)}, a single image; {remedy}."
+        f"{stack if len(shape) == 3 else ''}"
+    )
+
+
+def _are_equal(planes):
+    try:
+        first, *others = (np.asarray(plane) for plane in planes)
+    except Exception:  # array libraries raise anything; reading says what is wrong
+        return False
+    return first.min() < first.max() and all((first == p).all() for p in others)
+
+
 def iterate_items(X):
     """Return an iterator over the images of `X`, not read yet.
 
     A TypeError is raised if `X` is a single image, a ValueError if it is empty.
     """
+    refuse_single_image(X)
     if isinstance(X, (str, bytes, bytearray)) or hasattr(X, "__fspath__"):
         raise TypeError(
             f"X={str(X)[:60]!r} is a single item; pass a list of images, such as [X]. "

@@ -11,7 +11,7 @@ from PIL import Image
 from support.data import TINY
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha._tables import check_shape, is_table
+from skcaptcha._tables import check_shape, check_text_table, is_table
 from skcaptcha._validation import check_images, check_same_length, check_texts
 from skcaptcha.exceptions import LabelConversionWarning
 
@@ -56,7 +56,7 @@ def test_images_become_a_list_in_any_container():
     paths = ["a.png", "b.png"]
     for X in (paths, tuple(paths), np.array(paths), pd.Series(paths, index=[7, 3])):
         assert check_images(X) == paths
-    assert len(check_images(np.zeros((2, 3, 4)))) == 2
+    assert len(check_images(np.zeros((2, 3, 5)))) == 2
 
 
 def test_a_single_image_is_refused():
@@ -66,6 +66,24 @@ def test_a_single_image_is_refused():
         check_images(b"\x89PNG")
     with pytest.raises(TypeError, match="X is Image; pass a list"):
         check_images(Image.new("L", (3, 3)))
+
+
+@pytest.mark.parametrize("shape", [(32, 90, 3), (32, 90, 4), (32, 90, 1), (3, 3, 3)])
+@pytest.mark.parametrize("make", [np.ones, torch.ones])
+def test_a_single_array_is_refused(shape, make):
+    with pytest.raises(TypeError, match=r"X is .* put it into a list: \[X\]\. If"):
+        check_images(make(shape))
+    assert len(check_images(list(make(shape)))) == shape[0]
+
+
+def test_three_equal_planes_are_one_image_and_others_a_stack():
+    gray = np.eye(8, 20)
+    with pytest.raises(TypeError, match=r"a list, its channels last: \[X\.transpose"):
+        check_images(np.stack([gray] * 3))
+    for stack in ([gray, gray, gray.T.reshape(8, 20)], [gray] * 2, [gray] * 4):
+        assert len(check_images(np.stack(stack))) == len(stack)
+    assert len(check_images(np.ones((3, 8, 20)))) == 3  # blank frames
+    assert len(check_images([gray] * 3)) == 3
 
 
 def test_what_is_no_sequence_is_refused():
@@ -202,3 +220,10 @@ def test_a_shape_that_does_not_hold_a_row_is_refused():
         ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers, but a"
     ):
         check_shape((5, 5), 24)
+
+
+def test_a_table_with_masked_numbers_is_refused():
+    table = np.ma.masked_greater(np.arange(6.0).reshape(2, 3), 4)
+    with pytest.raises(ValueError, match=r"a table with masked numbers; .*X\.filled"):
+        check_text_table(table)
+    check_text_table(np.ma.array(np.ones((2, 3))))

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
+from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha.cli import _report
 from skcaptcha.cli._data import check_data, load_data
 from skcaptcha.cli._models import (
@@ -103,6 +104,7 @@ def train(options):
     """Train and save, then say how well images held out are read."""
     grid = _check_training(options)
     recognizer = _make_recognizer(options)
+    _check_values(recognizer, grid or {})
     check_input(options.source, "the source")
     X, y = load_data(options)
     check_data(X, y, options)
@@ -212,6 +214,14 @@ def _make_recognizer(options):
     return recognizer.set_params(
         **_check_names(options.param, known, "CaptchaRecognizer")
     )
+
+
+def _check_values(recognizer, grid):
+    """Raise an error if a value of a parameter, or of the grid, is not allowed."""
+    check_params(recognizer, RECOGNIZER_PARAMS)
+    for name, values in grid.items():
+        for value in values:
+            check_params(CaptchaRecognizer(**{name: value}), RECOGNIZER_PARAMS)
 
 
 def predict(options):

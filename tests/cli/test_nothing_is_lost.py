@@ -354,6 +354,25 @@ def test_a_package_that_is_missing_is_known_before(
     assert code == 2 and 'pip install "skcaptcha[' in err
 
 
+@pytest.mark.parametrize(
+    "words, name",
+    [
+        (["--param", "lstm_units=-1"], "lstm_units"),
+        (["--search", "grid.toml"], "lstm_units"),
+        (["--search", "word.toml"], "max_iter"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_known_before(
+    run, labeled, monkeypatch, tmp_path, words, name
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("skcaptcha.cli._commands.load_labeled_images", None)
+    Path("grid.toml").write_text("tol = [0.1]\nlstm_units = [8, 0]")
+    Path("word.toml").write_text("max_iter = ['auto', 'many']")
+    code, _, err = run("train", labeled, "--out", "a.joblib", *QUICK, *words)
+    assert code == 2 and f"'{name}' parameter of CaptchaRecognizer must be" in err
+
+
 @pytest.mark.parametrize("length", [240, 248])
 def test_a_long_name_will_do(run, labeled, tmp_path, length, interrupt_at):
     out = tmp_path / ("n" * (length - 7) + ".joblib")
