@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network", "list_shapes"]
+__all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
 # How many convolution blocks halve the width.
 _N_TIME_POOLS = 2
