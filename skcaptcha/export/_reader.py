@@ -209,7 +209,7 @@ class OnnxRecognizer(ReaderMixin):
         self.__init__(session, metadata)
         vars(self).update(state)
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
         """Run the network on each image.
 
         Parameters
@@ -220,6 +220,8 @@ class OnnxRecognizer(ReaderMixin):
             What to do where an image cannot be read: raise the error, or yield it.
         notices : list, optional
             Stays as it is: there is nothing to warn of.
+        widths : dict, optional
+            Gets the number of columns of each image, by position.
 
         Yields
         ------
@@ -232,7 +234,8 @@ class OnnxRecognizer(ReaderMixin):
             raise ValueError(
                 "X is a 2-D array, one flattened image a row, which an exported model "
                 "does not take; pass images with pixels from 0 to 255, such as "
-                "list(X.reshape(-1, H, W)) of a table of such."
+                "list(X.reshape(-1, H, W)) of a table of such. If X is a single image, "
+                "put it into a list: [X]."
             )
         return iterate_frames(
             self._run,
@@ -241,6 +244,7 @@ class OnnxRecognizer(ReaderMixin):
             background=self.metadata.background,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            widths=widths,
         )
 
     def _run(self, images):

@@ -99,7 +99,9 @@ class CharacterConfusionDisplay:
         side = min(max(INCHES * len(labels), LEAST_SIDE), GREATEST_SIDE)
         ax = _axes.prepare_axes(ax, (side + 0.6, side + 0.4))
         self.ax_, self.figure_ = ax, ax.figure
-        room = 0.8 * _axes.measure_axes(ax).min()  # the rest is for labels
+        room = _axes.measure_axes(ax).min()
+        if ax.figure.get_layout_engine() is not None:
+            room *= 0.8  # the rest is for labels
         if max_labels is None:
             max_labels = max(1, int(room / (CELL * SMALLEST)) - 1)
         shown = _choose(matrix, max_labels)

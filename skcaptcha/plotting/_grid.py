@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from skcaptcha._validation import refuse_single_image
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._fonts import Fonts
 
@@ -47,6 +48,7 @@ class GridMixin:
             images, lengths differ, or a parameter is out of range.
         """
         fonts = Fonts()
+        refuse_single_image(self.images, "images")
         _axes.check_count("n_columns", n_columns)
         _axes.check_count("max_images", max_images, optional=True)
         captions = self._list_captions(fonts)[:max_images]
@@ -71,7 +73,7 @@ class GridMixin:
         _axes.draw_title(ax, [title], FONT_SIZE)
         width, height = _axes.claim_area(ax)
         lengths = [_measure(text, note, fonts) for text, _, note in captions]
-        room = 0.95 * width / n_columns
+        room = 0.88 * width / n_columns
         # A caption that is much longer than others has a smaller font than they have.
         longest = min(max(lengths), 1.5 * np.median(lengths))
         size = min(FONT_SIZE, room / longest, 0.5 * height / LINE / max(1, n_lines))

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from tqdm.auto import tqdm
 
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
@@ -22,6 +21,7 @@ from skcaptcha.model.inference import greedy_and_count, run_network
 from skcaptcha.model.network import for_reading
 from skcaptcha.training.distributed import SingleProcess
 from skcaptcha.training.losses import symbol_entropy
+from skcaptcha.training.progress import show_end, show_progress
 from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
 from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import BLANK
@@ -303,7 +303,7 @@ def end_epoch(trainer, validation, best, result, loss, progress):
     result.converged = has_converged(schedule)
     progress.set_postfix(report)
     if not schedule.endless:
-        progress.total = schedule.last_update  # which annealing brings nearer
+        show_end(progress, schedule)
 
 
 def finish(trainer, samples, validation, checkpoint, best, result):
@@ -412,18 +412,6 @@ def make_schedule(samples, config, aligned, *, endless=False):
     n_updates = math.inf if endless else config.max_iter * updates
     entropy = symbol_entropy(samples.targets)
     return Schedule(entropy, n_updates, updates, aligned=aligned)
-
-
-def show_progress(trainer):
-    """Return a progress bar of the updates: of all, or of an only epoch."""
-    schedule, endless = trainer.schedule, trainer.schedule.endless
-    return tqdm(
-        desc="Training",
-        unit="update",
-        total=schedule.updates_per_epoch if endless else schedule.n_updates,
-        initial=0 if endless else schedule.update,
-        disable=not trainer.training_config.verbose or trainer.processes.rank > 0,
-    )
 
 
 def fits_on_device(samples, device):

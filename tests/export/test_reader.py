@@ -134,6 +134,7 @@ def test_the_runtime_has_as_many_threads_as_pytorch(exported):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["captcha_images_v2", "cs4243", "digits4"])
 def test_real_images_read_the_same(data_dir, tmp_path, name):
     archive = data_dir / f"{name}.zip"
@@ -229,6 +230,7 @@ print(n_refused)
 """
 
 
+@pytest.mark.slow
 def test_flipped_bits_with_a_new_checksum_are_errors_and_no_crashes(exported, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DAMAGE, exported, tmp_path / "damaged.onnx"],

@@ -82,6 +82,7 @@ def test_an_unfitted_recognizer_is_copied_too(tmp_path, way):
     assert not hasattr(loaded, "network_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["pickle", "joblib", "skops"])
 def test_a_fresh_process_gives_the_same_answers(fitted, captchas, tmp_path, suffix):
     images = captchas[0][:5]

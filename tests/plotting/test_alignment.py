@@ -1,5 +1,7 @@
 """AlignmentDisplay: where in an image each character was read."""
 
+import copy
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -28,8 +30,10 @@ def make_log_proba(text, characters, n_frames, likely=0.9):
     return np.log(proba / proba.sum(axis=1, keepdims=True))
 
 
-def tick_labels(display):
-    return [label.get_text() for label in display.axes_[1].get_yticklabels()]
+def make_ax(size):
+    if size is None:
+        return None
+    return pyplot.subplots(figsize=size, layout="constrained")[1]
 
 
 # What is drawn
@@ -40,7 +44,8 @@ def test_characters_are_marked_in_image_and_frames_alike():
     display = AlignmentDisplay.from_predictions(IMAGE, log_proba, "abc", y_true="aba")
     assert display.spans_.tolist() == [[1, 1], [4, 4], [7, 7]]
     assert display.labels_ == ["a", "b", ""]
-    assert tick_labels(display) == ["a", "b", "blank"]
+    ticks = [label.get_text() for label in display.axes_[1].get_yticklabels()]
+    assert ticks == ["a", "b", "blank"]
     image, frames = display.axes_
     display.figure_.draw_without_rendering()
     for ax in (image, frames):
@@ -57,13 +62,15 @@ def test_characters_are_marked_in_image_and_frames_alike():
     np.testing.assert_allclose(shown, np.exp(log_proba)[:, [1, 2, 0]].T)
 
 
-def test_the_image_keeps_its_aspect_in_a_new_figure():
-    display = AlignmentDisplay.from_predictions(
-        IMAGE, make_log_proba("ab", "abc", 20), "abc"
-    )
+@pytest.mark.parametrize("shape", [(10, 40), (40, 40), (20, 400)])
+@pytest.mark.parametrize("size", [None, (4, 3), (3, 6)])
+def test_the_image_keeps_its_aspect(shape, size):
+    image, log_proba = np.zeros(shape, np.uint8), make_log_proba("ab", "abc", 20)
+    ax = make_ax(size)
+    display = AlignmentDisplay.from_predictions(image, log_proba, "abc", ax=ax)
     display.figure_.draw_without_rendering()
     box = display.axes_[0].get_window_extent()
-    assert box.height / box.width == pytest.approx(10 / 40, rel=0.02)
+    assert box.height / box.width == pytest.approx(shape[0] / shape[1], rel=0.05)
 
 
 def test_heading_says_what_was_read_how_surely_and_whether_it_is_right():
@@ -73,8 +80,7 @@ def test_heading_says_what_was_read_how_surely_and_whether_it_is_right():
     )
     # A half at either of two frames, and the rest nearly sure.
     assert display.confidence_ == pytest.approx(0.25, abs=0.01)
-    heading = display.ax_.get_title(loc="left")
-    assert heading == "One\n✗ ab  (0.25) ≠ ac"
+    assert display.ax_.get_title(loc="left") == "One\n✗ ab  (0.25) ≠ ac"
     display = AlignmentDisplay.from_predictions(IMAGE, log_proba, "abc", symbols=[1])
     assert display.ax_.get_title(loc="left").startswith("a  (")
 
@@ -83,8 +89,7 @@ def test_characters_that_were_nearly_read_have_rows_too():
     log_proba = np.log([[0.5, 0.4, 0.06, 0.04], [0.1, 0.9, 0.0001, 0.0001]])
     display = AlignmentDisplay.from_predictions(IMAGE, log_proba, "abc")
     assert display.labels_ == ["a", "b", ""]  # c stays below 0.05
-    display.plot(max_labels=1)
-    assert display.labels_ == ["a", ""]
+    assert display.plot(max_labels=1).labels_ == ["a", ""]
 
 
 def test_nothing_read_is_drawn_as_well():
@@ -95,7 +100,7 @@ def test_nothing_read_is_drawn_as_well():
     assert find_faults(display.figure_) == []
 
 
-@pytest.mark.parametrize("size", [None, (3, 2), (8, 3), (3, 6)])
+@pytest.mark.parametrize("size", [None, (3, 2), (8, 3)])
 @pytest.mark.parametrize(
     ("characters", "text", "n_frames"),
     [
@@ -107,15 +112,10 @@ def test_nothing_read_is_drawn_as_well():
     ids=["chinese", "hebrew", "long", "short"],
 )
 def test_texts_of_all_kinds_fit(characters, text, n_frames, size):
-    ax = None
-    if size is not None:
-        _, ax = pyplot.subplots(figsize=size, layout="constrained")
+    image = np.full((30, max(20, 4 * n_frames)), 90, dtype=np.uint8)
+    log_proba, ax = make_log_proba(text, characters, n_frames), make_ax(size)
     display = AlignmentDisplay.from_predictions(
-        np.full((30, max(20, 4 * n_frames)), 90, dtype=np.uint8),
-        make_log_proba(text, characters, n_frames),
-        characters,
-        y_true=text,
-        ax=ax,
+        image, log_proba, characters, y_true=text, ax=ax
     )
     assert set(display.labels_) == {*text, ""}
     assert find_faults(display.figure_) == []
@@ -132,16 +132,17 @@ def test_characters_that_no_font_has_are_code_points():
 # From an estimator
 
 
-def test_a_recognizer_shows_what_it_read(fitted, captchas):
+@pytest.mark.parametrize("decoder", ["greedy", "beam"])
+def test_a_recognizer_shows_what_it_read(fitted, captchas, decoder):
     images, texts = captchas
-    display = AlignmentDisplay.from_estimator(fitted, images, texts, index=170)
-    log_proba = fitted.frame_log_proba(images[170:171])[0]
+    reader = copy.deepcopy(fitted).set_params(decoder=decoder)
+    display = AlignmentDisplay.from_estimator(reader, images, texts, index=170)
+    [log_proba] = reader.frame_log_proba(images[170:171])
     np.testing.assert_allclose(display.frame_log_proba, log_proba)
     np.testing.assert_array_equal(display.image, read_image(images[170]))
-    read = "".join(display.characters[k - 1] for k in display.symbols)
-    assert read == fitted.predict(images[170:171])[0]
-    confidence = fitted.predict_confidence(images[170:171])[0]
-    assert display.confidence_ == pytest.approx(confidence, rel=1e-4)
+    text, confidence = reader.predict(images[170:171], return_confidence=True)
+    assert [display.characters[k - 1] for k in display.symbols] == list(text[0])
+    assert display.confidence_ == pytest.approx(confidence[0], rel=1e-4)
     assert display.y_true == texts[170]
 
 
@@ -162,25 +163,22 @@ def test_where_characters_were_read_is_where_they_are(fitted):
 
 
 def test_of_a_pipeline_the_image_is_as_its_steps_made_it(fitted, captchas):
-    images, _ = captchas
     pipeline = make_pipeline(ImageResizer(height=32, width=96), fitted)
-    display = AlignmentDisplay.from_estimator(pipeline, images)
+    display = AlignmentDisplay.from_estimator(pipeline, captchas[0])
     assert display.image.shape == (32, 96)
 
 
-def test_rows_of_a_table_are_images(captchas, quick):
-    X = np.array([image.ravel() for image in captchas[0][:16]])
+def test_rows_of_a_table_are_images(some, quick):
+    X = np.array([image.ravel() for image in some[0]])
     recognizer = quick(X, image_shape=(16, 48))
     display = AlignmentDisplay.from_estimator(recognizer, X, index=2)
     assert display.image.shape == (16, 48)
 
 
 @pytest.mark.parametrize("index", [16, -1, 1.5, "first"])
-def test_an_index_outside_of_x_is_named(fitted, captchas, index):
-    with pytest.raises(
-        ValueError, match="is no position in X, which has 16 images; pas"
-    ):
-        AlignmentDisplay.from_estimator(fitted, captchas[0][:16], index=index)
+def test_an_index_outside_of_x_is_named(fitted, some, index):
+    with pytest.raises(ValueError, match="is no position in X, which has 16 images"):
+        AlignmentDisplay.from_estimator(fitted, some[0], index=index)
 
 
 def test_an_image_that_cannot_be_read_is_named_by_its_place(fitted, captchas):
@@ -195,9 +193,7 @@ def test_an_estimator_that_is_no_recognizer_is_named():
         def predict(self, X):
             return ["ab"] * len(X)
 
-    with pytest.raises(
-        TypeError, match="Reader does not say what it sees in each time"
-    ):
+    with pytest.raises(TypeError, match="Reader does not say what it sees in each"):
         AlignmentDisplay.from_estimator(Reader(), [IMAGE])
 
 
@@ -206,16 +202,8 @@ def test_an_estimator_that_is_no_recognizer_is_named():
     [
         ({"characters": "ab"}, ValueError, r"has shape \(4, 2\).* there are 2 charact"),
         ({"frame_log_proba": np.zeros((0, 2))}, ValueError, "has shape"),
-        (
-            {"frame_log_proba": np.zeros((4, 2), int)},
-            ValueError,
-            "dtype int64.* floats",
-        ),
-        (
-            {"frame_log_proba": np.full((4, 2), 0.5)},
-            ValueError,
-            "that are no logarithms",
-        ),
+        ({"frame_log_proba": np.zeros((4, 2), int)}, ValueError, "dtype int64.* float"),
+        ({"frame_log_proba": np.full((4, 2), 0.5)}, ValueError, "are no logarithms"),
         ({"symbols": [2]}, ValueError, r"symbols=\[2\] are not classes .* from 1 to 1"),
         ({"symbols": [0]}, ValueError, r"symbols=\[0\]"),
         ({"symbols": [[1]]}, ValueError, r"symbols=\[\[1\]\]"),
@@ -226,12 +214,7 @@ def test_an_estimator_that_is_no_recognizer_is_named():
     ],
 )
 def test_bad_input_is_named(arguments, error, message):
-    arguments = {
-        "image": IMAGE,
-        "frame_log_proba": np.log([[0.5, 0.5]] * 4),
-        "characters": "a",
-        **arguments,
-    }
+    valid = {"image": IMAGE, "frame_log_proba": np.log([[0.5, 0.5]] * 4)}
     with pytest.raises(error, match=message):
-        AlignmentDisplay.from_predictions(**arguments)
+        AlignmentDisplay.from_predictions(**{"characters": "a", **valid, **arguments})
     assert pyplot.get_fignums() == []

@@ -24,20 +24,27 @@ def tick_labels(axis):
     return [label.get_text() for label in axis.get_ticklabels()]
 
 
-def make_texts(characters, n_samples, seed=0):
+def make_texts(characters, n_samples):
     """True texts, and the same with some characters wrong, missing or twice."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     y_true = ["".join(rng.choice(characters, 5)) for _ in range(n_samples)]
-    y_pred = [text for text in y_true]
+    y_pred = list(y_true)
     for i in range(0, n_samples, 4):
         text, change = y_true[i], rng.choice(characters)
         y_pred[i] = [change + text[1:], text[1:], change + text][i // 4 % 3]
     return y_true, y_pred
 
 
+def make(y_true, y_pred, size=None, **options):
+    """Draw on new axes, of some inches if `size` is given."""
+    if size is not None:
+        _, options["ax"] = pyplot.subplots(figsize=size, layout="constrained")
+    return CharacterConfusionDisplay.from_predictions(y_true, y_pred, **options)
+
+
 def test_matrix_and_labels_are_those_of_the_metric():
     y_true, y_pred = ["ab", "ab", "c"], ["bb", "a", "cd"]
-    display = CharacterConfusionDisplay.from_predictions(y_true, y_pred)
+    display = make(y_true, y_pred)
     matrix, labels = character_confusion(y_true, y_pred)
     np.testing.assert_array_equal(display.confusion_matrix, matrix)
     assert display.labels == display.labels_ == labels == ["a", "b", "c", "d", ""]
@@ -56,9 +63,7 @@ def test_matrix_and_labels_are_those_of_the_metric():
 
 
 def test_only_errors_are_shaded_and_the_most_frequent_is_black():
-    display = CharacterConfusionDisplay.from_predictions(
-        ["aaaa", "bbbb"], ["abbb", "bbba"]
-    )
+    display = make(["aaaa", "bbbb"], ["abbb", "bbba"])
     shades = display.im_.get_array()
     assert shades.mask.tolist() == [
         [True, False, True],
@@ -70,15 +75,10 @@ def test_only_errors_are_shaded_and_the_most_frequent_is_black():
     assert 0.2 < gray < 0.9
 
 
-@pytest.mark.parametrize("size", [None, (3, 2), (8, 3), (3, 6)])
+@pytest.mark.parametrize("size", [None, (3, 2), (8, 3)])
 @pytest.mark.parametrize("characters", [list(ALPHANUMERIC), CHINESE], ids=len)
 def test_long_vocabularies_fit(characters, size):
-    ax = None
-    if size is not None:
-        _, ax = pyplot.subplots(figsize=size, layout="constrained")
-    display = CharacterConfusionDisplay.from_predictions(
-        *make_texts(characters, 400), ax=ax
-    )
+    display = make(*make_texts(characters, 400), size)
     assert find_faults(display.figure_) == []
     heights = [label.get_fontsize() for label in display.ax_.get_yticklabels()]
     assert min(heights) >= 4
@@ -89,21 +89,18 @@ def test_long_vocabularies_fit(characters, size):
 def test_of_many_characters_those_of_the_most_frequent_errors_are_shown():
     y_true, y_pred = ["abcdefgh"] * 3 + ["a", "c"], ["abcdefgh"] * 3 + ["b", "d"]
     y_true, y_pred = [*y_true, "a", "ef"], [*y_pred, "b", "f"]
-    display = CharacterConfusionDisplay.from_predictions(y_true, y_pred, max_labels=3)
+    display = make(y_true, y_pred, max_labels=3)
     assert display.labels_ == ["a", "b", "e", ""]  # a as b, twice; e not read
     assert heading(display) == [
         "4 errors in 29 characters",
         "shown: 3 of 8 characters, 3 of the errors",
     ]
     # There is no room for both, but for one of them.
-    display = CharacterConfusionDisplay.from_predictions(["a"], ["b"], max_labels=1)
-    assert display.labels_ == ["a", ""]
+    assert make(["a"], ["b"], max_labels=1).labels_ == ["a", ""]
 
 
 def test_of_many_characters_without_an_error_the_most_frequent_are_shown():
-    display = CharacterConfusionDisplay.from_predictions(
-        ["aabbbc"], ["aabbbc"], max_labels=2
-    )
+    display = make(["aabbbc"], ["aabbbc"], max_labels=2)
     assert display.labels_ == ["a", "b", ""]
     assert heading(display) == [
         "0 errors in 6 characters",
@@ -112,24 +109,20 @@ def test_of_many_characters_without_an_error_the_most_frequent_are_shown():
 
 
 def test_a_title_stands_above_the_number_of_errors():
-    display = CharacterConfusionDisplay.from_predictions(["a"], ["b"], title="Mine")
+    display = make(["a"], ["b"], title="Mine")
     assert heading(display) == ["Mine", "1 error in 1 character"]
 
 
 def test_where_counts_do_not_fit_the_heading_says_what_black_is():
-    _, ax = pyplot.subplots(figsize=(2, 2), layout="constrained")
     y_true, y_pred = make_texts(list(ALPHANUMERIC), 400)
-    y_true, y_pred = [*y_true, "0" * 500], [*y_pred, "1" * 500]
-    display = CharacterConfusionDisplay.from_predictions(y_true, y_pred, ax=ax)
+    display = make([*y_true, "0" * 500], [*y_pred, "1" * 500], (2, 2))
     assert not display.text_.any()
     assert heading(display)[-1] == f"black: {display.confusion_matrix[0, 1]} errors"
     assert find_faults(display.figure_) == []
 
 
 def test_counts_are_seen_on_any_shade():
-    display = CharacterConfusionDisplay.from_predictions(
-        ["a" * 10, "bb"], ["b" * 10, "ba"]
-    )
+    display = make(["a" * 10, "bb"], ["b" * 10, "ba"])
     assert display.text_[0, 1].get_color() == "white"
     assert display.text_[1, 0].get_color() == "black"
 
@@ -147,15 +140,14 @@ def test_counts_are_seen_on_any_shade():
 )
 @pytest.mark.parametrize("size", [(6.4, 4.8), (3, 2)])
 def test_extremes_are_drawn(y_true, y_pred, first, size):
-    _, ax = pyplot.subplots(figsize=size, layout="constrained")
-    display = CharacterConfusionDisplay.from_predictions(y_true, y_pred, ax=ax)
+    display = make(y_true, y_pred, size)
     assert heading(display)[0] == first
     assert find_faults(display.figure_) == []
 
 
 def test_labels_that_would_not_be_seen_are_code_points():
     y = ["\u05d0 \u4e2d$\u0301\u200b∅"]
-    display = CharacterConfusionDisplay.from_predictions(y, y)
+    display = make(y, y)
     assert set(tick_labels(display.ax_.yaxis)) == {
         "\u05d0",  # which the font has
         "␣",
@@ -170,8 +162,7 @@ def test_labels_that_would_not_be_seen_are_code_points():
 
 
 def test_labels_are_chosen_and_ordered():
-    display = CharacterConfusionDisplay.from_predictions(["abc"], ["abd"], labels="ba")
-    assert display.labels_ == ["b", "a", ""]
+    assert make(["abc"], ["abd"], labels="ba").labels_ == ["b", "a", ""]
 
 
 def test_an_estimator_is_asked_for_the_texts():
@@ -203,4 +194,4 @@ def test_what_is_no_confusion_matrix_is_named(matrix, labels, message):
 
 def test_max_labels_is_a_count():
     with pytest.raises(ValueError, match="max_labels=0 must be an int of at least 1"):
-        CharacterConfusionDisplay.from_predictions(["a"], ["a"], max_labels=0)
+        make(["a"], ["a"], max_labels=0)

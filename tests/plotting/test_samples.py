@@ -22,14 +22,14 @@ def pixels(display):
 @pytest.fixture
 def paths(tmp_path):
     """Files of images that are each of one gray, their place in the list."""
-    files = [tmp_path / f"{i}.png" for i in range(40)]
+    files = [tmp_path / f"{i}.png" for i in range(18)]
     for i, path in enumerate(files):
         Image.new("L", (30, 10), i).save(path)
     return files
 
 
 def test_the_first_images_are_shown_with_their_labels(paths):
-    y = [f"n{i}" for i in range(40)]
+    y = [f"n{i}" for i in range(18)]
     display = SamplesDisplay.from_samples(paths, y)
     assert labels(display) == y[:16] == display.texts
     assert pixels(display) == list(range(16))
@@ -43,11 +43,11 @@ def test_only_the_images_shown_are_read(paths):
 
 
 def test_labels_go_with_their_images_however_they_are_shuffled(paths):
-    y = [str(i) for i in range(40)]
-    display = SamplesDisplay.from_samples(paths, y, shuffle=True, random_state=1)
-    assert labels(display) == [str(pixel) for pixel in pixels(display)] != y[:16]
-    again = SamplesDisplay.from_samples(paths, y, shuffle=True, random_state=1)
-    assert again.texts == display.texts
+    y = [str(i) for i in range(18)]
+    options = {"shuffle": True, "random_state": 1, "max_images": 5}
+    display = SamplesDisplay.from_samples(paths, y, **options)
+    assert labels(display) == [str(pixel) for pixel in pixels(display)] != y[:5]
+    assert SamplesDisplay.from_samples(paths, y, **options).texts == display.texts
 
 
 def test_without_labels_there_is_no_room_for_them(paths):
@@ -64,12 +64,10 @@ def test_labels_that_would_not_be_seen_are_quoted(paths):
 
 
 def test_rows_of_a_table_are_images():
-    X = np.zeros((3, 8))
-    X[1] = 0.5
-    X[2] = 1.0
+    X = np.repeat([[0.0], [0.5], [1.0]], 8, axis=1)
     display = SamplesDisplay.from_samples(X, np.array([7, 8, 9]), image_shape=(2, 4))
     assert [image.shape for image in display.images] == [(2, 4)] * 3
-    assert [image[0, 0] for image in display.images] == [0, 128, 255]
+    assert pixels(display) == [0, 128, 255]
     assert labels(display) == ["7", "8", "9"]
 
 
@@ -86,12 +84,8 @@ def test_transparent_pixels_show_the_background():
         ({"X": "captchas"}, TypeError, "X='captchas' is a single item"),
         ({"X": [b""]}, ImageReadError, r"X\[0\]=<0 bytes>"),
         ({"X": np.ones((2, 7)), "image_shape": (2, 4)}, ValueError, "image_shape=.*7"),
-        ({"X": np.full((2, 4), np.nan)}, ValueError, "X is a table that holds no im"),
-        (
-            {"X": np.array([["a", "b"]])},
-            ValueError,
-            "X is a table that holds no images",
-        ),
+        ({"X": np.full((2, 4), np.nan)}, ValueError, "X contains NaN"),
+        ({"X": np.array([["a", "b"]])}, ValueError, "X is a table .* that holds texts"),
         ({"y": ["a"]}, ValueError, "X has 2 images and y has 1 labels"),
         ({"y": ["a", None]}, TypeError, r"y\[1\]=None is NoneType, not str"),
         ({"max_images": 0}, ValueError, "max_images=0 must be an int of at least 1"),
