@@ -80,7 +80,7 @@ def choose_font_size(*rooms):
 
 
 def draw_title(ax, lines, largest, loc="left"):
-    """Draw a heading above axes. If it is too wide, it shrinks, or a comma breaks it."""
+    """Draw a heading above axes. A wide one shrinks, or is broken at a comma."""
     fonts, room = Fonts(monospaced=False), measure_axes(ax)[0]
     title = fonts.spell("\n".join(filter(None, lines)))
     if not title:
