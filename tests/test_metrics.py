@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_validate
 
@@ -23,6 +24,8 @@ from skcaptcha.metrics import (
     normalized_edit_distance,
     normalized_edit_distance_scorer,
     recognition_report,
+    reliability_curve,
+    risk_coverage_curve,
 )
 
 METRICS = [
@@ -372,3 +375,54 @@ def test_whole_floats_are_compared_as_integers():
     assert exact_match_score(np.array([5.0, 12.0]), ["5", "12"]) == 1
     with pytest.raises(TypeError, match=r"y_true\[1\]=np.float64\(2.5\) is float64"):
         exact_match_score(np.array([5.0, 2.5]), ["5", "2"])
+
+
+# Curves of the confidence
+
+
+def test_bins_hold_their_lower_end_and_the_last_one_both():
+    edges, counts, prob_true, prob_pred = reliability_curve(
+        [1, 0, 1, 1], [0.0, 0.5, 0.75, 1.0], n_bins=2
+    )
+    assert edges.tolist() == [0, 0.5, 1]
+    assert counts.tolist() == [1, 3]
+    assert prob_true.tolist() == [1, pytest.approx(2 / 3)]
+    assert prob_pred.tolist() == [0, 0.75]
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_reliability_is_that_of_scikit_learn(strategy):
+    rng = np.random.default_rng(0)
+    confidence = rng.beta(4, 0.5, 500)
+    is_right = rng.random(500) < confidence
+    _, counts, *found = reliability_curve(is_right, confidence, strategy=strategy)
+    expected = calibration_curve(is_right, confidence, n_bins=10, strategy=strategy)
+    assert counts.sum() == 500
+    for values, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(values[counts > 0], right)
+        assert np.isnan(values[counts == 0]).all()
+
+
+def test_quantiles_that_coincide_make_one_bin():
+    confidence = [1.0] * 9 + [0.5]
+    edges, counts, *_ = reliability_curve(
+        [1] * 9 + [0], confidence, strategy="quantile"
+    )
+    assert counts.sum() == 10
+    assert (np.diff(edges) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("is_right", "confidence", "coverage", "risk"),
+    [
+        ([1, 1, 0, 1], [0.9, 0.8, 0.7, 0.2], [0.25, 0.5, 0.75, 1], [0, 0, 1 / 3, 0.25]),
+        ([0, 1, 1, 0], [0.5, 0.9, 0.5, 0.5], [0.25, 1], [0, 0.5]),  # equal: together
+    ],
+)
+def test_risk_is_the_share_of_errors_among_the_surest(
+    is_right, confidence, coverage, risk
+):
+    found = risk_coverage_curve(is_right, confidence)
+    expected = coverage, risk, sorted(set(confidence), reverse=True)
+    for values, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(values, right)

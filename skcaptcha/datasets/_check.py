@@ -228,7 +228,9 @@ def _look_around(items, root, metadata_encoding):
     images = [file for file in files if file.suffix.lower() in image_suffixes()]
     labels |= {f.with_suffix(s) for f in images for s in (".txt", ".gt.txt")}
     others = set(files).difference(images, labels)
-    skipped = Counter(file.suffix.lower() or file.name for file in others)
+    skipped = Counter(
+        file.suffix.lower() or file.name for file in sorted(others, key=str)
+    )
     known = {os.path.abspath(path) for path in _paths(items)}
     known |= {item.name for item in items if hasattr(item, "archive")}
     left_out = (f for f in images if not {files[f], os.path.abspath(files[f])} & known)

@@ -80,13 +80,13 @@ def choose_font_size(*rooms):
 
 
 def draw_title(ax, lines, largest, loc="left"):
-    """Draw a heading above axes. If it is too wide, it shrinks, or commas end lines."""
+    """Draw a heading above axes. A wide one shrinks, or is broken at a comma."""
     fonts, room = Fonts(monospaced=False), measure_axes(ax)[0]
     title = fonts.spell("\n".join(filter(None, lines)))
     if not title:
         return
     if 0.75 * largest * fonts.measure(title) > room:
-        title = title.replace(", ", ",\n")
+        title = ",\n".join(title.rsplit(", ", 1))
     above = measure_margins(ax)[3] / (0.6 + 1.25 * (1 + title.count("\n")))
     size = min(largest, room / max(1, fonts.measure(title)), above)
     # At y=1 matplotlib does not move it out of the way of what it thinks is there.

@@ -5,7 +5,6 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
-from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from support.pictures import draw, find_faults
@@ -32,7 +31,7 @@ class SureReader(Reader):
 
 
 def gray_images(n, shape=(10, 30)):
-    return [np.full(shape, 10 * i, dtype=np.uint8) for i in range(n)]
+    return [np.full(shape, 10 * i % 256, dtype=np.uint8) for i in range(n)]
 
 
 def make(n, y_pred="ab", **options):
@@ -137,12 +136,13 @@ def test_images_keep_their_aspect(shape):
         assert box.height / box.width == pytest.approx(slope, rel=0.02)
 
 
-@pytest.mark.parametrize("preprocessed", [False, True])
-@pytest.mark.parametrize(("n_images", "n_columns"), [(1, 4), (7, 1), (16, 4)])
-@pytest.mark.parametrize("text", ["ab", "abcdefgh" * 3])
-@pytest.mark.parametrize("size", [None, (2, 1.5), (9, 2), (2, 9)])
+@pytest.mark.parametrize(
+    ("preprocessed", "text"), [(False, "ab"), (False, "abcdefgh" * 3), (True, "abcde")]
+)
+@pytest.mark.parametrize(("n_images", "n_columns"), [(7, 1), (16, 4)])
+@pytest.mark.parametrize("size", [None, (2, 1.5), (9, 2)])
 def test_nothing_overlaps_or_leaves_the_figure(
-    preprocessed, n_images, n_columns, text, size
+    preprocessed, text, n_images, n_columns, size
 ):
     ax = None
     if size is not None:
@@ -198,24 +198,6 @@ def test_pictures_are_the_images_row_by_row():
     left, bottom = boxes(display.axes_)[:, :2].round().T
     assert left[0] == left[2] < left[1] == left[3]
     assert bottom[0] == bottom[1] > bottom[2] == bottom[3]
-
-
-def test_images_come_in_any_form(tmp_path):
-    path = tmp_path / "ab.png"
-    image = Image.new("RGB", (30, 10), "red")
-    image.save(path)
-    X = [path, str(path), path.read_bytes(), image, np.asarray(image)]
-    display = PredictionDisplay.from_predictions(X, ["ab"] * 5)
-    assert all(np.array_equal(shown, np.asarray(image)) for shown in display.images)
-
-
-def test_images_stay_in_the_axes_of_the_caller():
-    figure, (_, right) = pyplot.subplots(1, 2)
-    display = make(5, ax=right, title="Read")
-    assert right.get_title(loc="left") == "Read"
-    figure.draw_without_rendering()
-    found, area = boxes(display.axes_), right.bbox.extents
-    assert (found[:, :2] >= area[:2]).all() and (found[:, 2:] <= area[2:]).all()
 
 
 def test_figure_grows_with_the_rows():
