@@ -17,7 +17,7 @@ from skcaptcha.vocabulary import BLANK
 
 ROW = 1.2  # least height of a row in units of the font size
 # Of the image: share of the height of the caller's axes, and inches in new ones.
-GREATEST_SHARE, GREATEST_HEIGHT = 0.4, 2.5
+GREATEST_SHARE, GREATEST_HEIGHT = 0.45, 2.5
 GREATEST_NUMBER = 12  # of rows in a new figure, if no more characters were read
 # Probability in some time step from which on a character that was not read is shown.
 NOTICEABLE = 0.05

@@ -1,6 +1,7 @@
 """The axes that a display draws on, and matplotlib's layout of their area."""
 
 import numbers
+import textwrap
 
 import numpy as np
 
@@ -80,13 +81,16 @@ def choose_font_size(*rooms):
 
 
 def draw_title(ax, lines, largest, loc="left"):
-    """Draw a heading above axes. A wide one shrinks, or is broken at a comma."""
+    """Draw a heading above axes, smaller or with its last line wrapped if too wide."""
     fonts, room = Fonts(monospaced=False), measure_axes(ax)[0]
     title = fonts.spell("\n".join(filter(None, lines)))
     if not title:
         return
     if 0.75 * largest * fonts.measure(title) > room:
-        title = ",\n".join(title.rsplit(", ", 1))
+        *first, last = title.split("\n")
+        halves = textwrap.wrap(last, 2 + 2 * len(last) // 3, break_long_words=False)
+        if len(halves) == 2:
+            title = "\n".join([*first, *halves])
     above = measure_margins(ax)[3] / (0.6 + 1.25 * (1 + title.count("\n")))
     size = min(largest, room / max(1, fonts.measure(title)), above)
     # At y=1 matplotlib does not move it out of the way of what it thinks is there.

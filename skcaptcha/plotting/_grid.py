@@ -73,10 +73,10 @@ class GridMixin:
         _axes.draw_title(ax, [title], FONT_SIZE)
         width, height = _axes.claim_area(ax)
         lengths = [_measure(text, note, fonts) for text, _, note in captions]
-        room = 0.88 * width / n_columns
+        room = 0.8 * width / n_columns
         # A caption that is much longer than others has a smaller font than they have.
         longest = min(max(lengths), 1.5 * np.median(lengths))
-        size = min(FONT_SIZE, room / longest, 0.5 * height / LINE / max(1, n_lines))
+        size = min(FONT_SIZE, room / longest, 0.42 * height / LINE / max(1, n_lines))
         sizes = np.minimum(size, room / np.array(lengths))
 
         def draw(panels):

@@ -366,7 +366,7 @@ def test_a_value_that_is_not_allowed_is_known_before(
     run, labeled, monkeypatch, tmp_path, words, name
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("skcaptcha.cli._commands.load_labeled_images", None)
+    monkeypatch.setattr("skcaptcha.cli._commands.load_data", None)
     Path("grid.toml").write_text("tol = [0.1]\nlstm_units = [8, 0]")
     Path("word.toml").write_text("max_iter = ['auto', 'many']")
     code, _, err = run("train", labeled, "--out", "a.joblib", *QUICK, *words)
