@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skcaptcha.images._decode import ENCODED, name_item
 from skcaptcha.images._prepare import (
     ALL_ROWS,
     INK_PARTS,
@@ -105,11 +106,14 @@ def choose_height(sizes, rows=ALL_ROWS):
     return min(max(height, _MIN_HEIGHT), _MAX_HEIGHT)
 
 
-def choose_stretch(sizes, targets, texts, height, fixed=None, rows=ALL_ROWS):
+def choose_stretch(
+    sizes, targets, texts, height, fixed=None, rows=ALL_ROWS, items=None
+):
     """Return the factor, at least 1, that widens images to enough time steps.
 
     `fixed` is the factor of an earlier fit, which these images have to do with. Labels
-    that need more time steps than their images can have raise a ValueError.
+    that need more time steps than their images can have raise a ValueError, which
+    names them by the files in `items`.
     """
     sizes = np.asarray(sizes)
     ends = (crop_rows(image_height, rows) for image_height in sizes[:, 0])
@@ -123,7 +127,7 @@ def choose_stretch(sizes, targets, texts, height, fixed=None, rows=ALL_ROWS):
     misfits = np.flatnonzero(stretch > most)
     if misfits.size:
         named = ", ".join(
-            f"y[{i}]={texts[i]!r} needs {needed[i]} and X[{i}], an image of shape "
+            f"y[{i}]={texts[i]!r} needs {needed[i]} and {_name(items, i)}, of shape "
             f"{tuple(sizes[i].tolist())}, yields {int(most * steps[i])}"
             for i in misfits[:5]
         )
@@ -141,6 +145,14 @@ def choose_stretch(sizes, targets, texts, height, fixed=None, rows=ALL_ROWS):
         return fixed
     comfortable = np.median(_STEPS_PER_CHARACTER * lengths / steps)
     return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
+
+
+def _name(items, position):
+    """Return what to call an image: its file, if it has one."""
+    name = f"X[{position}]"
+    if items is None or not isinstance(items[position], ENCODED):
+        return name
+    return name_item(name, items[position])
 
 
 def choose_n_held_out(n_samples, early_stopping, validation_fraction):

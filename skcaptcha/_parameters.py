@@ -103,7 +103,7 @@ RECOGNIZER_PARAMS = {
     "warm_start": [_BOOLEAN],
     "freeze_convolutions": [_BOOLEAN],
     "decoder": [_one_of("greedy", "beam")],
-    "beam_width": [interval(Integral, 1)],
+    "beam_width": [interval(Integral, 1, 10_000)],
     "checkpoint": [instance_of(str), instance_of(os.PathLike), None],
     "checkpoint_interval": [interval(Real, 0)],
     "device": [instance_of(str)],

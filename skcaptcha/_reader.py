@@ -1,7 +1,6 @@
 """The reading methods of all readers, over one method that yields frames."""
 
 from contextlib import closing
-from functools import partial
 from itertools import islice
 from numbers import Integral
 
@@ -17,6 +16,7 @@ from skcaptcha.model.decoding import (
     beam_search,
     best_path,
     check_length,
+    forced_alignment,
     greedy_decode,
     rank_texts,
     restrict,
@@ -28,17 +28,24 @@ from skcaptcha.vocabulary import BLANK
 _CHUNK = 512
 
 
-def iterate_frames(run, items, *, input_size, background, n_jobs, on_error):
+def iterate_frames(
+    run, items, *, input_size, background, n_jobs, on_error, widths=None
+):
     """Yield the position and the frames of each image, by one network.
 
     ``run(images)`` yields as `run_network` does, and `input_size` holds arguments of
     `prepare_image`; the others are as for `read_images`. The frames are a list of one
     array (T, K), or the exception of a skipped image. Few images are in memory at a
-    time, and threads decode the next ones while the network runs.
+    time, and threads decode the next ones while the network runs. The dict `widths`
+    gets the number of columns of each image, by position.
     """
+
+    def prepare(image, *, name):
+        return image.shape[1], prepare_image(image, **input_size, name=name)
+
     images = iterate_images(
         items,
-        partial(prepare_image, **input_size),
+        prepare,
         background=background,
         n_jobs=n_jobs,
         on_error=on_error,
@@ -50,9 +57,11 @@ def iterate_frames(run, items, *, input_size, background, n_jobs, on_error):
             for i, image in enumerate(chunk):
                 if is_error(image):
                     yield first + i, image
-                else:
-                    good.append(i)
-            batches = run([chunk[i] for i in good]) if good else ()
+                    continue
+                good.append(i)
+                if widths is not None:
+                    widths[first + i] = image[0]
+            batches = run([chunk[i][1] for i in good]) if good else ()
             for positions, log_probs, lengths in batches:
                 for column, position in enumerate(positions):
                     frames = log_probs[: lengths[column], column]
@@ -171,6 +180,27 @@ class ReaderMixin:
             for texts in read
         ]
 
+    def predict_characters(self, X, *, length=None, vocabulary=None, on_error="raise"):
+        """Return each character that is read, its probability and where it stands.
+
+        Parameters
+        ----------
+        X, length, vocabulary, on_error
+            As for `predict`.
+
+        Returns
+        -------
+        list of list of (str, float, int, int)
+            For each image the characters of the text that `predict` returns, in their
+            order: the character, its probability, and the columns of the image, from
+            the first to the one after the last, of the time steps in which it was
+            read. Its strokes may reach further. The probability is the greatest of
+            these time steps; an ensemble averages all three. None for a skipped image.
+        """
+        read, notices = self._read(X, length, vocabulary, on_error, widths={})
+        issue_warnings(notices)
+        return read
+
     def iter_readings(
         self, X, *, length=None, vocabulary=None, on_error="raise", notices=None
     ):
@@ -251,20 +281,32 @@ class ReaderMixin:
         issue_warnings(notices + more)
         return exact_match_score(texts, [found[0][0] for found in read])
 
-    def _read(
-        self, X, length=None, vocabulary=None, on_error="raise", *, k=None, exact=False
-    ):
+    def _read(self, X, length=None, vocabulary=None, on_error="raise", **options):
         """Return the texts of each image, as `_iter_texts` does, and warnings."""
         notices = []
-        found = self._iter_texts(X, length, vocabulary, on_error, notices, k, exact)
+        found = self._iter_texts(X, length, vocabulary, on_error, notices, **options)
         texts, skipped = collect(found)
         return texts, notices + skipped
 
     def _iter_texts(
-        self, X, length, vocabulary, on_error, notices, k=None, exact=False
+        self,
+        X,
+        length,
+        vocabulary,
+        on_error,
+        notices,
+        k=None,
+        exact=False,
+        widths=None,
     ):
-        """Yield positions and texts, as `find_texts`, or the errors of images."""
-        frames_of_images = self.iter_frames(X, on_error=on_error, notices=notices)
+        """Yield positions and texts, as `find_texts`, or the errors of images.
+
+        With an empty dict as `widths` it yields what `locate_characters` returns in
+        place of the texts.
+        """
+        frames_of_images = self.iter_frames(
+            X, on_error=on_error, notices=notices, widths=widths
+        )
         check_length(length)
         allowed = None if vocabulary is None else self._find_allowed(vocabulary)
         with closing(frames_of_images):
@@ -274,6 +316,9 @@ class ReaderMixin:
                     continue
                 try:
                     texts = find_texts(self, frames, length, allowed, k, exact)
+                    if widths is not None:
+                        width, text = widths.pop(position), texts[0][0]
+                        texts = locate_characters(self, frames, text, width)
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")
                     if on_error == "raise":
@@ -330,6 +375,36 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
         texts = [(found[0], None)]
     decode = reader.vocabulary_.decode
     return [(decode(symbols), value) for symbols, value in texts][: k or 1]
+
+
+def locate_characters(reader, frames, text, width):
+    """Return a list with (character, probability, left, right) of a text.
+
+    `frames` has an array (T, K) of each network, and `width` is that of the image.
+    """
+    symbols = reader.vocabulary_.encode(text)
+    found = []
+    for log_probs in frames:
+        try:
+            spans = forced_alignment(log_probs, symbols, blank=BLANK)
+        except ValueError:  # another network has more time steps
+            continue
+        peaks = [
+            np.exp(log_probs[first : last + 1, symbol].max())
+            for symbol, (first, last) in zip(symbols, spans, strict=True)
+        ]
+        columns = (spans + [0, 1]) * width / len(log_probs)  # (L, 2)
+        found.append(np.column_stack([peaks, columns]))
+    means = np.mean(found, axis=0).reshape(-1, 3)
+    return [
+        (
+            reader.vocabulary_.decode([symbol]),
+            min(float(probability), 1.0),
+            round(left),
+            round(right),
+        )
+        for symbol, (probability, left, right) in zip(symbols, means, strict=True)
+    ]
 
 
 def _find_symbols(reader, log_probs, length):

@@ -58,7 +58,8 @@ def read_table(estimator, X):
     if not hasattr(estimator, "feature_range_"):
         raise ValueError(
             "X is a 2-D array, one flattened image a row, but fit was given "
-            "images; pass images, such as a list of 2-D arrays."
+            "images; pass images, such as a list of 2-D arrays. If X is a single "
+            "image, put it into a list: [X]."
         )
     X = validate_data(estimator, X, reset=False, dtype="numeric")
     return table_to_images(X, estimator.image_shape_, estimator.feature_range_)
@@ -93,7 +94,12 @@ def check_shape(image_shape, n_features):
 
 
 def check_text_table(X):
-    """Raise a ValueError if a table holds texts, such as paths."""
+    """Raise a ValueError if a table holds texts, such as paths, or masked numbers."""
+    if np.ma.is_masked(X):
+        raise ValueError(
+            "X is a table with masked numbers; say what these pixels show, such as "
+            "white: X.filled(X.max())."
+        )
     if scipy.sparse.issparse(X) or getattr(X, "ndim", 0) != 2:
         return
     cell = np.asarray(X)[:1, :1]

@@ -60,7 +60,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         "cache_size": estimator.cache_size,
     }
     scan = scan_images(items, **reading)
-    size = _choose_input_size(estimator, scan, targets, texts, resume)
+    size = _choose_input_size(estimator, scan, targets, texts, resume, items)
     samples = load_samples(items, targets, scan.decoded, size, **reading)
     network_config = {
         "n_classes": vocabulary.n_classes,
@@ -131,7 +131,7 @@ def _choose_vocabulary(param, known, texts):
     return known.extend(vocabulary)
 
 
-def _choose_input_size(estimator, scan, targets, texts, resume):
+def _choose_input_size(estimator, scan, targets, texts, resume, items):
     """Return the arguments of `prepare_image`."""
     if resume:
         size = input_size_of(estimator)
@@ -144,7 +144,13 @@ def _choose_input_size(estimator, scan, targets, texts, resume):
             size["rows"] = choose_rows(scan.ink, scan.sizes)
             size["height"] = choose_height(scan.sizes, size["rows"])
     size["stretch"] = choose_stretch(
-        scan.sizes, targets, texts, size["height"], size["stretch"], size["rows"]
+        scan.sizes,
+        targets,
+        texts,
+        size["height"],
+        size["stretch"],
+        size["rows"],
+        items,
     )
     return size
 

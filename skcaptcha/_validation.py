@@ -4,6 +4,8 @@ import itertools
 import math
 import numbers
 import os
+import re
+import unicodedata
 import warnings
 from pathlib import Path
 
@@ -13,12 +15,56 @@ from sklearn.utils.validation import column_or_1d
 
 from skcaptcha.exceptions import LabelConversionWarning
 
+# What has no width: zero-width spaces and joiners, soft hyphens, marks of direction.
+_NO_WIDTH = "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+_EDGES = "".join(
+    re.findall(rf"[\s{_NO_WIDTH}]", "".join(map(chr, [*range(0x3001), 0xFEFF])))
+)
+# Joiners are part of the spelling of many scripts and of emoji, but not of ASCII.
+_BAD = re.compile(
+    rf"[\x00-\x1f\x7f-\x9f]|(?![\u200c\u200d])[{_NO_WIDTH}]"
+    r"|(?<=[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?=[\x00-\x7f])"
+)
+
+
+def refuse_single_image(X, name="X"):
+    """Raise a TypeError if an array is one image and no stack.
+
+    An array (H, W) that is no table is one image. A stack of gray images has the
+    shape (n, H, W). No text is 4 columns wide, so (n, H, 1 to 4) is one image with its
+    channels last. A shape (3, H, W) may be three images; it is one image with its
+    channels first if all three planes are equal, as in a gray image in RGB, and not
+    blank.
+    """
+    shape = getattr(X, "shape", None)
+    if not hasattr(X, "dtype") or len(shape or ()) not in (2, 3) or 0 in shape:
+        return
+    remedy = f"put it into a list: [{name}]"
+    if len(shape) == 3 and shape[2] > 4:
+        if shape[0] != 3 or not _are_equal(X):
+            return
+        remedy = f"put it into a list, its channels last: [{name}.transpose(1, 2, 0)]"
+    stack = f" If it is a stack of {shape[0]} images, pass list({name})."
+    raise TypeError(
+        f"{name} is an array of shape {tuple(shape)}, a single image; {remedy}."
+        f"{stack if len(shape) == 3 else ''}"
+    )
+
+
+def _are_equal(planes):
+    try:
+        first, *others = (np.asarray(plane) for plane in planes)
+    except Exception:  # array libraries raise anything; reading says what is wrong
+        return False
+    return first.min() < first.max() and all((first == p).all() for p in others)
+
 
 def iterate_items(X):
     """Return an iterator over the images of `X`, not read yet.
 
     A TypeError is raised if `X` is a single image, a ValueError if it is empty.
     """
+    refuse_single_image(X)
     if isinstance(X, (str, bytes, bytearray)) or hasattr(X, "__fspath__"):
         raise TypeError(
             f"X={str(X)[:60]!r} is a single item; pass a list of images, such as [X]. "
@@ -46,7 +92,8 @@ def check_texts(y, *, whole_floats=False):
 
     Integers are read as their decimal text, with a warning because leading zeros are
     lost. `whole_floats` takes floats without a fraction for integers, for the labels
-    of tables.
+    of tables. White space and characters without width are stripped from the edges,
+    with a warning that counts them.
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")
@@ -54,7 +101,7 @@ def check_texts(y, *, whole_floats=False):
         raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
     if not isinstance(y, (list, tuple)):
         y = column_or_1d(np.asarray(y), warn=True)
-    texts, converted = [], None
+    texts, converted, stripped = [], None, {}
     for position, label in enumerate(y):
         if whole_floats and isinstance(label, (float, np.floating)) and label % 1 == 0:
             label = int(label)
@@ -69,27 +116,72 @@ def check_texts(y, *, whole_floats=False):
                 f"({type(label).__name__}); each label must be a str. Drop the sample "
                 "or write the text that its image shows."
             )
-        if not label:
-            raise ValueError(
-                f"y[{position}]='' is empty; each label needs at least one character. "
-                "Drop the sample or write the text that its image shows."
-            )
-        try:
-            label.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"y[{position}]={label!r} holds {label[error.start]!r}, a lone "
-                "surrogate and no character, as the name of a file that is not UTF-8 "
-                "does; rename the file or correct the label."
-            ) from error
-        texts.append(str(label))
-    if converted is None:
-        return texts, []
+        if (text := strip_text(label)) != label:
+            stripped[f"y[{position}]"] = str(label)
+        _check_label(position, text, label)
+        texts.append(text)
+    notices = describe_stripped(stripped, len(texts))
+    if converted is not None:
+        message = (
+            f"y holds integers (y[{converted}]={y[converted]!r}), which are read as "
+            "their decimal text: leading zeros are lost. Read the labels as strings."
+        )
+        notices.append((message, LabelConversionWarning))
+    return texts, notices
+
+
+def _check_label(position, text, label):
+    """Raise a ValueError unless an image can show the text, `label` stripped."""
+    if not text:
+        raise ValueError(
+            f"y[{position}]={str(label)!r} is empty; each label needs at least one "
+            "character. Drop the sample or write the text that its image shows."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"y[{position}]={text!r} holds {text[error.start]!r}, a lone surrogate and "
+            "no character, as the name of a file that is not UTF-8 does; rename the "
+            "file or correct the label."
+        ) from error
+    if bad := name_bad_character(text):
+        raise ValueError(
+            f"y[{position}]={text!r} holds {bad}, which no image shows; delete it "
+            "from the label, or correct how the labels are read."
+        )
+
+
+def strip_text(text):
+    """Return a label without white space and characters without width at its edges."""
+    if text.isascii() and text.isalnum():  # most labels, and quickly told
+        return str(text)
+    return text.strip(_EDGES)
+
+
+def name_bad_character(text):
+    """Name the first control character or one without width in a label, or None."""
+    if text.isprintable() and text.isascii():
+        return None
+    if (match := _BAD.search(text)) is None:
+        return None
+    name = unicodedata.name(match[0], "a control character")
+    return f"{match[0]!r} ({name})"
+
+
+def describe_stripped(stripped, n_labels):
+    """Return the warning that labels were stripped, as a list of (message, category).
+
+    `stripped` maps what to call a label to the label as it was.
+    """
+    if not stripped:
+        return []
+    name, label = next(iter(stripped.items()))
     message = (
-        f"y holds integers (y[{converted}]={y[converted]!r}), which are read as their "
-        "decimal text: leading zeros are lost. Read the labels as strings."
+        f"{len(stripped)} of {n_labels} labels have white space or characters without "
+        f"width at an edge, such as {name}={label!r}, which were stripped."
     )
-    return texts, [(message, LabelConversionWarning)]
+    return [(message, LabelConversionWarning)]
 
 
 def check_same_length(X, y):

@@ -181,12 +181,12 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
         """Return an iterator over the log-probabilities of each image.
 
         Parameters
         ----------
-        X, on_error, notices
+        X, on_error, notices, widths
             As for `CaptchaRecognizer.iter_frames`.
 
         Yields
@@ -202,7 +202,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         if not is_table(X):
             copies = itertools.tee(iterate_items(X), n_members)
         streams = [
-            member.iter_frames(items, on_error=on_error, notices=notices)
+            member.iter_frames(items, on_error=on_error, notices=notices, widths=widths)
             for member, items in zip(self.estimators_, copies, strict=True)
         ]
         del copies  # would keep all images

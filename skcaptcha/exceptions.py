@@ -35,7 +35,10 @@ class ImageReadError(ValueError):
 
 
 class LabelConversionWarning(UserWarning):
-    """Labels were integers and were read as their decimal text, without leading zeros.
+    """Labels were changed: integers were read as text, or edges were stripped.
+
+    An integer becomes its decimal text, without leading zeros. White space and
+    characters without width at the edges of a label are not part of it.
 
     Examples
     --------

@@ -2,7 +2,9 @@
 
 Texts are compared after NFC normalization, so that the two spellings of an accented
 letter are equal. A character is a Unicode code point. The edit distance is
-Levenshtein's. Integers are taken as their decimal text, as the recognizer does.
+Levenshtein's. Integers are taken as their decimal text, as the recognizer does. With
+``case_sensitive=False`` texts are compared after Unicode's case folding;
+``make_scorer(exact_match_score, case_sensitive=False)`` makes a scorer of it.
 """
 
 import unicodedata
@@ -12,6 +14,8 @@ from numbers import Integral
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from sklearn.metrics import make_scorer
+
+from skcaptcha._curves import reliability_curve, risk_coverage_curve
 
 __all__ = [
     "SCORERS",
@@ -36,7 +40,7 @@ def _is_integer(value):
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _check_list(texts, name):
+def _check_list(texts, name, case_sensitive=True):
     """Return the NFC forms of `texts` as a list; errors call them `name`."""
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
         raise TypeError(
@@ -52,11 +56,14 @@ def _check_list(texts, name):
                 f"{name}[{i}]={text!r} is {type(text).__name__}, not str; convert it, "
                 "or drop the sample if it has no text."
             )
+    if not case_sensitive:
+        texts = [unicodedata.normalize("NFC", text).casefold() for text in texts]
     return [unicodedata.normalize("NFC", text) for text in texts]
 
 
-def _check_texts(y_true, y_pred):
-    y_true, y_pred = _check_list(y_true, "y_true"), _check_list(y_pred, "y_pred")
+def _check_texts(y_true, y_pred, case_sensitive=True):
+    y_true = _check_list(y_true, "y_true", case_sensitive)
+    y_pred = _check_list(y_pred, "y_pred", case_sensitive)
     if len(y_true) != len(y_pred):
         raise ValueError(
             f"y_true has {len(y_true)} texts and y_pred has {len(y_pred)}; pass one "
@@ -67,7 +74,9 @@ def _check_texts(y_true, y_pred):
     return y_true, y_pred
 
 
-def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
+def exact_match_score(
+    y_true, y_pred, *, normalize=True, sample_weight=None, case_sensitive=True
+):
     """Fraction of texts without any error.
 
     Parameters
@@ -78,6 +87,8 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
         If False, return the (weighted) number of such texts.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples, at least 0.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -95,8 +106,10 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
     --------
     >>> exact_match_score(["2b827", "x38fn"], ["2b827", "x38f"])
     0.5
+    >>> exact_match_score(["2b827", "x38fn"], ["2B827", "X38FN"], case_sensitive=False)
+    1.0
     """
-    y_true, y_pred = _check_texts(y_true, y_pred)
+    y_true, y_pred = _check_texts(y_true, y_pred, case_sensitive)
     matches = [true == pred for true, pred in zip(y_true, y_pred, strict=True)]
     n = len(matches)
     weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
@@ -116,7 +129,7 @@ def exact_match_score(y_true, y_pred, *, normalize=True, sample_weight=None):
     return score / total if normalize else score
 
 
-def character_error_rate(y_true, y_pred):
+def character_error_rate(y_true, y_pred, *, case_sensitive=True):
     """Total edit distance divided by the total number of true characters (CER).
 
     It may exceed 1. If all true texts are empty, it is the number of characters read.
@@ -125,6 +138,8 @@ def character_error_rate(y_true, y_pred):
     ----------
     y_true, y_pred : list, tuple, 1-D array or Series of str
         True and predicted texts, at least one; a text may be empty.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -136,12 +151,12 @@ def character_error_rate(y_true, y_pred):
     >>> character_error_rate(["2b827", "x38fn"], ["2b827", "x88f"])
     0.2
     """
-    y_true, y_pred = _check_texts(y_true, y_pred)
+    y_true, y_pred = _check_texts(y_true, y_pred, case_sensitive)
     n_edits = sum(map(Levenshtein.distance, y_true, y_pred))
     return n_edits / max(sum(map(len, y_true)), 1)
 
 
-def character_accuracy_score(y_true, y_pred):
+def character_accuracy_score(y_true, y_pred, *, case_sensitive=True):
     """Return 1 minus the character error rate, or 0 if that is negative.
 
     Long texts count for more than short ones, and a missing first character is one
@@ -151,6 +166,8 @@ def character_accuracy_score(y_true, y_pred):
     ----------
     y_true, y_pred : list, tuple, 1-D array or Series of str
         True and predicted texts, at least one; a text may be empty.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -162,16 +179,19 @@ def character_accuracy_score(y_true, y_pred):
     >>> character_accuracy_score(["2b827", "x38fn"], ["2b827", "x88f"])
     0.8
     """
-    return max(0.0, 1.0 - character_error_rate(y_true, y_pred))
+    error_rate = character_error_rate(y_true, y_pred, case_sensitive=case_sensitive)
+    return max(0.0, 1.0 - error_rate)
 
 
-def mean_edit_distance(y_true, y_pred):
+def mean_edit_distance(y_true, y_pred, *, case_sensitive=True):
     """Mean edit distance between true and predicted texts.
 
     Parameters
     ----------
     y_true, y_pred : list, tuple, 1-D array or Series of str
         True and predicted texts, at least one; a text may be empty.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -183,11 +203,11 @@ def mean_edit_distance(y_true, y_pred):
     >>> mean_edit_distance(["2b827", "x38fn"], ["2b827", "x88f"])
     1.0
     """
-    texts = _check_texts(y_true, y_pred)
+    texts = _check_texts(y_true, y_pred, case_sensitive)
     return float(np.mean(list(map(Levenshtein.distance, *texts))))
 
 
-def normalized_edit_distance(y_true, y_pred):
+def normalized_edit_distance(y_true, y_pred, *, case_sensitive=True):
     """Mean of each text's edit distance divided by the longer text's length.
 
     Two empty texts have the distance 0.
@@ -196,6 +216,8 @@ def normalized_edit_distance(y_true, y_pred):
     ----------
     y_true, y_pred : list, tuple, 1-D array or Series of str
         True and predicted texts, at least one; a text may be empty.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -207,7 +229,7 @@ def normalized_edit_distance(y_true, y_pred):
     >>> normalized_edit_distance(["2b827", "x38fn"], ["2b827", "x88f"])
     0.2
     """
-    texts = _check_texts(y_true, y_pred)
+    texts = _check_texts(y_true, y_pred, case_sensitive)
     return float(np.mean(list(map(Levenshtein.normalized_distance, *texts))))
 
 
@@ -225,7 +247,7 @@ def _count_pairs(y_true, y_pred):
     return counts
 
 
-def character_confusion(y_true, y_pred, *, labels=None):
+def character_confusion(y_true, y_pred, *, labels=None, case_sensitive=True):
     """Confusion matrix of characters, counted along the shortest edit alignments.
 
     Parameters
@@ -234,6 +256,8 @@ def character_confusion(y_true, y_pred, *, labels=None):
         True and predicted texts, at least one; a text may be empty.
     labels : iterable of str, default=None
         Characters to count, in this order; by default all that occur, sorted.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -253,11 +277,11 @@ def character_confusion(y_true, y_pred, *, labels=None):
            [0, 1, 1],
            [0, 0, 0]])
     """
-    counts = _count_pairs(*_check_texts(y_true, y_pred))
+    counts = _count_pairs(*_check_texts(y_true, y_pred, case_sensitive))
     if labels is None:
         labels = sorted({character for pair in counts for character in pair} - {""})
     else:
-        labels = [unicodedata.normalize("NFC", label) for label in labels if label]
+        labels = _check_list([c for c in labels if c], "labels", case_sensitive)
         wrong = [c for c, n in Counter(labels).items() if n > 1 or len(c) > 1]
         if wrong:
             raise ValueError(
@@ -284,7 +308,15 @@ def _table(rows):
     )
 
 
-def recognition_report(y_true, y_pred, *, digits=4, n_confusions=10, output_dict=False):
+def recognition_report(
+    y_true,
+    y_pred,
+    *,
+    digits=4,
+    n_confusions=10,
+    output_dict=False,
+    case_sensitive=True,
+):
     """Report of the metrics, over all texts, by length and by character.
 
     Parameters
@@ -297,6 +329,8 @@ def recognition_report(y_true, y_pred, *, digits=4, n_confusions=10, output_dict
         How many of the most frequent confusions to list.
     output_dict : bool, default=False
         If True, return a dictionary.
+    case_sensitive : bool, default=True
+        Whether "a" and "A" differ. If False, texts are compared after case folding.
 
     Returns
     -------
@@ -330,7 +364,7 @@ def recognition_report(y_true, y_pred, *, digits=4, n_confusions=10, output_dict
     most frequent confusions  count
     'c' read as 'b'               1
     """
-    y_true, y_pred = _check_texts(y_true, y_pred)
+    y_true, y_pred = _check_texts(y_true, y_pred, case_sensitive)
     pairs = list(zip(y_true, y_pred, strict=True))
     per_length = {}
     for length in sorted(set(map(len, y_true))):
@@ -396,96 +430,6 @@ def _format_report(report, digits):
             name = f"{true!r} read as {read!r}"
         tables[-1].append((name, count))
     return "\n\n".join(_table(rows) for rows in tables if len(rows) > 1)
-
-
-def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
-    """Exact match and mean confidence in bins of confidence [1]_.
-
-    Parameters
-    ----------
-    is_right : array-like of bool, shape (n_samples,)
-        Whether each text is right.
-    confidence : array-like of shape (n_samples,)
-        Confidence in each, from 0 to 1.
-    n_bins : int, default=10
-        Number of bins; fewer are returned where quantiles coincide.
-    strategy : {"uniform", "quantile"}, default="uniform"
-        Whether bins are equally wide or hold equally many texts.
-
-    Returns
-    -------
-    edges : ndarray of shape (n_bins + 1,)
-        Ends of the bins. A bin holds its lower end, the last one both.
-    counts : ndarray of shape (n_bins,)
-        Texts in each bin.
-    prob_true, prob_pred : ndarray of shape (n_bins,)
-        Exact match and mean confidence, NaN where a bin is empty.
-
-    References
-    ----------
-    .. [1] A. Niculescu-Mizil, R. Caruana, "Predicting Good Probabilities with
-       Supervised Learning", ICML 2005, section 4.
-
-    Examples
-    --------
-    >>> edges, counts, prob_true, prob_pred = reliability_curve(
-    ...     [True, False, True, True], [0.5, 0.7, 0.8, 1.0], n_bins=2
-    ... )
-    >>> counts.tolist(), prob_true.tolist(), prob_pred.tolist()
-    ([0, 4], [nan, 0.75], [nan, 0.75])
-    """
-    is_right, confidence = np.asarray(is_right), np.asarray(confidence)
-    edges = np.linspace(0, 1, n_bins + 1)
-    if strategy == "quantile":
-        edges = np.quantile(confidence, edges)
-        edges[0], edges[-1] = 0, 1
-        edges = np.unique(edges)
-    places = np.searchsorted(edges[1:-1], confidence, side="right")
-    counts = np.bincount(places, minlength=len(edges) - 1)
-    with np.errstate(invalid="ignore"):
-        prob_true = np.bincount(places, is_right, len(counts)) / counts
-        prob_pred = np.bincount(places, confidence, len(counts)) / counts
-    return edges, counts, prob_true, prob_pred
-
-
-def risk_coverage_curve(is_right, confidence):
-    """Share of wrong texts among those above a confidence threshold [1]_.
-
-    Parameters
-    ----------
-    is_right : array-like of bool, shape (n_samples,)
-        Whether each text is right.
-    confidence : array-like of shape (n_samples,)
-        Confidence in each. Texts of equal confidence have one threshold.
-
-    Returns
-    -------
-    coverage : ndarray
-        Share of the texts with at least the confidence of each threshold.
-    risk : ndarray
-        Share of these that are wrong.
-    thresholds : ndarray
-        The distinct confidences, in decreasing order.
-
-    References
-    ----------
-    .. [1] Y. Geifman, R. El-Yaniv, "Selective Classification for Deep Neural
-       Networks", NeurIPS 2017.
-
-    Examples
-    --------
-    >>> coverage, risk, thresholds = risk_coverage_curve([True, False], [0.9, 0.6])
-    >>> coverage.tolist(), risk.tolist(), thresholds.tolist()
-    ([0.5, 1.0], [0.0, 0.5], [0.9, 0.6])
-    """
-    is_right, confidence = np.asarray(is_right, dtype=bool), np.asarray(confidence)
-    order = np.argsort(-confidence, kind="stable")
-    n_accepted = np.arange(1, len(order) + 1)
-    n_wrong = np.cumsum(~is_right[order])
-    thresholds = confidence[order]
-    last = np.append(thresholds[1:] != thresholds[:-1], True)  # of equal ones
-    n_accepted, n_wrong = n_accepted[last], n_wrong[last]
-    return n_accepted / len(order), n_wrong / n_accepted, thresholds[last]
 
 
 exact_match_scorer = make_scorer(exact_match_score)

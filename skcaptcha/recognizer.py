@@ -322,7 +322,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         X : sequence of images of length n_samples, or array of shape \
                 (n_samples, n_features)
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
-            also mixed and of differing sizes; or one flattened image a row.
+            also mixed and of differing sizes; or one flattened image a row. An array
+            of three dimensions is a stack of gray images, (n_samples, H, W). A lone
+            image (H, W, 1 to 4), or (3, H, W) with equal planes, is refused.
         y : sequence of str of length n_samples
             The text that each image shows. Integers, and whole floats of a table,
             are read as their decimal text, with a warning.
@@ -355,7 +357,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             If the network has not learned to read, or updates were left out because
             their loss or gradients were not finite.
         UserWarning
-            If training was interrupted, a checkpoint could not be written, or a GPU
+            If training was interrupted (by Ctrl-C; the best weights so far are kept,
+            but a search, pipeline or ensemble ends with the KeyboardInterrupt instead,
+            and `partial_fit` as well), a checkpoint could not be written, or a GPU
             has too little memory for a batch, which is then learned from in parts.
         """
         survive_fork()
@@ -436,7 +440,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         issue_warnings(result.warnings)
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
         """Return an iterator over what the network says of each image.
 
         Parameters
@@ -447,6 +451,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             What to do where an image cannot be read: raise its error, or yield it.
         notices : list, optional
             Gets a (message, category) for what there is to warn of.
+        widths : dict, optional
+            Gets the number of columns of each image, by position.
 
         Yields
         ------
@@ -464,6 +470,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             background=self.background_,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            widths=widths,
         )
 
     def prepare_images(self, X):
@@ -502,6 +509,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         """Return a state in which the weights are plain NumPy arrays."""
         return pack_state(super().__getstate__())
 
+    @torch.inference_mode(False)  # or a later fit could not learn from the weights
     def __setstate__(self, state):
         """Build the network anew from a state, on the device if there is one."""
         survive_fork()
@@ -545,10 +553,14 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 checkpoint=checkpoint,
                 processes=processes,
             )
+        save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
         tasks.finish()
-        if checkpoint is not None and not result.interrupted:
-            checkpoint.remove()
+        if not result.interrupted:
+            if save is not None:
+                save()
+            if checkpoint is not None:  # of use until the recognizer is saved
+                checkpoint.remove()
         return result.warnings
 
     def _claim_checkpoint(self, checkpoint, data, processes):
@@ -684,4 +696,4 @@ def _make_rng(random_state, seed=None):
 
 
 def _make_generator(rng):
-    return torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+    return torch.Generator("cpu").manual_seed(int(rng.randint(np.iinfo(np.int32).max)))

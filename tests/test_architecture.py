@@ -15,7 +15,7 @@ PACKAGE = ROOT / "skcaptcha"
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
     {"_version", "exceptions"},
-    {"_files", "_optional", "_threads", "_validation", "images._decode"},
+    {"_curves", "_files", "_optional", "_threads", "_validation", "images._decode"},
     {"_tables", "images._read", "model.alignment"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
@@ -35,6 +35,7 @@ LAYERS = [
         "training.distributed",
         "training.losses",
         "training.optimizer",
+        "training.progress",
         "training.schedule",
     },
     {"training.step"},

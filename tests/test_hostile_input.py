@@ -137,7 +137,7 @@ def test_files_of_any_name_are_read(fitted, quick, captchas, tmp_path):
     texts = ["01"[i % 2] for i in range(len(paths))]
     fits = quick(paths, texts), quick([pixels] * len(paths), texts)
     assert not changed_weights(*fits)
-    listed, _ = load_image_folder(tmp_path)
+    listed, _ = load_image_folder(tmp_path, label=lambda file: "-")
     assert set(listed) == {path for path in paths if path.endswith(("g", "G"))}
 
 
@@ -461,8 +461,7 @@ def test_a_folder_is_loaded_without_what_cannot_be_read(
     assert warning.filename == __file__
     message = str(warning.message)
     assert message.startswith(f"2 of 5 images in path={str(path)!r} were skipped: ")
-    names = ("'b.png'=", "'d.png'=") if packed else ("b.png' is ", "d.png' is ")
-    assert all(name in message for name in names)
+    assert "b.png'" in message and "d.png'" in message
 
     for name in "ace":
         (spoiled_folder / f"{name}.png").unlink()
@@ -502,7 +501,7 @@ def test_an_image_that_many_rows_name_is_read_once(spoiled_folder, monkeypatch):
     table = spoiled_folder / "labels.csv"
     table.write_text("filename,text\n" + "a.png,1\nb.png,2\n" * 50)
     read = []
-    monkeypatch.setattr(_folder, "read_image", lambda item, name: read.append(item))
+    monkeypatch.setattr(_folder, "read_image", read.append)
     for path in (table, zip_folder(spoiled_folder)):
         items, _ = load_labels_csv(path, on_error="skip")
         assert len(items) == 100 and len(read) == 2
@@ -546,8 +545,11 @@ OTHER = encode(np.zeros((16, 48), np.uint8))
 
 def test_paths_in_a_zip_are_names_and_no_more(archive):
     names = ["/etc/a.png", "C:\\b.png", "x/../../c.png", "../d.png", "e\nf.png"]
-    items, texts = load_image_folder(archive(*((name, GOOD) for name in names)))
-    assert texts == ["a", "b", "e\nf"]
+    path = archive(*((name, GOOD) for name in names))
+    with pytest.raises(ValueError, match=r"'e\\nf' of .* holds '\\n' \(a control"):
+        load_image_folder(path)
+    items, texts = load_image_folder(path, label=lambda file: file.stem[0])
+    assert texts == ["a", "b", "e"]
     assert items == [GOOD] * 3
 
 

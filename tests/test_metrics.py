@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_validate
 
 from skcaptcha.metrics import (
@@ -314,6 +314,53 @@ def test_scorers_work_in_model_selection():
         Echo(), {"cut": [True, False]}, cv=2, scoring=SCORERS, refit="exact_match"
     )
     assert search.fit(X, y).best_params_ == {"cut": False}
+
+
+@pytest.mark.parametrize(
+    ("metric", "sensitive", "folded"),
+    [
+        (exact_match_score, 1 / 3, 2 / 3),
+        (character_error_rate, 4 / 9, 1 / 9),
+        (character_accuracy_score, 5 / 9, 8 / 9),
+        (mean_edit_distance, 4 / 3, 1 / 3),
+        (normalized_edit_distance, 4 / 9, 1 / 9),
+    ],
+)
+def test_case_is_ignored_if_asked(metric, sensitive, folded):
+    y_true, y_pred = ["abC", "xyz", "123"], ["ABc", "xyz", "124"]
+    assert metric(y_true, y_pred) == pytest.approx(sensitive)
+    assert metric(y_true, y_pred, case_sensitive=False) == pytest.approx(folded)
+    sign = 1 if metric in (exact_match_score, character_accuracy_score) else -1
+    scorer = make_scorer(metric, greater_is_better=sign > 0, case_sensitive=False)
+    assert scorer(_Says(y_pred), None, y_true) == pytest.approx(sign * folded)
+
+
+class _Says(BaseEstimator):
+    def __init__(self, texts):
+        self.texts = texts
+
+    def predict(self, X):
+        return self.texts
+
+
+def test_case_is_folded_as_unicode_has_it_and_accents_stay():
+    y_true = ["\u00c9t\u00e9", "STRASSE", "\u039f\u0394\u039f\u03a3", "e"]
+    y_pred = ["e\u0301te\u0301", "stra\u00dfe", "\u03bf\u03b4\u03bf\u03c2", "\u00e9"]
+    assert exact_match_score(y_true, y_pred, case_sensitive=False) == 3 / 4
+    assert exact_match_score(y_true, y_pred) == 0
+
+
+def test_report_and_confusion_ignore_case_if_asked():
+    report = recognition_report(
+        ["aB", "c"], ["Ab", "D"], output_dict=True, case_sensitive=False
+    )
+    assert report["exact_match"] == 0.5
+    assert report["confusions"] == [("c", "d", 1)]
+    assert list(report["per_character"]) == ["a", "b", "c", "d"]
+    matrix, labels = character_confusion(
+        ["aB"], ["Ab"], labels=["A", "b"], case_sensitive=False
+    )
+    assert labels == ["a", "b", ""] and matrix.tolist()[:2] == [[1, 0, 0], [0, 1, 0]]
 
 
 @pytest.mark.parametrize("name", SCORERS)

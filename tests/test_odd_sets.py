@@ -1,9 +1,11 @@
 """Sets of images that are tiny or odd train, or are refused with a reason."""
 
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.data import TINY, make_easy
 
 from skcaptcha import CaptchaRecognizer
@@ -67,7 +69,7 @@ def test_a_vocabulary_of_5000_characters_trains():
 @pytest.mark.parametrize(
     "texts, n_symbols",
     [
-        (["a b", " ab", "ba "], 3),
+        (["a b", "b ab", "b a"], 3),
         (["e\u0301a", "ae\u0323\u0301", "x\u0301"], 4),
         (["שלום", "עולם", "בית"], 8),
         (["👩\u200d👩\u200d👧🇫🇷", "👍🏽", "🇫🇷👍"], 4),
@@ -95,3 +97,33 @@ def test_an_empty_label_is_refused_or_read_as_nothing(captchas):
     texts[4] = ""
     with pytest.raises(ValueError, match=r"y\[4\]"):
         fit(images, texts, max_iter=1)
+
+
+def test_all_images_that_cannot_be_read_are_named_at_once(captchas, tmp_path):
+    images, texts = captchas[0][:24], captchas[1][:24]
+    X = list(images)
+    for i in range(1, 23, 2):
+        X[i] = str(tmp_path / f"{i:02}.png")
+    Path(X[3]).write_bytes(b"no image")
+    message = (
+        r"^X\[1\]='.*01\.png' does not .*X\[3\]='.*X\[19\]='.*19\.png'.*And 1 more"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        CaptchaRecognizer(**TINY).fit(X, texts)
+    X[1:] = X[:-1]  # one only
+    with pytest.raises(
+        FileNotFoundError, match=r"^X\[2\]='.*01.png' does not exist; [^X]*$"
+    ):
+        CaptchaRecognizer(**TINY).fit([images[0], images[1], X[2]], texts[:3])
+
+
+def test_a_label_that_is_too_long_is_named_with_its_file(captchas, tmp_path):
+    path = tmp_path / "narrow.png"
+    Image.fromarray(captchas[0][0][:, :12]).save(path)
+    X, y = [*captchas[0][:3], path], ["ab", "cd", "ef", "abcdefghij" * 4]
+    message = r"y\[3\]='abc.* needs 40 and X\[3\]='.*narrow\.png', of shape "
+    with pytest.raises(ValueError, match=message):
+        CaptchaRecognizer(**TINY).fit(X, y)
+    X[3] = captchas[0][0][:, :12]
+    with pytest.raises(ValueError, match=r"needs 40 and X\[3\], of shape"):
+        CaptchaRecognizer(**TINY).fit(X, y)

@@ -9,9 +9,11 @@ from sklearn.exceptions import NotFittedError
 from support.data import TINY
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+from skcaptcha._reader import locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.model.network import CRNN
+from skcaptcha.vocabulary import Vocabulary
 
 READERS = ["recognizer", "beam search", "ensemble", "exported"]
 
@@ -103,6 +105,59 @@ def test_the_best_of_several_texts_come_first(reader, X):
         reader.predict_topk(X, 0)
 
 
+def test_each_character_has_a_probability_and_a_place(reader, X):
+    texts = reader.predict(X)
+    found, on_ink = reader.predict_characters(X), []
+    assert ["".join(c for c, *_ in image) for image in found] == list(texts)
+    for image, characters in zip(X, found, strict=True):
+        edges = [edge for *_, left, right in characters for edge in (left, right)]
+        assert edges == sorted(edges) and 0 <= edges[0] and edges[-1] <= image.shape[1]
+        assert all(0 < p <= 1 for _, p, *_ in characters)
+        middles = [(left + right) // 2 for *_, left, right in characters]
+        around = [image[:, max(0, m - 4) : m + 5].astype(int) for m in middles]
+        on_ink += [np.ptp(pixels) > 60 for pixels in around]
+    assert np.mean(on_ink) > 0.9
+
+
+def test_places_are_columns_of_the_image_as_it_was(reader, X):
+    large = [np.kron(x, np.ones((3, 3), np.uint8)) for x in X[:6]]
+    small = reader.predict_characters(x for x in X[:6])
+    for a, b in zip(small, reader.predict_characters(large), strict=True):
+        assert [c for c, *_ in a] == [c for c, *_ in b]
+        np.testing.assert_allclose(
+            [c[2:] for c in b], 3 * np.array([c[2:] for c in a]), atol=14
+        )
+    lengths = {len(c) for c in reader.predict_characters(X, length=3, vocabulary="01")}
+    assert lengths == {3}
+    with pytest.warns(SkippedImageWarning, match="1 of 2 images were skipped"):
+        skipped = reader.predict_characters([b"no image", X[0]], on_error="skip")
+    assert skipped == [None, reader.predict_characters(X[:1])[0]]
+
+
+def test_places_and_probabilities_solved_on_paper():
+    class Reader:
+        vocabulary_ = Vocabulary("ab")
+
+    frames = np.array(
+        [[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.8, 0.1, 0.1], [0, 0.4, 0.6]]
+    )
+    with np.errstate(divide="ignore"):
+        one = np.log(frames)
+    found = locate_characters(Reader, [one], "ab", 42)
+    assert [(c, left, right) for c, _, left, right in found] == [
+        ("a", 0, 21),
+        ("b", 32, 42),  # 31.5
+    ]
+    assert [p for _, p, *_ in found] == pytest.approx([0.8, 0.6])
+    # A network with one time step has no path for two characters; two average.
+    assert locate_characters(Reader, [one, one[:1]], "ab", 42) == found
+    other = np.log(np.array([[0.3, 0.4, 0.3], [0.2, 0.4, 0.4]]))
+    a, b = locate_characters(Reader, [one, other], "ab", 40)
+    assert (a[0], *a[2:], b[0], *b[2:]) == ("a", 0, 20, "b", 25, 40)
+    assert (a[1], b[1]) == pytest.approx((0.6, 0.5))
+    assert locate_characters(Reader, [one[:3]], "", 42) == []
+
+
 def test_readings_are_what_predict_returns(reader, X):
     texts, confidence = reader.predict(X, return_confidence=True)
     for position, text, p, error in reader.iter_readings(iter(X)):
@@ -134,6 +189,19 @@ def test_bad_parameters_are_named_before_anything_is_read(reader, X):
         reader.predict("image.png")
     with pytest.raises(ValueError, match="X is empty"):
         reader.predict([])
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
+)
+def test_one_image_is_not_read_as_its_rows(reader, X, method):
+    image = X[0]
+    color = np.stack([image] * 3, axis=2)
+    for single in (image, color, image[:, :, None], np.stack([image] * 3)):
+        with pytest.raises((TypeError, ValueError), match=r"put it into a list.*\[X"):
+            getattr(reader, method)(single)
+    assert len(getattr(reader, method)([color])) == 1
+    assert len(getattr(reader, method)(np.stack(X[:3]))) == 3
 
 
 @pytest.mark.parametrize(

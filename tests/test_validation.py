@@ -8,8 +8,10 @@ import pytest
 import scipy.sparse
 import torch
 from PIL import Image
+from support.data import TINY
 
-from skcaptcha._tables import check_shape, is_table
+from skcaptcha import CaptchaRecognizer
+from skcaptcha._tables import check_shape, check_text_table, is_table
 from skcaptcha._validation import check_images, check_same_length, check_texts
 from skcaptcha.exceptions import LabelConversionWarning
 
@@ -54,7 +56,7 @@ def test_images_become_a_list_in_any_container():
     paths = ["a.png", "b.png"]
     for X in (paths, tuple(paths), np.array(paths), pd.Series(paths, index=[7, 3])):
         assert check_images(X) == paths
-    assert len(check_images(np.zeros((2, 3, 4)))) == 2
+    assert len(check_images(np.zeros((2, 3, 5)))) == 2
 
 
 def test_a_single_image_is_refused():
@@ -64,6 +66,24 @@ def test_a_single_image_is_refused():
         check_images(b"\x89PNG")
     with pytest.raises(TypeError, match="X is Image; pass a list"):
         check_images(Image.new("L", (3, 3)))
+
+
+@pytest.mark.parametrize("shape", [(32, 90, 3), (32, 90, 4), (32, 90, 1), (3, 3, 3)])
+@pytest.mark.parametrize("make", [np.ones, torch.ones])
+def test_a_single_array_is_refused(shape, make):
+    with pytest.raises(TypeError, match=r"X is .* put it into a list: \[X\]\. If"):
+        check_images(make(shape))
+    assert len(check_images(list(make(shape)))) == shape[0]
+
+
+def test_three_equal_planes_are_one_image_and_others_a_stack():
+    gray = np.eye(8, 20)
+    with pytest.raises(TypeError, match=r"a list, its channels last: \[X\.transpose"):
+        check_images(np.stack([gray] * 3))
+    for stack in ([gray, gray, gray.T.reshape(8, 20)], [gray] * 2, [gray] * 4):
+        assert len(check_images(np.stack(stack))) == len(stack)
+    assert len(check_images(np.ones((3, 8, 20)))) == 3  # blank frames
+    assert len(check_images([gray] * 3)) == 3
 
 
 def test_what_is_no_sequence_is_refused():
@@ -116,6 +136,72 @@ def test_integer_labels_warn_that_leading_zeros_are_lost():
     assert texts == ["12", "7"] and len(notices) == 1
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        " 1651",
+        "1651 ",
+        "1651\n",
+        "1651\r\n",
+        "\t1651",
+        "\xa01651",
+        "1651\u200b",
+        "\ufeff1651",
+        "\u202a1651\u202c",  # as Windows shows the path of a file
+        "1651\u200d \u3000",
+        "1651\x85",
+    ],
+)
+def test_the_edges_of_labels_are_stripped_with_a_warning(label):
+    texts, [(message, category)] = check_texts(["7", label, np.str_(label), "a b"])
+    assert texts == ["7", "1651", "1651", "a b"]
+    assert message.startswith("2 of 4 labels have white space")
+    assert f"y[1]={label!r}" in message
+    assert category is LabelConversionWarning
+
+
+@pytest.mark.parametrize(
+    ("label", "named"),
+    [
+        ("a\tb", r"'\\t' \(a control character\)"),
+        ("a\nb", r"'\\n' \(a control character\)"),
+        ("a\x00b", r"'\\x00' \(a control character\)"),
+        ("a\x7fb", "a control character"),
+        ("a\x85b", "a control character"),
+        ("a\u200bb", r"'\\u200b' \(ZERO WIDTH SPACE\)"),
+        ("中\ufeff文", "ZERO WIDTH NO-BREAK SPACE"),
+        ("a\xadb", "SOFT HYPHEN"),
+        ("א\u202eב", "RIGHT-TO-LEFT OVERRIDE"),
+        ("a\u2028b", "LINE SEPARATOR"),
+        ("a\u200db", "ZERO WIDTH JOINER"),
+        ("מ\u200c1", "ZERO WIDTH NON-JOINER"),
+    ],
+)
+def test_characters_that_no_image_shows_are_refused_by_name(label, named):
+    with pytest.raises(ValueError, match=rf"y\[1\]=.* holds .*{named}.*delete it"):
+        check_texts(["7", label])
+
+
+@pytest.mark.parametrize("label", ["می\u200cخواهم", "क्\u200dष", "👨\u200d👩", "a\xa0b"])
+def test_joiners_that_belong_to_the_spelling_stay(label):
+    assert check_texts([label]) == ([label], [])
+
+
+def test_fit_strips_labels_and_refuses_what_no_image_shows(captchas):
+    X, y = captchas[0][:4], list(captchas[1][:4])
+    recognizer = CaptchaRecognizer(**TINY, max_iter=1)
+    with pytest.raises(ValueError, match=r"y\[3\]='a\\tb' holds '\\t'"):
+        recognizer.fit(X, [*y[:3], "a\tb"])
+    with pytest.warns(LabelConversionWarning, match="4 of 4 labels have white"):
+        recognizer.partial_fit(X, [f"{text}\n" for text in y])
+    assert "\n" not in recognizer.vocabulary_.characters
+
+
+def test_a_label_of_white_space_is_empty():
+    with pytest.raises(ValueError, match=r"y\[0\]=' \\n' is empty"):
+        check_texts([" \n"])
+
+
 def test_unequal_lengths():
     with pytest.raises(ValueError, match="X has 2 images and y has 1 labels"):
         check_same_length([1, 2], ["a"])
@@ -134,3 +220,10 @@ def test_a_shape_that_does_not_hold_a_row_is_refused():
         ValueError, match=r"image_shape=\(5, 5\) holds 25 numbers, but a"
     ):
         check_shape((5, 5), 24)
+
+
+def test_a_table_with_masked_numbers_is_refused():
+    table = np.ma.masked_greater(np.arange(6.0).reshape(2, 3), 4)
+    with pytest.raises(ValueError, match=r"a table with masked numbers; .*X\.filled"):
+        check_text_table(table)
+    check_text_table(np.ma.array(np.ones((2, 3))))

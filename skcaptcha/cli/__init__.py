@@ -1,10 +1,11 @@
-"""The command line: generate, train, predict, evaluate, export, info."""
+"""The command line: generate, check, train, predict, evaluate, export, info."""
 
 import sys
 import warnings
 import zipfile
 from functools import partial
 
+from skcaptcha.cli._output import Interrupted, escape, flush, open_streams
 from skcaptcha.cli._parser import make_parser
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ def main(argv=None):
     -------
     int
         The exit code: 0, 1 if an image could not be read, 2 after an error, 130 after
-        Ctrl-C.
+        Ctrl-C, 141 if nobody reads the output any more and there was work left.
 
     Examples
     --------
@@ -33,25 +34,32 @@ def main(argv=None):
     >>> main(["info", "no_such_model.joblib"])
     2
     """
-    options = make_parser().parse_args(argv)
-    with warnings.catch_warnings():
+    with open_streams(), warnings.catch_warnings():
+        options = make_parser().parse_args(argv)
         warnings.simplefilter("default" if options.debug else "once")
         if not options.debug:
             warnings.showwarning = partial(_print_note, "warning")
         try:
-            return options.command(options) or 0
+            code = options.command(options) or 0
+            flush()
+            return code
         except BrokenPipeError:  # what reads the output, such as head, has ended
-            sys.stdout = None
-            return 0
-        except KeyboardInterrupt:
+            return 141
+        except (Interrupted, KeyboardInterrupt):
             print("skcaptcha: interrupted", file=sys.stderr)
             return 130
         except _MISTAKES as error:
             if options.debug:
                 raise
-            _print_note("error", error)
+            _print_note("error", _describe(error))
             return 2
 
 
+def _describe(error):
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename!r}: {error.strerror}"
+    return str(error)
+
+
 def _print_note(kind, what, *details):
-    print(f"skcaptcha: {kind}: {' '.join(str(what).split())}", file=sys.stderr)
+    print(f"skcaptcha: {kind}: {escape(' '.join(str(what).split()))}", file=sys.stderr)

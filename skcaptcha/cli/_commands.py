@@ -2,27 +2,42 @@
 
 import csv
 import difflib
-import io
-import json
-import math
-import os
-import re
 import sys
 import tomllib
 from contextlib import redirect_stdout
-from itertools import islice
-from operator import itemgetter
 
-import joblib
 import numpy as np
 from PIL import Image
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
-from skcaptcha import CaptchaRecognizer, persistence
+from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
-from skcaptcha._validation import issue_warnings
+from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha.cli import _report
-from skcaptcha.datasets import load_image_folder, load_labeled_images, make_captchas
+from skcaptcha.cli._data import check_data, load_data
+from skcaptcha.cli._models import (
+    find_saver,
+    load_model,
+    make_reader,
+    save_interrupted,
+    save_model,
+)
+from skcaptcha.cli._output import (
+    Interrupted,
+    check_input,
+    check_outputs,
+    handle_interrupts,
+    say,
+    write,
+    write_last,
+)
+from skcaptcha.cli._reading import (
+    WRITERS,
+    choose_threshold,
+    find_thresholds,
+    read_rows,
+)
+from skcaptcha.datasets import check_labeled_images, make_captchas
 from skcaptcha.images import read_images
 from skcaptcha.metrics import (
     character_accuracy_score,
@@ -30,9 +45,6 @@ from skcaptcha.metrics import (
     exact_match_scorer,
     recognition_report,
 )
-
-CHUNK = 256  # images that are read at a time
-COLUMNS = ("filename", "text", "confidence", "error")
 
 
 def generate(options):
@@ -52,163 +64,227 @@ def generate(options):
         random_state=options.seed,
         **parameters,
     )
-    folder.mkdir(parents=True, exist_ok=True)
     # Numbers for names: some file systems take aB.png and Ab.png for one file.
     digits = len(str(len(images)))
     names = [f"{number:0{digits}}.png" for number in range(1, len(images) + 1)]
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _fill_folder(folder, names, images, texts)
+    except BaseException:  # half of them would be in the way of another try
+        for name in [*names, "labels.csv"]:
+            (folder / name).unlink(missing_ok=True)
+        if is_new:
+            folder.rmdir()
+        raise
+    write_last(f"{len(images)} images and labels.csv are in {folder}")
+
+
+def _fill_folder(folder, names, images, texts):
     for name, image in zip(names, images, strict=True):
         Image.fromarray(image).save(folder / name)
     with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(
             [("filename", "text"), *zip(names, texts, strict=True)]
         )
-    print(f"{len(images)} images and labels.csv are in {folder}")
+
+
+def check(options):
+    """Say what labeled images there are; return 1 if some cannot be read."""
+    check_input(options.source, "the source")
+    X, y = load_data(options)
+    report = check_labeled_images(
+        X, y, source=options.source, metadata_encoding=options.metadata_encoding
+    )
+    write_last(str(report))
+    return int(bool(report.unreadable))
 
 
 def train(options):
-    """Train, say how well images held out are read, and save."""
-    save = _find_saver(options.out)
-    if not options.out.parent.is_dir():
-        raise ValueError(
-            f"the folder of --out, {str(options.out.parent)!r}, is missing"
+    """Train and save, then say how well images held out are read."""
+    grid = _check_training(options)
+    recognizer = _make_recognizer(options)
+    _check_values(recognizer, grid or {})
+    check_input(options.source, "the source")
+    X, y = load_data(options)
+    check_data(X, y, options)
+    X_test, y_test = [], []
+    if options.test_size:
+        X, X_test, y, y_test = train_test_split(
+            X, y, test_size=options.test_size, random_state=options.seed
         )
+    say(f"Training on {len(X)} images and holding out {len(X_test)}.")
+    table = ""
+    if grid:
+        recognizer, table = _search(recognizer, grid, X, y, options)
+    try:
+        saved = _fit_and_save(recognizer, X, y, options)
+    except BaseException:
+        write_last(table)  # which may have taken longest
+        raise
+    if not saved:
+        write_last(table)
+        return 130
+    report = ""
+    if X_test:
+        try:
+            report = _test(recognizer, X_test, y_test, options)
+        except BaseException:
+            say(f"The model is in {options.out}")
+            raise
+    write_last(f"{table}{report}The model is in {options.out}")
+    return 0
+
+
+def _fit_and_save(recognizer, X, y, options):
+    """Fit and save a recognizer; return False if its training was interrupted."""
+    saved = []
+
+    def prepare():
+        # Of this fit alone, not of later ones.
+        recognizer.set_params(verbose=False)
+        if options.start is not None:
+            recognizer.set_params(warm_start=False)
+        vars(recognizer).pop("test_scores_", None)  # of the model it started from
+
+    def save():
+        prepare()
+        save_model(recognizer, options.out)
+        saved.append(options.out)
+
+    recognizer._save_fitted = save  # before the checkpoint is removed
+    recognizer.fit(X, y)
+    if not saved:
+        prepare()
+        save_interrupted(recognizer, options.out)
+    return bool(saved)
+
+
+def _test(recognizer, X, y, options):
+    """Return a report on images held out, draw it, and save the scores."""
+    y_pred, confidence = recognizer.predict(X, return_confidence=True)
+    recognizer.test_scores_ = {
+        "n_samples": len(y),
+        "exact_match": exact_match_score(y, y_pred),
+        "character_accuracy": character_accuracy_score(y, y_pred),
+        "min_confidence": find_thresholds(_report.list_right(y, y_pred), confidence),
+    }
+    save_model(recognizer, options.out)
+    title = f"{options.out} on images of {options.source} held out"
+    _draw(recognizer, X, y, y_pred, confidence, options, title)
+    report = recognition_report(y, y_pred)
+    return f"How well it reads the images held out:\n\n{report}\n\n"
+
+
+def _check_training(options):
+    """Check all that could go wrong after the training; return the grid, if any."""
+    find_saver(options.out)
+    check_outputs(options)
+    _report.check_reports(options)
     if not 0 <= options.test_size < 1:
         raise ValueError(f"--test-size={options.test_size} must be in [0, 1)")
     if not options.test_size and (options.picture or options.html):
         raise ValueError(
             "--picture and --html show images held out, and --test-size 0 has none"
         )
-    verbose = int(not options.quiet)
-    recognizer = CaptchaRecognizer(random_state=options.seed, verbose=verbose)
+    if options.search is None:
+        return None
+    if options.cv < 2:
+        raise ValueError(f"--cv={options.cv} must be at least 2")
+    if options.start is not None:
+        raise ValueError("--search fits anew, so that --from has no use beside it")
+    return _read_grid(options.search, CaptchaRecognizer().get_params())
+
+
+def _make_recognizer(options):
+    """Return the recognizer to fit: a new one, or a fitted one to train on."""
+    recognizer = CaptchaRecognizer()
+    if options.start is not None:
+        recognizer = load_model(options.start)
+        if not isinstance(recognizer, CaptchaRecognizer):
+            raise ValueError(
+                f"--from={str(options.start)!r} has the type "
+                f"{type(recognizer).__name__}; only the training of a "
+                "CaptchaRecognizer can be continued"
+            )
+        # What the labels have more than the vocabulary is added.
+        recognizer.set_params(vocabulary=None, checkpoint=None, warm_start=True)
     known = recognizer.get_params()
-    recognizer.set_params(**_check_names(options.param, known, "CaptchaRecognizer"))
-    grid = _read_grid(options.search, known) if options.search else None
-    X, y = load_labeled_images(options.source, label=options.label)
-    X_test, y_test = [], []
-    if options.test_size:
-        X, X_test, y, y_test = train_test_split(
-            X, y, test_size=options.test_size, random_state=options.seed
-        )
-    _say(f"Training on {len(X)} images and holding out {len(X_test)}.")
-    if grid:
-        recognizer = _search(recognizer, grid, X, y, options)
-    recognizer.fit(X, y)
-    recognizer.set_params(verbose=False)  # of this fit alone, not of later ones
-    if X_test:
-        y_pred, confidence = recognizer.predict(X_test, return_confidence=True)
-        recognizer.test_scores_ = {
-            "n_samples": len(y_test),
-            "exact_match": exact_match_score(y_test, y_pred),
-            "character_accuracy": character_accuracy_score(y_test, y_pred),
-        }
-        print("How well it reads the images held out:\n")
-        print(recognition_report(y_test, y_pred) + "\n")
-    save(recognizer, options.out)
-    print(f"The model is in {options.out}")
-    if X_test:
-        title = f"{options.out} on images of {options.source} held out"
-        _draw(recognizer, X_test, y_test, y_pred, confidence, options, title)
+    recognizer.set_params(random_state=options.seed, verbose=int(not options.quiet))
+    return recognizer.set_params(
+        **_check_names(options.param, known, "CaptchaRecognizer")
+    )
+
+
+def _check_values(recognizer, grid):
+    """Raise an error if a value of a parameter, or of the grid, is not allowed."""
+    check_params(recognizer, RECOGNIZER_PARAMS)
+    for name, values in grid.items():
+        for value in values:
+            check_params(CaptchaRecognizer(**{name: value}), RECOGNIZER_PARAMS)
 
 
 def predict(options):
     """Read images, some at a time, in order; return 1 if one could not be read."""
-    recognizer = _load(options.model)
-    write = _WRITERS[options.format]()
-    paths = _list_paths(options.images)
-    failed, notices = False, []
-    while chunk := list(islice(paths, CHUNK)):
-        readings = recognizer.iter_readings(
-            chunk,
-            length=options.length,
-            vocabulary=options.characters,
-            on_error="skip",
-            notices=notices,
-        )
-        for position, text, confidence, error in sorted(readings, key=itemgetter(0)):
-            if error is not None:
-                failed, confidence = True, None
-                error = re.sub(r"^X\[\d+\](=|: )", "", " ".join(str(error).split()))
-            write(chunk[position], text, confidence, error)
-        sys.stdout.flush()
-    issue_warnings(notices)
+    if options.top_k < 1:
+        raise ValueError(f"--top-k={options.top_k} must be at least 1")
+    model = load_model(options.model)
+    if options.precision is not None:
+        options.min_confidence = choose_threshold(model, options.precision)
+    rows = read_rows(make_reader(model), options)
+    if options.sort == "confidence":  # what to look at comes first
+        rows = sorted(rows, key=lambda row: row.confidence or 0.0)
+    write_row = WRITERS[options.format](options.top_k)
+    failed = False
+    for row in rows:
+        failed |= row.confidence is None
+        write_row(row)
     return int(failed)
 
 
 def evaluate(options):
     """Report on labeled images, as text and, if asked, in pictures."""
-    recognizer = _load(options.model)
-    X, y = load_labeled_images(options.source, label=options.label)
-    y_pred, confidence = recognizer.predict(X, return_confidence=True)
-    print(recognition_report(y, y_pred))
+    check_outputs(options)
+    _report.check_reports(options)
+    model = load_model(options.model)
+    check_input(options.source, "the source")
+    X, y = load_data(options)
+    y_pred, confidence = make_reader(model).predict(X, return_confidence=True)
     title = f"{options.model} on {options.source}"
-    _draw(recognizer, X, y, y_pred, confidence, options, title)
+    _draw(model, X, y, y_pred, confidence, options, title)
+    write(recognition_report(y, y_pred) + "\n")
 
 
-def _draw(recognizer, X, y, y_pred, confidence, options, title):
+def _draw(model, X, y, y_pred, confidence, options, title):
     """Write the picture and the page that are asked for."""
     if options.picture is not None:
         drawn = _report.draw_mistakes(X, y, y_pred, confidence)
         _report.save_figure(drawn, options.picture)
-        _say(f"The worst mistakes are drawn in {options.picture}")
+        say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
-        page = _report.make_page(recognizer, X, y, y_pred, confidence, title=title)
-        write_atomically(options.html, page.encode())
-        _say(f"The report is in {options.html}")
+        page = _report.make_page(model, X, y, y_pred, confidence, title=title)
+        write_atomically(options.html, page.encode("utf-8", "backslashreplace"))
+        say(f"The report is in {options.html}")
 
 
 def export(options):
     """Write the model as ONNX."""
     from skcaptcha.export import export_onnx
 
-    export_onnx(_load(options.model), options.onnx)
-    print(f"The ONNX model is in {options.onnx}")
+    check_outputs(options)
+    model = load_model(options.model)
+    if not isinstance(model, CaptchaRecognizer):
+        raise ValueError(
+            f"{str(options.model)!r} has the type {type(model).__name__}; only a "
+            "CaptchaRecognizer can be exported"
+        )
+    export_onnx(model, options.onnx)
+    write_last(f"The ONNX model is in {options.onnx}")
 
 
 def info(options):
     """Say what a model is made of and where it comes from."""
-    print(_report.describe(_load(options.model)))
-
-
-def _say(note):
-    print(note, file=sys.stderr, flush=True)
-
-
-def _find_saver(path):
-    if path.suffix in (".joblib", ".pkl"):
-        return _dump_pickle
-    if path.suffix == ".skops":
-        return persistence.dump
-    raise ValueError(f"{str(path)!r} must end in .joblib, .pkl or .skops")
-
-
-def _dump_pickle(recognizer, path):
-    buffer = io.BytesIO()
-    joblib.dump(recognizer, buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def _load(path):
-    """Load a fitted recognizer from a file of any kind that `train` writes."""
-    if path.suffix == ".skops":
-        recognizer = persistence.load(path)
-    else:
-        try:
-            recognizer = joblib.load(path)
-        except OSError:
-            raise
-        except Exception as error:  # what is no pickle can end in any of them
-            raise ValueError(
-                f"{str(path)!r} is no file of a recognizer, or a damaged one "
-                f"({type(error).__name__}: {error})"
-            ) from error
-    if not isinstance(recognizer, CaptchaRecognizer):
-        raise ValueError(
-            f"{str(path)!r} holds a {type(recognizer).__name__} and no "
-            "CaptchaRecognizer"
-        )
-    if not recognizer.__sklearn_is_fitted__():
-        raise ValueError(f"{str(path)!r} holds a recognizer that is not fitted")
-    return recognizer
+    write(_report.describe(load_model(options.model)) + "\n")
 
 
 def _check_names(assignments, known, what):
@@ -242,7 +318,7 @@ def _read_grid(path, known):
 
 
 def _search(recognizer, grid, X, y, options):
-    """Return the recognizer with the best of the parameters, not yet fitted."""
+    """Return the recognizer with the best parameters, not yet fitted, and a table."""
     # Decoded once for all fits.
     images = read_images(X, background=recognizer.background)
     search = GridSearchCV(
@@ -254,65 +330,15 @@ def _search(recognizer, grid, X, y, options):
         refit=False,
         verbose=0 if options.quiet else 2,
     )
-    _say(f"Searching by {options.cv}-fold cross-validation.")
-    with redirect_stdout(sys.stderr):  # where scikit-learn's progress belongs
+    say(f"Searching by {options.cv}-fold cross-validation.")
+    # To standard error, where scikit-learn's progress belongs.
+    with redirect_stdout(sys.stderr), handle_interrupts(Interrupted()):
         search.fit(images, y)
     results = search.cv_results_
-    print("Exact match, cross-validated:\n")
+    lines = ["Exact match, cross-validated:\n"]
     for i in np.argsort(results["rank_test_score"], kind="stable"):
         values = ", ".join(f"{k}={v!r}" for k, v in results["params"][i].items())
         mean, spread = results["mean_test_score"][i], results["std_test_score"][i]
-        print(f"  {mean:.4f} +/- {spread:.4f}  {values}")
-    print()
-    return recognizer.set_params(**search.best_params_, verbose=int(not options.quiet))
-
-
-def _list_paths(images):
-    """Yield the paths that the arguments stand for."""
-    for item in images:
-        if item == "-":
-            for line in sys.stdin.buffer:
-                if path := os.fsdecode(line.rstrip(b"\r\n")):
-                    yield path
-        elif os.path.isdir(item):
-            yield from load_image_folder(item, label=lambda path: "-")[0]
-        else:
-            yield item
-
-
-def _write_text():
-    def write(path, text, confidence, error):
-        shown = "" if confidence is None else f"{confidence:.4f}"
-        cells = (_show(path), text or "", shown, error)
-        print("\t".join(cells if error else cells[:3]))
-
-    return write
-
-
-def _write_csv():
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-
-    def write(path, *values):
-        writer.writerow(["" if v is None else v for v in (_show(path), *values)])
-
-    return write
-
-
-def _write_jsonl():
-    def write(path, text, confidence, error):
-        if confidence is not None and not math.isfinite(confidence):
-            confidence = None
-        values = (_show(path), text, confidence, error)
-        print(json.dumps(dict(zip(COLUMNS, values, strict=True)), ensure_ascii=False))
-
-    return write
-
-
-_WRITERS = {"text": _write_text, "csv": _write_csv, "jsonl": _write_jsonl}
-
-
-def _show(path):
-    """Return a path as it can be printed, whatever bytes and breaks it has."""
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return shown.translate({9: "\\t", 10: "\\n", 13: "\\r"})
+        lines.append(f"  {mean:.4f} +/- {spread:.4f}  {values}")
+    recognizer.set_params(**search.best_params_, verbose=int(not options.quiet))
+    return recognizer, "\n".join(lines) + "\n\n"

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import math
 from pathlib import Path
 
 from skcaptcha import __version__
@@ -24,6 +25,12 @@ examples:
   skcaptcha generate codes -n 500 --vocabulary 0123456789 --length 4-6 --size 40x120
   skcaptcha generate hard --color --param rotation=30 --param lines=4 --seed 7
 """
+CHECK = """
+examples:
+  skcaptcha check my_images
+        counts, lengths, characters, five labels, what was left out, what looks wrong
+  skcaptcha check labels.tsv --filename-column file --text-column says
+"""
 TRAIN = """
 examples:
   skcaptcha train my_images --out model.joblib --html report.html
@@ -31,6 +38,7 @@ examples:
   skcaptcha train my_images.zip --label "^([^_]+)_" --out model.skops
         2b827_0417.png reads 2b827; a .skops file can be loaded without trust
   skcaptcha train labels.csv --out model.joblib --param max_iter=50 --param device=cuda
+  skcaptcha train new_images --from model.joblib --out better.joblib
   skcaptcha train my_images --out model.joblib --search grid.toml --jobs 2
         with, in grid.toml:  learning_rate_init = [0.001, 0.003]
                              lstm_units = [64, 128]
@@ -44,6 +52,8 @@ examples:
   find . -name '*.png' | skcaptcha predict model.joblib - --format jsonl
         paths from standard input, one a line
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
+  skcaptcha predict model.joblib unread --min-confidence 0.9 --sort confidence
+        doubtful images first, without a text
 
 An image that cannot be read gives a row with the error, and the exit code 1.
 """
@@ -61,17 +71,30 @@ example:
   skcaptcha info model.joblib
 """
 MODEL = (
-    "file of a recognizer (.joblib, .pkl or .skops); load the first two only if you "
-    "trust who made them, as they can run any code"
+    "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); load "
+    "the first two only if you trust who made them, as they can run any code"
 )
 SOURCE = (
-    "folder or zip file of images, or CSV file with the columns filename and text; "
-    "a single CSV file among the images is used as well"
+    "folder or zip file of images, or table of their names and labels; a single table "
+    "among the images, or a text beside each, is used as well"
 )
+FROM = (
+    "recognizer to train on, with the new characters of the labels added; images that "
+    "it has seen before may be among those held out"
+)
+MIN_CONFIDENCE = (
+    "leave out texts whose confidence is less; their rows have an error that names them"
+)
+PRECISION = (
+    "take for --min-confidence what gave this share of right texts among the images "
+    "held out in training, such as 0.99"
+)
+SORT = "order of the rows: as given, or the least confident first (%(default)s)"
 LABEL = (
     "how the text is found in the name of a file, without its suffix: the group of a "
     "regular expression (default: it is the whole name)"
 )
+DELIMITER = r"what is between two columns of the table; \t or tab for a tab"
 SEARCH = (
     "file with lists of values of parameters; those with the best cross-validated "
     "exact match are taken"
@@ -92,12 +115,14 @@ def make_parser():
     _fill_generate(
         _add(commands, "generate", "draw labeled captchas into a folder", GENERATE)
     )
+    _add_source(
+        _add(commands, "check", "look at labeled images before training", CHECK)
+    )
     _fill_train(_add(commands, "train", "train a recognizer on labeled images", TRAIN))
     _fill_predict(_add(commands, "predict", "read images", PREDICT))
     command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
     _add_path(command, "model", "MODEL", MODEL)
-    _add_path(command, "source", "SOURCE", SOURCE)
-    command.add_argument("--label", metavar="REGEX", help=LABEL)
+    _add_source(command)
     _add_pictures(command, "the images")
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", MODEL)
@@ -124,9 +149,9 @@ def _fill_train(command):
     add = command.add_argument
     out = "file to write: .joblib, .pkl, or .skops (needs skops)"
     share = "share of the images to hold out and report on, 0 for none (%(default)s)"
-    _add_path(command, "source", "SOURCE", SOURCE)
+    _add_source(command)
     _add_path(command, "--out", "FILE", out, required=True)
-    add("--label", metavar="REGEX", help=LABEL)
+    _add_path(command, "--from", "MODEL", FROM, dest="start")
     add("--test-size", metavar="SHARE", type=float, default=0.2, help=share)
     _add_pictures(command, "the images held out")
     _add_param(command, "a parameter of CaptchaRecognizer")
@@ -139,13 +164,19 @@ def _fill_train(command):
 
 def _fill_predict(command):
     add = command.add_argument
-    images = "image files, folders of them, or - for paths from standard input"
+    images = "image files, patterns, folders, or - for paths from standard input"
     _add_path(command, "model", "MODEL", MODEL)
     add("images", metavar="IMAGE", nargs="+", help=images)
     formats = ["text", "csv", "jsonl"]
     add("--format", choices=formats, default="text", help=FORMAT)
     add("--length", type=_parse_span, help="length to keep to, N or N-M")
     add("--characters", help="characters to keep to")
+    least = command.add_mutually_exclusive_group().add_argument
+    least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
+    least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
+    add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
+    orders = ["input", "confidence"]
+    add("--sort", choices=orders, default="input", help=SORT)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -185,7 +216,21 @@ def _add_param(command, what):
 
 
 def _add_path(command, name, metavar, text, **options):
-    command.add_argument(name, metavar=metavar, type=Path, help=text, **options)
+    command.add_argument(name, metavar=metavar, type=_parse_path, help=text, **options)
+
+
+def _add_source(command):
+    add = command.add_argument
+    _add_path(command, "source", "SOURCE", SOURCE)
+    add("--label", metavar="REGEX", help=LABEL)
+    add("--filename-column", metavar="NAME", help="column of the table with file names")
+    add("--text-column", metavar="NAME", help="column of the table with labels")
+    add("--delimiter", metavar="CHAR", type=_parse_delimiter, help=DELIMITER)
+    add("--encoding", metavar="NAME", help="encoding of the table, such as gb18030")
+    names = "encoding of names in a zip file, such as gbk"
+    add("--metadata-encoding", metavar="NAME", help=names)
+    unreadable = "what to do about images that cannot be read (%(default)s)"
+    add("--on-error", choices=["raise", "skip"], default="raise", help=unreadable)
 
 
 def _add_pictures(command, of):
@@ -200,12 +245,32 @@ def _add_seed(command):
     )
 
 
+def _parse_path(text):
+    if not text:  # as of a shell's variable that is not set; it would be "."
+        raise argparse.ArgumentTypeError("'' is no path")
+    return Path(text)
+
+
+def _parse_share(text):
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
 def _parse_span(text):
     parts = text.split("-")
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is neither N nor N-M, such as 4-6")
     numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _parse_delimiter(text):
+    return {"\\t": "\t", "tab": "\t"}.get(text, text)
 
 
 def _parse_size(text):

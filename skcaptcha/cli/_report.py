@@ -2,19 +2,60 @@
 
 import base64
 import io
+import itertools
 import textwrap
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline
 
-from skcaptcha import __version__
+from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, __version__
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha.metrics import exact_match_score, recognition_report
 
 
-def describe(recognizer):
-    """Return the layers, the vocabulary, the input and the training of a model."""
+def check_reports(options):
+    """Raise an error now if a report that is asked for could not be made."""
+    if options.html is not None:
+        import_optional("jinja2", "plot", "the HTML report")
+        import_optional("matplotlib", "plot", "the HTML report")
+    if options.picture is not None:
+        backends = import_optional("matplotlib.backend_bases", "plot", "--picture")
+        kinds = backends.FigureCanvasBase.get_supported_filetypes()
+        if options.picture.suffix[1:].lower() not in kinds:
+            ends = ", .".join(kinds)
+            raise ValueError(
+                f"--picture={str(options.picture)!r} must end in one of .{ends}"
+            )
+
+
+def describe(model):
+    """Return what a model of any kind is made of and where it comes from."""
+    if isinstance(model, Pipeline):
+        steps = [(name, repr(step)) for name, step in model.steps[:-1]]
+        return f"{_section('Steps before', _align(steps))}\n\n{describe(model[-1])}"
+    if isinstance(model, CaptchaEnsemble):
+        scores = enumerate(model.cv_scores_)
+        rows = [(f"recognizer {i + 1}", f"{score:.4f}") for i, score in scores]
+        title = "Exact match of each on its test part"
+        return f"{_section(title, _align(rows))}\n\n{describe(model.estimators_[0])}"
+    if isinstance(model, CaptchaRecognizer):
+        return _describe_recognizer(model)
+    characters = model.vocabulary_.characters  # of an ONNX file
+    parts = {
+        f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),
+        "What an image is brought to": _align(model.metadata.input_size.items()),
+    }
+    return "\n\n".join(itertools.starmap(_section, parts.items()))
+
+
+def _section(title, body):
+    return f"{title}\n{textwrap.indent(body, '  ')}"
+
+
+def _describe_recognizer(recognizer):
+    """Return the layers, the vocabulary, the input and the training of a recognizer."""
     characters = recognizer.vocabulary_.characters
     size = {
         "height": recognizer.image_height_,
@@ -32,9 +73,7 @@ def describe(recognizer):
     if choices := getattr(recognizer, "auto_choices_", None):  # not in older models
         sections['What "auto" became'] = _align(choices.items())
     sections["Parameters"] = repr(recognizer)
-    return "\n\n".join(
-        f"{title}\n{textwrap.indent(body, '  ')}" for title, body in sections.items()
-    )
+    return "\n\n".join(itertools.starmap(_section, sections.items()))
 
 
 def _list_training(recognizer):
@@ -53,6 +92,10 @@ def _list_training(recognizer):
         accuracy = f"{scores['character_accuracy']:.4f}"
         rows.append((held_out, f"{scores['exact_match']:.4f}"))
         rows.append(("character accuracy on them", accuracy))
+        for precision, least in scores.get("min_confidence", {}).items():
+            rows.append(
+                (f"confidence from which {precision} are right", f"{least:.4f}")
+            )
     return rows
 
 
@@ -82,14 +125,18 @@ def draw_mistakes(X, y_true, y_pred, confidence, *, n_images=24):
     return display.figure_
 
 
+def list_right(y_true, y_pred):
+    """Return whether each text is right, as an array."""
+    pairs = zip(y_true, y_pred, strict=True)
+    return np.array([exact_match_score([t], [p]) == 1 for t, p in pairs])
+
+
 def sort_mistakes(y_true, y_pred, confidence):
     """Return the order, mistakes first and most confident, and their number.
 
     What is right follows, the least confident first.
     """
-    right = np.array(
-        [exact_match_score([t], [p]) == 1 for t, p in zip(y_true, y_pred, strict=True)]
-    )
+    right = list_right(y_true, y_pred)
     confidence = np.asarray(confidence)
     order = np.lexsort((np.where(right, confidence, -confidence), right))
     return order.tolist(), int((~right).sum())
@@ -107,14 +154,10 @@ def _list_mistakes(X, y_true, y_pred, confidence, *, n_images=100):
 
 def save_figure(figure, path):
     """Write a figure to a file of the kind that its suffix says, and close it."""
-    kind = path.suffix[1:].lower()
-    kinds = figure.canvas.get_supported_filetypes()
-    if kind not in kinds:
-        raise ValueError(f"{str(path)!r} must end in one of .{', .'.join(kinds)}")
-    write_atomically(path, _render(figure, format=kind, dpi=150))
+    write_atomically(path, _render(figure, format=path.suffix[1:].lower(), dpi=150))
 
 
-def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
+def make_page(model, X, y_true, y_pred, confidence, *, title):
     """Return a page that needs no other file: the report with its pictures."""
     jinja2 = import_optional("jinja2", "plot", "the HTML report")
     from skcaptcha.plotting import (
@@ -138,7 +181,8 @@ def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
         "Confidence": confidences.figure_,
         "Confusions": confusions.figure_,
     }
-    if recognizer.loss_curve_:
+    recognizer = model[-1] if isinstance(model, Pipeline) else model
+    if getattr(recognizer, "loss_curve_", None):
         figures["Training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("skcaptcha.cli", "."),
@@ -155,7 +199,7 @@ def make_page(recognizer, X, y_true, y_pred, confidence, *, title):
             for name, figure in figures.items()
         },
         mistakes=_list_mistakes(X, y_true, y_pred, confidence),
-        description=describe(recognizer),
+        description=describe(model),
         version=__version__,
     )
 

@@ -1,5 +1,6 @@
 """Reading images with an exported file and ONNX Runtime."""
 
+import numpy as np
 import torch
 
 from skcaptcha import __version__
@@ -11,6 +12,7 @@ from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
 from skcaptcha.images._batches import pad_images
 from skcaptcha.model.inference import plan_batches
+from skcaptcha.model.network import TIME_STRIDE
 
 
 def load_onnx(path, *, n_jobs=None):
@@ -62,11 +64,19 @@ def load_onnx(path, *, n_jobs=None):
         raise FileNotFoundError(
             f"path={str(path)!r} is not a file; pass the one that export_onnx wrote."
         )
-    onnxruntime = import_optional("onnxruntime", "onnx", "load_onnx")
     content = path.read_bytes()
+    session, metadata = _open(content, f"path={str(path)!r}")
+    reader = OnnxRecognizer(session, metadata, n_jobs=n_jobs)
+    reader._content = content  # which the session holds as well
+    return reader
+
+
+def _open(content, name):
+    """Return the session and the metadata of a model; `name` is for errors."""
+    onnxruntime = import_optional("onnxruntime", "onnx", "load_onnx")
     if not has_valid_checksum(content):
         raise ValueError(
-            f"path={str(path)!r} is not a complete file of export_onnx: its checksum "
+            f"{name} is not a complete file of export_onnx: its checksum "
             "is wrong or missing. It comes from elsewhere, or was damaged or changed "
             "since. Copy it again, or export the recognizer again. To run a model that "
             "another tool has changed, use onnxruntime itself."
@@ -81,19 +91,24 @@ def load_onnx(path, *, n_jobs=None):
         found = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # the runtime's own classes share no other base
         raise ValueError(
-            f"path={str(path)!r} cannot be run by onnxruntime "
-            f"{onnxruntime.__version__}: {error}"
+            f"{name} cannot be run by onnxruntime {onnxruntime.__version__}: {error}"
         ) from error
     try:
         metadata = unpack_metadata(found.get(METADATA_KEY, ""))
         _check_graph(session, metadata)
     except ValueError as error:
         raise ValueError(
-            f"path={str(path)!r} has metadata that this version of skcaptcha, "
+            f"{name} has metadata that this version of skcaptcha, "
             f"{__version__}, does not know: {error}. Export the recognizer again with "
             "this version, or upgrade skcaptcha."
         ) from error
-    return OnnxRecognizer(session, metadata, n_jobs=n_jobs)
+    try:
+        _check_output(session, metadata)
+    except Exception as error:
+        raise ValueError(
+            f"{name} is damaged: {error}. Export the recognizer again."
+        ) from error
+    return session, metadata
 
 
 def _check_graph(session, metadata):
@@ -110,11 +125,29 @@ def _check_graph(session, metadata):
             raise ValueError(f"the {role} are {found}, not {expected}")
 
 
+def _check_output(session, metadata):
+    """Raise a ValueError unless the network finds probabilities, in two small images.
+
+    Most weights that are not finite show in them; the runtime looks at none.
+    """
+    shape = (2, metadata.n_channels, metadata.input_size["height"], 32)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    inputs = {"images": images, "widths": np.array([32, 16], np.int64)}
+    log_probs, lengths = session.run(["log_probs", "lengths"], inputs)
+    steps = np.array([32, 16]) // TIME_STRIDE
+    if lengths.tolist() != steps.tolist() or log_probs.shape[:2] != (2, steps[0]):
+        raise ValueError(f"it finds {lengths.tolist()} time steps, not {steps}")
+    log_probs = np.concatenate([log_probs[0], log_probs[1, : steps[1]]])
+    if not np.allclose(np.exp(log_probs).sum(axis=1), 1, atol=1e-3):
+        raise ValueError("what it finds are no probabilities that sum to 1")
+
+
 class OnnxRecognizer(ReaderMixin):
     """Reader of text images that runs an exported network.
 
     `load_onnx` makes it. It reads what the exported recognizer reads with
-    ``decoder="greedy"``, and several threads may use it at once.
+    ``decoder="greedy"``, and several threads may use it at once. A copy or a pickle,
+    which holds the whole file, runs the network in a session of its own.
 
     Parameters
     ----------
@@ -159,7 +192,24 @@ class OnnxRecognizer(ReaderMixin):
         self.n_jobs = n_jobs
         self.vocabulary_ = metadata.vocabulary
 
-    def iter_frames(self, X, *, on_error="raise", notices=None):
+    def __getstate__(self):
+        """Return a state with the bytes of the file in place of the session."""
+        state = dict(vars(self))
+        if "_content" not in state:
+            raise TypeError(
+                "This OnnxRecognizer was not made by load_onnx, so the file that it "
+                "would be saved as is not known; make it by load_onnx."
+            )
+        del state["session"], state["metadata"], state["vocabulary_"]
+        return state
+
+    def __setstate__(self, state):
+        """Run the network of a state in a session of its own."""
+        session, metadata = _open(state["_content"], "The saved OnnxRecognizer")
+        self.__init__(session, metadata)
+        vars(self).update(state)
+
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
         """Run the network on each image.
 
         Parameters
@@ -170,6 +220,8 @@ class OnnxRecognizer(ReaderMixin):
             What to do where an image cannot be read: raise the error, or yield it.
         notices : list, optional
             Stays as it is: there is nothing to warn of.
+        widths : dict, optional
+            Gets the number of columns of each image, by position.
 
         Yields
         ------
@@ -182,7 +234,8 @@ class OnnxRecognizer(ReaderMixin):
             raise ValueError(
                 "X is a 2-D array, one flattened image a row, which an exported model "
                 "does not take; pass images with pixels from 0 to 255, such as "
-                "list(X.reshape(-1, H, W)) of a table of such."
+                "list(X.reshape(-1, H, W)) of a table of such. If X is a single image, "
+                "put it into a list: [X]."
             )
         return iterate_frames(
             self._run,
@@ -191,14 +244,17 @@ class OnnxRecognizer(ReaderMixin):
             background=self.metadata.background,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            widths=widths,
         )
 
     def _run(self, images):
         for positions in plan_batches([image.shape[1] for image in images]):
             batch, widths = pad_images([images[i] for i in positions], "cpu")
             if widths is None:
-                widths = torch.full((len(positions),), batch.shape[3])
-            inputs = {"images": batch.contiguous().numpy(), "widths": widths.numpy()}
+                widths = np.full(len(positions), batch.shape[3], np.int64)
+            else:
+                widths = widths.numpy()
+            inputs = {"images": batch.contiguous().numpy(), "widths": widths}
             try:
                 log_probs, lengths = self.session.run(["log_probs", "lengths"], inputs)
             except Exception as error:  # the runtime's own classes share no other base

@@ -13,7 +13,7 @@ def make_batches(widths, batch_size, generator=None):
     if generator is None:
         order, group = list(range(n)), n
     else:
-        order = torch.randperm(n, generator=generator).tolist()
+        order = torch.randperm(n, generator=generator, device="cpu").tolist()
         group = 16 * batch_size
     batches = []
     for start in range(0, n, group):
@@ -22,8 +22,8 @@ def make_batches(widths, batch_size, generator=None):
             members[k : k + batch_size] for k in range(0, len(members), batch_size)
         ]
     if generator is not None:
-        shuffled = torch.randperm(len(batches), generator=generator).tolist()
-        batches = [batches[i] for i in shuffled]
+        order = torch.randperm(len(batches), generator=generator, device="cpu")
+        batches = [batches[i] for i in order.tolist()]
     return batches
 
 
@@ -49,4 +49,7 @@ def pad_images(images, device):
             row[:, :width] = image
     if not on_device:
         batch = torch.from_numpy(batch).to(device)
-    return batch.permute(0, 3, 1, 2), None if same else torch.tensor(widths)
+    batch = batch.permute(0, 3, 1, 2)
+    if same:
+        return batch, None
+    return batch, torch.tensor(widths, dtype=torch.int64, device="cpu")

@@ -1,10 +1,12 @@
 """One item of ``X``, a file, PIL image or array, as an array of uint8."""
 
 import io
+import math
 import os
 import re
 import stat
 import threading
+from contextlib import suppress
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -17,6 +19,10 @@ ENCODED = (str, os.PathLike, bytes, bytearray, memoryview)
 # Only these, so that reading doesn't depend on Pillow's plugins, and no file can start
 # another program (Pillow hands EPS to Ghostscript).
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+with suppress(ImportError):  # not in Pillow before 11.3
+    from PIL import AvifImagePlugin  # noqa: F401
+
+    FORMATS += ("AVIF",)
 _FORMS = (
     "a path (str or os.PathLike), encoded bytes, a PIL image, or a numeric array of "
     "shape (H, W) or (H, W, 1 to 4)"
@@ -24,8 +30,20 @@ _FORMS = (
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 # X may hold a PIL image twice, and Pillow's lazy loading isn't thread-safe.
 _PIL_LOCK = threading.Lock()
+
+
+def _renew_lock():
+    global _PIL_LOCK
+    _PIL_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Of the thread that holds the lock at a fork there is none in the child.
+    os.register_at_fork(after_in_child=_renew_lock)
 # Pixels to convert at a time, which bounds the memory of intermediate values.
 _BLOCK = 2**20
+# Frames of an animation among which the first is sought that is not blank.
+_MAX_FRAMES = 32
 
 
 def decode(item, background, name):
@@ -61,15 +79,38 @@ def _to_array(item, name):
         with _open_file(item, name) as stream:
             return _open_image(stream, name)
     if isinstance(item, (bytes, bytearray, memoryview)):
+        if not memoryview(item).nbytes:
+            raise ImageReadError(f"{name} is empty, zero bytes long.")
         return _open_image(io.BytesIO(bytes(item)), name)
     if isinstance(item, Image.Image):
         return _open_image(item, name)
     if hasattr(item, "__array__") and not isinstance(item, np.generic):
         try:
-            return np.asarray(item)
+            _check_n_pixels(getattr(item, "shape", ()), name)
+            pixels = np.asarray(item)
+        except ImageReadError:
+            raise
         except Exception as error:  # array libraries raise anything
             raise ImageReadError(f"{name} gives no array: {error}") from error
+        _check_n_pixels(pixels.shape, name)
+        if np.ma.is_masked(item):
+            raise ImageReadError(
+                f"{name} has masked pixels; say what they show, such as white: "
+                "image.filled(255)."
+            )
+        return pixels
     raise TypeError(f"{name} is no image: {_FORMS} is needed.")
+
+
+def _check_n_pixels(shape, name):
+    """Raise an ImageReadError if an image has more pixels than Pillow's limit."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and math.prod(shape[:2]) > limit:
+        size = "x".join(map(str, shape[1::-1]))  # width x height
+        raise ImageReadError(
+            f"{name} claims too many pixels ({size}); raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+        )
 
 
 def name_item(name, item):
@@ -80,10 +121,13 @@ def name_item(name, item):
 def describe_item(item):
     """Return a short description of a value for an error message."""
     if isinstance(item, (bytes, bytearray, memoryview)):
-        return f"<{memoryview(item).nbytes} bytes>"
+        size = f"{memoryview(item).nbytes} bytes"
+        if hasattr(item, "archive"):  # loaded from a zip file
+            return f"<{size}, {item.name!r} in {item.archive!r}>"
+        return f"<{size}>"
     if isinstance(item, Image.Image):
         return f"<PIL image, mode {item.mode}, {item.width}x{item.height}>"
-    if hasattr(item, "shape") and hasattr(item, "dtype") and np.ndim(item) > 0:
+    if hasattr(item, "shape") and hasattr(item, "dtype") and len(item.shape) > 0:
         return f"<array, shape {tuple(item.shape)}, {item.dtype}>"
     text = repr(os.fspath(item) if isinstance(item, os.PathLike) else item)
     return text if len(text) <= 300 else f"{text[:200]}...{text[-80:]}"
@@ -96,9 +140,10 @@ def _open_file(path, name):
             "the path of the file or its bytes."
         )
     try:
-        mode = os.stat(path).st_mode
-        # Opening a pipe would block.
-        if stat.S_ISREG(mode):
+        found = os.stat(path)
+        mode = found.st_mode
+        # Opening a pipe would block, and so may reading the empty files in /proc.
+        if stat.S_ISREG(mode) and found.st_size:
             return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.islink(path):
@@ -113,6 +158,8 @@ def _open_file(path, name):
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise ImageReadError(f"{name} cannot be opened: {reason}.") from error
+    if stat.S_ISREG(mode):
+        raise ImageReadError(f"{name} is empty, zero bytes long.")
     if stat.S_ISDIR(mode):
         raise ImageReadError(
             f"{name} is a folder; give the paths of the images in it, which "
@@ -126,20 +173,20 @@ def _open_image(source, name):
     try:
         if isinstance(source, Image.Image):
             with _PIL_LOCK:
+                _refuse_plain_text(source, name)
                 return _to_pixels(source)
         with Image.open(source, formats=FORMATS) as image:  # reads the header only
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError(f"{image.width}x{image.height}")
-            return _to_pixels(image)
+            _check_n_pixels((image.height, image.width), name)
+            _refuse_plain_text(image, name)
+            return _to_pixels_of_frame(image)
+    except ImageReadError:
+        raise
     except Image.DecompressionBombError as error:
         raise ImageReadError(
             f"{name} claims too many pixels ({error}); raise "
             "PIL.Image.MAX_IMAGE_PIXELS if you trust it."
         ) from error
     except UnidentifiedImageError as error:
-        if source.seek(0, os.SEEK_END) == 0:
-            raise ImageReadError(f"{name} is empty, zero bytes long.") from error
         raise ImageReadError(
             f"{name} is not an image in a format read here ({', '.join(FORMATS)}), "
             "or its header is broken; convert it, or open it yourself and give the "
@@ -152,6 +199,38 @@ def _open_image(source, name):
         raise ImageReadError(
             f"{name} is truncated or broken: {reason}; replace or drop it."
         ) from error
+
+
+def _refuse_plain_text(image, name):
+    """Raise an ImageReadError if an image is not loaded yet and written in digits.
+
+    Pillow takes time that grows with the square of their number.
+    """
+    if any(tile[0] == "ppm_plain" for tile in getattr(image, "tile", ())):
+        raise ImageReadError(
+            f"{name} is a plain-text PBM, PGM or PPM (P1 to P3), which is slow to "
+            "read; convert it to the binary form (P4 to P6) or to PNG."
+        )
+
+
+def _to_pixels_of_frame(image):
+    """Return the pixels of the first frame that is not blank, or of the first."""
+    pixels = _to_pixels(image)
+    if not getattr(image, "is_animated", False) or not _is_blank(pixels):
+        return pixels
+    for frame in range(1, min(image.n_frames, _MAX_FRAMES)):
+        image.seek(frame)
+        later = _to_pixels(image)
+        if not _is_blank(later):
+            return later
+    return pixels
+
+
+def _is_blank(pixels):
+    """Tell whether an image has one color in all pixels, or is clear in all of them."""
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and not pixels[:, :, -1].any():
+        return True
+    return bool((pixels == pixels[0, 0]).all())
 
 
 def _to_pixels(image):

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from skcaptcha._threads import count_threads, map_in_threads
-from skcaptcha._validation import issue_warnings
+from skcaptcha._validation import issue_warnings, refuse_single_image
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.images._decode import ENCODED, decode, describe_item, name_item
 
@@ -21,8 +21,9 @@ _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 def read_image(item, *, background="white", name="image"):
     """Read one image into a new uint8 array.
 
-    Only the first frame of an animation is read. A photo is turned as its EXIF
-    orientation says.
+    Of the frames of an animation, or the pages of a file, the first is read that is
+    not of one color; of a PIL image the frame that it stands at, so ``image.seek(3)``
+    chooses another. A photo is turned as its EXIF orientation says.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def read_image(item, *, background="white", name="image"):
         If a path doesn't exist.
     ImageReadError
         If the item is no readable image: truncated, empty, of more pixels than
-        ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, or an array of
-        another shape or with other values than those above.
+        ``PIL.Image.MAX_IMAGE_PIXELS``, not a regular file, a URL, a plain-text PPM,
+        or an array of another shape or with other values than those above, or with
+        masked pixels.
     TypeError
         If the item is of another type.
 
@@ -79,7 +81,10 @@ def read_images(
     Parameters
     ----------
     items : sequence
-        Images in any of the forms that :func:`read_image` takes, mixed at will.
+        Images in any of the forms that :func:`read_image` takes, mixed at will; or a
+        stack of gray images of shape (n, H, W) or of others, (n, H, W, C). A single
+        image goes into a list: an array (H, W) or (H, W, 1 to 4), or (3, H, W) with
+        three equal planes, is refused.
     background : str or tuple of 3 int, default="white"
         Color behind transparent pixels, as for :func:`read_image`.
     n_jobs : int, default=None
@@ -124,6 +129,7 @@ def read_images(
             f"{name}={describe_item(items)} is not a sequence of images; "
             f"put a single image into a list: [image]."
         )
+    refuse_single_image(items, name)
     images = iterate_images(
         items,
         background=background,

@@ -14,7 +14,7 @@ import torch
 from skcaptcha.exceptions import CacheError, ImageReadError
 from skcaptcha.images._decode import name_item
 from skcaptcha.images._prepare import measure_ink, prepare_image
-from skcaptcha.images._read import has_color, iterate_images
+from skcaptcha.images._read import has_color, is_error, iterate_images
 
 _MEGABYTE = 10**6
 # Share of `cache_size` for images that stay decoded between scanning and resizing. The
@@ -24,6 +24,8 @@ _DECODED_SHARE = 0.5
 _MAX_MEASURED = 1000
 # Images to decode ahead while scanning; they may be large.
 _AHEAD = 32
+# Images that cannot be read, to name in an error.
+_MAX_NAMED = 10
 # Images to send to a device at once.
 _AT_ONCE = 1000
 
@@ -78,13 +80,18 @@ def scan_images(items, *, background, n_jobs, cache_size):
     `items`, `background` and `n_jobs` are as for `read_images`. Half of `cache_size`
     (in megabytes) may keep decoded images.
     """
-    sizes, decoded, ink = [], [], []
+    sizes, decoded, ink, errors = [], [], [], []
     step = math.ceil(len(items) / _MAX_MEASURED)
     room = _DECODED_SHARE * cache_size * _MEGABYTE
 
     def scan(images):
         nonlocal room
         for image in images:
+            if is_error(image):
+                if isinstance(image.__cause__, MemoryError):
+                    raise image
+                errors.append(image)
+                continue
             if len(sizes) % step == 0:
                 ink.append(measure_ink(image))
             sizes.append(image.shape[:2])
@@ -95,10 +102,21 @@ def scan_images(items, *, background, n_jobs, cache_size):
 
     with _explained_memory_errors(cache_size):
         images = iterate_images(
-            items, background=background, n_jobs=n_jobs, ahead=_AHEAD
+            items, background=background, n_jobs=n_jobs, ahead=_AHEAD, on_error="skip"
         )
         colored = has_color(scan(images))
+        _raise_together(errors)
         return Scan(np.array(sizes), colored, np.mean(ink, axis=0), decoded)
+
+
+def _raise_together(errors):
+    """Raise one error for all images that cannot be read, if any."""
+    if len(errors) > 1:
+        n_more = len(errors) - _MAX_NAMED
+        more = [f"And {n_more} more."] if n_more > 0 else []
+        raise type(errors[0])(" ".join([*map(str, errors[:_MAX_NAMED]), *more]))
+    if errors:
+        raise errors[0]
 
 
 def load_samples(

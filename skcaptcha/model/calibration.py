@@ -32,7 +32,7 @@ def find_temperature(network, samples):
         confidences = [
             np.exp(
                 sequence_log_probability(
-                    torch.log_softmax(torch.as_tensor(log_probs) / temperature, -1),
+                    torch.log_softmax(torch.from_numpy(log_probs) / temperature, -1),
                     lengths,
                     texts,
                     blank=BLANK,

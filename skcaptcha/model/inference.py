@@ -63,8 +63,9 @@ def run_network(network, images, batch_size=_BATCH_SIZE, *, notices=None):
 
 
 def _read_batch(network, images):
-    batch, widths = pad_images(images, next(network.parameters()).device)
-    with torch.inference_mode():
+    device = next(network.parameters()).device
+    batch, widths = pad_images(images, device)
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         log_probs, lengths = network(batch, widths)
     return log_probs.cpu().numpy(), lengths.numpy()
 

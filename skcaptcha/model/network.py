@@ -36,7 +36,7 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
             self._update_statistics(mean, variance)
             return x
         if mask is None:
-            mask = torch.ones(len(x), 1, 1, x.shape[3], device=x.device)
+            mask = x.new_ones(len(x), 1, 1, x.shape[3], dtype=torch.float32)
         if self.training:
             masked = x.float() * mask  # sums need float32 under autocast, too
             # Over all columns, with zeros in padding.
@@ -272,7 +272,9 @@ class CRNN(nn.Module):
         x = x.amax(dim=2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C)
         x = self._drop(x, generator)
         if widths is None:
-            lengths = torch.full((x.shape[1],), x.shape[0])
+            lengths = torch.full(
+                (x.shape[1],), x.shape[0], dtype=torch.int64, device="cpu"
+            )
         else:
             lengths = widths.cpu() // TIME_STRIDE
         features = x
@@ -303,7 +305,10 @@ class CRNN(nn.Module):
         # nn.Dropout would draw from the global generator.
         if not self.training or self.dropout == 0:
             return x
-        kept = torch.rand(x.shape, generator=generator, device=x.device) >= self.dropout
+        draw = torch.rand(
+            x.shape, generator=generator, dtype=torch.float32, device=x.device
+        )
+        kept = draw >= self.dropout
         return x * kept.to(x.dtype) / (1 - self.dropout)
 
 
@@ -325,8 +330,9 @@ def standardize(images, mask=None):
     return x / (variance.sqrt() + 1)
 
 
+@torch.inference_mode(False)
 def build_network(config, generator=None):
-    """Make a `CRNN` without PyTorch's global generator.
+    """Make a `CRNN` without PyTorch's global generator and default settings.
 
     Parameters
     ----------
@@ -338,7 +344,7 @@ def build_network(config, generator=None):
     Returns
     -------
     CRNN
-        On the CPU.
+        On the CPU, in float32.
 
     Examples
     --------
@@ -356,6 +362,15 @@ def build_network(config, generator=None):
     return network.to(memory_format=torch.channels_last)
 
 
+def list_shapes(config):
+    """Return the shapes of the saved weights of a network by name, and build none."""
+    with torch.device("meta"):
+        network = CRNN(**config)
+    network.auxiliary = None
+    return {name: tuple(t.shape) for name, t in network.state_dict().items()}
+
+
+@torch.inference_mode(False)
 def extend_network(network, n_classes, generator, *, auxiliary=False):
     """Copy a network, with outputs for more classes.
 
@@ -415,15 +430,17 @@ def _make_head(n_features, n_classes, generator):
 
 
 def _allocate(module):
-    """Move a module from the meta device to the CPU, with undefined values.
+    """Move a module from the meta device to the CPU, as float32 of undefined values.
 
     `Module.to_empty` loads parts of PyTorch's compiler first.
     """
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
-            setattr(part, name, nn.Parameter(torch.empty(parameter.shape)))
+            values = torch.empty(parameter.shape, dtype=torch.float32, device="cpu")
+            setattr(part, name, nn.Parameter(values))
         for name, buffer in list(part.named_buffers(recurse=False)):
-            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+            dtype = torch.float32 if buffer.is_floating_point() else buffer.dtype
+            setattr(part, name, torch.empty(buffer.shape, dtype=dtype, device="cpu"))
 
 
 def _reset_head(head, generator):

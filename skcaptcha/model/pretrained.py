@@ -3,6 +3,7 @@
 from functools import cache
 from importlib.resources import files
 
+import torch
 from safetensors.torch import load
 
 from skcaptcha.model.network import build_network
@@ -12,6 +13,7 @@ CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @cache
+@torch.inference_mode(False)
 def _read_weights():
     weights = load((files("skcaptcha.model") / "pretrained.safetensors").read_bytes())
     return {name: tensor.float() for name, tensor in weights.items()}

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from skcaptcha._validation import refuse_single_image
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._fonts import Fonts
 
@@ -47,6 +48,7 @@ class GridMixin:
             images, lengths differ, or a parameter is out of range.
         """
         fonts = Fonts()
+        refuse_single_image(self.images, "images")
         _axes.check_count("n_columns", n_columns)
         _axes.check_count("max_images", max_images, optional=True)
         captions = self._list_captions(fonts)[:max_images]

@@ -54,25 +54,25 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
     (torch.Size([2, 1, 8, 16]), True)
     """
     n, _, height, width = images.shape
-    device = images.device
+    like = {"dtype": torch.float32, "device": images.device}
 
     def uniform(limit):
-        draw = torch.rand(n, 1, 1, generator=generator, device=device)
+        draw = torch.rand(n, 1, 1, generator=generator, **like)
         return (2 * draw - 1) * (limit * strength)
 
     shear = uniform(math.radians(SHEAR)).tan()
     scale_x, scale_y = uniform(SCALE).exp(), uniform(SCALE).exp()
     shift_x, shift_y = (uniform(share * height) for share in SHIFT)
     if widths is None:
-        own = torch.full((n, 1, 1), float(width), device=device)
+        own = torch.full((n, 1, 1), float(width), **like)
     else:
-        own = widths.to(device, torch.float32)[:, None, None]
+        own = widths.to(**like)[:, None, None]
     # The ends of a wide image would leave it at an angle that suits a narrow one.
     angle = uniform((TILT * height / (own / 2)).clamp(max=math.radians(ROTATION)))
 
     # Source position of each pixel, in pixels from the center of its image.
-    x = torch.arange(width, device=device)[None, None, :] + 0.5 - own / 2  # (N, 1, W)
-    y = torch.arange(height, device=device)[None, :, None] + 0.5 - height / 2
+    x = torch.arange(width, **like)[None, None, :] + 0.5 - own / 2  # (N, 1, W)
+    y = torch.arange(height, **like)[None, :, None] + 0.5 - height / 2
     cos, sin = angle.cos(), angle.sin()
     source_x = scale_x * cos * x + scale_y * (shear * cos - sin) * y + shift_x
     source_y = scale_x * sin * x + scale_y * (shear * sin + cos) * y + shift_y

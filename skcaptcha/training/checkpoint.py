@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from skcaptcha._files import write_atomically
+from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._version import __version__
 
 # Version of the file's form.
@@ -55,7 +55,7 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path-like
-        The file. Beside it, one of the same name with ``.tmp`` is written.
+        The file.
     interval : float
         Seconds between two writes at the least.
 
@@ -89,6 +89,7 @@ class Checkpoint:
             except ValueError as error:
                 raise ValueError(f"{self.name} {error}. {_REMEDY}") from error
             self.seed = self.values["seed"]
+        remove_stale(self.path)
         self.is_new, self.lost, self.warnings = self.values is None, False, []
         self.due = -float("inf") if self.is_new else time.monotonic() + interval
 
@@ -162,7 +163,7 @@ class Checkpoint:
         with contextlib.suppress(OSError, ValueError):
             self._check_mine()
             self.path.unlink(missing_ok=True)
-            _name_temporary(self.path).unlink(missing_ok=True)
+            remove_stale(self.path)
 
     def _check_mine(self):
         """Raise a ValueError if another fit has written the file by now."""
@@ -198,12 +199,7 @@ def write_checkpoint(path, values, tensors):
     body = json.dumps(values).encode("ascii") + b"\n" + save_tensors(tensors)
     digest = hashlib.sha256(body).hexdigest()
     first = f"skcaptcha checkpoint {_FORMAT_VERSION} {digest}\n".encode("ascii")
-    write_atomically(path, first + body, temporary=_name_temporary(path))
-
-
-def _name_temporary(path):
-    # Always the same, so that what killed fits leave behind does not pile up.
-    return path.with_name(path.name + ".tmp")
+    write_atomically(path, first + body)
 
 
 def read_checkpoint(path):

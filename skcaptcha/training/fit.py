@@ -4,15 +4,16 @@ Both go through the loop in `fit_network`. What an update does stands in `step`,
 when to do what in `schedule`.
 """
 
+import contextlib
 import copy
 import math
+import sys
 import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from tqdm.auto import tqdm
 
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
@@ -20,6 +21,7 @@ from skcaptcha.model.inference import greedy_and_count, run_network
 from skcaptcha.model.network import for_reading
 from skcaptcha.training.distributed import SingleProcess
 from skcaptcha.training.losses import symbol_entropy
+from skcaptcha.training.progress import show_end, show_progress
 from skcaptcha.training.schedule import LEAST_ANNEALING, Schedule
 from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import BLANK
@@ -103,6 +105,34 @@ class BestState:
         self.value, self.weights, self.n_stale = -math.inf, None, 0
 
 
+def is_part_of_more():
+    """Tell whether scikit-learn or joblib calls the fit, as a search or pipeline does.
+
+    The user has then called something else, which would go on after a fit that ends.
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        name = frame.f_globals.get("__name__") or ""
+        callbacks = name.startswith("sklearn.callback.")  # around every fit
+        if name.partition(".")[0] in ("sklearn", "joblib") and not callbacks:
+            return True
+        frame = frame.f_back
+    return False
+
+
+@contextlib.contextmanager
+def own_modes():
+    """Compute as if the caller had set no mode of PyTorch, such as no_grad."""
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        yield
+
+
+@own_modes()
 def fit_network(
     network_config,
     samples,
@@ -142,11 +172,19 @@ def fit_network(
     trainer : Trainer, optional
         For one epoch of a training without an end; see `fit_one_epoch`.
 
+    Returns
+    -------
+    TrainingResult
+        A keyboard interrupt ends the training early, as do the callbacks, with the best
+        weights so far, unless the fit is part of a search, pipeline or ensemble.
+
     Raises
     ------
     ValueError
         If the loss or the gradients were not finite, and there are no good weights;
         or if the processes differ in their samples or parameters.
+    KeyboardInterrupt
+        If there was one, and the fit is part of more.
     """
     config = training_config
     processes = SingleProcess() if processes is None else processes
@@ -194,13 +232,15 @@ def fit_network(
                 if schedule.endless:
                     break
     except KeyboardInterrupt:
-        if schedule.endless:  # half of its only epoch is nothing to keep
+        # Half of an only epoch is nothing to keep, and a search should end as a whole.
+        if schedule.endless or is_part_of_more():
             raise
         result.interrupted = True
     finish(trainer, samples, validation, checkpoint, best, result)
     return result
 
 
+@own_modes()
 def fit_one_epoch(
     trainer, network_config, samples, training_config, generator, *, start, aligned
 ):
@@ -263,7 +303,7 @@ def end_epoch(trainer, validation, best, result, loss, progress):
     result.converged = has_converged(schedule)
     progress.set_postfix(report)
     if not schedule.endless:
-        progress.total = schedule.last_update  # which annealing brings nearer
+        show_end(progress, schedule)
 
 
 def finish(trainer, samples, validation, checkpoint, best, result):
@@ -372,18 +412,6 @@ def make_schedule(samples, config, aligned, *, endless=False):
     n_updates = math.inf if endless else config.max_iter * updates
     entropy = symbol_entropy(samples.targets)
     return Schedule(entropy, n_updates, updates, aligned=aligned)
-
-
-def show_progress(trainer):
-    """Return a progress bar of the updates: of all, or of an only epoch."""
-    schedule, endless = trainer.schedule, trainer.schedule.endless
-    return tqdm(
-        desc="Training",
-        unit="update",
-        total=schedule.updates_per_epoch if endless else schedule.n_updates,
-        initial=0 if endless else schedule.update,
-        disable=not trainer.training_config.verbose or trainer.processes.rank > 0,
-    )
 
 
 def fits_on_device(samples, device):

@@ -25,7 +25,7 @@ def ctc_loss(log_probs, lengths, targets):
         log_probs,
         torch.from_numpy(np.concatenate(targets)).to(log_probs.device),
         lengths,
-        torch.tensor([len(target) for target in targets]),
+        torch.tensor([len(t) for t in targets], dtype=torch.int64, device="cpu"),
         blank=BLANK,
         zero_infinity=True,
     )
@@ -51,8 +51,10 @@ def locate_ink(images, widths=None):
     """
     x = images.float()
     n, _, height, width = x.shape
-    own = torch.full((n, 1), width) if widths is None else widths[:, None]
-    own = own.to(x.device)
+    if widths is None:
+        own = torch.full((n, 1), width, dtype=torch.int64, device=x.device)
+    else:
+        own = widths[:, None].to(x.device)
     valid = torch.arange(width, device=x.device)[None] < own  # (N, W)
     inside = x.masked_fill(~valid[:, None, None, :], math.nan)
     median = inside.flatten(2).nanmedian(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
@@ -61,7 +63,7 @@ def locate_ink(images, widths=None):
     half = 0.25 * spread.sqrt()[:, None, None] + 1  # at this distance ink counts half
     ink = (distance / (distance + half)).mean(dim=1) ** 1.5  # (N, W)
     ink = ink.reshape(n, -1, TIME_STRIDE).sum(dim=2)  # (N, T)
-    ink = ink + 1e-6 * valid[:, ::TIME_STRIDE]  # an empty image has even ink
+    ink = ink + 1e-6 * valid[:, ::TIME_STRIDE].float()  # an empty image has even ink
     share = (ink / ink.sum(dim=1, keepdim=True)).T  # (T, N)
     return share.cumsum(dim=0) - share / 2, share
 
@@ -88,7 +90,9 @@ def uniform_alignment_loss(log_probs, targets, ink):
     for row, target in zip(padded, targets, strict=True):
         row[: len(target)] = target
     symbols = torch.from_numpy(padded).to(log_probs.device)  # (N, L)
-    lengths = torch.tensor([len(t) for t in targets], device=log_probs.device)
+    lengths = torch.tensor(
+        [len(t) for t in targets], dtype=torch.int64, device=log_probs.device
+    )
     slots = torch.arange(longest, device=log_probs.device)
     offset = (position * lengths)[:, :, None] - slots - 0.5  # (T, N, L)
     weight = torch.exp(-2 * offset**2) * (slots < lengths[:, None])

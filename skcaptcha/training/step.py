@@ -107,7 +107,7 @@ class Trainer:
         self.network = network.to(device).train()
         self.processes.wrap(self.network)
         self.optimizer = make_optimizer(self.network, self.training_config)
-        seed = int(torch.randint(2**31, (1,), generator=self.generator))
+        seed = torch.randint(2**31, (1,), generator=self.generator, device="cpu").item()
         self.device_generator = torch.Generator(device).manual_seed(seed)
         self.autocast_dtype = choose_autocast_dtype(device)
         self.scaler = torch.amp.GradScaler(
@@ -239,6 +239,9 @@ class Trainer:
                 generator=generator,
                 all_reduce=self.processes.share,
             )
+        # PyTorch does so at the end of the outermost block alone, and would compute
+        # with weights of before the update.
+        torch.clear_autocast_cache()
         return heads, lengths, ink
 
     def _halve_batch(self, n_images):

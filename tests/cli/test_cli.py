@@ -4,66 +4,19 @@ import csv
 import io
 import json
 import re
-import subprocess
 import sys
-import warnings
 import zipfile
 
 import joblib
 import numpy as np
 import pytest
 from PIL import Image
+from support.commands import QUICK
 
 from skcaptcha import CaptchaRecognizer, __version__, persistence, recognizer
 from skcaptcha.cli import main
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.export import load_onnx
-
-TINY = [
-    f"--param={assignment}"
-    for assignment in (
-        "conv_channels=(4, 8)",
-        "lstm_units=4",
-        "image_height=16",
-        "max_iter=1",
-        "pretrained=False",
-    )
-]
-
-
-@pytest.fixture(scope="module")
-def model(fitted, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "model.joblib"
-    joblib.dump(fitted, path)
-    return str(path)
-
-
-@pytest.fixture
-def labeled(captchas, tmp_path):
-    """Folder of 40 images with a table of their texts."""
-    images, texts = captchas
-    folder = tmp_path / "labeled"
-    folder.mkdir()
-    rows = ["filename,text"]
-    for i in range(160, 200):
-        Image.fromarray(images[i]).save(folder / f"{i}.png")
-        rows.append(f"{i}.png,{texts[i]}")
-    (folder / "labels.csv").write_text("\n".join(rows))
-    return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Function that runs the command line; returns exit code, output and notes."""
-
-    def run(*arguments):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The network has not learned to read")
-            code = main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -102,7 +55,7 @@ def test_the_same_seed_draws_the_same(run, tmp_path):
 
 def test_train_reports_saves_and_shows_progress_apart(run, labeled, tmp_path):
     path = tmp_path / "model.joblib"
-    code, out, err = run("train", labeled, "--out", path, *TINY)
+    code, out, err = run("train", labeled, "--out", path, *QUICK)
     assert code == 0
     assert "exact match" in out and "images held out" in out
     assert "Training on 32 images and holding out 8." in err
@@ -116,7 +69,7 @@ def test_train_reports_saves_and_shows_progress_apart(run, labeled, tmp_path):
 def test_train_on_all_images_and_in_the_safe_format(run, labeled, tmp_path):
     path = tmp_path / "model.skops"
     code, out, err = run(
-        "train", labeled, "--out", path, "--test-size", "0", "--quiet", *TINY
+        "train", labeled, "--out", path, "--test-size", "0", "--quiet", *QUICK
     )
     assert code == 0
     assert "exact match" not in out and "Training:" not in err
@@ -129,7 +82,7 @@ def test_train_draws_the_images_held_out(run, labeled, tmp_path, n_read, close_f
     page, picture = tmp_path / "report.html", tmp_path / "worst.png"
     code, _, err = run(
         *("train", labeled, "--out", tmp_path / "model.joblib"),
-        *("--html", page, "--picture", picture, *TINY),
+        *("--html", page, "--picture", picture, *QUICK),
     )
     assert code == 0 and str(page) in err and picture.stat().st_size > 1000
     assert n_read == [8]  # once, for the texts and their confidence
@@ -144,7 +97,7 @@ def test_search_takes_the_best_of_the_grid(run, labeled, tmp_path):
     grid.write_text("lstm_units = [4, 8]\nconv_channels = [[4, 8]]\n")
     path = tmp_path / "model.joblib"
     code, out, err = run(
-        *("train", labeled, "--out", path, "--search", grid, "--cv", "2", *TINY)
+        *("train", labeled, "--out", path, "--search", grid, "--cv", "2", *QUICK)
     )
     assert code == 0
     assert out.count("+/-") == 2
@@ -223,7 +176,7 @@ def test_predict_takes_paths_from_standard_input(run, model, labeled, monkeypatc
 
 
 def test_a_chunk_more_changes_nothing(run, model, labeled, monkeypatch):
-    monkeypatch.setattr("skcaptcha.cli._commands.CHUNK", 7)
+    monkeypatch.setattr("skcaptcha.cli._reading.CHUNK", 7)
     in_chunks = run("predict", model, labeled)
     monkeypatch.undo()
     alone = run("predict", model, labeled)
@@ -319,8 +272,8 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
 @pytest.mark.parametrize(
     "line, message",
     [
-        ("info none.joblib", "none.joblib"),
-        ("info text.joblib", "'text.joblib' is no file of a recognizer"),
+        ("info none.joblib", "the model 'none.joblib' does not exist"),
+        ("info text.joblib", "'text.joblib' is no model, or a damaged one"),
         ("info list.joblib", "'list.joblib' holds a list"),
         ("info unfitted.joblib", "holds a recognizer that is not fitted"),
         ("info text.skops", "'text.skops' is damaged"),
@@ -331,6 +284,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("train . --out a.pkl --test-size=0 --html a", "--html show images held out"),
         ("train . --out a.pkl --param max_itr=2", "'max_itr'; did you mean max_iter?"),
         ("train . --out a.pkl --search grid.toml", "max_iter = 3 must be a list of"),
+        ("train . --out a.pkl --search grid.toml --cv 1", "--cv=1 must be at least 2"),
         ("train . --out a.pkl --search empty.toml", "'empty.toml' names no parameter"),
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
@@ -362,6 +316,10 @@ def test_debug_shows_where_an_error_arose(run):
     [
         ([], "COMMAND"),
         (["predict", "m", "a", "--length", "a"], "'a' is neither N nor N-M"),
+        (["predict", "m", "a", "--min-confidence", "90"], "'90' is not a number from"),
+        (["predict", "m", "a", "--precision", "nan"], "'nan' is not a number from"),
+        (["train", "", "--out", "b"], "'' is no path"),
+        (["info", ""], "'' is no path"),
         (["generate", "a", "--size", "50"], "'50' is not HEIGHTxWIDTH"),
         (["train", "a", "--out", "b", "--param", "max_iter"], "is not NAME=VALUE"),
     ],
@@ -374,7 +332,7 @@ def test_wrong_arguments_are_named(capsys, arguments, message):
 
 def test_warnings_are_notes(capsys, labeled, tmp_path):
     path = tmp_path / "m.joblib"
-    assert main(["train", str(labeled), "--out", str(path), "--quiet", *TINY]) == 0
+    assert main(["train", str(labeled), "--out", str(path), "--quiet", *QUICK]) == 0
     notes = capsys.readouterr().err.splitlines()
     assert notes[-1].startswith("skcaptcha: warning: The network has not learned")
 
@@ -388,18 +346,3 @@ def test_help_has_examples_of_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.strip() == __version__
-
-
-@pytest.mark.slow
-def test_a_reader_that_stops_reading_is_no_error(model, labeled):
-    command = [sys.executable, "-m", "skcaptcha", "predict", model]
-    paths = sorted(map(str, labeled.glob("*.png"))) * 200
-    with subprocess.Popen(
-        [*command, "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        process.stdout.close()
-        _, notes = process.communicate("\n".join(paths).encode())
-    assert (process.returncode, notes) == (0, b"")

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import (
     _zip,
     load_image_folder,
     load_labeled_images,
     load_labels_csv,
 )
-from skcaptcha.exceptions import SkippedImageWarning
+from skcaptcha.exceptions import ImageReadError, SkippedImageWarning
 from skcaptcha.images import read_images
 
 
@@ -156,7 +157,7 @@ def test_names_in_zip_files_of_other_systems(tmp_path):
     ("name", "options", "error", "message"),
     [
         ("gone", {}, FileNotFoundError, r"path='.*gone' does not exist; check"),
-        ("empty", {}, ValueError, r"holds no image: no file ending in \.bmp, .*g"),
+        ("empty", {}, ValueError, r"holds no image: no file ending in \.\w+, .*\.png"),
         ("a.png", {}, ValueError, r"a\.png' cannot be read as a zip file.*folder"),
         ("", {"pattern": "train/*"}, ValueError, r"1 images, none of .*'train/\*'"),
         ("", {"pattern": ""}, ValueError, "pattern='' must be a str such as"),
@@ -196,6 +197,107 @@ def test_label_errors(tmp_path, label, error, message):
     folder = write_folder(tmp_path, ["a-0.png", "b.png", "c.png"])
     with pytest.raises(error, match=message):
         load_image_folder(folder, label=label)
+
+
+def write_zip_of(path, names, encoding, **more):
+    """Write a zip file as systems do that know nothing of UTF-8."""
+    raw = [name.encode(encoding) for name in names]
+    # Placeholders of the same length, as zipfile writes only ASCII unmarked.
+    places = [f"{i}".ljust(len(r), "~") for i, r in enumerate(raw)]
+    entries = {place: image_bytes(i) for i, place in enumerate(places)}
+    write_zip(path, {**entries, **more})
+    data = path.read_bytes()
+    for place, name in zip(places, raw, strict=True):
+        data = data.replace(place.encode(), name)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [
+        (["东中.png", "东西.png"], "gbk"),
+        (["日本.png"], "shift_jis"),
+        (["щука.png", "плюс.png"], "cp866"),
+        (["é.png", "a.png"], "cp437"),
+    ],
+)
+def test_names_of_other_systems_need_their_encoding(tmp_path, names, encoding):
+    path = write_zip_of(tmp_path / "a.zip", names, encoding)
+    for load in (load_image_folder, load_labeled_images):
+        with pytest.raises(
+            ValueError, match=r"names in an unknown .*metadata_encoding="
+        ):
+            load(path)
+        _, texts = load(path, metadata_encoding=encoding)
+        assert sorted(texts) == sorted(name[:-4] for name in names)
+        with pytest.raises(ValueError, match="metadata_encoding='x' is unknown; give"):
+            load(path, metadata_encoding="x")
+
+
+def test_a_table_in_a_zip_of_another_system(tmp_path):
+    more = {"labels.csv": "filename,text\n东中.png,12\n"}
+    path = write_zip_of(tmp_path / "a.zip", ["东中.png"], "gbk", **more)
+    X, texts = load_labels_csv(path, metadata_encoding="gbk")
+    assert (len(X), X[0].name, texts) == (1, "东中.png", ["12"])
+
+
+def test_an_image_of_a_zip_is_named_by_archive_and_entry(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"x/1.png": b"no image", "2.png": b""})
+    X, texts = load_image_folder(path)
+    with pytest.raises(
+        ImageReadError, match=r"<0 bytes, '2\.png' in '.*a\.zip'> is em"
+    ):
+        read_images(X)
+    recognizer = CaptchaRecognizer()
+    with pytest.raises(ImageReadError, match=r"<8 bytes, 'x/1\.png' in '.*a\.zip'>"):
+        recognizer.fit(X[::-1], texts)
+    data = path.read_bytes().replace(b"no image", b"on image")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.zip' cannot be .*: 'x/1\.png': Bad CRC"):
+        load_image_folder(path)
+
+
+def test_all_broken_entries_are_named_at_once(tmp_path):
+    entries = {f"{i:02}.png": b"content" for i in range(12)}
+    path = write_zip(tmp_path / "a.zip", entries)
+    path.write_bytes(path.read_bytes().replace(b"content", b"damaged"))
+    with pytest.raises(ValueError, match=r"12 images .*'00\.png.*'09\.png.*And 2 more"):
+        load_image_folder(path)
+
+
+# ---- suffixes and links --------------------------------------------------------
+
+
+def test_suffixes_are_those_that_pillow_knows(tmp_path):
+    suffixes = ".jfif .jpe .JPEG .pgm .pbm .pnm .tif .webp .apng .gif .bmp".split()
+    if features.check("avif"):
+        suffixes.append(".avif")
+    for i, suffix in enumerate(suffixes):
+        file = tmp_path / f"{i}{suffix}"
+        Image.new("L", (6, 4), i).save(file)
+    for name in ("a.eps", "b.pdf", "c.svg", "d.txt"):
+        (tmp_path / name).touch()
+    paths, texts = load_image_folder(tmp_path)
+    assert sorted(texts, key=int) == [str(i) for i in range(len(suffixes))]
+    assert len(read_images(paths)) == len(suffixes)
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
+    folder = write_folder(tmp_path / "set", ["a.png", "x/b.png"])
+    write_folder(tmp_path / "more", ["c.png", "y/d.png"])
+    try:
+        (folder / "a_link").symlink_to(tmp_path / "more", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links can be made here")
+    (folder / "again").symlink_to(folder / "x", target_is_directory=True)
+    (folder / "x" / "up").symlink_to(folder, target_is_directory=True)
+    (tmp_path / "more" / "top").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "more" / "y" / "self").symlink_to(".", target_is_directory=True)
+    paths, texts = load_image_folder(folder)
+    assert texts == ["a", "c", "d", "b"]
+    assert paths[1] == str(folder / "a_link" / "c.png")
+    assert load_image_folder(tmp_path / "set" / "again")[1] == ["b"]
 
 
 # ---- hostile zip files ---------------------------------------------------------
@@ -396,10 +498,14 @@ def test_encodings(table, written, given):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", {}, r"0 columns named 'filename'; its header is \[\]"),
-        ("file,text\n", {}, r"0 columns named 'filename'; .* is \['file', 'text'\]"),
-        ("filename;text\n", {}, "0 columns named 'filename'; .*with delimiter=','"),
-        ("filename,text,text\n", {}, "has 2 columns named 'text'"),
+        ("", {}, r"0 columns with .* usual names \(filename, .*; its header is \[\]"),
+        ("Bild,text\n", {}, r"0 columns with .* is \['Bild', 'text'\]"),
+        ("filename;Wort\n", {}, r"is \['filename', 'Wort'\]: name .* by `text_column`"),
+        ("filename,text,text\n", {}, "has 2 columns with one of the usual names"),
+        ("filename,text,label\n", {}, r"2 columns .*\(text, label, .* `text_column`"),
+        ("file,text,path\n", {}, r"2 columns .*\(filename, .* `filename_column`"),
+        ("filename;text\n", {"delimiter": ","}, r"0 col.* is \['filename;text'\]"),
+        ("a b c\n", {}, r"its header is \['a b c'\]"),
         (GOOD, {"text_column": "label"}, "0 columns named 'label'.*`text_column`"),
         ("filename,text\n", {}, "has a header but no rows"),
         ("filename,text\n\n\n", {}, "has a header but no rows"),
@@ -407,9 +513,9 @@ def test_encodings(table, written, given):
         (GOOD + "images/a.png,1,2\n", {}, "row 4 of .* has 3 fields"),
         (GOOD + "\nimages/a.png,\n", {}, "row 5 of .* has no 'text'; fill or drop it"),
         (GOOD + ",12\n", {}, "row 4 of .* has no 'filename'"),
-        (GOOD + 'images/a.png,"12\n', {}, "is no CSV file with delimiter=','"),
+        (GOOD + 'images/a.png,"12\n', {}, "row 4 of .* is broken: .*Close the quote"),
         (GOOD, {"delimiter": ", "}, "is no CSV file with delimiter=', '"),
-        (GOOD, {"delimiter": None}, "is no CSV file with delimiter=None"),
+        (GOOD, {"delimiter": 3}, "is no CSV file with delimiter=3"),
         (GOOD, {"encoding": "utf-32"}, "cannot be read with encoding='utf-32'"),
         (GOOD, {"encoding": "none"}, "with encoding='none': unknown encoding"),
         (GOOD, {"encoding": "utf-16"}, "cannot be read with encoding='utf-16'"),
@@ -437,8 +543,8 @@ def test_table_path_errors(tmp_path):
     for name, error, message in [
         ("gone.csv", FileNotFoundError, r"path='.*gone\.csv' does not exist"),
         ("", ValueError, "is no file; .*load_image_folder"),
-        ("none.zip", ValueError, r"must hold one CSV file but holds 0 \(none\)"),
-        ("two.zip", ValueError, r"holds 2 \(a\.csv, b/c\.CSV\)"),
+        ("none.zip", ValueError, r"none\.zip' holds no table of labels"),
+        ("two.zip", ValueError, r"holds 2 tables of labels \(a\.csv, b/c\.CSV\)"),
     ]:
         with pytest.raises(error, match=message):
             load_labels_csv(tmp_path / name)
@@ -468,8 +574,11 @@ def test_labels_come_from_the_table_that_is_there_or_from_the_names(table, tmp_p
         assert load_labeled_images(item, label="(.)$")[1] == ["a", "b", "d"]
     with pytest.raises(ValueError, match="is a table of labels; leave `label` out"):
         load_labeled_images(path, label="(.)$")
-    table("").with_name("more.csv").touch()  # one of two tables is not chosen
-    assert load_labeled_images(path.parent)[1] == ["a", "b", "c,d"]
+    table("").with_name("more.csv").touch()
+    message = r"2 tables of labels \((labels|more)\.csv, .*path of one of them"
+    with pytest.raises(ValueError, match=message):
+        load_labeled_images(path.parent)
+    assert load_labeled_images(path.parent, label="(.+)")[1] == ["a", "b", "c,d"]
 
 
 def test_a_row_twice_is_an_image_twice(table, tmp_path):

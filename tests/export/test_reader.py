@@ -1,19 +1,23 @@
 """Reading with ONNX Runtime: the same answers, and files that are refused."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import load_image_folder, load_labels_csv
-from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.export import OnnxRecognizer, export_onnx, load_onnx
 from skcaptcha.export._metadata import append_checksum
 
 
@@ -130,6 +134,7 @@ def test_the_runtime_has_as_many_threads_as_pytorch(exported):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["captcha_images_v2", "cs4243", "digits4"])
 def test_real_images_read_the_same(data_dir, tmp_path, name):
     archive = data_dir / f"{name}.zip"
@@ -225,6 +230,7 @@ print(n_refused)
 """
 
 
+@pytest.mark.slow
 def test_flipped_bits_with_a_new_checksum_are_errors_and_no_crashes(exported, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DAMAGE, exported, tmp_path / "damaged.onnx"],
@@ -260,4 +266,76 @@ def test_a_model_that_does_not_fit_its_metadata_is_refused(
         assert path.read_bytes() == exported.read_bytes()
         return
     with pytest.raises(ValueError, match=f"has metadata that .*{message}"):
+        load_onnx(path)
+
+
+# Copies
+
+
+COPIES = {
+    "pickle": lambda reader, _: pickle.loads(pickle.dumps(reader)),
+    "copy": lambda reader, _: copy.copy(reader),
+    "deepcopy": lambda reader, _: copy.deepcopy(reader),
+    "joblib": lambda reader, folder: joblib.load(
+        joblib.dump(reader, folder / "reader.joblib")[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_reads_the_same(exported, captchas, tmp_path, way):
+    reader = load_onnx(exported, n_jobs=2)
+    found = COPIES[way](reader, tmp_path)
+    assert found.session is not reader.session
+    assert vars(found).keys() == vars(reader).keys()
+    assert found.n_jobs == 2
+    assert found.vocabulary_ == reader.vocabulary_
+    images = captchas[0][:9]
+    for here, there in zip(
+        reader.frame_log_proba(images), found.frame_log_proba(images), strict=True
+    ):
+        assert np.array_equal(here, there)
+
+
+@pytest.mark.slow
+def test_other_processes_read_the_same(exported, captchas):
+    reader, images = load_onnx(exported), captchas[0][:8]
+    found = joblib.Parallel(n_jobs=2, backend="loky")(
+        joblib.delayed(reader.predict)(images[i : i + 4]) for i in (0, 4)
+    )
+    assert np.concatenate(found).tolist() == reader.predict(images).tolist()
+
+
+def test_what_was_not_loaded_from_a_file_says_so(exported):
+    reader = load_onnx(exported)
+    reader = OnnxRecognizer(reader.session, reader.metadata)
+    with pytest.raises(TypeError, match="was not made by load_onnx"):
+        pickle.dumps(reader)
+
+
+def test_a_damaged_pickle_is_refused(exported):
+    state = load_onnx(exported).__getstate__()
+    state["_content"] = state["_content"][:-1] + b"0"
+    reader = OnnxRecognizer.__new__(OnnxRecognizer)
+    with pytest.raises(ValueError, match="The saved OnnxRecognizer is not a complete"):
+        reader.__setstate__(state)
+
+
+# Weights
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("which", [-2, -1])  # the weights of the head
+def test_weights_that_are_not_finite_are_refused(exported, tmp_path, which, value):
+    model = onnx.load(exported)
+    weights = [w for w in model.graph.initializer if w.data_type == 1 and w.dims]
+    array = numpy_helper.to_array(weights[which]).copy()
+    array.flat[0] = value
+    weights[which].CopyFrom(numpy_helper.from_array(array, weights[which].name))
+    kept = [p for p in model.metadata_props if p.key != "skcaptcha_sha256"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(append_checksum(model.SerializeToString()))
+    with pytest.raises(ValueError, match="is damaged: what it finds are no prob"):
         load_onnx(path)

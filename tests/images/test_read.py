@@ -1,5 +1,8 @@
 import gc
+import io
+import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ import torch
 from PIL import Image
 from support.hostile import encode, png
 
-from skcaptcha.exceptions import ImageReadError
+from skcaptcha.exceptions import ImageReadError, SkippedImageWarning
 from skcaptcha.images import has_color, read_image, read_images, to_grayscale, to_rgb
 
 GRAY = np.array([[0, 100, 255], [7, 200, 31]], np.uint8)
@@ -295,10 +298,91 @@ def test_first_frame_of_an_animation(format):
     check(read_image(data), GRAY)
 
 
+@pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("n_blank", [1, 2, 7])
+def test_the_first_frame_that_is_not_blank_is_read(tmp_path, format, n_blank):
+    text, blank = np.zeros((16, 16), np.uint8), np.full((16, 16), 255, np.uint8)
+    text[4:9, 3:12] = 255
+    blanks = [Image.fromarray(blank - i % 2) for i in range(n_blank)]  # all differ
+    frames = [*blanks, Image.fromarray(text), Image.fromarray(255 - text)]
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = encode(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    (tmp_path / "a").write_bytes(data)
+    for item in (data, tmp_path / "a"):
+        check(read_image(item), text)
+    image = Image.open(io.BytesIO(data))
+    check(read_image(image), blanks[0])
+    image.seek(n_blank + 1)
+    check(read_image(image), 255 - text)
+
+
+def test_a_frame_that_is_clear_is_blank_and_so_are_all_that_come_too_late():
+    clear = np.zeros((9, 9, 4), np.uint8)
+    clear[:4, :4, 0] = 200  # of another color, which nobody sees
+    text = clear.copy()
+    text[2:4, 2:4, 3] = 255
+    frames = [Image.fromarray(clear), Image.fromarray(text)]
+    data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    assert read_image(data).min() < 255
+    pages = [Image.new("L", (9, 9), i) for i in range(40)] + [Image.fromarray(text)]
+    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    check(read_image(data), np.zeros((9, 9)))
+
+
 # ---- errors ----------------------------------------------------------------------
 
 
 # What is no image, and what its errors say, is in tests/support/hostile.py.
+
+
+def test_a_megabyte_of_digits_is_refused_at_once():
+    digits = b"P3\n400 400\n255\n" + b"1 " * (3 * 400 * 400)
+    start = time.perf_counter()
+    for item in (digits, Image.open(io.BytesIO(digits))):
+        with pytest.raises(ImageReadError, match="is a plain-text PBM, PGM or PPM"):
+            read_image(item)
+    assert time.perf_counter() - start < 1
+    loaded = Image.open(io.BytesIO(b"P3\n1 1\n255\n7 7 7"))
+    loaded.load()
+    check(read_image(loaded), np.full((1, 1), 7, np.uint8))
+
+
+def test_the_size_of_an_array_is_known_before_it_is_computed():
+    class Lazy:
+        shape, dtype = (10**5, 10**5, 3), np.dtype("uint8")
+
+        def __array__(self, *args, **kwargs):
+            raise AssertionError("this would take 30 GB")
+
+    with pytest.raises(ImageReadError, match="too many pixels .100000x100000."):
+        read_image(Lazy())
+    with pytest.warns(SkippedImageWarning, match="2 of 3 images were skipped"):
+        bad = np.broadcast_to(GRAY[0, 0], (10**10, 1))
+        assert read_images([bad, GRAY, Lazy()], on_error="skip")[0] is None
+
+
+def test_an_array_with_an_empty_mask_is_read():
+    check(read_image(np.ma.array(GRAY)), GRAY)
+    check(read_image(np.ma.array(GRAY, mask=np.zeros(GRAY.shape, bool))), GRAY)
+    stack = np.ma.array(np.stack([np.tile(GRAY, 2)] * 2))
+    stack[1, 0, 0] = np.ma.masked
+    with pytest.raises(ImageReadError, match=r"X\[1\]=<array.* has masked pixels"):
+        read_images(stack)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs Linux's /proc")
+def test_special_files_are_skipped_and_never_waited_for(tmp_path):
+    reading, writing = os.pipe()
+    paths = [f"/proc/self/fd/{reading}", "/dev/zero", "/dev/stdin", "/proc/kmsg"]
+    for folder in ("/proc", "/proc/self", "/proc/sys/kernel", "/sys/kernel"):
+        paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    start = time.perf_counter()
+    with pytest.warns(SkippedImageWarning, match="images were skipped: .*regular file"):
+        images = read_images(paths, on_error="skip", n_jobs=1)
+    assert images == [None] * len(paths)
+    assert time.perf_counter() - start < 20
+    os.close(reading)
+    os.close(writing)
 
 
 def test_a_single_image_is_named(tmp_path):
@@ -431,9 +515,9 @@ def test_a_single_item_is_no_sequence(items):
 
 def test_sequences():
     assert read_images([]) == []
-    for items in ((GRAY, GRAY), np.stack([GRAY, GRAY])):
+    for items in ((GRAY, GRAY), [GRAY] * 2, np.stack([np.tile(GRAY, 2)] * 2)):
         for image in read_images(items):
-            check(image, GRAY)
+            check(image, np.tile(GRAY, image.shape[1] // 3))
 
 
 def test_one_lazy_image_many_times(tmp_path):

@@ -335,6 +335,58 @@ def test_forked_processes_read_and_learn_without_the_threads_of_pytorch(
     assert done.stdout.split() == [*["True"] * 3, "2", "True"]
 
 
+FORK_WHILE_READING = """
+import os, signal, sys, threading, time
+from PIL import Image, ImageFile
+from skcaptcha.images import read_images
+
+class Slow(Image.Image):
+    def load(self):
+        if threading.current_thread() is not threading.main_thread():
+            loading.set()
+            time.sleep(0.5)
+        return super().load()
+
+def make():
+    image = Slow()
+    image.im, image._mode, image._size = picture.im, picture.mode, picture.size
+    return image
+
+def read():
+    while True:
+        read_images([make(), make()], n_jobs=1)
+
+def read_and_fork():
+    if (number := os.fork()) == 0:
+        signal.alarm(30)
+        texts = [int(i.mean()) for i in read_images([make(), make()], n_jobs=N_JOBS)]
+        os._exit(0 if texts == [7, 7] else 1)
+    return os.waitpid(number, 0)[1]
+
+N_JOBS = int(sys.argv[1])
+picture, loading = Image.new("L", (9, 9), 7), threading.Event()
+threading.Thread(target=read, daemon=True).start()
+loading.wait()
+statuses = [read_and_fork() for _ in range(4)]  # each while the lock is taken
+os.register_at_fork(before=lambda: read_images([picture]))  # taken and given back
+statuses.append(read_and_fork())
+print(statuses, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+@pytest.mark.parametrize("n_jobs", ["1", "2"])
+def test_a_child_that_was_forked_while_a_thread_reads_does_not_wait_for_it(n_jobs):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK_WHILE_READING, n_jobs],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout == f"{[0] * 5}\n", done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_thousands_of_predictions_leave_memory_and_files_as_they_were(

@@ -82,6 +82,7 @@ def test_an_unfitted_recognizer_is_copied_too(tmp_path, way):
     assert not hasattr(loaded, "network_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["pickle", "joblib", "skops"])
 def test_a_fresh_process_gives_the_same_answers(fitted, captchas, tmp_path, suffix):
     images = captchas[0][:5]
@@ -199,7 +200,7 @@ def test_a_damaged_state_is_named(fitted, damage):
     state = fitted.__getstate__()
     state["_weights"] = dict(state["_weights"])
     damage(state)
-    with pytest.raises(ValueError, match="CaptchaRecognizer is damaged: its weights"):
+    with pytest.raises(ValueError, match="CaptchaRecognizer is damaged: "):
         load_state(state)
 
 

@@ -212,3 +212,24 @@ def test_titles_are_drawn_literally_and_spelled_where_no_font_has_them(
 
 def test_a_long_title_shrinks(make):
     assert find_faults(make(title="A title that is long, " * 8).figure_) == []
+
+
+def test_one_image_in_place_of_a_list_is_refused(fitted):
+    color = np.stack([np.tile(np.arange(60, dtype=np.uint8), (20, 1))] * 3, axis=2)
+    calls = [
+        lambda X: AlignmentDisplay.from_estimator(fitted, X, index=2),
+        lambda X: CharacterConfusionDisplay.from_estimator(fitted, X, TRUE),
+        lambda X: ConfidenceDisplay.from_estimator(fitted, X, TRUE),
+        lambda X: PredictionDisplay.from_estimator(fitted, X),
+        lambda X: PredictionDisplay.from_predictions(X, ["a"] * 20),
+        lambda X: PredictionDisplay(X, ["a"] * 20).plot(),
+        lambda X: SamplesDisplay.from_samples(X),
+        lambda X: SamplesDisplay(X).plot(),
+    ]
+    for call in calls:
+        for single in (color, color.transpose(2, 0, 1)):
+            with pytest.raises(TypeError, match="a single image; put it into a list"):
+                call(single)
+    for call in calls[:4]:
+        with pytest.raises(ValueError, match=r"put it into a list: \[X\]"):
+            call(color[:, :, 0])

@@ -123,6 +123,9 @@ def make_bad(name, folder):
             encode(np.full((4, 9), np.nan, np.float32), "TIFF"),
             "holds nan; replace or drop it",
         ),
+        "plain PBM": (b"P1\n2 1\n0 1\n", "is a plain-text PBM, PGM or PPM"),
+        "plain PGM": (b"P2\n2 1\n255\n0 255\n", "convert it to the binary form"),
+        "plain PPM": (b"P3\n# a\n1 1\n255\n0 9 255\n", "is a plain-text PBM, PGM"),
         "far too wide": (encode(np.zeros((1, 30_000), np.uint8)), "at most 32768 are"),
     }
     if name in contents:
@@ -147,6 +150,8 @@ def make_bad(name, folder):
             raise NotImplementedError("there are no pipes here")
         os.mkfifo(path)
         return path, "is not a regular file"
+    if name == "a file of /proc" and not os.path.exists("/proc/self/mem"):
+        raise NotImplementedError("there is no /proc here")
     if name == "a device":
         return os.devnull, "is not a regular file"
     if name == "a locked file":
@@ -159,6 +164,23 @@ def make_bad(name, folder):
         "a zero byte": ("a\0b.png", "cannot be opened: embedded null"),
         "a long path": ("x" * 5000, "cannot be opened: File name too long"),
         "a lone surrogate": ("\ud800.png", "cannot be opened: .*surrogates not al"),
+        "a file of /proc": ("/proc/self/mem", "is empty, zero bytes long"),
+        "a broadcast array": (
+            np.broadcast_to(np.uint8(9), (10**5, 10**5)),
+            r"claims too many pixels \(100000x100000\); raise PIL",
+        ),
+        "a broadcast array of floats": (
+            np.broadcast_to(np.zeros(3), (10**4, 10**6, 3)),
+            r"claims too many pixels \(1000000x10000\); raise PIL",
+        ),
+        "a masked array": (
+            np.ma.masked_all((16, 48), np.uint8),
+            r"has masked pixels; say .* image\.filled\(255\)",
+        ),
+        "a masked pixel": (
+            np.ma.masked_equal(np.eye(16, 48), 1),
+            "has masked pixels; say what they show",
+        ),
         "0 rows": (np.zeros((0, 48), np.uint8), r"has shape \(0, 48\)"),
         "0 columns": (np.zeros((16, 0, 3), np.uint8), r"has shape \(16, 0, 3\)"),
         "no number": (np.array([[np.nan, 0.5]]), "holds nan"),
@@ -180,6 +202,9 @@ BAD = [
     "no rows",
     "no columns",
     "a bomb",
+    "plain PBM",
+    "plain PGM",
+    "plain PPM",
     "far too wide",
     "a missing file",
     "a folder",
@@ -194,6 +219,11 @@ BAD = [
     "a zero byte",
     "a long path",
     "a lone surrogate",
+    "a file of /proc",
+    "a broadcast array",
+    "a broadcast array of floats",
+    "a masked array",
+    "a masked pixel",
     "0 rows",
     "0 columns",
     "no number",

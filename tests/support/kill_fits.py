@@ -56,8 +56,8 @@ def kill_while_writing(point, n_writes):
                 kill_self()
             self.file.write(data)
 
-    def open_half(path, mode):
-        return Half(open(path, mode))
+    def open_half(path, mode, **kwargs):
+        return Half(open(path, mode, **kwargs))
 
     def replace(*names):
         last = next(writes, None) is None
@@ -80,6 +80,7 @@ def fork_fit(checkpoint, weights, before=None):
         return number
     try:
         warnings.simplefilter("ignore")
+        _files._STALE_SECONDS = 0  # not to wait for it here
         if before is not None:
             before()
         images, texts = make_easy(24, "012", seed=3)
@@ -143,6 +144,11 @@ def run(folder, n_kills, seed):
                     return
                 time.sleep(0.001)
 
+    def list_left():
+        """Return the files of the fits, with one name for all temporary ones."""
+        names = {".part" if p.suffix == ".part" else p.name for p in folder.iterdir()}
+        return sorted(names - {expected.name, found.name})
+
     os.waitpid(fork_fit(None, expected), 0)
     number = fork_fit(checkpoint, found)
     await_writes(number, 1)
@@ -165,10 +171,10 @@ def run(folder, n_kills, seed):
         assert not await_fit(number)
         report["in_writing"][point] = {
             "update": report["updates"][-1],
-            "left": sorted(p.name for p in folder.glob("fit*")),
+            "left": list_left(),
         }
         report["ended"] &= await_fit(fork_fit(checkpoint, found))
-    report["left"] = sorted(path.name for path in folder.glob("fit*"))
+    report["left"] = list_left()
     return report
 
 

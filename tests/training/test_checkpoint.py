@@ -125,7 +125,7 @@ def test_fits_that_were_killed_twenty_times_find_the_same_weights(tmp_path):
     assert report["left"] == []
     assert len(set(report["updates"])) >= 6  # killed here and there
     half, unnamed, written = (report["in_writing"][point] for point in kill_fits.POINTS)
-    both = ["fit.ckpt", "fit.ckpt.tmp"]
+    both = [".part", "fit.ckpt"]
     assert half == {"update": 3, "left": both}  # the one before is in place
     assert unnamed == {"update": 4, "left": both}
     assert written == {"update": 6, "left": ["fit.ckpt"]}
@@ -553,10 +553,43 @@ def test_a_file_that_was_taken_over_is_left_alone(few, broken_off, path, of_a_fi
     assert path.read_bytes() == theirs
 
 
-def test_what_a_killed_fit_left_behind_is_deleted(few, broken_off, path):
+def test_what_a_killed_fit_left_behind_is_deleted_and_nothing_else(
+    few, broken_off, path, monkeypatch
+):
+    names = []
+    monkeypatch.setattr("os.replace", lambda source, _: names.append(source))
+    monkeypatch.setattr("os.unlink", lambda _: None)
+    for _ in range(3):
+        write_checkpoint(path, {}, {})
+    monkeypatch.undo()
+    stale, fresh, link = names
+    assert len(set(names)) == 3  # no two fits write the same file
+    victim = path.with_name("victim")
+    victim.write_bytes(b"of somebody")
+    link.unlink()
+    link.symlink_to(victim)
+    os.utime(stale, (0, 0))
+    os.utime(victim, (0, 0))
+    theirs = [path.with_name(name) for name in ("fit.ckpt.tmp", "fit.tmp", "x.part")]
+    for other in theirs:
+        other.write_bytes(b"of the user")
+        os.utime(other, (0, 0))
     path.write_bytes(broken_off)
-    path.with_name("fit.ckpt.tmp").write_bytes(b"half of it")
     make(path, checkpoint_interval=1e9).fit(*few)  # without another write
+    assert set(path.parent.iterdir()) == {fresh, link, victim, *theirs}
+    assert victim.read_bytes() == b"of somebody"
+    assert {other.read_bytes() for other in theirs} == {b"of the user"}
+
+
+def test_two_equal_fits_at_a_time_find_the_same(few, path):
+    expected = make().fit(*few)
+    others = []
+
+    def intrude(*_):
+        others.append(make(path).fit(*few))
+
+    recognizer = make(path).set_callbacks(AtEpochEnd(intrude)).fit(*few)
+    assert all(same_weights(expected, fit) for fit in [recognizer, *others])
     assert list(path.parent.iterdir()) == []
 
 

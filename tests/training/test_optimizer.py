@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
 import torch
 from support.small_fits import NETWORK_CONFIG, generator, training_config
 
@@ -53,6 +54,7 @@ def test_weight_decay_spares_biases_and_norms():
     } <= spared_names
 
 
+@pytest.mark.slow
 def test_neither_a_fit_nor_reading_loads_the_compiler():
     """It takes longer to load than many an epoch."""
     code = """

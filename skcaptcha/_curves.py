@@ -1,0 +1,93 @@
+"""Curves of confidence against exact match, as `skcaptcha.metrics` has them."""
+
+import numpy as np
+
+
+def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
+    """Exact match and mean confidence in bins of confidence [1]_.
+
+    Parameters
+    ----------
+    is_right : array-like of bool, shape (n_samples,)
+        Whether each text is right.
+    confidence : array-like of shape (n_samples,)
+        Confidence in each, from 0 to 1.
+    n_bins : int, default=10
+        Number of bins; fewer are returned where quantiles coincide.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Whether bins are equally wide or hold equally many texts.
+
+    Returns
+    -------
+    edges : ndarray of shape (n_bins + 1,)
+        Ends of the bins. A bin holds its lower end, the last one both.
+    counts : ndarray of shape (n_bins,)
+        Texts in each bin.
+    prob_true, prob_pred : ndarray of shape (n_bins,)
+        Exact match and mean confidence, NaN where a bin is empty.
+
+    References
+    ----------
+    .. [1] A. Niculescu-Mizil, R. Caruana, "Predicting Good Probabilities with
+       Supervised Learning", ICML 2005, section 4.
+
+    Examples
+    --------
+    >>> edges, counts, prob_true, prob_pred = reliability_curve(
+    ...     [True, False, True, True], [0.5, 0.7, 0.8, 1.0], n_bins=2
+    ... )
+    >>> counts.tolist(), prob_true.tolist(), prob_pred.tolist()
+    ([0, 4], [nan, 0.75], [nan, 0.75])
+    """
+    is_right, confidence = np.asarray(is_right), np.asarray(confidence)
+    edges = np.linspace(0, 1, n_bins + 1)
+    if strategy == "quantile":
+        edges = np.quantile(confidence, edges)
+        edges[0], edges[-1] = 0, 1
+        edges = np.unique(edges)
+    places = np.searchsorted(edges[1:-1], confidence, side="right")
+    counts = np.bincount(places, minlength=len(edges) - 1)
+    with np.errstate(invalid="ignore"):
+        prob_true = np.bincount(places, is_right, len(counts)) / counts
+        prob_pred = np.bincount(places, confidence, len(counts)) / counts
+    return edges, counts, prob_true, prob_pred
+
+
+def risk_coverage_curve(is_right, confidence):
+    """Share of wrong texts among those above a confidence threshold [1]_.
+
+    Parameters
+    ----------
+    is_right : array-like of bool, shape (n_samples,)
+        Whether each text is right.
+    confidence : array-like of shape (n_samples,)
+        Confidence in each. Texts of equal confidence have one threshold.
+
+    Returns
+    -------
+    coverage : ndarray
+        Share of the texts with at least the confidence of each threshold.
+    risk : ndarray
+        Share of these that are wrong.
+    thresholds : ndarray
+        The distinct confidences, in decreasing order.
+
+    References
+    ----------
+    .. [1] Y. Geifman, R. El-Yaniv, "Selective Classification for Deep Neural
+       Networks", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> coverage, risk, thresholds = risk_coverage_curve([True, False], [0.9, 0.6])
+    >>> coverage.tolist(), risk.tolist(), thresholds.tolist()
+    ([0.5, 1.0], [0.0, 0.5], [0.9, 0.6])
+    """
+    is_right, confidence = np.asarray(is_right, dtype=bool), np.asarray(confidence)
+    order = np.argsort(-confidence, kind="stable")
+    n_accepted = np.arange(1, len(order) + 1)
+    n_wrong = np.cumsum(~is_right[order])
+    thresholds = confidence[order]
+    last = np.append(thresholds[1:] != thresholds[:-1], True)  # of equal ones
+    n_accepted, n_wrong = n_accepted[last], n_wrong[last]
+    return n_accepted / len(order), n_wrong / n_accepted, thresholds[last]

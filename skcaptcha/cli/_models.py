@@ -1,0 +1,161 @@
+"""Files of models: what `train` writes, and what the other commands read."""
+
+import io
+import tempfile
+from itertools import count
+from pathlib import Path
+
+import joblib
+from sklearn.pipeline import Pipeline
+
+from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, persistence
+from skcaptcha._files import write_atomically
+from skcaptcha._optional import import_optional
+from skcaptcha._reader import ReaderMixin
+from skcaptcha.cli._output import check_input, handle_interrupts, say
+
+# Images that the steps before a recognizer transform at a time.
+_CHUNK = 32
+
+
+class PipelineReader(ReaderMixin):
+    """Reads as a pipeline does, image by image, so that one may be skipped."""
+
+    def __init__(self, pipeline):
+        self.transformer, self.reader = pipeline[:-1], pipeline[-1]
+        self.vocabulary_ = self.reader.vocabulary_
+        self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
+
+    def iter_frames(self, X, *, on_error="raise", **options):
+        """Yield as `CaptchaRecognizer.iter_frames` does."""
+        positions, images = [], []
+
+        def read():
+            found = self.reader.iter_frames(images, on_error=on_error, **options)
+            for position, frames in found:
+                yield positions[position], frames
+            positions.clear()
+            images.clear()
+
+        for position, item in enumerate(X):
+            try:
+                (image,) = self.transformer.transform([item])
+            except (OSError, TypeError, ValueError) as error:
+                if on_error == "raise":
+                    raise
+                yield position, error.with_traceback(None)
+            else:
+                positions.append(position)
+                images.append(image)
+            if len(images) == _CHUNK:
+                yield from read()
+        if images:
+            yield from read()
+
+
+def find_saver(path):
+    """Return the function that saves a recognizer in the format of a file's name."""
+    if path.suffix in (".joblib", ".pkl"):
+        return _dump_pickle
+    if path.suffix == ".skops":
+        import_optional("skops.io", "skops", f"--out={str(path)!r}")
+        return persistence.dump
+    raise ValueError(f"{str(path)!r} must end in .joblib, .pkl or .skops")
+
+
+def _dump_pickle(recognizer, path):
+    buffer = io.BytesIO()
+    joblib.dump(recognizer, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def save_model(recognizer, path):
+    """Save a recognizer, elsewhere if it must be; Ctrl-C comes after that."""
+    save = find_saver(path)
+    with handle_interrupts() as interrupts:
+        try:
+            save(recognizer, path)
+        except OSError as error:
+            spare = _find_free(Path(tempfile.gettempdir(), path.name))
+            save(recognizer, spare)
+            raise OSError(
+                f"--out={str(path)!r} cannot be written ({error.strerror or error}); "
+                f"the model is in {str(spare)!r} instead"
+            ) from error
+    if interrupts:
+        say(f"skcaptcha: the model is in {path}")
+        raise KeyboardInterrupt
+
+
+def save_interrupted(recognizer, path):
+    """Save the weights of a fit that was broken off, and leave the file alone."""
+    # The name is cut, as there may be no room for more than it has.
+    spare = _find_free(path.with_name(f"{path.stem[:50]}.interrupted{path.suffix}"))
+    save_model(recognizer, spare)
+    left = f"; {path} is as it was" if path.exists() else ""
+    say(f"skcaptcha: interrupted; the weights so far are in {spare}{left}")
+
+
+def _find_free(path):
+    """Return a path that no file has, with a number where there has to be one."""
+    names = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    while path.exists():
+        path = next(names)
+    return path
+
+
+def load_model(path):
+    """Load a fitted reader of any kind from a file.
+
+    It is a `CaptchaRecognizer`, `CaptchaEnsemble`, `OnnxRecognizer` or `Pipeline`.
+    """
+    check_input(path, "the model")
+    if path.is_dir():
+        raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
+    if path.suffix == ".onnx":
+        from skcaptcha.export import load_onnx
+
+        return load_onnx(path)
+    model = persistence.load(path) if path.suffix == ".skops" else _load_pickle(path)
+    model = getattr(model, "best_estimator_", model)  # of a search
+    reader = model[-1] if isinstance(model, Pipeline) else model
+    if not isinstance(reader, (CaptchaRecognizer, CaptchaEnsemble)):
+        raise ValueError(
+            f"{str(path)!r} holds a {type(reader).__name__} and no recognizer"
+        )
+    if not reader.__sklearn_is_fitted__():
+        raise ValueError(f"{str(path)!r} holds a recognizer that is not fitted")
+    return model
+
+
+def _load_pickle(path):
+    name = repr(str(path))
+    try:
+        return joblib.load(path)
+    except OSError:
+        raise
+    except (AttributeError, ImportError) as error:
+        raise ValueError(
+            f"{name} needs what is missing here ({error}): install the packages that "
+            "it was made with, or upgrade skcaptcha if it is of a newer version"
+        ) from error
+    except Exception as error:  # what is no pickle can end in any of them
+        with open(path, "rb") as file:
+            if file.read(20) == b"skcaptcha checkpoint":
+                raise ValueError(
+                    f"{name} is the checkpoint of a fit that has not ended; to go on "
+                    "with it, call `skcaptcha train` again as it was called"
+                ) from None
+        if isinstance(error, ValueError) and "CaptchaRecognizer" in str(error):
+            raise ValueError(f"{name} cannot be loaded: {error}") from error
+        raise ValueError(
+            f"{name} is no model, or a damaged one; give a file that `skcaptcha train` "
+            "or joblib.dump wrote"
+        ) from error
+
+
+def make_reader(model):
+    """Return what reads as a loaded model does, an unreadable image skipped."""
+    if not isinstance(model, Pipeline):
+        return model
+    return PipelineReader(model) if len(model) > 1 else model[-1]

@@ -1,0 +1,342 @@
+"""Models of every kind, names of every kind, and what `predict` writes of them."""
+
+import copy
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from support.commands import QUICK
+
+from skcaptcha import CaptchaEnsemble
+from skcaptcha.cli._reading import find_thresholds
+from skcaptcha.export import export_onnx
+from skcaptcha.persistence import _state
+from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter
+
+
+@pytest.fixture
+def save(fitted, tmp_path):
+    """Function that saves a model of some kind, and returns its path."""
+
+    def save(kind):
+        path = tmp_path / "saved.joblib"
+        if kind == "onnx":
+            path = path.with_suffix(".onnx")
+            export_onnx(fitted, path)
+            return path
+        model = {
+            "pipeline": Pipeline(
+                [("gray", GrayscaleConverter()), ("dark", DarkOnLight()), ("r", fitted)]
+            ),
+            "pipeline of one": Pipeline([("r", fitted)]),
+            "ensemble": CaptchaEnsemble(clone(fitted)),
+            "search": GridSearchCV(clone(fitted), {"lstm_units": [16]}),
+        }[kind]
+        if kind == "ensemble":
+            model.estimators_, model.cv_scores_ = [fitted, fitted], np.array([0.9, 1])
+        elif kind == "search":
+            model.best_estimator_ = fitted
+        joblib.dump(model, path)
+        return path
+
+    return save
+
+
+KINDS = ["onnx", "pipeline", "pipeline of one", "ensemble", "search"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_of_every_kind_are_read(run, save, fitted, labeled, kind, close_figures):
+    path, images = save(kind), sorted(labeled.glob("*.png"))[:3]
+    bad = labeled / "bad.png"
+    bad.write_bytes(b"no image")
+    code, out, _ = run("predict", path, images[0], bad, *images[1:])
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 1
+    assert [r[1] for r in rows if len(r) == 3] == fitted.predict(images).tolist()
+    assert rows[1][0] == str(bad) and rows[1][3].startswith(repr(str(bad)))
+    page = labeled.parent / "page.html"
+    code, out, err = run("evaluate", path, labeled, "--html", page)
+    assert code == 0 and "exact match" in out and page.exists()
+    code, out, _ = run("info", path)
+    assert code == 0 and "Vocabulary (4)\n  0 1 2 3" in out
+    assert ("Steps before" in out) == kind.startswith("pipeline")
+    if kind == "pipeline":
+        assert "gray  GrayscaleConverter()" in out
+    if kind == "ensemble":
+        assert "recognizer 1  0.9000" in out
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pipeline", "ensemble"])
+def test_only_a_recognizer_is_exported_and_trained_on(run, save, labeled, kind):
+    path = save(kind)
+    code, _, err = run("export", path, "--onnx", labeled / "a.onnx")
+    assert code == 2 and "only a CaptchaRecognizer can be exported" in err
+    out = labeled.parent / "out.joblib"
+    code, _, err = run("train", labeled, "--from", path, "--out", out, *QUICK)
+    assert code == 2 and "only the training of a CaptchaRecognizer" in err
+
+
+def test_many_images_that_a_pipeline_reads(run, save, labeled, fitted, monkeypatch):
+    monkeypatch.setattr("skcaptcha.cli._models._CHUNK", 7)
+    code, out, _ = run("predict", save("pipeline"), labeled)
+    images = sorted(labeled.glob("*.png"))
+    assert [r.split("\t")[1] for r in out.splitlines()] == fitted.predict(
+        images
+    ).tolist()
+
+
+class Missing:
+    """Something that is gone when its pickle is loaded."""
+
+
+def test_what_is_no_model_is_said_in_a_sentence(run, tmp_path, monkeypatch, fitted):
+    monkeypatch.chdir(tmp_path)
+    whole = io.BytesIO()
+    joblib.dump(fitted, whole)
+    Path("half.joblib").write_bytes(whole.getvalue()[:5000])
+    Path("empty.joblib").touch()
+    Path("text.pkl").write_text("filename,text\n")
+    Path("image.joblib").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Path("state.joblib").write_bytes(b"skcaptcha checkpoint 2 abc\n")
+    Path("folder.joblib").mkdir()
+    Path("text.onnx").write_text("no model")
+    os.mkfifo("pipe.joblib")
+    joblib.dump(Pipeline([("r", None)]), "none.joblib")
+    with monkeypatch.context() as patch:
+        patch.setattr(_state, "FORMAT_VERSION", 99)
+        joblib.dump(fitted, "newer.joblib")
+    joblib.dump(Missing(), "missing.joblib")
+    monkeypatch.delattr(sys.modules[__name__], "Missing")
+    expected = {
+        "half.joblib": "'half.joblib' is no model, or a damaged one",
+        "empty.joblib": "the model 'empty.joblib' is empty",
+        "text.pkl": "'text.pkl' is no model",
+        "image.joblib": "'image.joblib' is no model",
+        "state.joblib": "is the checkpoint of a fit that has not ended",
+        "folder.joblib": "the model 'folder.joblib' is a folder",
+        "text.onnx": "'text.onnx' is not a complete file of export_onnx",
+        "pipe.joblib": "the model 'pipe.joblib' is a pipe or a device",
+        "none.joblib": "holds a NoneType and no recognizer",
+        "newer.joblib": "Upgrade skcaptcha to load it",
+        "missing.joblib": "needs what is missing here",
+        "gone.joblib": "the model 'gone.joblib' does not exist",
+        "text.pkl/a.joblib": "does not exist",
+        "/proc/kmsg": "the model '/proc/kmsg' is empty",
+        "/dev/stdin": "is a pipe or a device",
+    }
+    for name, message in expected.items():
+        for command in (["info", name], ["predict", name, "a.png"]):
+            code, out, err = run(*command)
+            assert (code, out) == (2, "") and err.count("\n") == 1, name
+            assert message in err and "Unpickling" not in err, name
+
+
+@pytest.mark.parametrize("name", ["pipe", "empty.zip", "/dev/zero", "/proc/kmsg"])
+def test_sources_that_are_no_files(run, model, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("empty.zip").touch()
+    for command in (["evaluate", model, name], ["train", name, "--out", "a.joblib"]):
+        code, _, err = run(*command)
+        assert code == 2 and f"the source {name!r} is " in err
+
+
+def test_training_goes_on_with_new_characters(run, model, fitted, labeled, tmp_path):
+    table = labeled / "labels.csv"
+    table.write_text(table.read_text().replace(",0", ",é"))
+    out = tmp_path / "better.joblib"
+    options = ["--test-size", "0.1", "--param", "max_iter=2"]
+    code, _, err = run("train", labeled, "--from", model, "--out", out, *options)
+    assert code == 0
+    better = joblib.load(out)
+    assert better.n_iter_ == fitted.n_iter_ + 2
+    assert "".join(better.vocabulary_.characters) == "0123é"
+    assert (better.warm_start, better.verbose) == (False, False)
+    assert better.conv_channels == fitted.conv_channels
+    # It reads what it could read before, and takes its own place.
+    before = better.test_scores_
+    code, _, err = run(
+        *("train", labeled, "--from", out, "--out", out, "--test-size", 0, *options[2:])
+    )
+    assert code == 0 and before and not hasattr(joblib.load(out), "test_scores_")
+
+
+def test_training_on_does_not_search(run, model, labeled, tmp_path):
+    (tmp_path / "grid.toml").write_text("tol = [0.1]")
+    options = ["--search", tmp_path / "grid.toml", "--out", tmp_path / "a.joblib"]
+    code, _, err = run("train", labeled, "--from", model, *options)
+    assert code == 2 and "--from has no use beside it" in err
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_what_is_not_certain_has_no_text(run, model, fitted, labeled, form):
+    images = sorted(labeled.glob("*.png"))
+    texts, confidence = fitted.predict(images, return_confidence=True)
+    least = float(np.sort(confidence)[15])
+    options = ["--min-confidence", least, "--format", form]
+    code, out, _ = run("predict", model, labeled, *options)
+    assert code == 0
+    if form == "text":
+        keys = ("filename", "text", "confidence", "error")
+        cells = [(line.split("\t") + [""])[:4] for line in out.splitlines()]
+        rows = [dict(zip(keys, row, strict=True)) for row in cells]
+    elif form == "csv":
+        rows = list(csv.DictReader(io.StringIO(out)))
+    else:
+        rows = [json.loads(line) for line in out.splitlines()]
+    assert len(rows) == 40
+    assert [r["text"] or None for r in rows] == [
+        text if value >= least else None
+        for text, value in zip(texts, confidence, strict=True)
+    ]
+    assert [float(r["confidence"]) for r in rows] == pytest.approx(confidence, abs=1e-4)
+    named = [r["error"] for r in rows if r["error"]]
+    assert len(named) == 15 and all("is less certain than" in error for error in named)
+
+
+def test_thresholds_of_a_precision():
+    is_right = [True] * 8 + [False, True] + [False] * 10
+    thresholds = find_thresholds(is_right, np.linspace(1, 0.05, 20))
+    expected = {"0.9": 0.55, "0.95": 0.65, "0.98": 0.65, "0.99": 0.65}
+    expected |= {"0.995": 0.65, "0.999": 0.65}
+    assert thresholds == pytest.approx(expected)
+    assert find_thresholds([False, True], [0.9, 0.8]) == {}
+    assert find_thresholds([True], [0.3])["0.999"] == 0.3
+
+
+@pytest.mark.parametrize("precision, least", [("0.9", 0.5), ("0.93", 0.7), (1e-9, 0.5)])
+def test_a_wished_precision(run, fitted, labeled, tmp_path, precision, least):
+    recognizer = copy.copy(fitted)
+    recognizer.test_scores_ = {
+        **{"n_samples": 5, "exact_match": 0.5, "character_accuracy": 0.5},
+        "min_confidence": {"0.9": 0.5, "0.95": 0.7},
+    }
+    path = tmp_path / "m.joblib"
+    for model in (
+        recognizer,
+        Pipeline([("g", GrayscaleConverter()), ("r", recognizer)]),
+    ):
+        joblib.dump(model, path)
+        wished = run("predict", path, labeled, "--precision", precision)
+        assert wished == run("predict", path, labeled, "--min-confidence", least)
+        code, _, err = run("predict", path, labeled, "--precision", "0.96")
+        assert code == 2 and "are for 0.9, 0.95: give one of these" in err
+        _, out, _ = run("info", path)
+        assert "confidence from which 0.95 are right" in out
+
+
+def test_a_model_that_was_never_tested(run, model, save, labeled):
+    for path in (model, save("onnx"), save("ensemble")):
+        code, _, err = run("predict", path, labeled, "--precision", "0.9")
+        assert code == 2 and "are for none" in err
+
+
+def test_the_least_confident_come_first(run, model, fitted, labeled):
+    (labeled / "bad.png").write_bytes(b"no image")
+    code, out, _ = run(*("predict", model, labeled, "--sort", "confidence"))
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 1 and rows[0][0].endswith("bad.png")
+    confidence = [float(row[2]) for row in rows[1:]]
+    assert confidence == sorted(confidence) and len(confidence) == 40
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_several_texts_of_an_image(run, model, fitted, labeled, form):
+    image = labeled / "160.png"
+    bad = labeled / "bad.png"
+    expected = fitted.predict_topk([image], 3)[0]
+    options = ["--top-k", "3", "--format", form]
+    code, out, _ = run("predict", model, image, bad, *options)
+    assert code == 1
+    if form == "text":
+        cells = out.splitlines()[0].split("\t")[1:]
+        found = list(zip(cells[::2], map(float, cells[1::2]), strict=True))
+    elif form == "csv":
+        row, other = csv.DictReader(io.StringIO(out))
+        assert other["text_2"] == "" and other["error"]
+        found = [(row[f"text{n}"], row[f"confidence{n}"]) for n in ("", "_2", "_3")]
+        found = [(text, float(value)) for text, value in found]
+    else:
+        row, other = map(json.loads, out.splitlines())
+        assert row["text"] == expected[0][0] and other["candidates"] == []
+        found = [tuple(c.values()) for c in row["candidates"]]
+    assert [text for text, _ in found] == [text for text, _ in expected]
+    values = [value for _, value in expected]
+    assert [value for _, value in found] == pytest.approx(values, abs=1e-4)
+
+
+def test_top_k_is_at_least_1(run, model):
+    code, _, err = run("predict", model, "a.png", "--top-k", "0")
+    assert code == 2 and "--top-k=0 must be at least 1" in err
+
+
+def test_patterns_that_the_shell_left_alone(run, model, labeled, monkeypatch):
+    monkeypatch.chdir(labeled.parent)
+    (labeled / "deep").mkdir()
+    (labeled / "160.png").rename(labeled / "[x].png")
+    (labeled / "161.png").rename(labeled / "deep" / "161.png")
+
+    def read(*patterns):
+        code, out, _ = run("predict", model, *patterns)
+        return code, [line.split("\t")[0] for line in out.splitlines()]
+
+    assert read("labeled/17?.png") == (0, [f"labeled/17{i}.png" for i in range(10)])
+    assert read("labeled/[x].png") == (0, ["labeled/[x].png"])
+    assert read("lab*/deep", "lab*/**/161.png") == (0, ["labeled/deep/161.png"] * 2)
+    assert read("labeled/*.gif") == (1, ["labeled/*.gif"])  # with an error
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        ("\x1b[2J\x07.png", r"\x1b[2J\x07.png"),
+        ("a\u202egnp.exe.png", r"a\u202egnp.exe.png"),
+        ("\u200b\u2066x\x9b.png", r"\u200b\u2066x\x9b.png"),
+        ("東 д\u3000é.png", "東 д\u3000é.png"),
+    ],
+)
+def test_names_cannot_steer_a_terminal(run, model, labeled, name, shown):
+    odd = labeled / name
+    (labeled / "160.png").rename(odd)
+    for path in (odd, labeled / f"no{name}"):  # the other one is missing
+        _, out, _ = run("predict", model, path)
+        assert out.split("\t")[0].endswith(shown)
+        _, csv_text, _ = run("predict", model, path, "--format", "csv")
+        assert csv_text.splitlines()[1].split(",")[0].endswith(shown)
+        _, line, _ = run("predict", model, path, "--format", "jsonl")
+        assert json.loads(line)["filename"] == str(path)
+        for text in (out, csv_text, line):
+            assert all(c.isprintable() or c in "\t\n\u3000" for c in text)
+    page = labeled.parent / f"{name}.html"
+    code, _, err = run("evaluate", model, labeled, "--html", page)
+    assert code == 2  # the table names an image that is gone
+    code, _, err = run("info", odd)
+    assert all(c.isprintable() or c in "\n\u3000" for c in err)
+
+
+def test_json_stays_json_where_a_character_is_missing(model, labeled, monkeypatch):
+    from skcaptcha.cli import main
+
+    odd = labeled / "東é.png"
+    (labeled / "160.png").rename(odd)
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main(["predict", model, str(odd), "--format", "jsonl"]) == 0
+    assert json.loads(stream.buffer.getvalue())["filename"] == str(odd)
+
+
+def test_closed_standard_input(run, model, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, err = run("predict", model, "-")
+    assert code == 2 and "standard input, which is closed" in err
