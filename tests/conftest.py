@@ -1,6 +1,7 @@
 """Data and fitted estimators that several tests share."""
 
 import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from PIL import Image
 from support.data import ROOT, TINY, make_easy
 
 from skcaptcha import CaptchaRecognizer
+
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests press.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread is enough for tiny networks, and sums come out the same in each fit.
 torch.set_num_threads(1)
