@@ -61,6 +61,7 @@ def test_learning_rates_from_before_they_were_kept_are_unknown(learned, some):
     assert learned.learning_rate_curve_[n_iter:] == pytest.approx([1e-4, 1e-4])
 
 
+@pytest.mark.slow
 def test_new_characters_are_learned_and_old_ones_kept(
     learned, captchas, with_new_digits
 ):

@@ -54,6 +54,7 @@ def save(fitted, tmp_path):
 KINDS = ["onnx", "pipeline", "pipeline of one", "ensemble", "search"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_of_every_kind_are_read(run, save, fitted, labeled, kind, close_figures):
     path, images = save(kind), sorted(labeled.glob("*.png"))[:3]

@@ -375,6 +375,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
 @pytest.mark.parametrize("n_jobs", ["1", "2"])
 def test_a_child_that_was_forked_while_a_thread_reads_does_not_wait_for_it(n_jobs):

@@ -98,6 +98,7 @@ def drawn():
     return X[:20], X[20:], y[:20], y[20:]
 
 
+@pytest.mark.slow
 def test_twenty_images_are_enough_where_scratch_reads_nothing(drawn):
     X, X_test, y, y_test = drawn
     params = {"max_iter": 12, "batch_size": 4, "random_state": 0}
@@ -110,6 +111,7 @@ def test_twenty_images_are_enough_where_scratch_reads_nothing(drawn):
     assert scratch.score(X_test, y_test) < 0.2
 
 
+@pytest.mark.slow
 def test_characters_that_they_do_not_know_are_learned():
     X, y = make_easy(90, "?=+&#", seed=6)
     recognizer = CaptchaRecognizer(random_state=0, max_iter=20).fit(X[:60], y[:60])

@@ -171,6 +171,7 @@ def test_nothing_overlaps_or_leaves_the_figure(
     assert shared.min(axis=2).max() <= 1.5
 
 
+@pytest.mark.slow
 def test_a_hundred_images_are_drawn_apart():
     y_true = ["ab" if i % 2 else "x" for i in range(100)]
     display = make(
