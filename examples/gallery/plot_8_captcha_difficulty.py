@@ -26,8 +26,8 @@ plain = {
 }
 
 # %%
-# One recognizer for each kind of image: 60 images to train on and 100 to read. Whoever
-# attacks a CAPTCHA may have more, so this is the least that a machine reads, not the
+# One recognizer for each kind of image: 60 images to train on and 100 to read. An
+# attacker may have more images, so this is the least that a machine reads, not the
 # most.
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas

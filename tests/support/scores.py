@@ -1,4 +1,4 @@
-"""What a search is told of a recognizer. Other processes import these from here.
+"""Scorers for searches. They stand in a module so that other processes import them.
 
 A tiny network reads nothing right, in each fold alike; its loss and its confidence
 differ wherever anything does.
