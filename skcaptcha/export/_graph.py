@@ -122,19 +122,38 @@ def _add_standardization(graph):
 
 def _add_block(graph, block, x, mask):
     """Add a `ConvBlock`; return its result and the mask of its columns."""
-    conv, norm, pool = block.conv, block.norm, list(block.pool)
-    weight = graph.add_array(_read(conv.weight))
-    x = graph.add("Conv", x, weight, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    x = graph.add("MaxPool", x, kernel_shape=pool, strides=pool, ceil_mode=1)
+    stride = list(block.stride)
+    x = _add_convolution(graph, block.conv, x)
+    if block.pooling:
+        x = graph.add("MaxPool", x, kernel_shape=stride, strides=stride, ceil_mode=1)
+    if stride[1] > 1:  # mask[..., :: stride[1]]
+        start, stop, axis, step = 0, np.iinfo(np.int64).max, 3, stride[1]
+        arrays = [graph.add_array(np.array([n])) for n in (start, stop, axis, step)]
+        mask = graph.add("Slice", mask, *arrays)
+    x = _add_normalization(graph, block.norm, x, mask)
+    for part in block.residuals:
+        new = _add_convolution(graph, part["conv"], x)
+        x = graph.add("Add", x, _add_normalization(graph, part["norm"], new, mask))
+    return x, mask
+
+
+def _add_convolution(graph, conv, x):
+    return graph.add(
+        "Conv",
+        x,
+        graph.add_array(_read(conv.weight)),
+        kernel_shape=[3, 3],
+        pads=[1, 1, 1, 1],
+        strides=list(conv.stride),
+    )
+
+
+def _add_normalization(graph, norm, x, mask):
+    """Add a `MaskedBatchNorm2d`, whose result is zero in padding."""
     statistics = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     arrays = [graph.add_array(_read(values)) for values in statistics]
     x = graph.add("BatchNormalization", x, *arrays, epsilon=norm.eps)
-    x = graph.add("Relu", x)
-    if pool[1] > 1:  # mask[..., :: pool[1]]
-        start, stop, axis, step = 0, np.iinfo(np.int64).max, 3, pool[1]
-        arrays = [graph.add_array(np.array([n])) for n in (start, stop, axis, step)]
-        mask = graph.add("Slice", mask, *arrays)
-    return graph.add("Mul", x, mask), mask  # padding is zero after each block
+    return graph.add("Mul", graph.add("Relu", x), mask)
 
 
 def _add_lstm(graph, lstm, x, lengths):

@@ -1,6 +1,7 @@
 """The convolutional recurrent network (CRNN) that reads one line of text."""
 
 import copy
+import math
 
 import torch
 from torch import nn
@@ -9,52 +10,102 @@ from torch.nn import functional
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
 # How many convolution blocks halve the width.
-_N_TIME_POOLS = 2
+_N_TIME_STRIDES = 2
 
-TIME_STRIDE = 2**_N_TIME_POOLS
+TIME_STRIDE = 2**_N_TIME_STRIDES
 """Columns of the input for each time step of the output."""
 
 
-class MaskedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalization whose statistics exclude padding.
+class Padding:
+    """Where the images of a batch end and padding begins.
 
-    The mask, of shape (N, 1, 1, W), is one in the image and zero in padding. The output
-    is zero in padding, so that the next convolution sees the edge of the image as
-    without padding. `all_reduce` sums over processes that train on parts of a batch.
+    Parameters
+    ----------
+    widths : tensor of shape (N,)
+        The images' own widths.
+    width : int
+        That of the padded batch.
+    device : torch.device
+
+    Attributes
+    ----------
+    mask : tensor of shape (N, 1, 1, W), float32
+        One in the image, zero in padding.
     """
 
-    def forward(self, x, mask=None, all_reduce=None):
+    def __init__(self, widths, width, device):
+        columns = torch.arange(width, device=device)
+        self.mask = (columns < widths.to(device)[:, None]).float()[:, None, None, :]
+        # On the CPU a few slices are written sooner than all is multiplied.
+        self._ends = widths.tolist() if device.type == "cpu" else None
+
+    def stride(self, step):
+        """Return the padding of a map of every `step`-th column."""
+        if step == 1:
+            return self
+        strided = copy.copy(self)
+        strided.mask = self.mask[..., ::step]
+        if self._ends is not None:
+            strided._ends = [math.ceil(end / step) for end in self._ends]
+        return strided
+
+    @torch.no_grad()
+    def clear_(self, x):
+        """Set what is padding in `x` of shape (N, C, H, W) to zero, in place.
+
+        Gradients do not know of it; a ReLU that follows gives padding none.
+        """
+        if self._ends is None:
+            return x.mul_(self.mask)
+        for row, end in zip(x, self._ends, strict=True):
+            if end < x.shape[3]:
+                row[:, :, end:] = 0
+        return x
+
+
+class MaskedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalization and ReLU, with statistics that exclude padding.
+
+    The output is zero in padding, so that the next convolution sees the edge of the
+    image as without padding. `all_reduce` sums over processes that train on parts of a
+    batch. With padding the input may be overwritten.
+    """
+
+    def forward(self, x, padding=None, all_reduce=None):
         """Normalize `x` of shape (N, C, H, W)."""
+        if self.training and all_reduce is not None:
+            return self._normalize_together(x, padding, all_reduce)
+        if padding is None:
+            return super().forward(x).relu_()
         if not self.training:
-            all_reduce = None
-        if mask is None and all_reduce is None:
-            return super().forward(x)
-        if self.training and all_reduce is None:
-            x, mean, variance = _MaskedNormalization.apply(
-                x, mask, self.weight, self.bias, self.eps
-            )
-            self._update_statistics(mean, variance)
-            return x
-        if mask is None:
+            return padding.clear_(super().forward(x)).relu_()
+        x, mean, variance = _MaskedNormalization.apply(
+            x, padding, self.weight, self.bias, self.eps
+        )
+        self._update_statistics(mean, variance)
+        return x
+
+    def _normalize_together(self, x, padding, all_reduce):
+        """Normalize by the statistics of the whole batch."""
+        if padding is None:
             mask = x.new_ones(len(x), 1, 1, x.shape[3], dtype=torch.float32)
-        if self.training:
-            masked = x.float() * mask  # sums need float32 under autocast, too
-            # Over all columns, with zeros in padding.
-            variance, mean = torch.var_mean(masked, dim=(0, 2, 3), correction=0)  # (C,)
-            count = (mask.sum() * x.shape[2])[None]
-            square = (variance + mean * mean) * masked[:, 0].numel()
-            sums = all_reduce(torch.cat([mean * masked[:, 0].numel(), square, count]))
-            mean, square = (sums[:-1] / sums[-1]).chunk(2)
-            variance = (square - mean * mean).clamp(min=0)
-            self._update_statistics(mean, variance)
         else:
-            mean, variance = self.running_mean, self.running_var
+            mask = padding.mask
+        masked = x.float() * mask  # sums need float32 under autocast, too
+        # Over all columns, with zeros in padding.
+        variance, mean = torch.var_mean(masked, dim=(0, 2, 3), correction=0)  # (C,)
+        count = (mask.sum() * x.shape[2])[None]
+        square = (variance + mean * mean) * masked[:, 0].numel()
+        sums = all_reduce(torch.cat([mean * masked[:, 0].numel(), square, count]))
+        mean, square = (sums[:-1] / sums[-1]).chunk(2)
+        variance = (square - mean * mean).clamp(min=0)
+        self._update_statistics(mean, variance)
         scale = (self.weight * torch.rsqrt(variance + self.eps))[None, :, None, None]
         shift = self.bias[None, :, None, None] - mean[None, :, None, None] * scale
         # The result gets the memory format of these.
         shift = (shift * mask).contiguous(memory_format=torch.channels_last)
         scale = (scale * mask).contiguous(memory_format=torch.channels_last)
-        return torch.addcmul(shift, x.to(scale.dtype), scale)
+        return torch.addcmul(shift, x.to(scale.dtype), scale).relu()
 
     @torch.no_grad()
     def _update_statistics(self, mean, variance):
@@ -64,18 +115,17 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
 
 
 class _MaskedNormalization(torch.autograd.Function):
-    """Batch normalization over the columns where a mask is one.
+    """Batch normalization over the columns that are no padding, and ReLU.
 
     PyTorch's kernels sum over the zeroed padding; dividing by the number of pixels
     without it is left to do. By autograd that takes three times as long.
     """
 
     @staticmethod
-    def forward(ctx, x, mask, weight, bias, eps):
+    def forward(ctx, x, padding, weight, bias, eps):
         """Return the normalized `x`, its mean and its variance by channel."""
-        mask = mask.to(x.dtype)
-        x = x * mask
-        count = mask.sum(dtype=torch.float32) * x.shape[2]
+        padding.clear_(x)
+        count = padding.mask.sum(dtype=torch.float32) * x.shape[2]
         inside = x[:, 0].numel() / count
         _, mean, scale = torch.native_batch_norm(
             x, weight, bias, None, None, True, 0.0, eps
@@ -83,48 +133,94 @@ class _MaskedNormalization(torch.autograd.Function):
         square = (scale**-2 - eps + mean * mean) * inside
         mean = mean * inside
         variance = (square - mean * mean).clamp(min=0)
-        ctx.save_for_backward(x, mask, weight, mean, variance, count)
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, variance)
         y = functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
-        return y * mask, mean, variance
+        y = padding.clear_(y).relu_()
+        ctx.save_for_backward(x, y, weight, mean, variance, count)
+        ctx.padding, ctx.eps = padding, eps
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
 
     @staticmethod
     def backward(ctx, gradient, *_):
         """Return the gradients of the arguments of `forward`."""
-        x, mask, weight, mean, variance, count = ctx.saved_tensors
-        gradient = gradient * mask
-        scale = torch.rsqrt(variance + ctx.eps)
-        of_bias = gradient.sum((0, 2, 3), dtype=torch.float32)
-        of_weight = (gradient * x).sum((0, 2, 3), dtype=torch.float32)
-        of_weight = (of_weight - mean * of_bias) * scale
-        # weight * scale * (gradient - (of_bias + normalized x * of_weight) / count)
-        factor = weight * scale
-        slope = factor * scale * of_weight / count
-        constant = slope * mean - factor * of_bias / count
-        factor, slope, constant = (
-            value.to(x.dtype)[None, :, None, None]
-            for value in (factor, slope, constant)
+        x, y, weight, mean, variance, count = ctx.saved_tensors
+        gradient = torch.ops.aten.threshold_backward(gradient, y, 0)  # of the ReLU
+        # As if the statistics were given: weight * scale * gradient.
+        of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True] * 3
         )
-        of_x = (gradient * factor).addcmul_(x, -slope).add_(constant).mul_(mask)
+        # And through the statistics, with normalized x = (x - mean) * scale:
+        # - weight * scale * (of_bias + normalized x * of_weight) / count
+        scale = torch.rsqrt(variance + ctx.eps)
+        slope = weight * scale * scale * of_weight / count
+        constant = slope * mean - weight * scale * of_bias / count
+        slope, constant = (
+            value.to(x.dtype)[None, :, None, None] for value in (slope, constant)
+        )
+        of_x = ctx.padding.clear_(of_x.addcmul_(x, -slope).add_(constant))
         return of_x, None, of_weight, of_bias, None
 
 
 class ConvBlock(nn.Module):
-    """Convolution 3x3, max pooling, batch normalization (of the smaller map), ReLU."""
+    """Convolution 3x3 with a stride, batch normalization and ReLU, `depth` times.
 
-    def __init__(self, in_channels, out_channels, pool):
+    From the second on, convolutions have no stride and add to what they get [1]_.
+    Networks saved before there were strides have max pooling after the convolution.
+
+    References
+    ----------
+    .. [1] K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+    """
+
+    def __init__(self, in_channels, out_channels, stride, *, depth=1, pooling=False):
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.stride, self.pooling = stride, pooling
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            3,
+            stride=1 if pooling else stride,
+            padding=1,
+            bias=False,
+        )
         self.norm = MaskedBatchNorm2d(out_channels)
-        self.pool = pool
+        self.residuals = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "conv": nn.Conv2d(
+                        out_channels, out_channels, 3, padding=1, bias=False
+                    ),
+                    "norm": MaskedBatchNorm2d(out_channels),
+                }
+            )
+            for _ in range(depth - 1)
+        )
 
-    def forward(self, x, mask, all_reduce=None):
-        """Return the new map (N, C, H, W) and its mask."""
-        x = functional.max_pool2d(self.conv(x), self.pool, ceil_mode=True)
-        if mask is not None:
-            mask = mask[..., :: self.pool[1]]
-        return torch.relu(self.norm(x, mask, all_reduce)), mask
+    def forward(self, x, padding=None, all_reduce=None):
+        """Return the new map (N, C, H, W) and its padding."""
+        if padding is not None:
+            padding = padding.stride(self.stride[1])
+        x = self._convolve(self.conv, self.norm, x, padding, all_reduce)
+        for part in self.residuals:
+            x = x + self._convolve(part["conv"], part["norm"], x, padding, all_reduce)
+        return x, padding
+
+    def _convolve(self, conv, norm, x, padding, all_reduce):
+        if self.pooling:
+            x = functional.max_pool2d(conv(x), self.stride, ceil_mode=True)
+            return norm(x, padding, all_reduce)
+        if norm.training:
+            return norm(conv(x), padding, all_reduce)
+        # Normalization by given statistics is a matter of the weights.
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        x = functional.conv2d(
+            x,
+            conv.weight * scale[:, None, None, None],
+            norm.bias - norm.running_mean * scale,
+            conv.stride,
+            conv.padding,
+        )
+        return x.relu_() if padding is None else padding.clear_(x).relu_()
 
 
 class BidirectionalLSTM(nn.Module):
@@ -188,15 +284,32 @@ class CRNN(nn.Module):
     """
 
     def __init__(
-        self, n_classes, *, in_channels, conv_channels, lstm_units, lstm_layers, dropout
+        self,
+        n_classes,
+        *,
+        in_channels,
+        conv_channels,
+        conv_depths=None,
+        lstm_units,
+        lstm_layers,
+        dropout,
+        pooling=False,
     ):
         super().__init__()
         self.dropout = dropout
         self.frozen = False
         blocks, channels = [], in_channels
+        depths = conv_depths or [1] * len(conv_channels)
         for position, out_channels in enumerate(conv_channels):
-            pool = (2, 2 if position < _N_TIME_POOLS else 1)
-            blocks.append(ConvBlock(channels, out_channels, pool))
+            stride = (2, 2 if position < _N_TIME_STRIDES else 1)
+            block = ConvBlock(
+                channels,
+                out_channels,
+                stride,
+                depth=depths[position],
+                pooling=pooling,
+            )
+            blocks.append(block)
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
         self.n_features = n_features = channels  # at each time step
@@ -261,14 +374,13 @@ class CRNN(nn.Module):
         lengths : tensor of shape (N,), on the CPU
             Time steps of each image, without padding.
         """
-        mask = None
+        padding = mask = None
         if widths is not None:
-            columns = torch.arange(images.shape[3], device=images.device)
-            mask = (columns < widths.to(images.device)[:, None]).float()
-            mask = mask[:, None, None, :]  # (N, 1, 1, W)
+            padding = Padding(widths, images.shape[3], images.device)
+            mask = padding.mask
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
-            x, mask = block(x, mask, all_reduce)
+            x, padding = block(x, padding, all_reduce)
         x = x.amax(dim=2).permute(2, 0, 1)  # (N, C, H', T) -> (T, N, C)
         x = self._drop(x, generator)
         if widths is None:

@@ -13,7 +13,7 @@ from skcaptcha._auto import MAX_STRETCH
 from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the saved state. States from before there was a number count as 0."""
 
 _VERSION, _WEIGHTS = "_format_version", "_weights"
@@ -71,6 +71,13 @@ def unpack_state(state, estimator_class):
     state = {**{p.name: p.default for p in parameters}, **state}
     if version < 3 and "_network_shape" in state:
         state["_network_config"] = state.pop("_network_shape")
+    if version < 4 and isinstance(state.get("_network_config"), dict):
+        # There were no strides, and one convolution in each block.
+        state["_network_config"] = {
+            "conv_depths": None,
+            "pooling": True,
+            **state["_network_config"],
+        }
     weights = state.pop(_WEIGHTS, None)
     try:
         for attribute in state:
@@ -190,6 +197,8 @@ def _is_config(value):
         isinstance(value, dict)
         and value.keys() == _CONFIG.keys()
         and all(is_valid(value[name]) for name, is_valid in _CONFIG.items())
+        and len(value["conv_depths"] or value["conv_channels"])
+        == len(value["conv_channels"])
     )
 
 
@@ -205,6 +214,10 @@ _CONFIG = {
     "n_classes": lambda v: _is_int(v, 2),
     "in_channels": lambda v: v in (1, 3),
     "conv_channels": lambda v: _is_list(v, lambda n: _is_int(n, 1), range(2, 13)),
+    "conv_depths": lambda v: v is None or _is_list(
+        v, lambda n: _is_int(n, 1, 100), range(2, 13)
+    ),
+    "pooling": lambda v: isinstance(v, bool),
     "lstm_units": lambda v: _is_int(v, 1),
     "lstm_layers": lambda v: _is_int(v, 0),
     "dropout": lambda v: _is_float(v, 0, 1),

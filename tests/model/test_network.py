@@ -13,6 +13,7 @@ from skcaptcha.model.network import (
     TIME_STRIDE,
     BidirectionalLSTM,
     MaskedBatchNorm2d,
+    Padding,
     build_network,
     standardize,
 )
@@ -47,6 +48,8 @@ def random_images(widths, height=16, channels=1, seed=0):
         {"lstm_layers": 2},
         {"conv_channels": (4, 4)},
         {"conv_channels": (4, 4, 4, 4, 4, 4, 4)},
+        {"conv_depths": (1, 2, 3)},
+        {"pooling": True},
     ],
 )
 def test_output_is_log_probabilities_for_each_time_step(changes, height):
@@ -59,9 +62,12 @@ def test_output_is_log_probabilities_for_each_time_step(changes, height):
     np.testing.assert_allclose(log_probs.exp().sum(-1).detach(), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("lstm_layers", [0, 1, 2])
-def test_an_image_reads_the_same_alone_and_padded_in_a_batch(lstm_layers):
-    network = make(lstm_layers=lstm_layers).eval()
+@pytest.mark.parametrize(
+    "changes",
+    [{"lstm_layers": 0}, {"lstm_layers": 2}, {"pooling": True}, {"conv_depths": [2] * 3}],
+)
+def test_an_image_reads_the_same_alone_and_padded_in_a_batch(changes):
+    network = make(**changes).eval()
     images = random_images([16, 40, 64])
     together, lengths = network(*pad_images(images, "cpu"))
     for i, image in enumerate(images):
@@ -78,8 +84,8 @@ def test_batch_norm_statistics_leave_padding_out():
     network(*pad_images(images, "cpu"))
     first = network.blocks[0]
     x = [standardize(pad_images([image], "cpu")[0]) for image in images]
-    pooled = [torch.nn.functional.max_pool2d(first.conv(v), 2) for v in x]
-    values = torch.cat([v.permute(1, 0, 2, 3).flatten(1) for v in pooled], dim=1)
+    maps = [first.conv(v) for v in x]
+    values = torch.cat([v.permute(1, 0, 2, 3).flatten(1) for v in maps], dim=1)
     np.testing.assert_allclose(
         first.norm.running_mean, 0.1 * values.mean(dim=1).detach(), rtol=1e-4
     )
@@ -99,19 +105,30 @@ def test_masked_and_plain_batch_norm_agree_without_padding():
     np.testing.assert_allclose(*results, atol=1e-4)
 
 
+def test_normalization_given_its_statistics_is_part_of_the_convolution():
+    network = make().train()
+    images, _ = pad_images(random_images([32, 32]), "cpu")
+    network(images)  # moves the statistics
+    block = network.blocks[1].eval()
+    x = torch.randn(2, 4, 8, 16, generator=torch.Generator().manual_seed(0))
+    expected = block.norm(block.conv(x))
+    torch.testing.assert_close(block(x)[0], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_masked_batch_norm_is_that_of_the_columns_side_by_side():
     x = torch.randn(3, 4, 2, 5, generator=torch.Generator().manual_seed(0)) * 3 + 7
-    mask = (torch.arange(5) < torch.tensor([[5], [2], [3]])).float()[:, None, None]
+    widths = torch.tensor([5, 2, 3])
+    padding = Padding(widths, 5, x.device)
     masked, plain = MaskedBatchNorm2d(4), nn.BatchNorm2d(4)
     for norm in (masked, plain):
         norm.weight.data = torch.tensor([1.0, -2.0, 0.5, 3.0])
         norm.bias.data = torch.tensor([0.0, 1.0, -1.0, 2.0])
     inputs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    y = masked(inputs[0], mask)
-    columns = [i[:, :, :w] for i, w in zip(inputs[1], (5, 2, 3), strict=True)]
-    alone = plain(torch.cat(columns, dim=2)[None])
-    assert (y * (1 - mask) == 0).all()
-    own = torch.cat([i[:, :, :w] for i, w in zip(y, (5, 2, 3), strict=True)], dim=2)
+    y = masked(inputs[0] * 1, padding)  # overwrites what it gets
+    columns = [i[:, :, :w] for i, w in zip(inputs[1], widths, strict=True)]
+    alone = plain(torch.cat(columns, dim=2)[None]).relu()
+    assert (y * (1 - padding.mask) == 0).all()
+    own = torch.cat([i[:, :, :w] for i, w in zip(y, widths, strict=True)], dim=2)
     torch.testing.assert_close(own, alone[0], rtol=1e-4, atol=1e-5)
     (y * x).sum().backward()
     (alone[0] * torch.cat([i.detach() for i in columns], dim=2)).sum().backward()
