@@ -1,41 +1,36 @@
-"""How are the pretrained weights made that fits start from?
+"""How are the pretrained weights made that fits start from, and read without any?
 
-Out of drawn images alone: those of `make_captchas` in many styles, each with fonts,
-size, hardness and harm of its own, teach one network digits and Latin letters. Needs
-the fonts that `pretrain_fonts/package.json` beside this file pins: run `npm install` in
-that folder. The same seed on the same machine with one thread gives the same file.
+Out of drawn images alone: `drawings` makes each in a style of its own, and one network
+learns to read them all. Needs the fonts that `pretrain_fonts/package.json` beside this
+file pins: run `npm install` in that folder. Drawings and weights so far are kept in the
+folder `--work`, so that the command goes on where it was stopped. The same seed on the
+same machine with one thread gives the same file.
 """
 
 import argparse
-import io
-import math
+import json
+import os
 import time
 from pathlib import Path
 
+import drawings
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from safetensors.numpy import save_file
 
-from skcaptcha.datasets import make_captchas
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples
-from skcaptcha.model.pretrained import CHARACTERS
+from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.training.fit import TrainingConfig, evaluate
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import Schedule
 from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import Vocabulary
 
-DIGITS, LOWER, UPPER = CHARACTERS[:10], CHARACTERS[10:36], CHARACTERS[36:]
-VOCABULARIES = [CHARACTERS] * 4 + [DIGITS + LOWER] * 3 + [DIGITS + UPPER] * 2 + [DIGITS]
-# Heights at which the network reads, each as likely as it stands here.
-HEIGHTS = [32] * 6 + [40] * 8 + [48] * 5 + [56]
-IMAGES_PER_STYLE = 24
 NETWORK = {
-    "n_classes": len(CHARACTERS) + 1,
+    "n_classes": len(drawings.CHARACTERS) + 1,
     "in_channels": 3,
     "conv_channels": (24, 48, 96, 128, 128),
     "lstm_units": 128,
@@ -43,197 +38,94 @@ NETWORK = {
     "dropout": 0.1,
 }
 FONTS = Path(__file__).parent / "pretrain_fonts"
-# Letters whose small and large forms differ in shape, where a font has both.
-TWO_FORMS = "abdeghnqrt"
-# Correlation of their pictures from which on they are the same ones.
-ALIKE = 0.57
+# Heights at which the network reads, each as likely as it stands here.
+HEIGHTS = [32] * 5 + [40] * 9 + [48] * 5 + [56]
+# Time steps that a character of an image gets, on average.
+STEPS = (3.0, 9.0)
+PER_SHARD = 2000
+# Shards whose images are mixed in batches.
+PER_GROUP = 5
+# The first shards are never learned from.
+N_HELD_OUT = 1
 
 
-def find_fonts(folder=FONTS):
-    """Return the files of fonts that have small letters, and of those that have none.
-
-    They are up to three weights of each family that ``npm install`` put into `folder`.
-    """
-    cased, others = [], []
-    for family in sorted(folder.glob("node_modules/@fontsource/*")):
-        files = {
-            int(path.stem.split("-")[-2]): path
-            for path in family.glob(f"files/{family.name}-latin-[0-9]*-normal.woff")
-        }
-        weights = {min(files), max(files), min(files, key=lambda w: abs(w - 400))}
-        for path in (str(files[weight]) for weight in sorted(weights)):
-            (cased if has_small_letters(path) else others).append(path)
-    if not cased:
-        raise SystemExit(f"There are no fonts in {folder}; run `npm install` there.")
-    return cased, others
+# ---- drawings, in shards ---------------------------------------------------------
 
 
-def has_small_letters(path):
-    """Tell whether small letters have shapes of their own."""
-    font = ImageFont.truetype(path, 48)
-
-    def draw(character):
-        mask = font.getmask(character)
-        picture = Image.frombytes("L", mask.size, bytes(mask))
-        picture = picture.crop(picture.getbbox()).resize((24, 24))
-        return np.asarray(picture, dtype=float).ravel()
-
-    alike = [np.corrcoef(draw(c), draw(c.upper()))[0, 1] for c in TWO_FORMS]
-    return np.mean(alike) < ALIKE
-
-
-def draw_style(rng, cased, others):
-    """Choose how hard a set of images is, and how it looks."""
-    height = int(rng.integers(28, 73))
-    longest = int(rng.integers(3, 9))
-    shortest = int(rng.integers(3, longest, endpoint=True))
-    spacing = rng.uniform(0, 1.5) if rng.random() < 0.3 else 0
-    width = None
-    if rng.random() < 0.6:
-        width = int(height * ((rng.uniform(0.45, 0.85) + spacing) * longest + 0.5))
-    vocabulary = VOCABULARIES[rng.integers(len(VOCABULARIES))]
-    fonts = cased if set(LOWER) & set(vocabulary) else cased + others
-    n_fonts = min(int(rng.integers(1, 7)), len(fonts))
-    chosen = rng.choice(len(fonts), size=n_fonts, replace=False)
-    hard = rng.uniform(0, 1.3)
-    return {
-        "vocabulary": vocabulary,
-        "length": (shortest, longest),
-        "size": (height, width),
-        "color": bool(rng.random() < 0.6),
-        "fonts": [fonts[i] for i in chosen],
-        "rotation": hard * rng.uniform(0, 35),
-        "perspective": min(0.4, hard * rng.uniform(0, 0.35)) * (rng.random() < 0.5),
-        "warp": min(0.1, hard * rng.uniform(0, 0.08)),
-        "overlap": hard * rng.uniform(0, 0.3),
-        "spacing": spacing,
-        "size_jitter": hard * rng.uniform(0, 0.3),
-        "lines": int(rng.integers(0, 5)),
-        "dots": int(rng.integers(0, 60) * rng.choice([0, 1, 1, 3])),
-        "gradient": rng.uniform(0, 0.6) * (rng.random() < 0.6),
-        "noise": rng.uniform(0, 20) * (rng.random() < 0.6),
-    }
-
-
-def draw_harm(rng):
-    """Choose what is done to all images of a set once they are drawn."""
-    return {
-        "margin": rng.uniform(0, 0.7) if rng.random() < 0.3 else 0,
-        "fade": rng.uniform(0.4, 1) if rng.random() < 0.4 else 0,
-        "weight": rng.choice([-1, 0, 0, 0, 0, 0, 0, 1]),
-        "mosaic": rng.random() < 0.05,
-        "tint": rng.uniform([160] * 3, [256] * 3) if rng.random() < 0.3 else None,
-        "grid": int(rng.integers(6, 20)) if rng.random() < 0.07 else 0,
-        "speckle": rng.uniform(0, 0.1) if rng.random() < 0.1 else 0,
-        "strokes": int(rng.integers(1, 8)) if rng.random() < 0.3 else 0,
-        "stroke_ink": None if rng.random() < 0.5 else int(rng.integers(0, 256)),
-        "blur": rng.uniform(0.3, 1.1) if rng.random() < 0.3 else 0,
-        "jpeg": int(rng.integers(25, 90)) if rng.random() < 0.25 else 0,
-        "invert": rng.random() < 0.2,
-        "channels": rng.permutation(3),
-    }
-
-
-def harm(image, how, rng):
-    """Return the image as a worse camera, printer or programmer would have made it."""
-    if image.ndim == 2:
-        image = np.stack([image] * 3, axis=2)
-    if how["margin"]:
-        top, bottom, left, right = (
-            rng.uniform(0, how["margin"], 4) * image.shape[0]
-        ).astype(int)
-        paper = np.median(image, axis=(0, 1))
-        padded = np.empty(
-            (image.shape[0] + top + bottom, image.shape[1] + left + right, 3), np.uint8
+def draw_shard(folder, seed, number, fonts):
+    """Draw the images of a shard, unless they are there."""
+    path = folder / f"{number:05d}.npz"
+    if path.exists():
+        return
+    vocabulary = Vocabulary(drawings.CHARACTERS)
+    images, targets = [], []
+    for one in np.random.SeedSequence([seed, number]).spawn(PER_SHARD):
+        rng = np.random.default_rng(one)
+        image, text = drawings.draw(rng, fonts)
+        images.append(resize(image, len(text), rng))
+        targets.append(vocabulary.encode(text).astype(np.uint8))
+    part = path.with_suffix(f".{os.getpid()}")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            pixels=np.concatenate([image.ravel() for image in images]),
+            sizes=np.array([image.shape[:2] for image in images], np.int32),
+            symbols=np.concatenate(targets),
+            lengths=np.array([len(target) for target in targets], np.int32),
         )
-        padded[:] = paper
-        padded[top : top + image.shape[0], left : left + image.shape[1]] = image
-        image = padded
-    if how["fade"]:  # ink that is hardly darker than the paper
-        left = 1 - rng.uniform(0, how["fade"]) * rng.uniform(0.5, 1)
-        image = (255 - (255 - image) * left).astype(np.uint8)
-    if how["tint"] is not None:  # light becomes a color, dark its complement's shade
-        light, dark = how["tint"], (256 - how["tint"]) / 1.5
-        image = (dark + image / 255 * (light - dark)).astype(np.uint8)
-    picture = Image.fromarray(image)
-    if how["weight"]:  # bolder or lighter
-        grow = ImageFilter.MinFilter if how["weight"] > 0 else ImageFilter.MaxFilter
-        picture = picture.filter(grow(3))
-    if how["mosaic"]:
-        small = picture.resize([max(1, side // 2) for side in picture.size], Image.BOX)
-        picture = small.resize(picture.size, Image.NEAREST)
-    pen = ImageDraw.Draw(picture)
-    if how["grid"]:
-        ink = tuple(rng.integers(60, 220, 3).tolist())
-        for x in range(how["grid"] // 2, picture.width, how["grid"]):
-            pen.line((x, 0, x, picture.height), fill=ink)
-        for y in range(how["grid"] // 2, picture.height, how["grid"]):
-            pen.line((0, y, picture.width, y), fill=ink)
-    for _ in range(how["strokes"]):
-        ends = rng.uniform([0, 0, 0, 0], [*picture.size, *picture.size]).tolist()
-        ink = how["stroke_ink"]
-        ink = (0, 0, 0) if ink is None else tuple(rng.integers(0, ink + 1, 3).tolist())
-        pen.line(ends, fill=ink, width=int(rng.integers(1, 3)))
-    if how["blur"]:
-        picture = picture.filter(ImageFilter.GaussianBlur(how["blur"]))
-    if how["jpeg"]:
-        coded = io.BytesIO()
-        picture.save(coded, "JPEG", quality=how["jpeg"])
-        picture = Image.open(coded)
-    image = np.array(picture)
-    if how["speckle"]:
-        hit = rng.random(image.shape[:2]) < how["speckle"]
-        image[hit] = rng.choice([0, 255], (hit.sum(), 1))
-    if how["invert"]:
-        image = 255 - image
-    return image[:, :, how["channels"]]
+    part.replace(path)
 
 
-def draw_set(seed, fonts):
-    """Draw the images of one style; return the height and the samples."""
-    rng = np.random.default_rng(seed)
-    style = draw_style(rng, *fonts)
-    while True:
-        try:
-            images, texts = make_captchas(
-                IMAGES_PER_STYLE, random_state=int(rng.integers(2**31)), **style
-            )
-            break
-        except ValueError:  # the fonts lack letters, or the text has no room
-            style = draw_style(rng, *fonts)
-    how = draw_harm(rng)
+def resize(image, n_characters, rng):
+    """Return the image as a fit might show it to the network."""
     height = int(rng.choice(HEIGHTS))
-    steps = np.median([i.shape[1] / i.shape[0] for i in images]) * height / 4
-    needed = 3 * np.median([len(text) for text in texts]) / steps
-    stretch = max(1.0, min(needed, 4)) * rng.choice([1, 1, 1.25])
-    images = [
-        prepare_image(
-            harm(image, how, rng),
-            height=height,
-            stretch=stretch,
-            color_mode="rgb",
-            name="image",
+    steps = image.shape[1] / image.shape[0] * height / TIME_STRIDE / n_characters
+    stretch = min(max(1.0, STEPS[0] / steps), STEPS[1] / steps)
+    stretch = float(np.clip(stretch * rng.choice([0.8, 1, 1, 1.25]), 0.4, 4))
+    return prepare_image(
+        image, height=height, stretch=stretch, color_mode="rgb", name="image"
+    )
+
+
+def load_shard(folder, number):
+    """Return the samples of a shard by height, once it is drawn."""
+    path = folder / f"{number:05d}.npz"
+    while not path.exists():
+        time.sleep(2)
+    with np.load(path) as file:
+        pixels, sizes, symbols, lengths = (
+            file[name] for name in ("pixels", "sizes", "symbols", "lengths")
         )
-        for image in images
-    ]
-    vocabulary = Vocabulary(CHARACTERS)
-    return height, Samples(images, [vocabulary.encode(text) for text in texts])
+    ends = np.cumsum(3 * sizes.prod(axis=1, dtype=np.int64))[:-1]
+    targets = np.split(symbols.astype(np.int64), np.cumsum(lengths)[:-1])
+    samples = {}
+    for part, size, target in zip(
+        np.split(pixels, ends), sizes.tolist(), targets, strict=True
+    ):
+        of_height = samples.setdefault(size[0], Samples([], []))
+        of_height.images.append(part.reshape(*size, 3))
+        of_height.targets.append(target)
+    return samples
 
 
-def draw_sets(seed, n_images, jobs, fonts):
-    """Return a dict from height to samples."""
-    seeds = np.random.SeedSequence(seed).spawn(math.ceil(n_images / IMAGES_PER_STYLE))
-    sets = {}
-    draw = delayed(draw_set)
-    for height, drawn in Parallel(n_jobs=jobs)(draw(s, fonts) for s in seeds):
-        samples = sets.setdefault(height, Samples([], []))
-        samples.images += drawn.images
-        samples.targets += drawn.targets
-    return dict(sorted(sets.items()))
+# ---- training --------------------------------------------------------------------
 
 
-def train(sets, held_out, n_updates, batch_size, seed):
-    """Learn to read the sets; return the network."""
+def recolor(image, rng):
+    """Return the image with its channels swapped, gray or inverted."""
+    kind = rng.random()
+    if kind < 0.2:
+        image = np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    elif kind < 0.6:
+        image = image[:, :, rng.permutation(3)]
+    return 255 - image if rng.random() < 0.2 else image
+
+
+def train(folder, n_shards, n_updates, batch_size, seed):
+    """Learn to read the shards, pass after pass; return the network.
+
+    After each group of shards the state is saved, and taken up from when called again.
+    """
     config = TrainingConfig(
         batch_size=batch_size,
         learning_rate_init=3e-3,
@@ -247,83 +139,143 @@ def train(sets, held_out, n_updates, batch_size, seed):
         verbose=False,
     )
     generator = torch.Generator().manual_seed(seed)
-    targets = [target for samples in sets.values() for target in samples.targets]
+    held_out = load_shard(folder, 0)
+    targets = [target for samples in held_out.values() for target in samples.targets]
     schedule = Schedule(symbol_entropy(targets), n_updates, 10**9)
     trainer = Trainer(NETWORK, config, schedule, generator)
-    begun = time.perf_counter()
-    losses = []
+    groups = np.arange(N_HELD_OUT, n_shards)
+    groups = np.array_split(groups, max(1, len(groups) // PER_GROUP))
+    state = folder / "state.pt"
+    done = restore(trainer, state) if state.exists() else 0
+    begun, losses = time.process_time(), []
     while not schedule.finished:
-        batches = [
-            (height, positions)
-            for height, samples in sets.items()
-            for positions in make_batches(
-                [image.shape[1] for image in samples.images], batch_size, generator
-            )
-        ]
-        for k in torch.randperm(len(batches), generator=generator).tolist():
-            height, positions = batches[k]
-            samples = sets[height]
-            loss = trainer.train_step(
-                [samples.images[i] for i in positions],
-                [samples.targets[i] for i in positions],
-            )
+        turn, position = divmod(done, len(groups))
+        order = np.arange(len(groups))  # at first as they are drawn
+        if turn:
+            order = np.random.default_rng([seed, turn]).permutation(order)
+        rng = np.random.default_rng([seed, turn, position])
+        for images, targets in mix(folder, groups[order[position]], batch_size, rng):
+            loss = trainer.train_step(images, targets)
             losses.append(loss)
             if schedule.step(loss):
                 trainer.begin()
             if schedule.finished:
                 break
-            if schedule.update % 1000 == 0:
-                print(
-                    f"{schedule.update:6d} updates {time.perf_counter() - begun:6.0f} s"
-                    f" {schedule.stage:10s} loss {np.mean(losses[-1000:]):.3f} "
-                    f"{describe_match(trainer.network, held_out)}",
-                    flush=True,
-                )
+        done += 1
+        save_state(trainer, done, state)
+        if done % 5 == 0 or schedule.finished:
+            print(
+                f"{schedule.update:6d} updates {time.process_time() - begun:6.0f} s "
+                f"{schedule.stage:10s} loss {np.nanmean(losses):.3f} "
+                f"{describe_match(trainer.network, held_out)}",
+                flush=True,
+            )
+            losses = []
     return trainer.network.eval()
 
 
+def mix(folder, numbers, batch_size, rng):
+    """Yield the images and targets of batches from some shards, in random order."""
+    by_height = {}
+    for number in numbers:
+        for height, samples in load_shard(folder, number).items():
+            all_of_height = by_height.setdefault(height, Samples([], []))
+            all_of_height.images += samples.images
+            all_of_height.targets += samples.targets
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    batches = [
+        (height, positions)
+        for height, samples in sorted(by_height.items())
+        for positions in make_batches(
+            [image.shape[1] for image in samples.images], batch_size, generator
+        )
+    ]
+    for k in rng.permutation(len(batches)):
+        height, positions = batches[k]
+        batch = by_height[height].pick(positions)
+        yield [recolor(image, rng) for image in batch.images], batch.targets
+
+
+def save_state(trainer, done, path):
+    part = path.with_suffix(".part")
+    kept = {
+        "done": done,
+        "network": trainer.network.state_dict(),
+        "schedule": vars(trainer.schedule),
+        "moments": [trainer.optimizer.state[p] for p in trainer.network.parameters()],
+        "generators": [
+            trainer.generator.get_state(),
+            trainer.device_generator.get_state(),
+        ],
+    }
+    torch.save(kept, part)
+    part.replace(path)
+
+
+def restore(trainer, path):
+    """Take up a saved state; return how many groups were learned from."""
+    kept = torch.load(path, weights_only=True)
+    trainer.network.load_state_dict(kept["network"])
+    vars(trainer.schedule).update(kept["schedule"])
+    for parameter, moments in zip(
+        trainer.network.parameters(), kept["moments"], strict=True
+    ):
+        trainer.optimizer.state[parameter].update(moments)
+    trainer.generator.set_state(kept["generators"][0])
+    trainer.device_generator.set_state(kept["generators"][1])
+    return kept["done"]
+
+
 def describe_match(network, held_out):
-    match = {h: f"{evaluate(network, s)[0]:.3f}" for h, s in held_out.items()}
-    return f"exact match on other styles, by height: {match}"
+    """Return the exact match on drawings that were not learned from."""
+    match = {h: f"{evaluate(network, s)[0]:.3f}" for h, s in sorted(held_out.items())}
+    return f"exact match on other drawings, by height: {match}"
 
 
 def save(network, path):
     """Write the weights, without the auxiliary head, in half precision."""
     arrays = {
-        name: tensor.numpy().astype(np.float16)
+        name: np.ascontiguousarray(tensor.numpy().astype(np.float16))
         for name, tensor in network.state_dict().items()
         if not name.startswith("auxiliary") and not name.endswith("num_batches_tracked")
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    save_file(arrays, path, metadata={"characters": CHARACTERS})
+    config = {n: v for n, v in NETWORK.items() if n not in ("n_classes", "in_channels")}
+    facts = {"characters": drawings.CHARACTERS, "config": json.dumps(config)}
+    save_file(arrays, path, metadata=facts)
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
-    parser.add_argument("--images", type=int, default=100_000, help="drawn, about")
-    parser.add_argument("--updates", type=int, default=16_000)
+    parser.add_argument("--work", type=Path, required=True, help="folder to resume from")
+    parser.add_argument("--images", type=int, default=300_000, help="drawn, about")
+    parser.add_argument("--updates", type=int, default=60_000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
     parser.add_argument(
-        "--held-out", type=int, default=960, help="images to measure on, about"
+        "--only",
+        choices=["draw", "train"],
+        help="one of the two parts; the other may run beside it",
     )
     parser.add_argument(
         "--fonts", type=Path, default=FONTS, help="folder where npm installed them"
     )
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    fonts = find_fonts(args.fonts)
-    sets = draw_sets(args.seed, args.images, args.jobs, fonts)
-    held_out = draw_sets(args.seed + 1, args.held_out, args.jobs, fonts)
-    for height, samples in sets.items():
-        print(f"{len(samples)} images read at a height of {height}", flush=True)
-    network = train(sets, held_out, args.updates, args.batch_size, args.seed)
-    print(describe_match(network, held_out))
-    save(network, args.output)
-    print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
+    args.work.mkdir(parents=True, exist_ok=True)
+    n_shards = N_HELD_OUT + max(1, args.images // PER_SHARD)
+    if args.only != "train":
+        fonts = drawings.load_fonts(args.fonts)
+        Parallel(n_jobs=args.jobs)(
+            delayed(draw_shard)(args.work, args.seed, number, fonts)
+            for number in range(n_shards)
+        )
+    if args.only != "draw":
+        network = train(args.work, n_shards, args.updates, args.batch_size, args.seed)
+        save(network, args.output)
+        print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

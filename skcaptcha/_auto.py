@@ -37,10 +37,12 @@ _MIN_HEIGHT, _MAX_HEIGHT, _HEIGHT_STEP = 32, 56, 8
 _FILLED_HEIGHT, _FILLED_SHARE = 40, 0.8
 
 # Time steps. CTC needs one for each character and one between equal neighbors; the
-# median label gets three, as widths differ. Guards: no image of the nine sets needs it.
-_STEPS_PER_CHARACTER = 3
+# median label gets three, as widths differ. More than nine cost time alone.
+_LEAST_STEPS, _MOST_STEPS = 3, 9
 MAX_STRETCH = 4
 """Largest factor by which images are widened; more only blurs them."""
+MIN_STRETCH = 0.5
+"""Smallest factor; where text fills a part of the width, less would squeeze it."""
 
 # Small batches make more updates; large sets have enough of them.
 _SMALL_BATCH, _LARGE_BATCH, _IMAGES_FOR_LARGE_BATCHES = 8, 16, 2000
@@ -109,7 +111,7 @@ def choose_height(sizes, rows=ALL_ROWS):
 def choose_stretch(
     sizes, targets, texts, height, fixed=None, rows=ALL_ROWS, items=None
 ):
-    """Return the factor, at least 1, that widens images to enough time steps.
+    """Return the factor that gives images enough time steps, and no more than of use.
 
     `fixed` is the factor of an earlier fit, which these images have to do with. Labels
     that need more time steps than their images can have raise a ValueError, which
@@ -143,8 +145,9 @@ def choose_stretch(
         )
     if fixed is not None:
         return fixed
-    comfortable = np.median(_STEPS_PER_CHARACTER * lengths / steps)
-    return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
+    factor = np.median(lengths / steps)  # for one time step a character
+    wished = np.clip(1.0, _LEAST_STEPS * factor, _MOST_STEPS * factor)
+    return float(max(stretch.max(), np.clip(wished, MIN_STRETCH, MAX_STRETCH)))
 
 
 def _name(items, position):

@@ -66,6 +66,8 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         "n_classes": vocabulary.n_classes,
         "in_channels": 3 if size["color_mode"] == "rgb" else 1,
         "conv_channels": conv_channels,
+        "conv_depths": None,
+        "pooling": False,
         "lstm_units": estimator.lstm_units,
         "lstm_layers": estimator.lstm_layers,
         "dropout": estimator.dropout,

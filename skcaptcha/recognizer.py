@@ -166,8 +166,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         First and last row of an image that is read, as shares of its height; (0, 1)
         is all of them.
     width_stretch_ : float
-        Factor by which images are widened so that each character gets enough time
-        steps; 1 leaves the aspect ratio as it is.
+        Factor by which images are widened, so that each character gets enough time
+        steps, or narrowed, where it gets more than are of use; 1 leaves the aspect
+        ratio as it is.
     color_mode_ : {"grayscale", "rgb"}
         What the network sees.
     loss_curve_ : list of float

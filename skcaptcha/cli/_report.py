@@ -224,9 +224,9 @@ def _list_layers(recognizer):
         ("an image of " + "x".join(map(str, image)), "", ""),
     ]
     hooks = []
-    for name, module in network.named_modules():
-        if any(module.children()):
-            continue
+    layers = [("blocks", network.blocks), ("lstms", network.lstms)]
+    named = [(f"{n}.{i}", layer) for n, part in layers for i, layer in enumerate(part)]
+    for name, module in [*named, ("head", network.head)]:
 
         def note(module, inputs, output, name=name):
             if isinstance(output, tuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import ImageColor
 
-from skcaptcha._auto import MAX_STRETCH
+from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
 from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
@@ -118,8 +118,8 @@ _VARIABLE = {
     "vocabulary": (lambda v: _is_list(v, [str]), "a list of characters"),
     "image_height": (lambda v: _is_int(v, 8, 512), "an integer from 8 to 512"),
     "width_stretch": (
-        lambda v: type(v) in (int, float) and 1 <= v <= MAX_STRETCH,
-        f"a number from 1 to {MAX_STRETCH}",
+        lambda v: type(v) in (int, float) and MIN_STRETCH <= v <= MAX_STRETCH,
+        f"a number from {MIN_STRETCH} to {MAX_STRETCH}",
     ),
     "text_rows": (
         lambda v: _is_list(v, [float], 2) and 0 <= v[0] < v[1] <= 1,

@@ -9,7 +9,7 @@ import torch
 from PIL import ImageColor
 from sklearn.callback import CallbackContext, FitCallback
 
-from skcaptcha._auto import MAX_STRETCH
+from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
 from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -227,8 +227,8 @@ _FITTED = {
     "vocabulary_": (_is_vocabulary, "a Vocabulary of distinct str"),
     "image_height_": (lambda v: _is_int(v, 8, 512), "an int from 8 to 512"),
     "width_stretch_": (
-        lambda v: _is_float(v, 1, MAX_STRETCH),
-        f"a number from 1 to {MAX_STRETCH}",
+        lambda v: _is_float(v, MIN_STRETCH, MAX_STRETCH),
+        f"a number from {MIN_STRETCH} to {MAX_STRETCH}",
     ),
     "text_rows_": (
         lambda v: _is_list(v, _is_float, (2,)) and 0 <= v[0] < v[1] <= 1,

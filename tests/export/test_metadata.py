@@ -59,7 +59,7 @@ def test_the_metadata_are_the_documented_ones_and_come_back():
         ],
         "blank": [4, False],
         "image_height": [16.0, 0, 10**9, True],
-        "width_stretch": [float("nan"), float("inf"), 0.5, 1e6, "1"],
+        "width_stretch": [float("nan"), float("inf"), 0.1, 1e6, "1"],
         "text_rows": [
             None,
             [0.0],
