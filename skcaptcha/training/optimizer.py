@@ -4,6 +4,9 @@ from collections import defaultdict
 
 import torch
 
+# All of an update in one pass, which PyTorch does not promise to keep.
+_FUSED = getattr(torch, "_fused_adamw_", None)
+
 
 class AdamW:
     """Adam with decoupled weight decay [1]_, computed as by ``torch.optim.AdamW``.
@@ -45,12 +48,29 @@ class AdamW:
                 state["exp_avg_sq"] = torch.zeros_like(parameter)
             state["step"] += 1
         gradients = [p.grad for p in parameters]
-        means, squares = (
+        means, squares, steps = (
             [self.state[p][name] for p in parameters]
-            for name in ("exp_avg", "exp_avg_sq")
+            for name in ("exp_avg", "exp_avg_sq", "step")
         )
         beta, beta_of_squares = self.betas
-        steps = [self.state[p]["step"].item() for p in parameters]
+        if _FUSED is not None and parameters[0].is_cpu:
+            _FUSED(
+                parameters,
+                gradients,
+                means,
+                squares,
+                [],
+                steps,
+                lr=lr,
+                beta1=beta,
+                beta2=beta_of_squares,
+                weight_decay=weight_decay,
+                eps=self.eps,
+                amsgrad=False,
+                maximize=False,
+            )
+            return
+        steps = [step.item() for step in steps]
         torch._foreach_mul_(parameters, 1 - lr * weight_decay)
         torch._foreach_lerp_(means, gradients, 1 - beta)
         torch._foreach_mul_(squares, beta_of_squares)

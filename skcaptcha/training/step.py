@@ -35,6 +35,18 @@ def choose_autocast_dtype(device):
     return torch.float32
 
 
+def clip_gradients(parameters, limit):
+    """Shorten the gradient to a norm of `limit`; return its norm before.
+
+    Without looking at the norm first, PyTorch's function multiplies in any case.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.stack(torch._foreach_norm(gradients)).norm().item()
+    if norm > limit:
+        torch._foreach_mul_(gradients, limit / norm)
+    return norm
+
+
 class Trainer:
     """Network, optimizer, schedule and random numbers: all that an update changes.
 
@@ -176,9 +188,7 @@ class Trainer:
             self._halve_batch(len(images))
         loss = self.processes.mean_loss(loss, self.training_config.device)
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.network.parameters(), _GRADIENT_CLIP
-        ).item()
+        norm = clip_gradients(self.network.parameters(), _GRADIENT_CLIP)
         # float16 overflows until its scale suits; the scaler then skips a step.
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
         finite = math.isfinite(loss) and (math.isfinite(norm) or overflow)
