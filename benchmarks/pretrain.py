@@ -267,7 +267,7 @@ def main(argv=None):
     args.work.mkdir(parents=True, exist_ok=True)
     n_shards = N_HELD_OUT + max(1, args.images // PER_SHARD)
     if args.only != "train":
-        fonts = drawings.load_fonts(args.fonts)
+        fonts = drawings.find_fonts(args.fonts)
         Parallel(n_jobs=args.jobs)(
             delayed(draw_shard)(args.work, args.seed, number, fonts)
             for number in range(n_shards)
