@@ -156,6 +156,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     ----------
     vocabulary_ : Vocabulary
         The characters that can be read.
+    has_empty_labels_ : bool
+        Whether labels were empty, so that it has learned of images without text. If
+        not, an empty text has the confidence 0.
     network_ : torch.nn.Module
         The trained network.
     auto_choices_ : dict
@@ -324,10 +327,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
             also mixed and of differing sizes; or one flattened image a row. An array
             of three dimensions is a stack of gray images, (n_samples, H, W). A lone
-            image (H, W, 1 to 4), or (3, H, W) with equal planes, is refused.
+            image (H, W, 1 to 4) is refused, and so is (3 or 4, H, W) if its planes look
+            like the channels of one picture: pass a stack of such as ``list(X)``.
         y : sequence of str of length n_samples
-            The text that each image shows. Integers, and whole floats of a table,
-            are read as their decimal text, with a warning.
+            The text that each image shows, which is empty where there is none.
+            Integers, and whole floats of a table, are read as their decimal text, with
+            a warning.
 
         Returns
         -------
@@ -662,6 +667,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return {
             **data.table,
             "vocabulary_": data.vocabulary,
+            "has_empty_labels_": not all(data.texts)
+            or (data.resume and vars(self).get("has_empty_labels_", False)),
             "background_": self.background_ if data.resume else self.background,
             "image_height_": data.input_size["height"],
             "text_rows_": data.input_size["rows"],

@@ -82,6 +82,7 @@ class LabeledImagesReport:
 
     def __str__(self):
         """Return the report as text."""
+        pairs = self.pairs
         lengths = ", ".join(f"{n} ({c})" for n, c in sorted(self.lengths.items()))
         sizes = [f"{h}x{w} ({count})" for (h, w), count in self.sizes.items()]
         lines = [
@@ -89,7 +90,7 @@ class LabeledImagesReport:
             f"lengths:    {lengths}",
             f"characters: {len(self.characters)}: {_join_characters(self.characters)}",
             f"sizes:      {_name_some(sizes, 'sizes')}",
-            *(f"  {_printable(file)} → {label}" for file, label in self.pairs),
+            *(f"  {_printable(file)} → {label or repr('')}" for file, label in pairs),
         ]
         if self.skipped:
             counts = ", ".join(f"{n} {suffix}" for suffix, n in self.skipped.items())

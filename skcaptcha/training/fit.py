@@ -321,7 +321,9 @@ def finish(trainer, samples, validation, checkpoint, best, result):
         raise ValueError(describe_failure(trainer))
     share_right = None
     if not (result.interrupted or schedule.endless):
-        some = Samples(samples.images[:_SOME], samples.targets[:_SOME])
+        # To read nothing where there is nothing is no reading.
+        with_text = [i for i, target in enumerate(samples.targets) if len(target)]
+        some = samples.pick((with_text or range(len(samples)))[:_SOME])
         found = first(evaluate(result.network, some, trainer.warnings))
         share_right, result.blank_ratio = found
     result.converged = has_converged(schedule, share_right)
