@@ -53,8 +53,8 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         )
     if not resume and not any(texts):
         raise ValueError(
-            f"All {len(texts)} labels in y are empty, so that there is no text to learn "
-            "from; pass images that show text as well."
+            f"All {len(texts)} labels in y are empty, so that there is no text to "
+            "learn from; pass images that show text as well."
         )
     known = estimator.vocabulary_ if resume else None
     vocabulary = _choose_vocabulary(estimator.vocabulary, known, texts)

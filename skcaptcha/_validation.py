@@ -107,8 +107,8 @@ def check_texts(y, *, whole_floats=False):
 
     Integers are read as their decimal text, with a warning because leading zeros are
     lost. `whole_floats` takes floats without a fraction for integers, for the labels
-    of tables. An empty label is that of an image without text. White space and characters without width are stripped from the edges,
-    with a warning that counts them.
+    of tables. White space and characters without width are stripped from the edges,
+    with a warning that counts them. A label may be empty.
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")

@@ -21,6 +21,7 @@ from skcaptcha._auto import (
     choose_n_held_out,
 )
 from skcaptcha._callbacks import EpochTasks
+from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -34,7 +35,12 @@ from skcaptcha.model.pretrained import load_pretrained
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
-from skcaptcha.training.fit import TrainingConfig, fit_network, fit_one_epoch
+from skcaptcha.training.fit import (
+    TrainingConfig,
+    fit_network,
+    fit_one_epoch,
+    is_part_of_more,
+)
 
 __all__ = ["CaptchaRecognizer"]
 
@@ -359,8 +365,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the network has not learned to read, or updates were left out because
-            their loss or gradients were not finite.
+            If the network has not learned to read, with what in the images, labels and
+            parameters is the likely cause; or if updates were left out because their
+            loss or gradients were not finite. In a search, that `conv_channels` or the
+            like keep the pretrained weights away is said once.
         UserWarning
             If training was interrupted (by Ctrl-C; the best weights so far are kept,
             but a search, pipeline or ensemble ends with the KeyboardInterrupt instead,
@@ -377,7 +385,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             issue_warnings(data.notices)  # before time is spent on them
             notices = self._train(data, checkpoint, processes)
-        issue_warnings(notices)
+        in_search = is_part_of_more()
+        issue_warnings(drop_repeated(notices) if in_search else notices)
+        if in_search:
+            note_warned(notices)
         return self
 
     def partial_fit(self, X, y):
@@ -557,6 +568,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 callbacks=tasks,
                 checkpoint=checkpoint,
                 processes=processes,
+                find_causes=partial(self._find_causes, data, origin),
             )
         save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
@@ -621,6 +633,20 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 "then set it and continue with warm_start=True or `partial_fit`."
             )
         return None, False, "random weights"
+
+    def _find_causes(self, data, origin):
+        """Return why nothing may have been learned, as a list of texts."""
+        odd = []
+        if origin == "random weights" and self.pretrained == "auto":
+            names, default = (
+                ("conv_channels", "lstm_units", "lstm_layers"),
+                type(self)(),
+            )
+            config = data.network_config
+            odd = [n for n in names if config[n] != getattr(default, n)]
+        return find_causes(
+            data.X, data.texts, background=self.background, odd_parameters=odd
+        )
 
     def _choose(self, data, training, validation, origin):
         """Return what each "auto" has become."""

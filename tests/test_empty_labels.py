@@ -65,7 +65,9 @@ def test_without_empty_labels_an_empty_text_is_not_believed(fitted, captchas, em
     assert np.argsort(confidence)[-1] == 1  # what to look at comes first
     first, *others = fitted.predict_topk(X, k=3)[0]
     assert first == ("", 0.0) and all(p > 0 for _, p in others)
-    (_, text, value, error), *_ = sorted(fitted.iter_readings(X[:1]), key=lambda r: r[0])
+    (_, text, value, error), *_ = sorted(
+        fitted.iter_readings(X[:1]), key=lambda r: r[0]
+    )
     assert (text, value, error) == ("", 0.0, None)
 
 
@@ -188,7 +190,7 @@ def table(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("labels.csv", 'filename,text\na.png,12\nb.png,\nc.png,34\n'),
+        ("labels.csv", "filename,text\na.png,12\nb.png,\nc.png,34\n"),
         ("labels.csv", 'filename,text\na.png,12\nb.png,""\nc.png,34\n'),
         ("labels.txt", "a.png\t12\nb.png\t\nc.png\t34\n"),
         ("gt.txt", 'a.png, "12"\nb.png, ""\nc.png, "34"\n'),
@@ -216,16 +218,6 @@ def test_a_missing_text_of_a_table_is_no_empty_one(table):
     frame = pd.DataFrame({"text": ["12", None]})
     with pytest.raises(ValueError, match=r"y\[1\]=.* is missing"):
         check_labeled_images([np.zeros((9, 9))] * 2, frame["text"])
-
-
-def test_what_was_read_without_confidence_is_no_label(table):
-    """A reader that knows no empty label reads one at 0."""
-    header = "filename,text,confidence,error\na.png,12,0.9,\n"
-    rows = "b.png,,0.0,\nc.png,,0.97,\n"
-    with pytest.warns(UserWarning) as caught:
-        paths, texts = load_labels_csv(table(header + rows))
-    assert texts == ["12", ""]
-    assert [str(w.message)[:11] for w in caught] == ["1 of 3 rows", "1 of 2 labe"]
 
 
 def test_an_empty_file_beside_an_image_is_an_empty_label(table, tmp_path):

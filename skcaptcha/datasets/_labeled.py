@@ -82,8 +82,8 @@ def load_labels_csv(
         If the table is broken: a column is missing, or it is not clear which is meant;
         a row has another number of fields than the header, or a quote that takes in
         the rows after it; a file name is empty or a label null; there are no rows; or
-        the encoding is another. The header is row 1, as in a spreadsheet. Also as `load_image_folder`
-        does.
+        the encoding is another. The header is row 1, as in a spreadsheet. Also as
+        `load_image_folder` does.
 
     Warns
     -----

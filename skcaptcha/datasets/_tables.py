@@ -84,8 +84,8 @@ def clean_labels(texts, describe):
     if empty:
         message = (
             f"{len(empty)} of {len(texts)} labels are empty, such as that of "
-            f"{describe(empty[0])}: their images count as without text. Leave out those "
-            "that are only not labeled yet."
+            f"{describe(empty[0])}: their images count as without text. Leave out "
+            "those that are only not labeled yet."
         )
         notices.append((message, UserWarning))
     return cleaned, notices
@@ -274,25 +274,12 @@ def _is_row(cells, delimiter, given):
     return name.endswith(tuple(image_suffixes()))
 
 
-def _is_positive(value):
-    try:
-        return float(value) > 0
-    except (TypeError, ValueError):
-        return False
-
-
 def _drop_failed_readings(rows, header, columns, path):
     """Leave out rows in which `predict` gave no text; return what to warn of, too."""
     if not {"confidence", "error"} <= set(header):
         return rows, []
-    error, confidence = header.index("error"), header.index("confidence")
-
-    def is_reading(fields):
-        text, value = fields[columns[1]], fields[confidence]
-        # No text of a reader that knows none has the confidence 0.
-        return not fields[error] and (text or (text == "" and _is_positive(value)))
-
-    kept = [row for row in rows if is_reading(row[1])]
+    error, text = header.index("error"), columns[1]
+    kept = [row for row in rows if row[1][text] and not row[1][error]]
     n_dropped = len(rows) - len(kept)
     if not kept:
         raise ValueError(f"path={path!r} has no row with a text and without an error.")

@@ -138,8 +138,8 @@ def _refuse_lone_image(X):
     apart. Of tables that held 16 images of one of nine real sets none came below 0.65;
     most single images of eight of these sets are below 0.6.
     """
-    rows = np.asarray(X) if isinstance(getattr(X, "dtype", None), np.dtype) else None
-    if rows is None or rows.dtype.kind not in "buif" or len(rows) < _LEAST_ROWS:
+    rows = np.asarray(X) if hasattr(X, "dtype") else np.zeros(0)  # no data frame
+    if rows.dtype.kind not in "buif" or len(rows) < _LEAST_ROWS:
         return
     rows, half = rows.astype(np.float64), len(rows) // 2
     near = np.abs(np.diff(rows, axis=0)).mean()
