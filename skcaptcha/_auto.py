@@ -143,7 +143,7 @@ def choose_stretch(
         )
     if fixed is not None:
         return fixed
-    comfortable = np.median(_STEPS_PER_CHARACTER * lengths / steps)
+    comfortable = np.median((_STEPS_PER_CHARACTER * lengths / steps)[lengths > 0])
     return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
 
 

@@ -148,7 +148,9 @@ class ReaderMixin:
             The probability of each text under CTC, summed over its alignments and
             averaged over the networks of an ensemble; NaN for a skipped image. If
             `early_stopping` held out samples, it is calibrated on them. `length` and
-            `vocabulary` do not change the probability of a text.
+            `vocabulary` do not change the probability of a text. An empty text has 0
+            unless the training labels had empty ones, as nothing was learned then of
+            images without text.
         """
         read, notices = self._read(X, length, vocabulary, on_error, exact=True)
         issue_warnings(notices)
@@ -169,7 +171,8 @@ class ReaderMixin:
         list of list of (str, float)
             For each image up to `k` texts with their probabilities, best first, found
             by a beam search of width `beam_width`, or `k` if that is larger; None for
-            a skipped image.
+            a skipped image. An empty text keeps its place where its probability is 0,
+            as `predict_confidence` says.
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; pass an int of at least 1.")
@@ -374,7 +377,11 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
     else:
         texts = [(found[0], None)]
     decode = reader.vocabulary_.decode
-    return [(decode(symbols), value) for symbols, value in texts][: k or 1]
+    found = [(decode(symbols), value) for symbols, value in texts][: k or 1]
+    if getattr(reader, "has_empty_labels_", False):
+        return found
+    # It has learned nothing of images without text, and would be sure of any noise.
+    return [(text, value if text else -np.inf) for text, value in found]
 
 
 def locate_characters(reader, frames, text, width):

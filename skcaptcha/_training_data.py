@@ -51,6 +51,11 @@ def read_training_data(estimator, X, y, *, resume, n_least):
             f"n_samples={len(texts)} is too few to train on; pass at least "
             f"{n_least} images."
         )
+    if not resume and not any(texts):
+        raise ValueError(
+            f"All {len(texts)} labels in y are empty, so that there is no text to "
+            "learn from; pass images that show text as well."
+        )
     known = estimator.vocabulary_ if resume else None
     vocabulary = _choose_vocabulary(estimator.vocabulary, known, texts)
     targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]

@@ -82,6 +82,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         more accurate.
     vocabulary_ : Vocabulary
         The characters that can be predicted.
+    has_empty_labels_ : bool
+        Whether labels were empty, as for a `CaptchaRecognizer`.
     n_features_in_ : int
         Number of features of a 2-D `X`. Only defined for such.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -213,6 +215,12 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     vocabulary_ = _make_property("vocabulary_", "Characters that can be predicted.")
     n_features_in_ = _make_property("n_features_in_", "Number of columns of a table.")
     feature_names_in_ = _make_property("feature_names_in_", "Names of these columns.")
+
+    @property
+    def has_empty_labels_(self):
+        """Whether labels were empty, as for a `CaptchaRecognizer`."""
+        check_is_fitted(self)
+        return any(member.has_empty_labels_ for member in self.estimators_)
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""

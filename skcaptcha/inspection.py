@@ -134,6 +134,8 @@ def _fit_and_predict(recognizer, items, texts, train, test):
     for k, log_probs in enumerate(frames):
         y_pred[k] = find_texts(recognizer, [log_probs])[0][0]
         text = texts[test[k]]
+        if not text and not recognizer.has_empty_labels_:
+            continue  # like a character that the fit has not seen
         if all(symbol in vocabulary for symbol in vocabulary.split(text)):
             lengths, symbols = [len(log_probs)], [vocabulary.encode(text)]
             log_probability = sequence_log_probability(

@@ -21,6 +21,7 @@ from skcaptcha._auto import (
     choose_n_held_out,
 )
 from skcaptcha._callbacks import EpochTasks
+from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -34,7 +35,12 @@ from skcaptcha.model.pretrained import load_pretrained
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
-from skcaptcha.training.fit import TrainingConfig, fit_network, fit_one_epoch
+from skcaptcha.training.fit import (
+    TrainingConfig,
+    fit_network,
+    fit_one_epoch,
+    is_part_of_more,
+)
 
 __all__ = ["CaptchaRecognizer"]
 
@@ -156,6 +162,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     ----------
     vocabulary_ : Vocabulary
         The characters that can be read.
+    has_empty_labels_ : bool
+        Whether labels were empty, so that it has learned of images without text. If
+        not, an empty text has the confidence 0.
     network_ : torch.nn.Module
         The trained network.
     auto_choices_ : dict
@@ -324,10 +333,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
             also mixed and of differing sizes; or one flattened image a row. An array
             of three dimensions is a stack of gray images, (n_samples, H, W). A lone
-            image (H, W, 1 to 4), or (3, H, W) with equal planes, is refused.
+            image (H, W, 1 to 4) is refused, and so is (3 or 4, H, W) if its planes look
+            like the channels of one picture: pass a stack of such as ``list(X)``.
         y : sequence of str of length n_samples
-            The text that each image shows. Integers, and whole floats of a table,
-            are read as their decimal text, with a warning.
+            The text that each image shows, which is empty where there is none.
+            Integers, and whole floats of a table, are read as their decimal text, with
+            a warning.
 
         Returns
         -------
@@ -354,8 +365,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the network has not learned to read, or updates were left out because
-            their loss or gradients were not finite.
+            If the network has not learned to read, with what in the images, labels and
+            parameters is the likely cause; or if updates were left out because their
+            loss or gradients were not finite. In a search, that `conv_channels` or the
+            like keep the pretrained weights away is said once.
         UserWarning
             If training was interrupted (by Ctrl-C; the best weights so far are kept,
             but a search, pipeline or ensemble ends with the KeyboardInterrupt instead,
@@ -372,7 +385,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             issue_warnings(data.notices)  # before time is spent on them
             notices = self._train(data, checkpoint, processes)
-        issue_warnings(notices)
+        in_search = is_part_of_more()
+        issue_warnings(drop_repeated(notices) if in_search else notices)
+        if in_search:
+            note_warned(notices)
         return self
 
     def partial_fit(self, X, y):
@@ -552,6 +568,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 callbacks=tasks,
                 checkpoint=checkpoint,
                 processes=processes,
+                find_causes=partial(self._find_causes, data, origin),
             )
         save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
@@ -617,6 +634,20 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             )
         return None, False, "random weights"
 
+    def _find_causes(self, data, origin):
+        """Return why nothing may have been learned, as a list of texts."""
+        odd = []
+        if origin == "random weights" and self.pretrained == "auto":
+            names, default = (
+                ("conv_channels", "lstm_units", "lstm_layers"),
+                type(self)(),
+            )
+            config = data.network_config
+            odd = [n for n in names if config[n] != getattr(default, n)]
+        return find_causes(
+            data.X, data.texts, background=self.background, odd_parameters=odd
+        )
+
     def _choose(self, data, training, validation, origin):
         """Return what each "auto" has become."""
         n_samples, batch_size, max_iter = len(training), self.batch_size, self.max_iter
@@ -662,6 +693,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return {
             **data.table,
             "vocabulary_": data.vocabulary,
+            "has_empty_labels_": not all(data.texts)
+            or (data.resume and vars(self).get("has_empty_labels_", False)),
             "background_": self.background_ if data.resume else self.background,
             "image_height_": data.input_size["height"],
             "text_rows_": data.input_size["rows"],

@@ -65,7 +65,7 @@ def test_a_network_that_learns_nothing_warns(captchas):
     with pytest.warns(
         ConvergenceWarning,
         match=r"not learned to read in 2 epochs: \d+% of its time steps are blank, and "
-        r"its loss is [\d.]+ a character, where guessing .*`max_iter`",
+        r"its loss is [\d.]+ a character, where guessing [^`]*- 8 images [^`]*`max_it",
     ):
         recognizer.fit(images[:8], texts[:8])
     assert not recognizer.converged_
@@ -333,7 +333,6 @@ def test_bad_samples_are_named_before_training(captchas, monkeypatch):
     images, texts = list(captchas[0][:4]), list(captchas[1][:4])
     cases = [
         ([], [], ValueError, "X is empty"),
-        (images, ["1", "", "2", "3"], ValueError, r"y\[1\]='' is empty"),
         (images, None, ValueError, "requires y to be passed, but the target y is None"),
         (images[:1], texts[:1], ValueError, "n_samples=1 is too few"),
         (images[0], texts, ValueError, "X has 16 images and y has 4 labels"),

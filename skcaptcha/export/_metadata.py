@@ -36,6 +36,7 @@ class ModelMetadata:
     vocabulary: Vocabulary
     input_size: dict  # of `prepare_image`
     background: tuple
+    has_empty_labels: bool = False
 
     @property
     def n_channels(self):
@@ -57,6 +58,7 @@ def pack_metadata(metadata):
             "text_rows": [float(share) for share in size["rows"]],
             "color_mode": size["color_mode"],
             "background": [int(level) for level in background],
+            "has_empty_labels": bool(metadata.has_empty_labels),
         }
     )
 
@@ -80,6 +82,7 @@ def unpack_metadata(text):
         value = values.get(key)
         if type(value) is not type(expected) or value != expected:  # True is not 1
             raise ValueError(f"{key}={_shorten(value)} is not {expected!r}")
+    values.setdefault("has_empty_labels", False)  # in older files
     for key, (is_valid, expected) in _VARIABLE.items():
         if not is_valid(values.get(key)):
             raise ValueError(f"{key}={_shorten(values.get(key))} is not {expected}")
@@ -93,7 +96,8 @@ def unpack_metadata(text):
         "rows": tuple(values["text_rows"]),
         "color_mode": values["color_mode"],
     }
-    return ModelMetadata(vocabulary, size, tuple(values["background"]))
+    background = tuple(values["background"])
+    return ModelMetadata(vocabulary, size, background, values["has_empty_labels"])
 
 
 def _shorten(value):
@@ -133,6 +137,7 @@ _VARIABLE = {
         lambda v: _is_list(v, [int], 3) and all(_is_int(c, 0, 255) for c in v),
         "a list of three integers from 0 to 255",
     ),
+    "has_empty_labels": (lambda v: type(v) is bool, "true or false"),
 }
 
 

@@ -162,6 +162,8 @@ class OnnxRecognizer(ReaderMixin):
     ----------
     vocabulary_ : Vocabulary
         The characters that can be read.
+    has_empty_labels_ : bool
+        Whether labels were empty, as for a `CaptchaRecognizer`.
 
     Examples
     --------
@@ -191,6 +193,7 @@ class OnnxRecognizer(ReaderMixin):
         self.metadata = metadata
         self.n_jobs = n_jobs
         self.vocabulary_ = metadata.vocabulary
+        self.has_empty_labels_ = metadata.has_empty_labels
 
     def __getstate__(self):
         """Return a state with the bytes of the file in place of the session."""

@@ -80,6 +80,7 @@ def unpack_state(state, estimator_class):
             # Format 1 read all rows, and its confidence was not calibrated.
             state.setdefault("text_rows_", (0.0, 1.0))
             state.setdefault("temperature_", 1.0)
+            state.setdefault("has_empty_labels_", False)  # which were refused
             check_fitted(state)
             state["network_"] = _load_network(state["_network_config"], weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -234,6 +235,7 @@ _CURVE = (
 )
 _OPTIONAL = {
     "temperature_": (lambda v: _is_float(v) and v > 0, "a number above 0"),
+    "has_empty_labels_": (lambda v: isinstance(v, bool), "a bool"),
     "converged_": (lambda v: isinstance(v, (bool, np.bool_)), "a bool"),
     "n_iter_": (lambda v: _is_int(v, 0), "an int from 0"),
     "n_restarts_": (lambda v: _is_int(v, 0), "an int from 0"),

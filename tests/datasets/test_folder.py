@@ -511,7 +511,7 @@ def test_encodings(table, written, given):
         ("filename,text\n\n\n", {}, "has a header but no rows"),
         (GOOD + "images/a.png\n", {}, "row 4 of .* has 1 fields where the .* has 2"),
         (GOOD + "images/a.png,1,2\n", {}, "row 4 of .* has 3 fields"),
-        (GOOD + "\nimages/a.png,\n", {}, "row 5 of .* has no 'text'; fill or drop it"),
+        (GOOD + "\n ,12\n", {}, "row 5 of .* has no 'filename'; fill or drop it"),
         (GOOD + ",12\n", {}, "row 4 of .* has no 'filename'"),
         (GOOD + 'images/a.png,"12\n', {}, "row 4 of .* is broken: .*Close the quote"),
         (GOOD, {"delimiter": ", "}, "is no CSV file with delimiter=', '"),

@@ -29,6 +29,7 @@ DOCUMENTED = {
     "text_rows": [0.25, 0.75],
     "color_mode": "rgb",
     "background": [0, 0, 128],
+    "has_empty_labels": False,
 }
 
 
@@ -86,6 +87,15 @@ def test_a_wrong_value_is_named(key, values):
     without = {k: v for k, v in DOCUMENTED.items() if k != key}
     with pytest.raises(ValueError, match=f"{key}=None is not"):
         unpack_metadata(json.dumps(without))
+
+
+def test_older_metadata_know_no_empty_labels():
+    older = {k: v for k, v in DOCUMENTED.items() if k != "has_empty_labels"}
+    assert unpack_metadata(json.dumps(older)).has_empty_labels is False
+    knows = {**DOCUMENTED, "has_empty_labels": True}
+    assert unpack_metadata(json.dumps(knows)).has_empty_labels is True
+    with pytest.raises(ValueError, match="has_empty_labels=1 is not true or false"):
+        unpack_metadata(json.dumps({**DOCUMENTED, "has_empty_labels": 1}))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000, "{}"])
