@@ -11,6 +11,7 @@ from skcaptcha._validation import (
     check_images,
     check_same_length,
     check_texts,
+    count,
     issue_warnings,
 )
 from skcaptcha.datasets._labeled import is_text_file, list_tables
@@ -29,6 +30,8 @@ _MAX_NAMED = 5
 _COPY = re.compile(r".*?( ?\(\d+\)|[ _-]+copy([ _]?\(?\d+\)?)?)", re.IGNORECASE)
 _PREFIXED = re.compile(r"(\D{3,})\d+")
 _NUMBERED = re.compile(r".+[_-]\d+")
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_REWRITTEN = re.compile(rf"\d(\.\d+)?E\+\d{{2,3}}|\d{{1,2}}-({_MONTHS})", re.I)
 _HASH = re.compile(r"[0-9a-f]{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 
 
@@ -93,7 +96,8 @@ class LabeledImagesReport:
         ]
         if self.skipped:
             counts = ", ".join(f"{n} {suffix}" for suffix, n in self.skipped.items())
-            lines.append(f"{sum(self.skipped.values())} files skipped: {counts}")
+            number = count(sum(self.skipped.values()), "file")
+            lines.append(f"{number} skipped: {counts}")
         if self.left_out:
             named = _name_some(self.left_out, "images")
             lines.append(f"images without a label here: {named}")
@@ -269,10 +273,33 @@ def _warn_of_labels(labels, root):
     if copies:
         named = _name_some(copies, "labels")
         yield f"labels look like those of copied files: {named}"
+    yield from _warn_of_spreadsheets(labels)
     suffixes = tuple(image_suffixes())
     files = [label for label in labels if label.lower().endswith(suffixes)]
     if files:
         yield f"labels look like names of files: {_name_some(files, 'labels')}"
+
+
+def _warn_of_spreadsheets(labels):
+    """Yield what a spreadsheet makes of texts that it takes for numbers or dates."""
+    changed = [label for label in labels if _REWRITTEN.fullmatch(label)]
+    if changed:
+        yield (
+            "labels look like numbers or dates that a spreadsheet made of them: "
+            f"{_name_some(changed, 'labels')}; import that column as text"
+        )
+    lengths = Counter(map(len, labels)).most_common(2)
+    if len(labels) < _FEW or len(lengths) < 2 or not "".join(labels).isdecimal():
+        return
+    # A tenth of the numbers of a given length begin with 0.
+    (usual, _), (shorter, n_shorter) = lengths
+    if shorter == usual - 1 and 0.03 <= n_shorter / len(labels) <= 0.2:
+        if not any(label[0] == "0" for label in labels):
+            yield (
+                f"no label begins with 0, and {n_shorter} of {len(labels)} have "
+                f"{shorter} digits where most have {usual}: if a spreadsheet dropped "
+                "zeros, import that column as text"
+            )
 
 
 def _share(pattern, labels):
@@ -284,7 +311,10 @@ def _hint_at_table(root):
     if root is None or not os.path.isdir(root):
         return ""
     above = Path(os.path.abspath(root)).parent
-    tables = [str(above / table) for table in list_tables(Folder(above))]
+    try:
+        tables = [str(above / table) for table in list_tables(Folder(above))]
+    except OSError:  # it may not be listed, and nobody asked for it
+        return ""
     return f"; are the labels in {', '.join(tables)}?" if tables else ""
 
 
@@ -323,9 +353,10 @@ def _warn_of_images(conflicts, unreadable, n_images):
     if unreadable:
         named = "; ".join(list(unreadable.values())[:10])
         more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
-        yield f"{len(unreadable)} images cannot be read: {named}{more}"
+        yield f"{count(len(unreadable), 'image')} cannot be read: {named}{more}"
     if n_images < _FEW:
-        yield f"{n_images} images are few to learn from; {_FEW} are the least that help"
+        few = "1 image is little" if n_images == 1 else f"{n_images} images are few"
+        yield f"{few} to learn from; {_FEW} are the least that help"
 
 
 def _name_some(names, what):
