@@ -498,15 +498,15 @@ def test_encodings(table, written, given):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", {}, r"0 columns with .* usual names \(filename, .*; its header is \[\]"),
-        ("Bild,text\n", {}, r"0 columns with .* is \['Bild', 'text'\]"),
+        ("", {}, r"no column with .* usual names \(filename, .*; its header is \[\]"),
+        ("Bild,text\n", {}, r"no column with .* is \['Bild', 'text'\]"),
         ("filename;Wort\n", {}, r"is \['filename', 'Wort'\]: name .* by `text_column`"),
         ("filename,text,text\n", {}, "has 2 columns with one of the usual names"),
         ("filename,text,label\n", {}, r"2 columns .*\(text, label, .* `text_column`"),
         ("file,text,path\n", {}, r"2 columns .*\(filename, .* `filename_column`"),
         ("filename;text\n", {"delimiter": ","}, r"0 col.* is \['filename;text'\]"),
         ("a b c\n", {}, r"its header is \['a b c'\]"),
-        (GOOD, {"text_column": "label"}, "0 columns named 'label'.*`text_column`"),
+        (GOOD, {"text_column": "label"}, "no column named 'label'.*`text_column`"),
         ("filename,text\n", {}, "has a header but no rows"),
         ("filename,text\n\n\n", {}, "has a header but no rows"),
         (GOOD + "images/a.png\n", {}, "row 4 of .* has 1 fields where the .* has 2"),
