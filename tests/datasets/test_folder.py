@@ -504,7 +504,7 @@ def test_encodings(table, written, given):
         ("filename,text,text\n", {}, "has 2 columns with one of the usual names"),
         ("filename,text,label\n", {}, r"2 columns .*\(text, label, .* `text_column`"),
         ("file,text,path\n", {}, r"2 columns .*\(filename, .* `filename_column`"),
-        ("filename;text\n", {"delimiter": ","}, r"0 col.* is \['filename;text'\]"),
+        ("filename;text\n", {"delimiter": ","}, r"no col.* is \['filename;text'\]"),
         ("a b c\n", {}, r"its header is \['a b c'\]"),
         (GOOD, {"text_column": "label"}, "no column named 'label'.*`text_column`"),
         ("filename,text\n", {}, "has a header but no rows"),
