@@ -39,8 +39,11 @@ def write_atomically(path, content):
     except FileNotFoundError:
         before = None
     if before is not None and not stat.S_ISREG(before.st_mode):
-        with open(path, "wb") as file:  # which says so if it is a folder
-            file.write(content)
+        try:
+            with open(path, "wb") as file:  # which says so if it is a folder
+                file.write(content)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         return
     path = Path(os.path.realpath(path))
     # Short, as it must fit wherever the name of the file does, and hard to guess,

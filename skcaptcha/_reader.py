@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 from scipy.special import logsumexp
 
+from skcaptcha._parameters import MAX_BEAM_WIDTH
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_same_length, check_texts, issue_warnings
 from skcaptcha.images._prepare import prepare_image
@@ -163,7 +164,7 @@ class ReaderMixin:
         ----------
         X, length, vocabulary, on_error
             As for `predict`.
-        k : int, default=5
+        k : int, default=5, at most 10,000
             Number of texts.
 
         Returns
@@ -174,8 +175,8 @@ class ReaderMixin:
             a skipped image. An empty text keeps its place where its probability is 0,
             as `predict_confidence` says.
         """
-        if not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"k={k!r}; pass an int of at least 1.")
+        if not isinstance(k, Integral) or not 1 <= k <= MAX_BEAM_WIDTH:
+            raise ValueError(f"k={k!r}; pass an int from 1 to {MAX_BEAM_WIDTH}.")
         read, notices = self._read(X, length, vocabulary, on_error, k=k, exact=True)
         issue_warnings(notices)
         return [

@@ -242,6 +242,11 @@ def check_path(path, name="path"):
     return Path(path)
 
 
+def count(n, noun):
+    """Return a number and its noun, such as "1 image" or "2 images"."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def issue_warnings(notices):
     """Issue warnings, collected as (message, category), from a public function."""
     for message, category in notices:

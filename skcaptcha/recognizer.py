@@ -76,9 +76,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Output channels of each convolution block, at least two. Each block halves the
         height, and the maximum over the rows that the last one leaves is taken. Give
         as many blocks as bring `image_height` down to one or two rows.
-    lstm_units : int, default=128
+    lstm_units : int, default=128, at most 10,000
         Units of each direction of each LSTM.
-    lstm_layers : int, default=1
+    lstm_layers : int, default=1, at most 100
         Number of bidirectional LSTMs. With 0 the convolutions read alone.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).

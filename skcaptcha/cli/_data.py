@@ -1,7 +1,11 @@
 """Labeled images as the options of a command describe them."""
 
-from skcaptcha.cli._output import say
+import warnings
+
+from skcaptcha._validation import count
+from skcaptcha.cli._output import escape, say
 from skcaptcha.datasets import check_labeled_images, load_labeled_images
+from skcaptcha.exceptions import SkippedImageWarning
 
 _OPTIONS = (
     "label",
@@ -31,10 +35,36 @@ def check_data(X, y, options):
             say(f"skcaptcha: warning: {warning}")
     else:
         say(str(report))
-    if report.unreadable:
-        named = ", ".join(list(report.unreadable)[:10])
-        more = ", ..." if len(report.unreadable) > 10 else ""
+    _refuse_unreadable(list(report.unreadable), len(y))
+
+
+def read_labeled(reader, X, y, options):
+    """Return images that can be read, labels, texts and confidences."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkippedImageWarning)  # one names all, below
+        y_pred, confidence = reader.predict(X, return_confidence=True, on_error="skip")
+    bad = [i for i, text in enumerate(y_pred) if text is None]
+    names = [escape(str(getattr(X[i], "name", X[i]))) for i in bad]
+    if options.on_error == "raise" or len(bad) == len(X):
+        _refuse_unreadable(names, len(X))
+    elif bad:
+        named = _name_some(names)
+        say(f"skcaptcha: warning: {len(bad)} of {len(X)} images skipped ({named})")
+    kept = sorted(set(range(len(X))).difference(bad))
+    return (
+        *([values[i] for i in kept] for values in (X, y)),
+        *(values[kept] for values in (y_pred, confidence)),
+    )
+
+
+def _refuse_unreadable(names, n_images):
+    if names:
         raise ValueError(
-            f"{len(report.unreadable)} of {len(y)} images cannot be read ({named}"
-            f"{more}); repair or delete them, or leave them out with --on-error skip"
+            f"{len(names)} of {count(n_images, 'image')} cannot be read "
+            f"({_name_some(names)}); repair or delete them, or leave them out with "
+            "--on-error skip"
         )
+
+
+def _name_some(names):
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -56,12 +56,15 @@ class PipelineReader(ReaderMixin):
 
 def find_saver(path):
     """Return the function that saves a recognizer in the format of a file's name."""
-    if path.suffix in (".joblib", ".pkl"):
+    suffix = path.suffix.lower()
+    if suffix in (".joblib", ".pkl"):
         return _dump_pickle
-    if path.suffix == ".skops":
+    if suffix == ".skops":
         import_optional("skops.io", "skops", f"--out={str(path)!r}")
         return persistence.dump
-    raise ValueError(f"{str(path)!r} must end in .joblib, .pkl or .skops")
+    raise ValueError(
+        f"--out={str(path)!r} must be a name that ends in .joblib, .pkl or .skops"
+    )
 
 
 def _dump_pickle(recognizer, path):
@@ -113,11 +116,15 @@ def load_model(path):
     check_input(path, "the model")
     if path.is_dir():
         raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         from skcaptcha.export import load_onnx
 
         return load_onnx(path)
-    model = persistence.load(path) if path.suffix == ".skops" else _load_pickle(path)
+    model = (
+        persistence.load(path)
+        if path.suffix.lower() == ".skops"
+        else _load_pickle(path)
+    )
     model = getattr(model, "best_estimator_", model)  # of a search
     reader = model[-1] if isinstance(model, Pipeline) else model
     if not isinstance(reader, (CaptchaRecognizer, CaptchaEnsemble)):

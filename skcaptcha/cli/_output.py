@@ -146,6 +146,18 @@ def handle_interrupts(error=None):
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def divert_descriptor():
+    """Let other processes, started in a ``with`` block, print to standard error."""
+    before = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+
+
 def check_input(path, what):
     """Raise an error unless a path is that of a folder or of a file with content.
 

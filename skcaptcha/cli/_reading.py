@@ -18,6 +18,7 @@ from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
 from skcaptcha.metrics import risk_coverage_curve
+from skcaptcha.vocabulary import Vocabulary
 
 CHUNK = 256  # images that are read at a time
 COLUMNS = ("filename", "text", "confidence", "error")
@@ -48,15 +49,38 @@ def choose_threshold(model, precision):
     """Return the confidence stored in a model for a wished precision."""
     reader = model[-1] if isinstance(model, Pipeline) else model
     stored = getattr(reader, "test_scores_", {}).get("min_confidence", {})
+    if not stored:
+        raise ValueError(
+            f"the model has no confidence for --precision={precision}, as none was "
+            "found on images held out in training; give --min-confidence"
+        )
     enough = [name for name in stored if float(name) >= precision]
     if not enough:
-        known = ", ".join(stored) or "none"
+        known = ", ".join(stored)
         raise ValueError(
             f"the model has no confidence for --precision={precision}; those that "
             f"training found on images held out are for {known}: give one of these, "
             "or --min-confidence"
         )
     return stored[min(enough, key=float)]
+
+
+def check_characters(model, characters):
+    """Raise an error unless a model reads all of some characters."""
+    if characters is None:
+        return
+    reader = model[-1] if isinstance(model, Pipeline) else model
+    known = reader.vocabulary_.characters
+    split = Vocabulary.split(characters)
+    odd = [c for c in split if c not in known or split.count(c) > 1]
+    if odd or not split:
+        what = "there is none"
+        if odd:
+            what = f"{odd[0]!r} {'occurs twice' if odd[0] in known else 'is none'}"
+        raise ValueError(
+            f"--characters={characters!r} must be some of the characters that the "
+            f"model reads, {''.join(known)!r}, each once; {what}"
+        )
 
 
 def read_rows(reader, options):
@@ -96,19 +120,22 @@ def _list_paths(images):
         if item == "-":
             if sys.stdin is None:
                 raise ValueError("- takes paths from standard input, which is closed")
-            for line in sys.stdin.buffer:
-                if path := os.fsdecode(line.rstrip(b"\r\n")):
-                    yield path
+            paths = (os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer)
+            yield from filter(None, paths)
             continue
         found = [item]
         if not os.path.lexists(item):  # else the brackets are part of its name
             # The shell of Windows leaves patterns alone, and quotes do anywhere.
             found = sorted(glob.glob(item, recursive=True)) or found
         for path in found:
-            if os.path.isdir(path):
-                yield from load_image_folder(path, label=lambda path: "-")[0]
-            else:
+            if not os.path.isdir(path):
                 yield path
+                continue
+            try:
+                inside = load_image_folder(path, label=lambda path: "-")[0]
+            except (OSError, ValueError):  # it gets a row, as an unreadable image does
+                inside = [path]
+            yield from inside
 
 
 def _write_text(top_k):

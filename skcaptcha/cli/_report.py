@@ -23,6 +23,7 @@ def check_reports(options):
     if options.picture is not None:
         backends = import_optional("matplotlib.backend_bases", "plot", "--picture")
         kinds = backends.FigureCanvasBase.get_supported_filetypes()
+        kinds.pop("pgf", None)  # it starts LaTeX, which may not be there
         if options.picture.suffix[1:].lower() not in kinds:
             ends = ", .".join(kinds)
             raise ValueError(

@@ -12,6 +12,7 @@ from skcaptcha._validation import (
     check_images,
     check_same_length,
     check_texts,
+    count,
     issue_warnings,
 )
 from skcaptcha.datasets._labeled import is_text_file, list_tables
@@ -27,6 +28,8 @@ from skcaptcha.vocabulary import Vocabulary
 _FEW = 20
 _MANY = 100  # from here on, what occurs once is odd
 _COPY = re.compile(r".*?( ?\(\d+\)|[ _-]+copy([ _]?\(?\d+\)?)?)", re.IGNORECASE)
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_REWRITTEN = re.compile(rf"\d(\.\d+)?E\+\d{{2,3}}|\d{{1,2}}-({_MONTHS})", re.I)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class LabeledImagesReport:
         ]
         if self.skipped:
             counts = ", ".join(f"{n} {suffix}" for suffix, n in self.skipped.items())
-            lines.append(f"{sum(self.skipped.values())} files skipped: {counts}")
+            number = count(sum(self.skipped.values()), "file")
+            lines.append(f"{number} skipped: {counts}")
         if self.left_out:
             named = name_some(self.left_out, "images")
             lines.append(f"images without a label here: {named}")
@@ -250,10 +254,34 @@ def _warn_of_labels(labels, root):
     if copies:
         named = name_some(copies, "labels")
         yield f"labels look like those of copied files: {named}"
+    yield from _warn_of_spreadsheets(labels)
     suffixes = tuple(image_suffixes())
     files = [label for label in labels if label.lower().endswith(suffixes)]
     if files:
         yield f"labels look like names of files: {name_some(files, 'labels')}"
+
+
+def _warn_of_spreadsheets(labels):
+    """Yield what a spreadsheet makes of texts that it takes for numbers or dates."""
+    changed = [label for label in labels if _REWRITTEN.fullmatch(label)]
+    if changed:
+        yield (
+            "labels look like numbers or dates that a spreadsheet made of them: "
+            f"{name_some(changed, 'labels')}; import that column as text"
+        )
+    lengths = Counter(map(len, labels)).most_common(2)
+    if len(labels) < _FEW or len(lengths) < 2 or not "".join(labels).isdecimal():
+        return
+    # A tenth of the numbers of a given length begin with 0.
+    (usual, _), (shorter, n_shorter) = lengths
+    if shorter == usual - 1 and 0.03 <= n_shorter / len(labels) <= 0.2:
+        if not any(label[0] == "0" for label in labels):
+            yield (
+                f"no label begins with 0, and {n_shorter} of {len(labels)} have "
+                f"{shorter} digits where most have {usual}: if a spreadsheet dropped "
+                "zeros, import that column as text"
+            )
+
 
 
 def _hint_at_table(root):
@@ -261,7 +289,10 @@ def _hint_at_table(root):
     if root is None or not os.path.isdir(root):
         return ""
     above = Path(os.path.abspath(root)).parent
-    tables = [str(above / table) for table in list_tables(Folder(above))]
+    try:
+        tables = [str(above / table) for table in list_tables(Folder(above))]
+    except OSError:  # it may not be listed, and nobody asked for it
+        return ""
     return f"; are the labels in {', '.join(tables)}?" if tables else ""
 
 
@@ -300,9 +331,10 @@ def _warn_of_images(conflicts, unreadable, n_images):
     if unreadable:
         named = "; ".join(list(unreadable.values())[:10])
         more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
-        yield f"{len(unreadable)} images cannot be read: {named}{more}"
+        yield f"{count(len(unreadable), 'image')} cannot be read: {named}{more}"
     if n_images < _FEW:
-        yield f"{n_images} images are few to learn from; {_FEW} are the least that help"
+        few = "1 image is little" if n_images == 1 else f"{n_images} images are few"
+        yield f"{few} to learn from; {_FEW} are the least that help"
 
 
 def _join_characters(characters):

@@ -148,12 +148,14 @@ def _select(files, pattern, path):
     lower = pattern.lower()
     chosen = [f for f in images if PurePosixPath(str(f).lower()).match(lower)]
     if not chosen:
-        reason = f"{len(images)} images, none of which matches pattern={pattern!r}"
+        reason = (
+            f"{len(images)} images, none of which matches pattern={pattern!r}; check "
+            "both."
+        )
         if not images:
-            reason = (
-                f"no image: no file ending in {', '.join(sorted(image_suffixes()))}"
-            )
-        raise ValueError(f"path={path!r} holds {reason}; check both.")
+            ends = ", ".join(sorted(image_suffixes()))
+            reason = f"no image: no file ending in {ends}."
+        raise ValueError(f"path={path!r} holds {reason}")
     return sorted(chosen, key=str)
 
 
@@ -196,6 +198,6 @@ def _find_labels(files, find, label, may_be_empty):
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise ValueError(
             f"No label was found for '{bad[0]}'{more} with label={label!r}; "
-            "change `label`, or leave such files out by `pattern`."
+            "change `label`, or move such files elsewhere."
         )
     return [str(text) for text in texts.values()]

@@ -241,15 +241,22 @@ def _find_columns(header, given, path):
         if not found and usual is FILENAME_COLUMNS and value is None:
             found = _candidates(header, None, _LAST_RESORT)
         if len(found) != 1:
-            what = f"columns named {value!r}"
+            what = f"named {value!r}"
             if value is None:
-                what = f"columns with one of the usual names ({', '.join(usual)})"
+                what = f"with one of the usual names ({', '.join(usual)})"
+            number = f"{len(found)} columns" if found else "no column"
             raise ValueError(
-                f"path={path!r} has {len(found)} {what}; its header is {header}: name "
+                f"path={path!r} has {number} {what}; its header is {header}: name "
                 f"the column by `{parameter}`, and what is between two columns by "
                 "`delimiter`."
             )
         columns += found
+    if columns[0] == columns[1]:
+        raise ValueError(
+            f"path={path!r}: the column {header[columns[0]]!r} cannot hold both the "
+            "file names and the labels; give two names by `filename_column` and "
+            "`text_column`."
+        )
     return columns
 
 

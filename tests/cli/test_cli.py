@@ -278,7 +278,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("info unfitted.joblib", "holds a recognizer that is not fitted"),
         ("info text.skops", "'text.skops' is damaged"),
         ("train none --out a.pkl", "'none' does not exist"),
-        ("train . --out a.txt", "must end in .joblib, .pkl or .skops"),
+        ("train . --out a.txt", "must be a name that ends in .joblib, .pkl or .skops"),
         ("train . --out no/a.pkl", "the folder of --out, 'no', is"),
         ("train . --out a.pkl --test-size=2", "--test-size=2.0 must be"),
         ("train . --out a.pkl --test-size=0 --html a", "--html show images held out"),
@@ -289,7 +289,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
         ("generate new --param tilt=3", "make_captchas has no parameter"),
-        ("generate new -n 0", "n_samples=0"),
+        ("generate new -n 0", "--n-samples=0"),
     ],
 )
 def test_an_error_is_one_line(run, tmp_path, monkeypatch, line, message):

@@ -357,7 +357,7 @@ def test_a_package_that_is_missing_is_known_before(
 @pytest.mark.parametrize(
     "words, name",
     [
-        (["--param", "lstm_units=-1"], "lstm_units"),
+        (["--param", "lstm_layers=-1"], "lstm_layers"),
         (["--search", "grid.toml"], "lstm_units"),
         (["--search", "word.toml"], "max_iter"),
     ],

@@ -239,7 +239,7 @@ def test_a_wished_precision(run, fitted, labeled, tmp_path, precision, least):
 def test_a_model_that_was_never_tested(run, model, save, labeled):
     for path in (model, save("onnx"), save("ensemble")):
         code, _, err = run("predict", path, labeled, "--precision", "0.9")
-        assert code == 2 and "are for none" in err
+        assert code == 2 and "as none was found on images held out" in err
 
 
 def test_the_least_confident_come_first(run, model, fitted, labeled):
