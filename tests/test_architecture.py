@@ -15,7 +15,15 @@ PACKAGE = ROOT / "skcaptcha"
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
     {"_version", "exceptions"},
-    {"_curves", "_files", "_optional", "_threads", "_validation", "images._decode"},
+    {
+        "_curves",
+        "_files",
+        "_intervals",
+        "_optional",
+        "_threads",
+        "_validation",
+        "images._decode",
+    },
     {"_tables", "images._read", "model.alignment"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
