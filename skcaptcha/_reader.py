@@ -377,6 +377,19 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
     return [(decode(symbols), value) for symbols, value in texts][: k or 1]
 
 
+def label_log_probability(reader, frames, label):
+    """Return the log-probability of a label, -inf where it has unknown characters.
+
+    `frames` is as for `find_texts`.
+    """
+    vocabulary = reader.vocabulary_
+    if not all(character in vocabulary for character in vocabulary.split(label)):
+        return -np.inf
+    frames = [_normalize(log_probs) for log_probs in frames]
+    ((_, value),) = rank_texts([vocabulary.encode(label)], frames, blank=BLANK)
+    return value
+
+
 def locate_characters(reader, frames, text, width):
     """Return a list with (character, probability, left, right) of a text.
 

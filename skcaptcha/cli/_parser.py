@@ -61,6 +61,8 @@ EVALUATE = """
 examples:
   skcaptcha evaluate model.joblib held_out
   skcaptcha evaluate model.joblib labels.csv --picture mistakes.png --html report.html
+  skcaptcha evaluate model.joblib held_out --format csv > read.csv
+        each image with its label, what was read, and whether the label looks wrong
 """
 EXPORT = """
 example:
@@ -103,6 +105,10 @@ FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
 )
+SCORES = (
+    "scores as text, as JSON with the mistakes, or a row for each image as CSV "
+    "(%(default)s)"
+)
 
 
 def make_parser():
@@ -124,6 +130,8 @@ def make_parser():
     _add_path(command, "model", "MODEL", MODEL)
     _add_source(command)
     _add_pictures(command, "the images")
+    formats = ["text", "json", "csv"]
+    command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", MODEL)
     _add_path(command, "--onnx", "FILE", "file to write", required=True)
