@@ -199,7 +199,7 @@ class ReaderMixin:
         """
         read, notices = self._read(X, length, vocabulary, on_error, widths={})
         issue_warnings(notices)
-        return read
+        return [found and found[1] for found in read]
 
     def iter_readings(
         self, X, *, length=None, vocabulary=None, on_error="raise", notices=None
@@ -301,8 +301,8 @@ class ReaderMixin:
     ):
         """Yield positions and texts, as `find_texts`, or the errors of images.
 
-        With an empty dict as `widths` it yields what `locate_characters` returns in
-        place of the texts.
+        With an empty dict as `widths` it yields pairs of the texts and of what
+        `locate_characters` returns.
         """
         frames_of_images = self.iter_frames(
             X, on_error=on_error, notices=notices, widths=widths
@@ -318,7 +318,8 @@ class ReaderMixin:
                     texts = find_texts(self, frames, length, allowed, k, exact)
                     if widths is not None:
                         width, text = widths.pop(position), texts[0][0]
-                        texts = locate_characters(self, frames, text, width)
+                        found = locate_characters(self, frames, text, width)
+                        texts = texts, found
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")
                     if on_error == "raise":

@@ -36,6 +36,7 @@ LAYERS = [
         "_training_data",
         "export._graph",
         "export._metadata",
+        "export._weights",
         "model.calibration",
         "model.pretrained",
         "persistence._state",

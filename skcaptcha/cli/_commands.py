@@ -226,6 +226,8 @@ def predict(options):
     """Read images, some at a time, in order; return 1 if one could not be read."""
     if options.top_k < 1:
         raise ValueError(f"--top-k={options.top_k} must be at least 1")
+    if options.characters_detail and options.format == "csv":
+        raise ValueError("--characters-detail needs --format jsonl or text")
     model = load_model(options.model)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)

@@ -54,6 +54,8 @@ examples:
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
   skcaptcha predict model.joblib unread --min-confidence 0.9 --sort confidence
         doubtful images first, without a text
+  skcaptcha predict model.joblib 1.png --characters-detail
+        1.png <tab> 2b <tab> 0.9984 <tab> 2 0.9991 8-21 <tab> b 0.9993 21-34
 
 An image that cannot be read gives a row with the error, and the exit code 1.
 """
@@ -92,6 +94,10 @@ PRECISION = (
     "held out in training, such as 0.99"
 )
 SORT = "order of the rows: as given, or the least confident first (%(default)s)"
+DETAIL = (
+    "write each character as well, with its probability and the columns of the image "
+    "from the first to the one after the last; not in CSV"
+)
 LABEL = (
     "how the text is found in the name of a file, without its suffix: the group of a "
     "regular expression (default: it is the whole name)"
@@ -183,6 +189,7 @@ def _fill_predict(command):
     least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
     least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
     add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
+    add("--characters-detail", action="store_true", help=DETAIL)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
 
