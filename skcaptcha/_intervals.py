@@ -57,7 +57,7 @@ def character_interval(n_edits, n_characters):
     --------
     >>> low, high = character_interval([0, 2, 0, 0], [5, 5, 5, 5])
     >>> round(low, 2), round(high, 2)
-    (0.56, 0.98)
+    (0.58, 0.98)
     """
     edits, sizes = np.asarray(n_edits, float), np.asarray(n_characters, float)
     n_images, total = len(edits), max(sizes.sum(), 1.0)
