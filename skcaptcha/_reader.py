@@ -203,7 +203,7 @@ class ReaderMixin:
         """
         read, notices = self._read(X, length, vocabulary, on_error, widths={})
         issue_warnings(notices)
-        return read
+        return [found and found[1] for found in read]
 
     def iter_readings(
         self, X, *, length=None, vocabulary=None, on_error="raise", notices=None
@@ -305,8 +305,8 @@ class ReaderMixin:
     ):
         """Yield positions and texts, as `find_texts`, or the errors of images.
 
-        With an empty dict as `widths` it yields what `locate_characters` returns in
-        place of the texts.
+        With an empty dict as `widths` it yields pairs of the texts and of what
+        `locate_characters` returns.
         """
         frames_of_images = self.iter_frames(
             X, on_error=on_error, notices=notices, widths=widths
@@ -322,7 +322,8 @@ class ReaderMixin:
                     texts = find_texts(self, frames, length, allowed, k, exact)
                     if widths is not None:
                         width, text = widths.pop(position), texts[0][0]
-                        texts = locate_characters(self, frames, text, width)
+                        found = locate_characters(self, frames, text, width)
+                        texts = texts, found
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")
                     if on_error == "raise":
@@ -383,6 +384,22 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
         return found
     # It has learned nothing of images without text, and would be sure of any noise.
     return [(text, value if text else -np.inf) for text, value in found]
+
+
+def label_log_probability(reader, frames, label):
+    """Return the log-probability of a label, -inf where it has unknown characters.
+
+    So has an empty one for a reader that never saw any. `frames` is as for
+    `find_texts`.
+    """
+    vocabulary = reader.vocabulary_
+    if not label and not getattr(reader, "has_empty_labels_", False):
+        return -np.inf
+    if not all(character in vocabulary for character in vocabulary.split(label)):
+        return -np.inf
+    frames = [_normalize(log_probs) for log_probs in frames]
+    ((_, value),) = rank_texts([vocabulary.encode(label)], frames, blank=BLANK)
+    return value
 
 
 def locate_characters(reader, frames, text, width):

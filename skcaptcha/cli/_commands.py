@@ -17,7 +17,7 @@ from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
 from skcaptcha._parameters import MAX_BEAM_WIDTH, RECOGNIZER_PARAMS, check_params
 from skcaptcha._validation import count
-from skcaptcha.cli import _report
+from skcaptcha.cli import _report, _scores
 from skcaptcha.cli._data import check_data, load_data, read_labeled
 from skcaptcha.cli._models import (
     find_saver,
@@ -45,12 +45,8 @@ from skcaptcha.cli._reading import (
 )
 from skcaptcha.datasets import check_labeled_images, make_captchas
 from skcaptcha.images import read_images
-from skcaptcha.metrics import (
-    character_accuracy_score,
-    exact_match_score,
-    exact_match_scorer,
-    recognition_report,
-)
+from skcaptcha.inspection import find_label_issues
+from skcaptcha.metrics import exact_match_scorer, recognition_report
 
 # Parameters that have an option of their own.
 _OPTIONS = {
@@ -181,23 +177,26 @@ def _fit_and_save(recognizer, X, y, options):
 
 def _test(recognizer, X, y, options):
     """Return a report on images held out, draw it, and save the scores."""
-    y_pred, confidence = recognizer.predict(X, return_confidence=True)
+    found = find_label_issues(recognizer, X, y, cv="prefit")
+    report = recognition_report(y, found.y_pred, output_dict=True)
     recognizer.test_scores_ = {
         "n_samples": len(y),
-        "exact_match": exact_match_score(y, y_pred),
-        "character_accuracy": character_accuracy_score(y, y_pred),
-        "min_confidence": find_thresholds(_report.list_right(y, y_pred), confidence),
+        "exact_match": report["exact_match"],
+        "character_accuracy": report["character_accuracy"],
+        "character_accuracy_interval": report["character_accuracy_interval"],
+        "min_confidence": find_thresholds(~found.is_issue, found.confidence),
     }
     save_model(recognizer, options.out)
     title = f"{options.out} on images of {options.source} held out"
-    report = recognition_report(y, y_pred)
-    report = f"How well it reads the images held out:\n\n{report}\n\n"
+    report = (
+        f"How well it reads the images held out:\n\n{_scores.describe(X, y, found)}"
+    )
     try:
-        _draw(recognizer, X, y, y_pred, confidence, options, title)
+        _draw(recognizer, X, y, found, options, title)
     except BaseException:
         write_last(report)
         raise
-    return report
+    return f"{report}\n\n"
 
 
 def _check_training(options):
@@ -275,6 +274,8 @@ def predict(options):
         raise ValueError(
             f"--top-k={options.top_k} must be at least 1 and at most {MAX_BEAM_WIDTH}"
         )
+    if options.characters_detail and options.format == "csv":
+        raise ValueError("--characters-detail needs --format jsonl or text")
     model = load_model(options.model)
     check_characters(model, options.characters)
     if options.precision is not None:
@@ -297,22 +298,22 @@ def evaluate(options):
     model = load_model(options.model)
     check_input(options.source, "the source")
     X, y = load_data(options)
-    X, y, y_pred, confidence = read_labeled(make_reader(model), X, y, options)
+    X, y, found = read_labeled(make_reader(model), X, y, options)
     title = f"{options.model} on {options.source}"
     try:
-        _draw(model, X, y, y_pred, confidence, options, title)
+        _draw(model, X, y, found, options, title)
     finally:  # the reading took longest
-        write(recognition_report(y, y_pred) + "\n")
+        _scores.WRITERS[options.format](X, y, found)
 
 
-def _draw(model, X, y, y_pred, confidence, options, title):
+def _draw(model, X, y, found, options, title):
     """Write the picture and the page that are asked for."""
     if options.picture is not None:
-        drawn = _report.draw_mistakes(X, y, y_pred, confidence)
+        drawn = _report.draw_mistakes(X, y, found)
         _report.save_figure(drawn, options.picture)
         say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
-        page = _report.make_page(model, X, y, y_pred, confidence, title=title)
+        page = _report.make_page(model, X, y, found, title=title)
         write_atomically(options.html, page.encode("utf-8", "backslashreplace"))
         say(f"The report is in {options.html}")
 

@@ -1,11 +1,9 @@
 """Labeled images as the options of a command describe them."""
 
-import warnings
-
 from skcaptcha._validation import count
 from skcaptcha.cli._output import escape, say
 from skcaptcha.datasets import check_labeled_images, load_labeled_images
-from skcaptcha.exceptions import SkippedImageWarning
+from skcaptcha.inspection import judge, list_issues
 
 _OPTIONS = (
     "label",
@@ -39,11 +37,9 @@ def check_data(X, y, options):
 
 
 def read_labeled(reader, X, y, options):
-    """Return images that can be read, labels, texts and confidences."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkippedImageWarning)  # one names all, below
-        y_pred, confidence = reader.predict(X, return_confidence=True, on_error="skip")
-    bad = [i for i, text in enumerate(y_pred) if text is None]
+    """Return images that can be read, labels, and what `find_label_issues` returns."""
+    found = judge(reader, X, y, on_error="skip")
+    bad = [i for i, text in enumerate(found[0]) if text is None]
     names = [escape(str(getattr(X[i], "name", X[i]))) for i in bad]
     if options.on_error == "raise" or len(bad) == len(X):
         _refuse_unreadable(names, len(X))
@@ -51,10 +47,8 @@ def read_labeled(reader, X, y, options):
         named = _name_some(names)
         say(f"skcaptcha: warning: {len(bad)} of {len(X)} images skipped ({named})")
     kept = sorted(set(range(len(X))).difference(bad))
-    return (
-        *([values[i] for i in kept] for values in (X, y)),
-        *(values[kept] for values in (y_pred, confidence)),
-    )
+    X, y = ([values[i] for i in kept] for values in (X, y))
+    return X, y, list_issues(y, *(values[kept] for values in found))
 
 
 def _refuse_unreadable(names, n_images):

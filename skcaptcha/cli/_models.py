@@ -13,6 +13,8 @@ from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin
 from skcaptcha.cli._output import check_input, handle_interrupts, say
+from skcaptcha.images import read_images
+from skcaptcha.images._read import is_error
 
 # Images that the steps before a recognizer transform at a time.
 _CHUNK = 32
@@ -27,13 +29,21 @@ class PipelineReader(ReaderMixin):
         self.has_empty_labels_ = self.reader.has_empty_labels_
         self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
 
-    def iter_frames(self, X, *, on_error="raise", **options):
-        """Yield as `CaptchaRecognizer.iter_frames` does."""
+    def iter_frames(self, X, *, on_error="raise", widths=None, **options):
+        """Yield as `CaptchaRecognizer.iter_frames` does.
+
+        Where the steps change the width of an image, `widths` cannot be told.
+        """
         positions, images = [], []
+        if widths is not None:
+            options["widths"] = {}
 
         def read():
             found = self.reader.iter_frames(images, on_error=on_error, **options)
             for position, frames in found:
+                if widths is not None and not is_error(frames):
+                    width = options["widths"].pop(position)
+                    widths[positions[position]] = width
                 yield positions[position], frames
             positions.clear()
             images.clear()
@@ -41,6 +51,10 @@ class PipelineReader(ReaderMixin):
         for position, item in enumerate(X):
             try:
                 (image,) = self.transformer.transform([item])
+                if widths is not None:
+                    _check_same_width(item, image)
+            except _OtherWidthError:
+                raise
             except (OSError, TypeError, ValueError) as error:
                 if on_error == "raise":
                     raise
@@ -52,6 +66,21 @@ class PipelineReader(ReaderMixin):
                 yield from read()
         if images:
             yield from read()
+
+
+class _OtherWidthError(ValueError):
+    """The columns of an image are not those that a recognizer reads."""
+
+
+def _check_same_width(item, image):
+    """Raise an error if the steps before a recognizer change an image's width."""
+    before, after = (read_images([x])[0].shape[1] for x in (item, image))
+    if before != after:
+        raise _OtherWidthError(
+            f"the steps before the recognizer change the width of {str(item)!r} from "
+            f"{before} to {after} columns, so that nobody knows where its characters "
+            "stand: leave out --characters-detail, or use a model without such steps"
+        )
 
 
 def find_saver(path):

@@ -10,6 +10,8 @@ import threading
 import unicodedata
 from contextlib import contextmanager, suppress
 
+from skcaptcha._files import find_descriptor
+
 
 class Interrupted(BaseException):
     """Ctrl-C where a fit, which keeps its weights at a KeyboardInterrupt, must end."""
@@ -189,6 +191,8 @@ def check_outputs(options):
         path = getattr(options, name, None)
         if path is None:
             continue
+        if find_descriptor(path) is not None and os.path.exists(path):
+            continue  # an open file, such as /dev/stdout
         option, target = f"--{name}", os.path.realpath(path)
         if target in taken:
             raise ValueError(

@@ -55,6 +55,8 @@ examples:
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
   skcaptcha predict model.joblib unread --min-confidence 0.9 --sort confidence
         doubtful images first, without a text
+  skcaptcha predict model.joblib 1.png --characters-detail
+        1.png <tab> 2b <tab> 0.9984 <tab> 2 0.9991 8-21 <tab> b 0.9993 21-34
 
 An image that cannot be read gives a row with the error, and the exit code 1.
 """
@@ -62,6 +64,8 @@ EVALUATE = """
 examples:
   skcaptcha evaluate model.joblib held_out
   skcaptcha evaluate model.joblib labels.csv --picture mistakes.png --html report.html
+  skcaptcha evaluate model.joblib held_out --format csv > read.csv
+        each image with its label, what was read, and whether the label looks wrong
 """
 EXPORT = """
 example:
@@ -92,6 +96,10 @@ PRECISION = (
     "held out in training, such as 0.99"
 )
 SORT = "order of the rows: as given, or the least confident first (%(default)s)"
+DETAIL = (
+    "write each character as well, with its probability and the columns of the image "
+    "from the first to the one after the last; not in CSV"
+)
 LABEL = (
     "regular expression with one group that finds the text in the name of a file, "
     "without its suffix (default: the whole name is the text)"
@@ -104,6 +112,10 @@ SEARCH = (
 FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
+)
+SCORES = (
+    "scores as text, as JSON with the mistakes, or a row for each image as CSV "
+    "(%(default)s)"
 )
 
 
@@ -126,6 +138,8 @@ def make_parser():
     _add_path(command, "model", "MODEL", MODEL)
     _add_source(command)
     _add_pictures(command, "the images")
+    formats = ["text", "json", "csv"]
+    command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
@@ -182,6 +196,7 @@ def _fill_predict(command):
     least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
     least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
     add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
+    add("--characters-detail", action="store_true", help=DETAIL)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
 

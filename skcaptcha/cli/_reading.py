@@ -17,18 +17,21 @@ from sklearn.pipeline import Pipeline
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
+from skcaptcha.images._read import is_error
 from skcaptcha.metrics import risk_coverage_curve
 from skcaptcha.vocabulary import Vocabulary
 
 CHUNK = 256  # images that are read at a time
 COLUMNS = ("filename", "text", "confidence", "error")
+DETAILS = ("character", "confidence", "left", "right")
 
 # Shares of right texts for which `train` stores the confidence that they take.
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 # `texts` are pairs of a text and its confidence, best first, and none where there is
 # an error; that of an image that could not be read has no confidence either.
-Row = namedtuple("Row", "path texts confidence error")
+# `characters`, if asked for, are as `predict_characters` returns them.
+Row = namedtuple("Row", "path texts confidence error characters")
 
 
 def find_thresholds(is_right, confidence):
@@ -95,23 +98,27 @@ def read_rows(reader, options):
             notices,
             k=None if options.top_k == 1 else options.top_k,
             exact=True,
+            widths={} if options.characters_detail else None,
         )
         for position, texts in sorted(found, key=itemgetter(0)):
-            yield _make_row(chunk[position], texts, options.min_confidence)
+            characters = None
+            if options.characters_detail and not is_error(texts):
+                texts, characters = texts
+            yield _make_row(chunk[position], texts, characters, options.min_confidence)
         flush()
     issue_warnings(notices)
 
 
-def _make_row(path, texts, min_confidence):
+def _make_row(path, texts, characters, min_confidence):
     if isinstance(texts, Exception):
         error = re.sub(r"^X\[\d+\](=|: )", "", " ".join(str(texts).split()))
-        return Row(path, [], None, error)
+        return Row(path, [], None, error, None)
     texts = [(text, math.exp(log_probability)) for text, log_probability in texts]
     text, confidence = texts[0]
     if min_confidence is not None and not confidence >= min_confidence:
         error = f"{text!r} is less certain than --min-confidence={min_confidence}"
-        return Row(path, [], confidence, error)
-    return Row(path, texts, confidence, None)
+        return Row(path, [], confidence, error, None)
+    return Row(path, texts, confidence, None, characters)
 
 
 def _list_paths(images):
@@ -141,6 +148,11 @@ def _list_paths(images):
 def _write_text(top_k):
     def write_row(row):
         cells = [f(*pair) for pair in row.texts for f in (_text_cell, _number_cell)]
+        if row.characters is not None:
+            cells += [
+                f"{character} {probability:.4f} {left}-{right}"
+                for character, probability, left, right in row.characters
+            ]
         if row.error:
             cells = ["", _number_cell("", row.confidence), row.error]
         write("\t".join(map(escape, (show_path(row.path), *cells))) + "\n")
@@ -186,6 +198,10 @@ def _write_jsonl(top_k):
         if top_k > 1:
             keys = COLUMNS[1:3]
             values["candidates"] = [dict(zip(keys, p, strict=True)) for p in row.texts]
+        if row.characters is not None:
+            values["characters"] = [
+                dict(zip(DETAILS, found, strict=True)) for found in row.characters
+            ]
         line = json.dumps(values, ensure_ascii=not is_utf8)
         safe = (c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
         write("".join(safe) + "\n")

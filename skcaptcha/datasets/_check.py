@@ -283,7 +283,6 @@ def _warn_of_spreadsheets(labels):
             )
 
 
-
 def _hint_at_table(root):
     """Say where a table of labels lies, if one lies above the images."""
     if root is None or not os.path.isdir(root):

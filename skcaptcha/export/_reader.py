@@ -10,6 +10,7 @@ from skcaptcha._tables import is_table
 from skcaptcha._validation import check_path, iterate_items
 from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
+from skcaptcha.export._weights import check_finite
 from skcaptcha.images._batches import pad_images
 from skcaptcha.model.inference import plan_batches
 from skcaptcha.model.network import TIME_STRIDE
@@ -103,6 +104,7 @@ def _open(content, name):
             "this version, or upgrade skcaptcha."
         ) from error
     try:
+        check_finite(content)
         _check_output(session, metadata)
     except Exception as error:
         raise ValueError(
@@ -126,10 +128,7 @@ def _check_graph(session, metadata):
 
 
 def _check_output(session, metadata):
-    """Raise a ValueError unless the network finds probabilities, in two small images.
-
-    Most weights that are not finite show in them; the runtime looks at none.
-    """
+    """Raise a ValueError unless it finds probabilities, in two small images."""
     shape = (2, metadata.n_channels, metadata.input_size["height"], 32)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     inputs = {"images": images, "widths": np.array([32, 16], np.int64)}

@@ -11,6 +11,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -18,9 +19,10 @@ from support.commands import QUICK
 
 from skcaptcha import CaptchaEnsemble
 from skcaptcha.cli._reading import find_thresholds
+from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx
 from skcaptcha.persistence import _state
-from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter
+from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter, ImageResizer
 
 
 @pytest.fixture
@@ -274,6 +276,56 @@ def test_several_texts_of_an_image(run, model, fitted, labeled, form):
     assert [text for text, _ in found] == [text for text, _ in expected]
     values = [value for _, value in expected]
     assert [value for _, value in found] == pytest.approx(values, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [None, "onnx", "pipeline", "ensemble"])
+def test_each_character_and_where_it_stands(
+    run, save, model, fitted, labeled, kind, monkeypatch
+):
+    monkeypatch.setattr("skcaptcha.cli._models._CHUNK", 2)
+    path = save(kind) if kind else model
+    images = sorted(labeled.glob("*.png"))[:3]
+    Image.new("L", (90, 16), 200).save(labeled / "0.png")  # of another width
+    images = [labeled / "0.png", labeled / "gone.png", *images]
+    with pytest.warns(SkippedImageWarning):
+        expected = fitted.predict_characters(images, on_error="skip")
+    options = ["--characters-detail", "--format"]
+    code, out, _ = run("predict", path, *images, *options, "jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 1 and rows[1]["error"] and "characters" not in rows[1]
+    _, out, _ = run("predict", path, *images, *options, "text")
+    lines = [line.split("\t") for line in out.splitlines()]
+    for row, cells, characters in zip(rows, lines, expected, strict=True):
+        if characters is None:
+            continue
+        found = [tuple(c.values()) for c in row["characters"]]
+        assert "".join(c for c, *_ in found) == row["text"] == cells[1]
+        assert [(c, *rest) for c, _, *rest in found] == [
+            (c, *rest) for c, _, *rest in characters
+        ]
+        values = [p for _, p, *_ in characters]
+        assert [p for _, p, *_ in found] == pytest.approx(values, abs=1e-4)
+        assert cells[3:] == [f"{c} {p:.4f} {a}-{b}" for c, p, a, b in found]
+    assert list(rows[2]["characters"][0]) == [
+        "character",
+        "confidence",
+        "left",
+        "right",
+    ]
+
+
+def test_where_characters_stand_is_not_told_where_it_is_not_known(
+    run, model, fitted, labeled, tmp_path
+):
+    resize = ImageResizer(height=16, width=96)
+    path, image = tmp_path / "resized.joblib", labeled / "160.png"
+    joblib.dump(Pipeline([("size", resize), ("r", fitted)]), path)
+    assert run("predict", path, image)[0] == 0
+    code, out, err = run("predict", path, image, "--characters-detail")
+    assert (code, out) == (2, "")
+    assert "160.png' from 48 to 96 columns" in err and "leave out --char" in err
+    code, out, err = run("predict", model, image, "--characters-detail", "--format=csv")
+    assert (code, out) == (2, "") and "needs --format jsonl or text" in err
 
 
 def test_top_k_is_at_least_1(run, model):
