@@ -24,6 +24,7 @@ class PipelineReader(ReaderMixin):
     def __init__(self, pipeline):
         self.transformer, self.reader = pipeline[:-1], pipeline[-1]
         self.vocabulary_ = self.reader.vocabulary_
+        self.training_images_ = getattr(self.reader, "training_images_", None)
         self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
 
     def iter_frames(self, X, *, on_error="raise", **options):

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
+from skcaptcha.images._likeness import SeenImages
 from skcaptcha.metrics import risk_coverage_curve
 
 CHUNK = 256  # images that are read at a time
@@ -61,7 +62,7 @@ def choose_threshold(model, precision):
 
 def read_rows(reader, options):
     """Yield a `Row` for each image that the options name, in order."""
-    paths, notices = _list_paths(options.images), []
+    paths, notices, seen = _list_paths(options.images), [], SeenImages.of(reader)
     while chunk := list(islice(paths, CHUNK)):
         found = reader._iter_texts(
             chunk,
@@ -71,11 +72,12 @@ def read_rows(reader, options):
             notices,
             k=None if options.top_k == 1 else options.top_k,
             exact=True,
+            seen=seen,
         )
         for position, texts in sorted(found, key=itemgetter(0)):
             yield _make_row(chunk[position], texts, options.min_confidence)
         flush()
-    issue_warnings(notices)
+    issue_warnings(notices + seen.describe())
 
 
 def _make_row(path, texts, min_confidence):

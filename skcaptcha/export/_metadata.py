@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import ImageColor
 
 from skcaptcha._auto import MAX_STRETCH
+from skcaptcha.images._likeness import is_summary
 from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
@@ -36,6 +37,7 @@ class ModelMetadata:
     vocabulary: Vocabulary
     input_size: dict  # of `prepare_image`
     background: tuple
+    training_images: dict | None = None  # of `summarize`
 
     @property
     def n_channels(self):
@@ -57,6 +59,7 @@ def pack_metadata(metadata):
             "text_rows": [float(share) for share in size["rows"]],
             "color_mode": size["color_mode"],
             "background": [int(level) for level in background],
+            "training_images": metadata.training_images,
         }
     )
 
@@ -93,7 +96,8 @@ def unpack_metadata(text):
         "rows": tuple(values["text_rows"]),
         "color_mode": values["color_mode"],
     }
-    return ModelMetadata(vocabulary, size, tuple(values["background"]))
+    seen = values.get("training_images")
+    return ModelMetadata(vocabulary, size, tuple(values["background"]), seen)
 
 
 def _shorten(value):
@@ -132,6 +136,10 @@ _VARIABLE = {
     "background": (
         lambda v: _is_list(v, [int], 3) and all(_is_int(c, 0, 255) for c in v),
         "a list of three integers from 0 to 255",
+    ),
+    "training_images": (  # not in older files
+        lambda v: v is None or is_summary(v),
+        "a range for each measure, and n_images",
     ),
 }
 

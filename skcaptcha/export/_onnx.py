@@ -87,7 +87,10 @@ def export_onnx(recognizer, path):
         )
     onnx = import_optional("onnx", "onnx", "export_onnx")
     metadata = ModelMetadata(
-        recognizer.vocabulary_, input_size_of(recognizer), recognizer.background_
+        recognizer.vocabulary_,
+        input_size_of(recognizer),
+        recognizer.background_,
+        getattr(recognizer, "training_images_", None),  # not in older models
     )
     model = onnx.helper.make_model(
         build_graph(recognizer.network_, recognizer.image_height_),

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from skcaptcha._optional import import_optional
 from skcaptcha.images import to_grayscale
@@ -16,6 +16,12 @@ _MAX_BLOCK = 999
 _MAX_CLIP_LIMIT = 256
 # Longest side of an image that is made here, so that none can fill the memory.
 _MAX_SIDE = 2**15
+# What of the greatest ink of the rows, or columns, is text, above that of the others.
+_TEXT_SHARE = 0.1
+# Gray levels by which the rows with text differ from those without, at the least.
+_LEAST_INK = 4
+# Gray levels between the paper of an image and what it is mounted on.
+_MOUNT = 16
 # Equalizing fewer pixels than 4 by 4 leaves only noise, and turns a single one white.
 _MIN_TILE = 4
 
@@ -271,6 +277,81 @@ def dark_on_light(image):
     image = _check_image(image)
     gray = to_grayscale(image)
     return 255 - image if gray.mean() > np.median(_list_border(gray)) else image
+
+
+def crop_margins(image, *, margin=0.1):
+    """Cut an image to where its text stands.
+
+    The ink of a pixel is its distance from the median of the image, so that text may
+    be dark or light. Rows and columns are text from the first to the last that has
+    clearly more ink than those with the least; a local mean takes noise away first.
+    Paper that is mounted on another color is cut out, and then cut to its text.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), uint8
+        The image. A color image is judged by its luma.
+    margin : float, default=0.1
+        What to leave around the text where the image, or its paper, reaches so far: a
+        share of the height of the text, from 0 to 10.
+
+    Returns
+    -------
+    ndarray of shape (H', W') or (H', W', 3), uint8
+        The part of the image, a copy; the image itself, not copied, where there is
+        nothing to cut or no ink.
+
+    Raises
+    ------
+    ValueError
+        If `image` is of another shape or dtype, or `margin` is not allowed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.preprocessing import crop_margins
+    >>> image = np.full((60, 90), 255, dtype=np.uint8)
+    >>> image[20:40, 30:70] = 0
+    >>> crop_margins(image, margin=0.25).shape
+    (30, 50)
+    """
+    image = _check_image(image)
+    if not isinstance(margin, Real) or not 0 <= margin <= 10:
+        raise ValueError(f"margin={margin!r}; pass a number from 0 to 10.")
+    gray = to_grayscale(image)
+    paper = (slice(0, gray.shape[0]), slice(0, gray.shape[1]))
+    text = _find_text(gray)
+    if abs(int(np.median(gray[text])) - int(np.median(gray))) > _MOUNT:
+        inside = _find_text(gray[text])
+        paper = text
+        text = tuple(
+            slice(outer.start + inner.start, outer.start + inner.stop)
+            for outer, inner in zip(paper, inside, strict=True)
+        )
+    room = round(margin * (text[0].stop - text[0].start))
+    part = tuple(
+        slice(max(inner.start - room, outer.start), min(inner.stop + room, outer.stop))
+        for inner, outer in zip(text, paper, strict=True)
+    )
+    cut = image[part]
+    return image if cut.shape == image.shape else cut.copy()
+
+
+def _find_text(gray):
+    """Return the rows and the columns of the text in an image (H, W), as slices."""
+    smooth = np.asarray(Image.fromarray(gray).filter(ImageFilter.BoxBlur(1)))
+    ink = np.abs(smooth - np.float32(np.median(smooth)))
+    rows = _find_span(ink.mean(axis=1))
+    return rows, _find_span(ink[rows].mean(axis=0))
+
+
+def _find_span(profile):
+    """Return from where to where there is text, by the ink of each row or column."""
+    low, high = np.quantile(profile, [0.05, 0.95])
+    if high - low < max(_LEAST_INK, low / 2):
+        return slice(0, len(profile))
+    places = np.flatnonzero(profile > low + _TEXT_SHARE * (high - low))
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def resize_and_pad(image, *, height=50, width=None, align="left", fill="border"):
