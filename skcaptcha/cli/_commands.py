@@ -35,6 +35,7 @@ from skcaptcha.cli._reading import (
     WRITERS,
     choose_threshold,
     find_thresholds,
+    read_all,
     read_rows,
 )
 from skcaptcha.datasets import check_labeled_images, make_captchas
@@ -162,7 +163,7 @@ def _fit_and_save(recognizer, X, y, options):
 
 def _test(recognizer, X, y, options):
     """Return a report on images held out, draw it, and save the scores."""
-    y_pred, confidence = recognizer.predict(X, return_confidence=True)
+    y_pred, confidence, notes = read_all(recognizer, X)
     recognizer.test_scores_ = {
         "n_samples": len(y),
         "exact_match": exact_match_score(y, y_pred),
@@ -171,9 +172,9 @@ def _test(recognizer, X, y, options):
     }
     save_model(recognizer, options.out)
     title = f"{options.out} on images of {options.source} held out"
-    _draw(recognizer, X, y, y_pred, confidence, options, title)
+    _draw(recognizer, X, y, y_pred, confidence, options, title, notes)
     report = recognition_report(y, y_pred)
-    return f"How well it reads the images held out:\n\n{report}\n\n"
+    return f"How well it reads the images held out:\n\n{report}\n{notes}\n"
 
 
 def _check_training(options):
@@ -249,20 +250,22 @@ def evaluate(options):
     model = load_model(options.model)
     check_input(options.source, "the source")
     X, y = load_data(options)
-    y_pred, confidence = make_reader(model).predict(X, return_confidence=True)
+    y_pred, confidence, notes = read_all(make_reader(model), X)
     title = f"{options.model} on {options.source}"
-    _draw(model, X, y, y_pred, confidence, options, title)
-    write(recognition_report(y, y_pred) + "\n")
+    _draw(model, X, y, y_pred, confidence, options, title, notes)
+    write(f"{recognition_report(y, y_pred)}\n{notes}")
 
 
-def _draw(model, X, y, y_pred, confidence, options, title):
+def _draw(model, X, y, y_pred, confidence, options, title, notes):
     """Write the picture and the page that are asked for."""
     if options.picture is not None:
         drawn = _report.draw_mistakes(X, y, y_pred, confidence)
         _report.save_figure(drawn, options.picture)
         say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
-        page = _report.make_page(model, X, y, y_pred, confidence, title=title)
+        page = _report.make_page(
+            model, X, y, y_pred, confidence, title=title, notes=notes
+        )
         write_atomically(options.html, page.encode("utf-8", "backslashreplace"))
         say(f"The report is in {options.html}")
 

@@ -12,6 +12,7 @@ from itertools import islice
 from operator import itemgetter
 from types import SimpleNamespace
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skcaptcha._validation import issue_warnings
@@ -58,6 +59,16 @@ def choose_threshold(model, precision):
             "or --min-confidence"
         )
     return stored[min(enough, key=float)]
+
+
+def read_all(reader, X):
+    """Return the texts of images, their confidence, and the warnings as a text."""
+    notices = []
+    found = sorted(reader.iter_readings(X, notices=notices), key=itemgetter(0))
+    issue_warnings(notices)
+    _, texts, confidence, _ = zip(*found, strict=True)
+    notes = "".join(f"Warning: {message}\n" for message, _ in notices)
+    return np.array(texts, dtype=object), np.array(confidence), notes
 
 
 def read_rows(reader, options):

@@ -157,8 +157,11 @@ def save_figure(figure, path):
     write_atomically(path, _render(figure, format=path.suffix[1:].lower(), dpi=150))
 
 
-def make_page(model, X, y_true, y_pred, confidence, *, title):
-    """Return a page that needs no other file: the report with its pictures."""
+def make_page(model, X, y_true, y_pred, confidence, *, title, notes=""):
+    """Return a page that needs no other file: the report with its pictures.
+
+    `notes` are lines to put at its head, what was warned of for example.
+    """
     jinja2 = import_optional("jinja2", "plot", "the HTML report")
     from skcaptcha.plotting import (
         CharacterConfusionDisplay,
@@ -192,6 +195,7 @@ def make_page(model, X, y_true, y_pred, confidence, *, title):
     )
     return templates.get_template("report.html").render(
         title=title,
+        notes=notes.splitlines(),
         totals=[("images", len(y_true)), *totals],
         lengths=lengths,
         pictures={

@@ -173,6 +173,8 @@ class SeenImages:
 
     def add(self, measures):
         """Count images by their measures, of shape (n_images, 9)."""
+        if not self.is_able:
+            return
         measures = np.array(measures)
         values = _scale(measures.T).T
         beyond = (values < self._low) | (values > self._high)

@@ -404,9 +404,9 @@ class MarginCropper(_ImageTransformer):
     >>> import numpy as np
     >>> from skcaptcha.preprocessing import MarginCropper
     >>> image = np.full((60, 90), 255, dtype=np.uint8)
-    >>> image[20:40, 30:70] = 0
+    >>> image[20:40, 30:70:5] = 0  # rows 20 to 39, columns 30 to 65
     >>> [image.shape for image in MarginCropper(margin=0.25).transform([image])]
-    [(30, 50)]
+    [(30, 46)]
     """
 
     _function = staticmethod(crop_margins)
