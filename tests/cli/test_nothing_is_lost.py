@@ -220,10 +220,10 @@ def test_ctrl_c_while_the_model_is_saved(labeled, out, monkeypatch, capsys):
 
 
 def test_ctrl_c_while_held_out_images_are_read(labeled, out, monkeypatch, capsys):
-    def predict(*arguments, **options):
+    def read(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(CaptchaRecognizer, "predict", predict)
+    monkeypatch.setattr(CaptchaRecognizer, "iter_readings", read)
     assert train(labeled, "--out", out) == 130
     assert f"The model is in {out}" in capsys.readouterr().err
 
