@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 from skcaptcha._parameters import MAX_BEAM_WIDTH
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_same_length, check_texts, issue_warnings
+from skcaptcha.images._likeness import SeenImages, measure_image
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import collect, is_error, iterate_images
 from skcaptcha.metrics import exact_match_score
@@ -30,7 +31,7 @@ _CHUNK = 512
 
 
 def iterate_frames(
-    run, items, *, input_size, background, n_jobs, on_error, widths=None
+    run, items, *, input_size, background, n_jobs, on_error, widths=None, seen=None
 ):
     """Yield the position and the frames of each image, by one network.
 
@@ -38,11 +39,15 @@ def iterate_frames(
     `prepare_image`; the others are as for `read_images`. The frames are a list of one
     array (T, K), or the exception of a skipped image. Few images are in memory at a
     time, and threads decode the next ones while the network runs. The dict `widths`
-    gets the number of columns of each image, by position.
+    gets the number of columns of each image, by position, and `seen`, a `SeenImages`,
+    the measures of all.
     """
+    measuring = seen is not None and seen.is_able
 
     def prepare(image, *, name):
-        return image.shape[1], prepare_image(image, **input_size, name=name)
+        measures = measure_image(image) if measuring else None
+        prepared = prepare_image(image, **input_size, name=name)
+        return image.shape[1], measures, prepared
 
     images = iterate_images(
         items,
@@ -62,7 +67,9 @@ def iterate_frames(
                 good.append(i)
                 if widths is not None:
                     widths[first + i] = image[0]
-            batches = run([chunk[i][1] for i in good]) if good else ()
+            if good and measuring:
+                seen.add([chunk[i][1] for i in good])
+            batches = run([chunk[i][2] for i in good]) if good else ()
             for positions, log_probs, lengths in batches:
                 for column, position in enumerate(positions):
                     frames = log_probs[: lengths[column], column]
@@ -125,6 +132,8 @@ class ReaderMixin:
         -----
         skcaptcha.exceptions.SkippedImageWarning
             If images were skipped: how many, and why the first ones were.
+        skcaptcha.exceptions.UnlikeTrainingWarning
+            If more than a tenth of the images are unlike the training images.
         UserWarning
             If a GPU has too little memory for a batch, which is then halved.
         """
@@ -256,10 +265,10 @@ class ReaderMixin:
             for a skipped image. An ensemble returns a list of such arrays for each
             image, one from each network.
         """
-        notices = []
-        found = self.iter_frames(X, on_error=on_error, notices=notices)
+        notices, seen = [], SeenImages.of(self)
+        found = self.iter_frames(X, on_error=on_error, notices=notices, seen=seen)
         values, skipped = collect(found)
-        issue_warnings(notices + skipped)
+        issue_warnings(notices + seen.describe() + skipped)
         return [f[0] if f is not None and len(f) == 1 else f for f in values]
 
     def score(self, X, y):
@@ -302,14 +311,17 @@ class ReaderMixin:
         k=None,
         exact=False,
         widths=None,
+        seen=None,
     ):
         """Yield positions and texts, as `find_texts`, or the errors of images.
 
         With an empty dict as `widths` it yields pairs of the texts and of what
-        `locate_characters` returns.
+        `locate_characters` returns. A `SeenImages` that is passed is not described in
+        `notices`.
         """
+        counter = SeenImages.of(self) if seen is None else seen
         frames_of_images = self.iter_frames(
-            X, on_error=on_error, notices=notices, widths=widths
+            X, on_error=on_error, notices=notices, widths=widths, seen=counter
         )
         check_length(length)
         allowed = None if vocabulary is None else self._find_allowed(vocabulary)
@@ -331,6 +343,8 @@ class ReaderMixin:
                     yield position, named
                 else:
                     yield position, texts
+        if seen is None:
+            notices += counter.describe()
 
     def _find_allowed(self, vocabulary):
         try:

@@ -15,6 +15,7 @@ from skcaptcha._validation import (
     issue_warnings,
 )
 from skcaptcha.images import read_images
+from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import is_error
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.recognizer import CaptchaRecognizer
@@ -111,7 +112,10 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     items = np.asarray(X) if is_table(X) else check_images(X)
     check_same_length(items, texts)
     if prefit:
-        return list_issues(texts, *judge(recognizer, items, texts))
+        notices = []
+        found = judge(recognizer, items, texts, notices=notices)
+        issue_warnings(notices)
+        return list_issues(texts, *found)
     if not is_table(X):
         items = read_images(
             items, background=recognizer.background, n_jobs=recognizer.n_jobs
@@ -160,24 +164,31 @@ def list_issues(texts, y_pred, confidence, self_confidence):
 def _fit_and_predict(recognizer, items, texts, train, test):
     """Fit on some samples; return what `judge` does of others."""
     recognizer.fit(_pick(items, train), [texts[i] for i in train])
-    return judge(recognizer, _pick(items, test), [texts[i] for i in test])
+    notices = []
+    texts = [texts[i] for i in test]
+    found = judge(recognizer, _pick(items, test), texts, notices=notices)
+    issue_warnings(notices)
+    return found
 
 
-def judge(reader, items, texts, *, on_error="raise"):
+def judge(reader, items, texts, *, on_error="raise", notices):
     """Return the texts read, their probability, and that of the labels.
 
-    Where an image is skipped the text is None and the others are NaN.
+    Where an image is skipped the text is None and the others are NaN. `notices` gets
+    what there is to warn of.
     """
-    notices = []
     y_pred = np.full(len(texts), None, dtype=object)
     confidence, self_confidence = np.zeros((2, len(texts)))
-    for i, frames in reader.iter_frames(items, on_error=on_error, notices=notices):
+    seen = SeenImages.of(reader)
+    for i, frames in reader.iter_frames(
+        items, on_error=on_error, notices=notices, seen=seen
+    ):
         if is_error(frames):
             confidence[i] = self_confidence[i] = np.nan
             continue
         ((y_pred[i], confidence[i]),) = find_texts(reader, frames, exact=True)
         self_confidence[i] = label_log_probability(reader, frames, texts[i])
-    issue_warnings(notices)
+    notices += seen.describe()
     return y_pred, np.exp(confidence), np.exp(self_confidence)
 
 

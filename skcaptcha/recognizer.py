@@ -202,6 +202,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         What the last fit divided the logits by at its end, so that on the held-out
         samples the mean confidence is no more than the exact match; 1 if none were
         held out.
+    training_images_ : dict or None
+        What the training images looked like: "n_images" and the least and the greatest
+        value of each measure, by which images that are unlike them are warned of. None
+        after training that continues that of a recognizer saved before it was kept.
     background_ : str or tuple of int
         Color on which transparent images are composited.
     image_shape_ : tuple of int
@@ -456,7 +460,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         issue_warnings(result.warnings)
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
         """Return an iterator over what the network says of each image.
 
         Parameters
@@ -469,6 +473,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             Gets a (message, category) for what there is to warn of.
         widths : dict, optional
             Gets the number of columns of each image, by position.
+        seen : object, optional
+            Counts images that are unlike the training images, for a warning.
 
         Yields
         ------
@@ -487,6 +493,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             on_error=on_error,
             widths=widths,
+            seen=seen,
         )
 
     def prepare_images(self, X):
@@ -700,6 +707,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             "text_rows_": data.input_size["rows"],
             "width_stretch_": data.input_size["stretch"],
             "color_mode_": data.input_size["color_mode"],
+            "training_images_": data.training_images,
             "auto_choices_": dataclasses.asdict(choices),
             "_network_config": data.network_config,
             "network_": network,

@@ -28,7 +28,7 @@ LAYERS = [
     {"_tables", "images._read", "model.alignment"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
-    {"images._batches", "images._prepare", "training.augmentation"},
+    {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},
     {"images._samples", "model.inference"},
     {"_auto", "_parameters"},
     {

@@ -45,7 +45,6 @@ from skcaptcha.cli._reading import (
 )
 from skcaptcha.datasets import check_labeled_images, make_captchas
 from skcaptcha.images import read_images
-from skcaptcha.inspection import find_label_issues
 from skcaptcha.metrics import exact_match_scorer, recognition_report
 
 # Parameters that have an option of their own.
@@ -177,7 +176,7 @@ def _fit_and_save(recognizer, X, y, options):
 
 def _test(recognizer, X, y, options):
     """Return a report on images held out, draw it, and save the scores."""
-    found = find_label_issues(recognizer, X, y, cv="prefit")
+    _, _, found, notes = read_labeled(recognizer, X, y, options)
     report = recognition_report(y, found.y_pred, output_dict=True)
     recognizer.test_scores_ = {
         "n_samples": len(y),
@@ -188,15 +187,14 @@ def _test(recognizer, X, y, options):
     }
     save_model(recognizer, options.out)
     title = f"{options.out} on images of {options.source} held out"
-    report = (
-        f"How well it reads the images held out:\n\n{_scores.describe(X, y, found)}"
-    )
+    report = _scores.describe(X, y, found)
+    report = f"How well it reads the images held out:\n\n{report}\n{notes}"
     try:
-        _draw(recognizer, X, y, found, options, title)
+        _draw(recognizer, X, y, found, options, title, notes)
     except BaseException:
         write_last(report)
         raise
-    return f"{report}\n\n"
+    return f"{report}\n"
 
 
 def _check_training(options):
@@ -298,22 +296,22 @@ def evaluate(options):
     model = load_model(options.model)
     check_input(options.source, "the source")
     X, y = load_data(options)
-    X, y, found = read_labeled(make_reader(model), X, y, options)
+    X, y, found, notes = read_labeled(make_reader(model), X, y, options)
     title = f"{options.model} on {options.source}"
     try:
-        _draw(model, X, y, found, options, title)
+        _draw(model, X, y, found, options, title, notes)
     finally:  # the reading took longest
         _scores.WRITERS[options.format](X, y, found)
 
 
-def _draw(model, X, y, found, options, title):
+def _draw(model, X, y, found, options, title, notes):
     """Write the picture and the page that are asked for."""
     if options.picture is not None:
         drawn = _report.draw_mistakes(X, y, found)
         _report.save_figure(drawn, options.picture)
         say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
-        page = _report.make_page(model, X, y, found, title=title)
+        page = _report.make_page(model, X, y, found, title=title, notes=notes)
         write_atomically(options.html, page.encode("utf-8", "backslashreplace"))
         say(f"The report is in {options.html}")
 

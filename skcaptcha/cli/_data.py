@@ -1,6 +1,6 @@
 """Labeled images as the options of a command describe them."""
 
-from skcaptcha._validation import count
+from skcaptcha._validation import count, issue_warnings
 from skcaptcha.cli._output import escape, say
 from skcaptcha.datasets import check_labeled_images, load_labeled_images
 from skcaptcha.inspection import judge, list_issues
@@ -37,8 +37,13 @@ def check_data(X, y, options):
 
 
 def read_labeled(reader, X, y, options):
-    """Return images that can be read, labels, and what `find_label_issues` returns."""
-    found = judge(reader, X, y, on_error="skip")
+    """Return images that can be read, labels, what `find_label_issues` returns, notes.
+
+    The notes are the warnings, each as a line.
+    """
+    notices = []
+    found = judge(reader, X, y, on_error="skip", notices=notices)
+    issue_warnings(notices)
     bad = [i for i, text in enumerate(found[0]) if text is None]
     names = [escape(str(getattr(X[i], "name", X[i]))) for i in bad]
     if options.on_error == "raise" or len(bad) == len(X):
@@ -48,7 +53,8 @@ def read_labeled(reader, X, y, options):
         say(f"skcaptcha: warning: {len(bad)} of {len(X)} images skipped ({named})")
     kept = sorted(set(range(len(X))).difference(bad))
     X, y = ([values[i] for i in kept] for values in (X, y))
-    return X, y, list_issues(y, *(values[kept] for values in found))
+    notes = "".join(f"Warning: {message}\n" for message, _ in notices)
+    return X, y, list_issues(y, *(values[kept] for values in found)), notes
 
 
 def _refuse_unreadable(names, n_images):

@@ -27,6 +27,7 @@ class PipelineReader(ReaderMixin):
         self.transformer, self.reader = pipeline[:-1], pipeline[-1]
         self.vocabulary_ = self.reader.vocabulary_
         self.has_empty_labels_ = self.reader.has_empty_labels_
+        self.training_images_ = getattr(self.reader, "training_images_", None)
         self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
 
     def iter_frames(self, X, *, on_error="raise", widths=None, **options):

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
+from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import is_error
 from skcaptcha.metrics import risk_coverage_curve
 from skcaptcha.vocabulary import Vocabulary
@@ -88,7 +89,7 @@ def check_characters(model, characters):
 
 def read_rows(reader, options):
     """Yield a `Row` for each image that the options name, in order."""
-    paths, notices = _list_paths(options.images), []
+    paths, notices, seen = _list_paths(options.images), [], SeenImages.of(reader)
     while chunk := list(islice(paths, CHUNK)):
         found = reader._iter_texts(
             chunk,
@@ -99,6 +100,7 @@ def read_rows(reader, options):
             k=None if options.top_k == 1 else options.top_k,
             exact=True,
             widths={} if options.characters_detail else None,
+            seen=seen,
         )
         for position, texts in sorted(found, key=itemgetter(0)):
             characters = None
@@ -106,7 +108,7 @@ def read_rows(reader, options):
                 texts, characters = texts
             yield _make_row(chunk[position], texts, characters, options.min_confidence)
         flush()
-    issue_warnings(notices)
+    issue_warnings(notices + seen.describe())
 
 
 def _make_row(path, texts, characters, min_confidence):

@@ -167,8 +167,11 @@ def save_figure(figure, path):
     write_atomically(path, _render(figure, format=path.suffix[1:].lower(), dpi=150))
 
 
-def make_page(model, X, y_true, found, *, title):
-    """Return a page that needs no other file: the report with its pictures."""
+def make_page(model, X, y_true, found, *, title, notes=""):
+    """Return a page that needs no other file: the report with its pictures.
+
+    `notes` are lines to put at its head, what was warned of for example.
+    """
     y_pred = found.y_pred
     jinja2 = import_optional("jinja2", "plot", "the HTML report")
     from skcaptcha.plotting import (
@@ -211,6 +214,7 @@ def make_page(model, X, y_true, found, *, title):
     )
     return templates.get_template("report.html").render(
         title=title,
+        notes=notes.splitlines(),
         totals=totals,
         few=describe_few(len(y_true), report["exact_match_interval"]),
         lengths=lengths,

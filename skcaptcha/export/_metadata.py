@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import ImageColor
 
 from skcaptcha._auto import MAX_STRETCH
+from skcaptcha.images._likeness import is_summary
 from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
@@ -37,6 +38,7 @@ class ModelMetadata:
     input_size: dict  # of `prepare_image`
     background: tuple
     has_empty_labels: bool = False
+    training_images: dict | None = None  # of `summarize`
 
     @property
     def n_channels(self):
@@ -59,6 +61,7 @@ def pack_metadata(metadata):
             "color_mode": size["color_mode"],
             "background": [int(level) for level in background],
             "has_empty_labels": bool(metadata.has_empty_labels),
+            "training_images": metadata.training_images,
         }
     )
 
@@ -96,8 +99,13 @@ def unpack_metadata(text):
         "rows": tuple(values["text_rows"]),
         "color_mode": values["color_mode"],
     }
-    background = tuple(values["background"])
-    return ModelMetadata(vocabulary, size, background, values["has_empty_labels"])
+    return ModelMetadata(
+        vocabulary=vocabulary,
+        input_size=size,
+        background=tuple(values["background"]),
+        has_empty_labels=values["has_empty_labels"],
+        training_images=values.get("training_images"),
+    )
 
 
 def _shorten(value):
@@ -138,6 +146,10 @@ _VARIABLE = {
         "a list of three integers from 0 to 255",
     ),
     "has_empty_labels": (lambda v: type(v) is bool, "true or false"),
+    "training_images": (  # not in older files
+        lambda v: v is None or is_summary(v),
+        "a range for each measure, and n_images",
+    ),
 }
 
 

@@ -91,6 +91,7 @@ def export_onnx(recognizer, path):
         input_size_of(recognizer),
         recognizer.background_,
         recognizer.has_empty_labels_,
+        getattr(recognizer, "training_images_", None),  # not in older models
     )
     model = onnx.helper.make_model(
         build_graph(recognizer.network_, recognizer.image_height_),

@@ -163,6 +163,8 @@ class OnnxRecognizer(ReaderMixin):
         The characters that can be read.
     has_empty_labels_ : bool
         Whether labels were empty, as for a `CaptchaRecognizer`.
+    training_images_ : dict or None
+        As of `CaptchaRecognizer`; None if the file was written before it was kept.
 
     Examples
     --------
@@ -193,6 +195,7 @@ class OnnxRecognizer(ReaderMixin):
         self.n_jobs = n_jobs
         self.vocabulary_ = metadata.vocabulary
         self.has_empty_labels_ = metadata.has_empty_labels
+        self.training_images_ = metadata.training_images
 
     def __getstate__(self):
         """Return a state with the bytes of the file in place of the session."""
@@ -202,7 +205,8 @@ class OnnxRecognizer(ReaderMixin):
                 "This OnnxRecognizer was not made by load_onnx, so the file that it "
                 "would be saved as is not known; make it by load_onnx."
             )
-        del state["session"], state["metadata"], state["vocabulary_"]
+        for name in ("session", "metadata", "vocabulary_", "training_images_"):
+            del state[name]
         return state
 
     def __setstate__(self, state):
@@ -211,7 +215,7 @@ class OnnxRecognizer(ReaderMixin):
         self.__init__(session, metadata)
         vars(self).update(state)
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
         """Run the network on each image.
 
         Parameters
@@ -224,6 +228,8 @@ class OnnxRecognizer(ReaderMixin):
             Stays as it is: there is nothing to warn of.
         widths : dict, optional
             Gets the number of columns of each image, by position.
+        seen : object, optional
+            Counts images that are unlike the training images, for a warning.
 
         Yields
         ------
@@ -247,6 +253,7 @@ class OnnxRecognizer(ReaderMixin):
             n_jobs=self.n_jobs,
             on_error=on_error,
             widths=widths,
+            seen=seen,
         )
 
     def _run(self, images):

@@ -10,6 +10,7 @@ from PIL import ImageColor
 from sklearn.callback import CallbackContext, FitCallback
 
 from skcaptcha._auto import MAX_STRETCH
+from skcaptcha.images._likeness import is_summary
 from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -242,6 +243,10 @@ _OPTIONAL = {
     "loss_curve_": _CURVE,
     "learning_rate_curve_": _CURVE,
     "validation_scores_": _CURVE,
+    "training_images_": (
+        lambda v: v is None or is_summary(v),
+        "a range for each measure, and n_images",
+    ),
     "auto_choices_": (lambda v: isinstance(v, dict), "a dict"),
     "image_shape_": (
         lambda v: _is_list(v, lambda n: _is_int(n, 1), (2, 3)),

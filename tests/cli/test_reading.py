@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from support.commands import QUICK
 
 from skcaptcha import CaptchaEnsemble
@@ -393,3 +393,39 @@ def test_closed_standard_input(run, model, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     code, _, err = run("predict", model, "-")
     assert code == 2 and "standard input, which is closed" in err
+
+
+@pytest.fixture
+def inverted(captchas, tmp_path):
+    """Folder of 300 inverted images, more than are read at a time, and their texts."""
+    folder = tmp_path / "inverted"
+    folder.mkdir()
+    rows = ["filename,text"]
+    for i in range(300):
+        Image.fromarray(255 - captchas[0][i % 200]).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{captchas[1][i % 200]}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_images_unlike_those_of_the_training_are_warned_of_once(run, model, inverted):
+    code, out, err = run("predict", model, inverted)
+    assert (code, out.count("\n")) == (0, 300)
+    assert err.startswith("skcaptcha: warning: 300 of 300 images are unlike the 160 tr")
+    assert err.count("\n") == 1
+
+
+def test_reports_say_that_images_are_unlike(run, model, inverted, tmp_path):
+    page = tmp_path / "page.html"
+    code, out, err = run("evaluate", model, inverted, "--html", page)
+    assert code == 0 and err.count("300 of 300 images are unlike") == 1
+    assert "\nWarning: 300 of 300 images are unlike the 160 training images" in out
+    assert '<p class="note">Warning: 300 of 300 images' in page.read_text()
+
+
+def test_a_pipeline_counts_all_of_its_images(run, fitted, inverted, tmp_path):
+    for step, expected in ((GrayscaleConverter(), 1), (DarkOnLight(), 0)):
+        joblib.dump(make_pipeline(step, fitted), tmp_path / "m.joblib")
+        code, _, err = run("predict", tmp_path / "m.joblib", inverted)
+        assert (code, err.count("300 of 300 images are unlike")) == (0, expected)
+        assert err.count("\n") == expected
