@@ -301,7 +301,7 @@ def evaluate(options):
     try:
         _draw(model, X, y, found, options, title, notes)
     finally:  # the reading took longest
-        _scores.WRITERS[options.format](X, y, found)
+        _scores.WRITERS[options.format](X, y, found, notes)
 
 
 def _draw(model, X, y, found, options, title, notes):

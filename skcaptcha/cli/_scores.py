@@ -75,18 +75,19 @@ def describe(X, y, found):
     return "\n\n".join(filter(None, parts))
 
 
-def _write_text(X, y, found):
-    write(f"{describe(X, y, found)}\n")
+def _write_text(X, y, found, notes):
+    write(f"{describe(X, y, found)}\n{notes}")
 
 
-def _write_json(X, y, found):
+def _write_json(X, y, found, notes):
     report = recognition_report(y, found.y_pred, output_dict=True)
     rows = list_rows(X, y, found)
     report["mistakes"] = [row for row in rows if row.pop("is_mistake")]
+    report["warnings"] = notes.splitlines()
     write(json.dumps(report, indent=2) + "\n")
 
 
-def _write_csv(X, y, found):
+def _write_csv(X, y, found, notes):
     writer = csv.writer(SimpleNamespace(write=write), lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in list_rows(X, y, found):

@@ -90,8 +90,9 @@ def export_onnx(recognizer, path):
         recognizer.vocabulary_,
         input_size_of(recognizer),
         recognizer.background_,
-        recognizer.has_empty_labels_,
-        getattr(recognizer, "training_images_", None),  # not in older models
+        has_empty_labels=recognizer.has_empty_labels_,
+        # Older models have none.
+        training_images=getattr(recognizer, "training_images_", None),
     )
     model = onnx.helper.make_model(
         build_graph(recognizer.network_, recognizer.image_height_),

@@ -278,6 +278,7 @@ def test_several_texts_of_an_image(run, model, fitted, labeled, form):
     assert [value for _, value in found] == pytest.approx(values, abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 @pytest.mark.parametrize("kind", [None, "onnx", "pipeline", "ensemble"])
 def test_each_character_and_where_it_stands(
     run, save, model, fitted, labeled, kind, monkeypatch

@@ -1,5 +1,6 @@
 """The metadata and the checksum of an exported file."""
 
+import dataclasses
 import json
 
 import pytest
@@ -38,12 +39,18 @@ DOCUMENTED = {
 def test_the_metadata_are_the_documented_ones_and_come_back():
     size = {"height": 24, "stretch": 1.5, "rows": (0.25, 0.75), "color_mode": "rgb"}
     characters = DOCUMENTED["vocabulary"]
-    seen = DOCUMENTED["training_images"]
-    text = pack_metadata(ModelMetadata(Vocabulary(characters), size, "navy", seen))
+    metadata = ModelMetadata(
+        Vocabulary(characters),
+        size,
+        (0, 0, 128),
+        has_empty_labels=False,
+        training_images=DOCUMENTED["training_images"],
+    )
+    text = pack_metadata(dataclasses.replace(metadata, background="navy"))
     assert text.isascii()
     assert json.loads(text) == DOCUMENTED
     found = unpack_metadata(text)
-    assert found == ModelMetadata(Vocabulary(characters), size, (0, 0, 128), seen)
+    assert found == metadata
     assert found.vocabulary.characters == tuple(characters)
     assert found.n_channels == 3
 
