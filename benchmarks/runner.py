@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 import sklearn
 import torch
-from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 
 import skcaptcha
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
+from skcaptcha._intervals import wilson_interval
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
@@ -377,8 +377,7 @@ def list_values(runs, name):
 
 def find_interval(n_right, n_texts):
     """Return Wilson's 95 % interval of a share, as lowest and highest."""
-    found = binomtest(n_right, n_texts).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
+    return wilson_interval(n_right / n_texts, n_texts)
 
 
 def find_ratios(values, others):

@@ -145,7 +145,7 @@ def choose_stretch(
         )
     if fixed is not None:
         return fixed
-    factor = np.median(lengths / steps)  # for one time step a character
+    factor = np.median((lengths / steps)[lengths > 0])  # for one time step a character
     wished = np.clip(1.0, _LEAST_STEPS * factor, _MOST_STEPS * factor)
     return float(max(stretch.max(), np.clip(wished, MIN_STRETCH, MAX_STRETCH)))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 _STALE_SECONDS = 60
 
 
-def write_atomically(path, content):
+def write_atomically(path, content, *, replace=True):
     """Write all of a file or none of it, even where the power fails.
 
     The content goes to a temporary file in the same folder, which then takes the place
@@ -25,22 +25,34 @@ def write_atomically(path, content):
     path : path-like
         The file. One that exists stays until the new one is complete, and hands on
         its owner and permissions. Of a link the file is replaced that it points to.
-        What is no regular file, such as a pipe or a device, is written to as it is.
+        What is no regular file, such as a pipe or a device, is written to as it is,
+        and so is an open file that is named by its number, such as /dev/stdout.
     content : bytes
         All that the file will hold.
+    replace : bool, default=True
+        If False, no file may be there. Of several that write at a time one succeeds.
 
     Raises
     ------
+    FileExistsError
+        If there is a file and `replace` is False.
     OSError
         If the file cannot be written. It is then as before, and nothing is left over.
     """
+    number = find_descriptor(path)
+    if number is not None:
+        _write_open(number, content, path)
+        return
     try:
         before = os.stat(path)
     except FileNotFoundError:
         before = None
     if before is not None and not stat.S_ISREG(before.st_mode):
-        with open(path, "wb") as file:  # which says so if it is a folder
-            file.write(content)
+        try:
+            with open(path, "wb") as file:  # which says so if it is a folder
+                file.write(content)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         return
     path = Path(os.path.realpath(path))
     # Short, as it must fit wherever the name of the file does, and hard to guess,
@@ -48,7 +60,10 @@ def write_atomically(path, content):
     temporary = path.with_name(_prefix(path) + f"{secrets.token_hex(4)}.part")
     try:
         _write_new(temporary, content, before)
-        os.replace(temporary, path)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            _name_new(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -63,6 +78,48 @@ def write_atomically(path, content):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _name_new(temporary, path):
+    """Give a file its name, unless there is one of that name."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, as of memory cards
+        with open(path, "xb"):
+            pass
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
+
+
+def find_descriptor(path):
+    """Return the number of an open file of this process that a path names, or None.
+
+    Such paths are /dev/stdout, /dev/fd/1 and /proc/self/fd/1, and links to them. To
+    follow them further would lead to a file whose place nothing may take, as it is
+    open.
+    """
+    path = os.path.abspath(path)
+    for _ in range(40):  # more links are no path
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder)
+        if name.isdecimal() and folder in ("/dev/fd", f"/proc/{os.getpid()}/fd"):
+            return int(name)
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(folder, os.readlink(path))
+    return None
+
+
+def _write_open(number, content, path):
+    """Write to an open file, from where it stands, which others go on with."""
+    try:
+        with open(os.dup(number), "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _write_new(path, content, before):

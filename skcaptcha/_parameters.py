@@ -10,6 +10,8 @@ import numpy as np
 
 from skcaptcha.vocabulary import Vocabulary
 
+MAX_BEAM_WIDTH = 10_000
+
 
 @dataclass(frozen=True)
 class Constraint:
@@ -26,7 +28,7 @@ def interval(kind, low=-math.inf, high=math.inf, *, open_low=False, open_high=Fa
         return (
             isinstance(value, kind)
             and (value > low if open_low else value >= low)
-            and (value < high if open_high else value <= high)
+            and (value < high if open_high or high == math.inf else value <= high)
         )
 
     name = "an int" if kind is Integral else "a float"
@@ -87,8 +89,8 @@ RECOGNIZER_PARAMS = {
     "color_mode": [_one_of("auto", "grayscale", "rgb")],
     "background": [instance_of(str), instance_of(tuple), instance_of(list)],
     "conv_channels": [_ARRAY_LIKE],
-    "lstm_units": [interval(Integral, 1)],
-    "lstm_layers": [interval(Integral, 0)],
+    "lstm_units": [interval(Integral, 1, 10_000)],
+    "lstm_layers": [interval(Integral, 0, 100)],
     "dropout": [interval(Real, 0, 1, open_high=True)],
     "pretrained": [_BOOLEAN, _AUTO],
     "augmentation": [interval(Real, 0, 5)],
@@ -103,7 +105,7 @@ RECOGNIZER_PARAMS = {
     "warm_start": [_BOOLEAN],
     "freeze_convolutions": [_BOOLEAN],
     "decoder": [_one_of("greedy", "beam")],
-    "beam_width": [interval(Integral, 1, 10_000)],
+    "beam_width": [interval(Integral, 1, MAX_BEAM_WIDTH)],
     "checkpoint": [instance_of(str), instance_of(os.PathLike), None],
     "checkpoint_interval": [interval(Real, 0)],
     "device": [instance_of(str)],

@@ -7,8 +7,10 @@ from numbers import Integral
 import numpy as np
 from scipy.special import logsumexp
 
+from skcaptcha._parameters import MAX_BEAM_WIDTH
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_same_length, check_texts, issue_warnings
+from skcaptcha.images._likeness import SeenImages, measure_image
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import collect, is_error, iterate_images
 from skcaptcha.metrics import exact_match_score
@@ -29,7 +31,7 @@ _CHUNK = 512
 
 
 def iterate_frames(
-    run, items, *, input_size, background, n_jobs, on_error, widths=None
+    run, items, *, input_size, background, n_jobs, on_error, widths=None, seen=None
 ):
     """Yield the position and the frames of each image, by one network.
 
@@ -37,11 +39,15 @@ def iterate_frames(
     `prepare_image`; the others are as for `read_images`. The frames are a list of one
     array (T, K), or the exception of a skipped image. Few images are in memory at a
     time, and threads decode the next ones while the network runs. The dict `widths`
-    gets the number of columns of each image, by position.
+    gets the number of columns of each image, by position, and `seen`, a `SeenImages`,
+    the measures of all.
     """
+    measuring = seen is not None and seen.is_able
 
     def prepare(image, *, name):
-        return image.shape[1], prepare_image(image, **input_size, name=name)
+        measures = measure_image(image) if measuring else None
+        prepared = prepare_image(image, **input_size, name=name)
+        return image.shape[1], measures, prepared
 
     images = iterate_images(
         items,
@@ -61,7 +67,9 @@ def iterate_frames(
                 good.append(i)
                 if widths is not None:
                     widths[first + i] = image[0]
-            batches = run([chunk[i][1] for i in good]) if good else ()
+            if good and measuring:
+                seen.add([chunk[i][1] for i in good])
+            batches = run([chunk[i][2] for i in good]) if good else ()
             for positions, log_probs, lengths in batches:
                 for column, position in enumerate(positions):
                     frames = log_probs[: lengths[column], column]
@@ -124,6 +132,8 @@ class ReaderMixin:
         -----
         skcaptcha.exceptions.SkippedImageWarning
             If images were skipped: how many, and why the first ones were.
+        skcaptcha.exceptions.UnlikeTrainingWarning
+            If more than a tenth of the images are unlike the training images.
         UserWarning
             If a GPU has too little memory for a batch, which is then halved.
         """
@@ -148,7 +158,9 @@ class ReaderMixin:
             The probability of each text under CTC, summed over its alignments and
             averaged over the networks of an ensemble; NaN for a skipped image. If
             `early_stopping` held out samples, it is calibrated on them. `length` and
-            `vocabulary` do not change the probability of a text.
+            `vocabulary` do not change the probability of a text. An empty text has 0
+            unless the training labels had empty ones, as nothing was learned then of
+            images without text.
         """
         read, notices = self._read(X, length, vocabulary, on_error, exact=True)
         issue_warnings(notices)
@@ -161,7 +173,7 @@ class ReaderMixin:
         ----------
         X, length, vocabulary, on_error
             As for `predict`.
-        k : int, default=5
+        k : int, default=5, at most 10,000
             Number of texts.
 
         Returns
@@ -169,10 +181,11 @@ class ReaderMixin:
         list of list of (str, float)
             For each image up to `k` texts with their probabilities, best first, found
             by a beam search of width `beam_width`, or `k` if that is larger; None for
-            a skipped image.
+            a skipped image. An empty text keeps its place where its probability is 0,
+            as `predict_confidence` says.
         """
-        if not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"k={k!r}; pass an int of at least 1.")
+        if not isinstance(k, Integral) or not 1 <= k <= MAX_BEAM_WIDTH:
+            raise ValueError(f"k={k!r}; pass an int from 1 to {MAX_BEAM_WIDTH}.")
         read, notices = self._read(X, length, vocabulary, on_error, k=k, exact=True)
         issue_warnings(notices)
         return [
@@ -199,7 +212,7 @@ class ReaderMixin:
         """
         read, notices = self._read(X, length, vocabulary, on_error, widths={})
         issue_warnings(notices)
-        return read
+        return [found and found[1] for found in read]
 
     def iter_readings(
         self, X, *, length=None, vocabulary=None, on_error="raise", notices=None
@@ -252,10 +265,10 @@ class ReaderMixin:
             for a skipped image. An ensemble returns a list of such arrays for each
             image, one from each network.
         """
-        notices = []
-        found = self.iter_frames(X, on_error=on_error, notices=notices)
+        notices, seen = [], SeenImages.of(self)
+        found = self.iter_frames(X, on_error=on_error, notices=notices, seen=seen)
         values, skipped = collect(found)
-        issue_warnings(notices + skipped)
+        issue_warnings(notices + seen.describe() + skipped)
         return [f[0] if f is not None and len(f) == 1 else f for f in values]
 
     def score(self, X, y):
@@ -298,14 +311,17 @@ class ReaderMixin:
         k=None,
         exact=False,
         widths=None,
+        seen=None,
     ):
         """Yield positions and texts, as `find_texts`, or the errors of images.
 
-        With an empty dict as `widths` it yields what `locate_characters` returns in
-        place of the texts.
+        With an empty dict as `widths` it yields pairs of the texts and of what
+        `locate_characters` returns. A `SeenImages` that is passed is not described in
+        `notices`.
         """
+        counter = SeenImages.of(self) if seen is None else seen
         frames_of_images = self.iter_frames(
-            X, on_error=on_error, notices=notices, widths=widths
+            X, on_error=on_error, notices=notices, widths=widths, seen=counter
         )
         check_length(length)
         allowed = None if vocabulary is None else self._find_allowed(vocabulary)
@@ -318,7 +334,8 @@ class ReaderMixin:
                     texts = find_texts(self, frames, length, allowed, k, exact)
                     if widths is not None:
                         width, text = widths.pop(position), texts[0][0]
-                        texts = locate_characters(self, frames, text, width)
+                        found = locate_characters(self, frames, text, width)
+                        texts = texts, found
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")
                     if on_error == "raise":
@@ -326,6 +343,8 @@ class ReaderMixin:
                     yield position, named
                 else:
                     yield position, texts
+        if seen is None:
+            notices += counter.describe()
 
     def _find_allowed(self, vocabulary):
         try:
@@ -374,7 +393,27 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
     else:
         texts = [(found[0], None)]
     decode = reader.vocabulary_.decode
-    return [(decode(symbols), value) for symbols, value in texts][: k or 1]
+    found = [(decode(symbols), value) for symbols, value in texts][: k or 1]
+    if getattr(reader, "has_empty_labels_", False):
+        return found
+    # It has learned nothing of images without text, and would be sure of any noise.
+    return [(text, value if text else -np.inf) for text, value in found]
+
+
+def label_log_probability(reader, frames, label):
+    """Return the log-probability of a label, -inf where it has unknown characters.
+
+    So has an empty one for a reader that never saw any. `frames` is as for
+    `find_texts`.
+    """
+    vocabulary = reader.vocabulary_
+    if not label and not getattr(reader, "has_empty_labels_", False):
+        return -np.inf
+    if not all(character in vocabulary for character in vocabulary.split(label)):
+        return -np.inf
+    frames = [_normalize(log_probs) for log_probs in frames]
+    ((_, value),) = rank_texts([vocabulary.encode(label)], frames, blank=BLANK)
+    return value
 
 
 def locate_characters(reader, frames, text, width):

@@ -13,6 +13,7 @@ from skcaptcha._validation import (
     check_texts,
     iterate_items,
 )
+from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
 from skcaptcha.vocabulary import Vocabulary
@@ -30,6 +31,7 @@ class TrainingData:
     network_config: dict
     device: torch.device
     resume: bool
+    training_images: dict | None  # of `summarize`
     table: dict  # attributes of `_tables.TABLE_ATTRIBUTES`
     notices: list  # warnings, for the end of the fit
 
@@ -51,6 +53,11 @@ def read_training_data(estimator, X, y, *, resume, n_least):
             f"n_samples={len(texts)} is too few to train on; pass at least "
             f"{n_least} images."
         )
+    if not resume and not any(texts):
+        raise ValueError(
+            f"All {len(texts)} labels in y are empty, so that there is no text to "
+            "learn from; pass images that show text as well."
+        )
     known = estimator.vocabulary_ if resume else None
     vocabulary = _choose_vocabulary(estimator.vocabulary, known, texts)
     targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
@@ -60,6 +67,10 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         "cache_size": estimator.cache_size,
     }
     scan = scan_images(items, **reading)
+    training_images = summarize(scan.measures)
+    if resume:  # which may be of a model that is older than the attribute
+        known_images = getattr(estimator, "training_images_", None)
+        training_images = merge([known_images, training_images])
     size = _choose_input_size(estimator, scan, targets, texts, resume, items)
     samples = load_samples(items, targets, scan.decoded, size, **reading)
     network_config = {
@@ -82,6 +93,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         network_config=network_config,
         device=device,
         resume=resume,
+        training_images=training_images,
         table=table,
         notices=notices,
     )

@@ -24,6 +24,7 @@ from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table
 from skcaptcha._training_data import read_training_data
 from skcaptcha._validation import issue_warnings, iterate_items
+from skcaptcha.images._likeness import merge
 from skcaptcha.images._read import is_error
 from skcaptcha.recognizer import CaptchaRecognizer
 
@@ -82,6 +83,8 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         more accurate.
     vocabulary_ : Vocabulary
         The characters that can be predicted.
+    has_empty_labels_ : bool
+        Whether labels were empty, as for a `CaptchaRecognizer`.
     n_features_in_ : int
         Number of features of a 2-D `X`. Only defined for such.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -181,12 +184,12 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
         """Return an iterator over the log-probabilities of each image.
 
         Parameters
         ----------
-        X, on_error, notices, widths
+        X, on_error, notices, widths, seen
             As for `CaptchaRecognizer.iter_frames`.
 
         Yields
@@ -201,9 +204,13 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         copies = [X] * n_members
         if not is_table(X):
             copies = itertools.tee(iterate_items(X), n_members)
+        options = {"on_error": on_error, "notices": notices, "widths": widths}
+        counting = [seen] + [None] * (n_members - 1)  # each image is counted once
         streams = [
-            member.iter_frames(items, on_error=on_error, notices=notices, widths=widths)
-            for member, items in zip(self.estimators_, copies, strict=True)
+            member.iter_frames(items, **options, seen=counter)
+            for member, items, counter in zip(
+                self.estimators_, copies, counting, strict=True
+            )
         ]
         del copies  # would keep all images
         return _merge_frames(streams)
@@ -213,6 +220,19 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     vocabulary_ = _make_property("vocabulary_", "Characters that can be predicted.")
     n_features_in_ = _make_property("n_features_in_", "Number of columns of a table.")
     feature_names_in_ = _make_property("feature_names_in_", "Names of these columns.")
+
+    @property
+    def has_empty_labels_(self):
+        """Whether labels were empty, as for a `CaptchaRecognizer`."""
+        check_is_fitted(self)
+        return any(member.has_empty_labels_ for member in self.estimators_)
+
+    @property
+    def training_images_(self):
+        """What the training images of all recognizers looked like."""
+        check_is_fitted(self)
+        known = [getattr(e, "training_images_", None) for e in self.estimators_]
+        return merge(known)
 
     def __sklearn_is_fitted__(self):
         """Tell scikit-learn whether `fit` has been called."""

@@ -5,6 +5,7 @@ __all__ = [
     "ImageReadError",
     "LabelConversionWarning",
     "SkippedImageWarning",
+    "UnlikeTrainingWarning",
 ]
 
 
@@ -68,4 +69,29 @@ class SkippedImageWarning(UserWarning):
     ...     warnings.simplefilter("ignore", SkippedImageWarning)
     ...     read_images([b"no image"], on_error="skip")
     [None]
+    """
+
+
+class UnlikeTrainingWarning(UserWarning):
+    """More than a tenth of the images read are unlike the training images.
+
+    They differ in size, proportions, brightness, contrast, where their text stands,
+    or whether it is light or dark. See :ref:`unlike-training`.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skcaptcha import CaptchaRecognizer
+    >>> from skcaptcha.datasets import make_captchas
+    >>> from skcaptcha.exceptions import UnlikeTrainingWarning
+    >>> images, texts = make_captchas(
+    ...     40, vocabulary="01", length=2, size=(16, 40), random_state=0
+    ... )
+    >>> recognizer = CaptchaRecognizer(max_iter=20, random_state=0).fit(images, texts)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", UnlikeTrainingWarning)
+    ...     recognizer.predict([255 - image for image in images])
+    Traceback (most recent call last):
+        ...
+    skcaptcha.exceptions.UnlikeTrainingWarning: 40 of 40 images are unlike the 40 ...
     """

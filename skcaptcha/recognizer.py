@@ -21,6 +21,7 @@ from skcaptcha._auto import (
     choose_n_held_out,
 )
 from skcaptcha._callbacks import EpochTasks
+from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -34,7 +35,12 @@ from skcaptcha.model.pretrained import load_pretrained
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
-from skcaptcha.training.fit import TrainingConfig, fit_network, fit_one_epoch
+from skcaptcha.training.fit import (
+    TrainingConfig,
+    fit_network,
+    fit_one_epoch,
+    is_part_of_more,
+)
 
 __all__ = ["CaptchaRecognizer"]
 
@@ -70,9 +76,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Output channels of each convolution block, at least two. Each block halves the
         height, and the maximum over the rows that the last one leaves is taken. Give
         as many blocks as bring `image_height` down to one or two rows.
-    lstm_units : int, default=128
+    lstm_units : int, default=128, at most 10,000
         Units of each direction of each LSTM.
-    lstm_layers : int, default=1
+    lstm_layers : int, default=1, at most 100
         Number of bidirectional LSTMs. With 0 the convolutions read alone.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).
@@ -156,6 +162,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     ----------
     vocabulary_ : Vocabulary
         The characters that can be read.
+    has_empty_labels_ : bool
+        Whether labels were empty, so that it has learned of images without text. If
+        not, an empty text has the confidence 0.
     network_ : torch.nn.Module
         The trained network.
     auto_choices_ : dict
@@ -194,6 +203,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         What the last fit divided the logits by at its end, so that on the held-out
         samples the mean confidence is no more than the exact match; 1 if none were
         held out.
+    training_images_ : dict or None
+        What the training images looked like: "n_images" and the least and the greatest
+        value of each measure, by which images that are unlike them are warned of. None
+        after training that continues that of a recognizer saved before it was kept.
     background_ : str or tuple of int
         Color on which transparent images are composited.
     image_shape_ : tuple of int
@@ -325,10 +338,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             Paths, encoded bytes, PIL images, or arrays of shape (H, W) or (H, W, C),
             also mixed and of differing sizes; or one flattened image a row. An array
             of three dimensions is a stack of gray images, (n_samples, H, W). A lone
-            image (H, W, 1 to 4), or (3, H, W) with equal planes, is refused.
+            image (H, W, 1 to 4) is refused, and so is (3 or 4, H, W) if its planes look
+            like the channels of one picture: pass a stack of such as ``list(X)``.
         y : sequence of str of length n_samples
-            The text that each image shows. Integers, and whole floats of a table,
-            are read as their decimal text, with a warning.
+            The text that each image shows, which is empty where there is none.
+            Integers, and whole floats of a table, are read as their decimal text, with
+            a warning.
 
         Returns
         -------
@@ -355,8 +370,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the network has not learned to read, or updates were left out because
-            their loss or gradients were not finite.
+            If the network has not learned to read, with what in the images, labels and
+            parameters is the likely cause; or if updates were left out because their
+            loss or gradients were not finite. In a search, that `conv_channels` or the
+            like keep the pretrained weights away is said once.
         UserWarning
             If training was interrupted (by Ctrl-C; the best weights so far are kept,
             but a search, pipeline or ensemble ends with the KeyboardInterrupt instead,
@@ -373,7 +390,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             issue_warnings(data.notices)  # before time is spent on them
             notices = self._train(data, checkpoint, processes)
-        issue_warnings(notices)
+        in_search = is_part_of_more()
+        issue_warnings(drop_repeated(notices) if in_search else notices)
+        if in_search:
+            note_warned(notices)
         return self
 
     def partial_fit(self, X, y):
@@ -441,7 +461,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         issue_warnings(result.warnings)
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
         """Return an iterator over what the network says of each image.
 
         Parameters
@@ -454,6 +474,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             Gets a (message, category) for what there is to warn of.
         widths : dict, optional
             Gets the number of columns of each image, by position.
+        seen : object, optional
+            Counts images that are unlike the training images, for a warning.
 
         Yields
         ------
@@ -472,6 +494,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             on_error=on_error,
             widths=widths,
+            seen=seen,
         )
 
     def prepare_images(self, X):
@@ -553,6 +576,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 callbacks=tasks,
                 checkpoint=checkpoint,
                 processes=processes,
+                find_causes=partial(self._find_causes, data, origin),
             )
         save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
@@ -618,6 +642,20 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             )
         return None, False, "random weights"
 
+    def _find_causes(self, data, origin):
+        """Return why nothing may have been learned, as a list of texts."""
+        odd = []
+        if origin == "random weights" and self.pretrained == "auto":
+            names, default = (
+                ("conv_channels", "lstm_units", "lstm_layers"),
+                type(self)(),
+            )
+            config = data.network_config
+            odd = [n for n in names if config[n] != getattr(default, n)]
+        return find_causes(
+            data.X, data.texts, background=self.background, odd_parameters=odd
+        )
+
     def _choose(self, data, training, validation, origin):
         """Return what each "auto" has become."""
         n_samples, batch_size, max_iter = len(training), self.batch_size, self.max_iter
@@ -663,11 +701,14 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return {
             **data.table,
             "vocabulary_": data.vocabulary,
+            "has_empty_labels_": not all(data.texts)
+            or (data.resume and vars(self).get("has_empty_labels_", False)),
             "background_": self.background_ if data.resume else self.background,
             "image_height_": data.input_size["height"],
             "text_rows_": data.input_size["rows"],
             "width_stretch_": data.input_size["stretch"],
             "color_mode_": data.input_size["color_mode"],
+            "training_images_": data.training_images,
             "auto_choices_": dataclasses.asdict(choices),
             "_network_config": data.network_config,
             "network_": network,

@@ -15,19 +15,30 @@ PACKAGE = ROOT / "skcaptcha"
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
     {"_version", "exceptions"},
-    {"_curves", "_files", "_optional", "_threads", "_validation", "images._decode"},
+    {
+        "_curves",
+        "_files",
+        "_labels",
+        "_intervals",
+        "_optional",
+        "_threads",
+        "_validation",
+        "images._decode",
+    },
     {"_tables", "images._read", "model.alignment"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
-    {"images._batches", "images._prepare", "training.augmentation"},
+    {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},
     {"images._samples", "model.inference"},
     {"_auto", "_parameters"},
     {
         "_callbacks",
+        "_causes",
         "_reader",
         "_training_data",
         "export._graph",
         "export._metadata",
+        "export._weights",
         "model.calibration",
         "model.pretrained",
         "persistence._state",

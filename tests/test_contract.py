@@ -173,6 +173,7 @@ def widen(images):
     ]
 
 
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 def test_order_and_company_of_the_images_do_not_matter(fitted, captchas):
     images = widen(captchas[0][:30])
     texts, confidence = fitted.predict(images), fitted.predict_confidence(images)

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from support.scores import count_threads, final_loss, find_process, mean_confidence
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha.export import export_onnx, load_onnx
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -145,6 +146,15 @@ def test_the_partitions_of_a_bag_are_read(client, fitted, files):
     assert partitions.map_partitions(fitted.predict).compute() == expected
     confidence = partitions.map_partitions(fitted.predict_confidence).compute()
     np.testing.assert_allclose(confidence, fitted.predict_confidence(paths), atol=1e-4)
+
+
+def test_an_exported_model_reads_on_the_workers(client, fitted, files, tmp_path):
+    export_onnx(fitted, tmp_path / "model.onnx")
+    model = client.scatter(load_onnx(tmp_path / "model.onnx"), broadcast=True)
+    (tmp_path / "model.onnx").unlink()  # what was sent holds all of it
+    partitions = bag.from_sequence(files[0], npartitions=3)
+    read = partitions.map_partitions(read_partition, model).compute()
+    assert read == list(fitted.predict(files[0]))
 
 
 def test_a_partition_may_be_empty(client, fitted, files):

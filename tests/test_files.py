@@ -121,6 +121,30 @@ def test_what_is_no_regular_file_stays_and_is_written_to(tmp_path, linked):
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="files have no such names")
+@pytest.mark.parametrize("form", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
+def test_an_open_file_is_written_to_where_it_stands(tmp_path, form):
+    path = tmp_path / "redirected"
+    with open(path, "ab", buffering=0) as file:
+        name = form.format(file.fileno())
+        if form == "link":  # as /dev/stdout is one
+            name = tmp_path / "link"
+            name.symlink_to(f"/dev/fd/{file.fileno()}")
+        if not os.path.exists(name):
+            pytest.skip("there is no /proc here")
+        before = path.stat().st_ino
+        file.write(b"before, ")
+        write_atomically(name, b"content")
+        file.write(b", after")
+    assert path.read_bytes() == b"before, content, after"
+    assert path.stat().st_ino == before
+    assert set(tmp_path.iterdir()) <= {path, tmp_path / "link"}
+    with open(path, "rb") as file, pytest.raises(OSError, match="Bad file") as caught:
+        write_atomically(f"/dev/fd/{file.fileno()}", b"lost")
+    assert caught.value.filename.startswith("/dev/fd/")
+    assert path.read_bytes() == b"before, content, after"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
 def test_a_private_file_is_private_while_it_is_written(tmp_path, monkeypatch):
     path = tmp_path / "private"

@@ -595,8 +595,9 @@ def change_headers(path, name, **values):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"flags": 1}, r"has an encrypted entry 'b\.png'"),
-        ({"method": 12}, r"'b\.png' compressed by method 12"),
+        ({"flags": 1}, r"has an encrypted entry 'b\.png'; unpack it"),
+        ({"method": 12}, r"'b\.png' compressed by method 12; pack it"),
+        ({"method": 14}, r"'b\.png' compressed by method 14"),
         ({"size": 2**31}, r"entry 'b\.png' of 2147483648 bytes; 67108864 at most"),
         ({"size": 10}, "cannot be read as a zip file: .*b.png"),
         ({"size": 10**6}, "cannot be read as a zip file: .*b.png"),
@@ -648,8 +649,11 @@ def test_a_zip_bomb_takes_no_memory_whatever_it_claims(archive, claim):
 
 
 def test_what_a_zip_unpacks_to_is_bounded_in_all(archive, monkeypatch):
-    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", 3 * len(GOOD) - 1)
     path = archive(*((f"{name}.png", GOOD) for name in "abc"))
+    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", 3 * len(GOOD))
+    assert len(load_image_folder(path)[0]) == 3
+    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", 3 * len(GOOD) - 1)
+    assert len(load_image_folder(path, pattern="[ab].png")[0]) == 2  # these count
     for on_error in ("raise", "skip"):
         with pytest.raises(ValueError, match="bytes of images; .* at most are read"):
             load_image_folder(path, on_error=on_error)

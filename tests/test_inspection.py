@@ -7,6 +7,7 @@ from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
 from support.data import TINY
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.inspection import find_label_issues
 from skcaptcha.metrics import exact_match_score
 
@@ -23,6 +24,13 @@ def corrupted(captchas):
     for i in WRONG:
         texts[i] = str((int(texts[i][0]) + 1) % 4) + texts[i][1:]
     return images, texts
+
+
+@pytest.fixture(scope="module")
+def exported(fitted, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "fitted.onnx"
+    export_onnx(fitted, path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +54,33 @@ def test_issues_are_the_labels_that_were_not_read(found, corrupted, captchas):
     assert set(np.flatnonzero(found.is_issue)) >= set(found.ranking[:6])
     assert exact_match_score(captchas[1], found.y_pred) > 0.8
     assert (found.self_confidence >= 0).all() and (found.self_confidence <= 1).all()
+
+
+def test_a_fitted_reader_judges_the_labels(fitted, corrupted, exported):
+    images, texts = corrupted[0][160:], list(corrupted[1][160:])  # not fitted on these
+    texts[9] = "0" * len(texts[9])
+    texts[12] = "\N{SNOWMAN}" * len(texts[12])
+    for reader in (fitted, load_onnx(exported)):
+        found = find_label_issues(reader, images, texts, cv="prefit")
+        assert found.y_pred.tolist() == reader.predict(images).tolist()
+        expected = reader.predict_confidence(images)
+        np.testing.assert_allclose(found.confidence, expected, atol=1e-6)
+        right = ~found.is_issue
+        np.testing.assert_allclose(
+            found.self_confidence[right], found.confidence[right], atol=1e-6
+        )
+        likely = set(np.flatnonzero(found.is_likely_wrong))
+        assert {9, 12} <= likely <= set(np.flatnonzero(found.is_issue))
+        assert (found.confidence[list(likely)] >= 0.95).all()
+        assert (found.self_confidence[list(likely)] <= 1e-3).all()
+    with pytest.raises(TypeError, match="recognizer='a' must be"):
+        find_label_issues("a", images, texts, cv="prefit")
+
+
+def test_a_text_of_a_length_that_no_label_has_makes_no_label_wrong(fitted, captchas):
+    images, texts = captchas[0][160:], [text + "00" for text in captchas[1][160:]]
+    found = find_label_issues(fitted, images, texts, cv="prefit")
+    assert found.is_issue.all() and not found.is_likely_wrong.any()
 
 
 def test_the_recognizer_and_the_data_stay_as_they_are(corrupted):

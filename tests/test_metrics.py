@@ -225,9 +225,22 @@ def test_report_as_dictionary():
     assert report["mean_edit_distance"] == 1
     assert report["normalized_edit_distance"] == pytest.approx(1.25 / 4)
     assert report["per_length"] == {
-        2: {"exact_match": 0.0, "character_accuracy": 0.25, "support": 2},
-        4: {"exact_match": 0.5, "character_accuracy": 0.875, "support": 2},
+        2: {
+            "exact_match": 0.0,
+            "exact_match_interval": pytest.approx((0, 0.6576), abs=1e-4),
+            "character_accuracy": 0.25,
+            "character_accuracy_interval": pytest.approx((0.0368, 0.7439), abs=1e-4),
+            "support": 2,
+        },
+        4: {
+            "exact_match": 0.5,
+            "exact_match_interval": pytest.approx((0.0945, 0.9055), abs=1e-4),
+            "character_accuracy": 0.875,
+            "character_accuracy_interval": pytest.approx((0.5046, 0.9796), abs=1e-4),
+            "support": 2,
+        },
     }
+    assert report["exact_match_interval"] == pytest.approx((0.0456, 0.6994), abs=1e-4)
     assert report["per_character"]["b"] == {
         "precision": 1.0,
         "recall": 0.5,
@@ -245,16 +258,22 @@ def test_report_as_dictionary():
 def test_report_as_text():
     assert recognition_report(Y_TRUE, Y_PRED, digits=3) == "\n".join(
         [
-            "samples                       4",
-            "exact match               0.250",
-            "character accuracy        0.667",
+            "samples                       4   95 % interval",
+            "exact match               0.250  0.046 to 0.699",
+            "character accuracy        0.667  0.308 to 0.900",
             "character error rate      0.333",
             "mean edit distance        1.000",
             "normalized edit distance  0.312",
             "",
-            "length  exact match  char. accuracy  support",
-            "2             0.000           0.250        2",
-            "4             0.500           0.875        2",
+            "Only 4 images were tested: the true exact match may be anything from 0.05 "
+            "to 0.70.",
+            "",
+            "length  exact match   95 % interval"
+            "  char. accuracy   95 % interval  support",
+            "2             0.000  0.000 to 0.658"
+            "           0.250  0.037 to 0.744        2",
+            "4             0.500  0.095 to 0.905"
+            "           0.875  0.505 to 0.980        2",
             "",
             "character  precision  recall  support",
             "'0'            0.000   0.000        0",
@@ -272,6 +291,14 @@ def test_report_as_text():
             "'y' not read                      1",
         ]
     )
+
+
+def test_few_images_are_said_to_be_few():
+    y = ["ab"] * 29
+    text = recognition_report(y, y)
+    assert "\nOnly 29 images were tested: the true exact match may be anything" in text
+    assert "Only 1 image was tested" in recognition_report(["a"], ["a"])
+    assert "tested" not in recognition_report([*y, "a"], [*y, "b"])
 
 
 def test_report_lists_as_many_confusions_as_asked_for():

@@ -92,13 +92,6 @@ def test_symbols_of_any_script_come_back_whole(texts, n_symbols):
         assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
-def test_an_empty_label_is_refused_or_read_as_nothing(captchas):
-    images, texts = captchas[0][:20], list(captchas[1][:20])
-    texts[4] = ""
-    with pytest.raises(ValueError, match=r"y\[4\]"):
-        fit(images, texts, max_iter=1)
-
-
 def test_all_images_that_cannot_be_read_are_named_at_once(captchas, tmp_path):
     images, texts = captchas[0][:24], captchas[1][:24]
     X = list(images)

@@ -113,6 +113,10 @@ def test_metrics_stay_within_their_bounds_and_agree(pairs):
     assert distance <= 1 - exact + 1e-12
     report = recognition_report(y_true, y_pred, output_dict=True)
     assert report["exact_match"] == exact and report["n_samples"] == len(pairs)
+    for shares in (report, *report["per_length"].values()):
+        for name in ("exact_match", "character_accuracy"):
+            low, high = shares[f"{name}_interval"]
+            assert 0 <= low <= shares[name] <= high <= 1 and low < high
     for row in report["per_character"].values():
         assert 0 <= row["precision"] <= 1 and 0 <= row["recall"] <= 1
     assert recognition_report(y_true, y_pred).startswith("samples")

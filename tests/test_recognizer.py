@@ -14,7 +14,7 @@ from support.data import TINY
 from support.training import forbid_training, interrupt_at
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.exceptions import LabelConversionWarning
+from skcaptcha.exceptions import LabelConversionWarning, UnlikeTrainingWarning
 from skcaptcha.model.network import TIME_STRIDE
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
@@ -65,7 +65,7 @@ def test_a_network_that_learns_nothing_warns(captchas):
     with pytest.warns(
         ConvergenceWarning,
         match=r"not learned to read in 2 epochs: \d+% of its time steps are blank, and "
-        r"its loss is [\d.]+ a character, where guessing .*`max_iter`",
+        r"its loss is [\d.]+ a character, where guessing [^`]*- 8 images [^`]*`max_it",
     ):
         recognizer.fit(images[:8], texts[:8])
     assert not recognizer.converged_
@@ -204,7 +204,8 @@ def test_rows_that_are_empty_in_all_images_are_not_read(quick, margins):
     assert quick(X, y, image_height=24).text_rows_ == (0.0, 1.0)  # as it is given
     # What stands there later changes nothing.
     X = [np.concatenate([x[:end], 255 - x[end:]]) for x in X]
-    assert_same_frames(cut.frame_log_proba(X), found)
+    with pytest.warns(UnlikeTrainingWarning, match="40 of 40"):
+        assert_same_frames(cut.frame_log_proba(X), found)
 
 
 def test_the_rows_stay_where_training_goes_on(quick, margins, captchas):
@@ -258,7 +259,9 @@ def test_confidence_is_the_ctc_probability_of_the_text(fitted, captchas):
 def test_frames_are_normalized_and_follow_the_width(fitted, captchas):
     image = captchas[0][0]
     wide = np.pad(image, ((0, 0), (0, 48)), constant_values=255)
-    short, long = fitted.frame_log_proba([image, wide])
+    (short,) = fitted.frame_log_proba([image])
+    with pytest.warns(UnlikeTrainingWarning, match="1 of 1"):
+        (long,) = fitted.frame_log_proba([wide])
     assert (len(short), len(long)) == (48 // TIME_STRIDE, 96 // TIME_STRIDE)
     np.testing.assert_allclose(np.exp(short).sum(axis=1), 1, rtol=1e-5)
 
@@ -333,7 +336,6 @@ def test_bad_samples_are_named_before_training(captchas, monkeypatch):
     images, texts = list(captchas[0][:4]), list(captchas[1][:4])
     cases = [
         ([], [], ValueError, "X is empty"),
-        (images, ["1", "", "2", "3"], ValueError, r"y\[1\]='' is empty"),
         (images, None, ValueError, "requires y to be passed, but the target y is None"),
         (images[:1], texts[:1], ValueError, "n_samples=1 is too few"),
         (images[0], texts, ValueError, "X has 16 images and y has 4 labels"),

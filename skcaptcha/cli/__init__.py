@@ -1,5 +1,6 @@
 """The command line: generate, check, train, predict, evaluate, export, info."""
 
+import re
 import sys
 import warnings
 import zipfile
@@ -11,7 +12,17 @@ from skcaptcha.cli._parser import make_parser
 __all__ = ["main"]
 
 # What is wrong with the arguments or the files, as against with the program.
-_MISTAKES = (ImportError, OSError, TypeError, ValueError, zipfile.BadZipFile)
+_MISTAKES = (
+    ImportError,
+    MemoryError,
+    OSError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+# What tells of the code and not of the user's files.
+_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+_POSITIONAL = {"command", "folder", "images", "model", "source"}
 
 
 def main(argv=None):
@@ -38,6 +49,8 @@ def main(argv=None):
         options = make_parser().parse_args(argv)
         warnings.simplefilter("default" if options.debug else "once")
         if not options.debug:
+            for category in _HIDDEN:
+                warnings.simplefilter("ignore", category)
             warnings.showwarning = partial(_print_note, "warning")
         try:
             code = options.command(options) or 0
@@ -48,17 +61,27 @@ def main(argv=None):
         except (Interrupted, KeyboardInterrupt):
             print("skcaptcha: interrupted", file=sys.stderr)
             return 130
-        except _MISTAKES as error:
-            if options.debug:
+        except (*_MISTAKES, RuntimeError) as error:
+            # PyTorch has no error of its own for memory that it does not get.
+            known = isinstance(error, _MISTAKES) or "allocate" in str(error)
+            if options.debug or not known:
                 raise
-            _print_note("error", _describe(error))
+            _print_note("error", _describe(error, options))
             return 2
 
 
-def _describe(error):
+def _describe(error, options):
+    """Return an error as a text in which parameters have the names of options."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename!r}: {error.strerror}"
-    return str(error)
+    if isinstance(error, MemoryError):
+        return f"there is too little memory {error}".strip()
+    text = str(error) or type(error).__name__
+    for name in vars(options).keys() - _POSITIONAL:
+        option = f"--{name.replace('_', '-')}"
+        text = re.sub(rf"(?<![-\w.]){name}(?=[=\[])", option, text)
+        text = text.replace(f"`{name}`", f"`{option}`")
+    return text
 
 
 def _print_note(kind, what, *details):

@@ -2,19 +2,23 @@
 
 import csv
 import difflib
+import math
 import sys
 import tomllib
+import warnings
 from contextlib import redirect_stdout
 
 import numpy as np
 from PIL import Image
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
-from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
-from skcaptcha.cli import _report
-from skcaptcha.cli._data import check_data, load_data
+from skcaptcha._parameters import MAX_BEAM_WIDTH, RECOGNIZER_PARAMS, check_params
+from skcaptcha._validation import count
+from skcaptcha.cli import _report, _scores
+from skcaptcha.cli._data import check_data, load_data, read_labeled
 from skcaptcha.cli._models import (
     find_saver,
     load_model,
@@ -26,6 +30,7 @@ from skcaptcha.cli._output import (
     Interrupted,
     check_input,
     check_outputs,
+    divert_descriptor,
     handle_interrupts,
     say,
     write,
@@ -33,18 +38,25 @@ from skcaptcha.cli._output import (
 )
 from skcaptcha.cli._reading import (
     WRITERS,
+    check_characters,
     choose_threshold,
     find_thresholds,
     read_rows,
 )
 from skcaptcha.datasets import check_labeled_images, make_captchas
 from skcaptcha.images import read_images
-from skcaptcha.metrics import (
-    character_accuracy_score,
-    exact_match_score,
-    exact_match_scorer,
-    recognition_report,
-)
+from skcaptcha.metrics import exact_match_scorer, recognition_report
+
+# Parameters that have an option of their own.
+_OPTIONS = {
+    "vocabulary": "--vocabulary",
+    "length": "--length",
+    "size": "--size",
+    "color": "--color",
+    "fonts": "--fonts",
+    "random_state": "--seed",
+}
+_TRAINING = {"random_state": "--seed", "verbose": "--quiet", "warm_start": "--from"}
 
 
 def generate(options):
@@ -56,20 +68,21 @@ def generate(options):
     if options.vocabulary is not None:
         parameters["vocabulary"] = options.vocabulary
     defaults = make_captchas.__kwdefaults__
-    parameters |= _check_names(options.param, defaults, "make_captchas")
-    images, texts = make_captchas(
-        options.n_samples,
-        length=options.length,
-        size=options.size,
-        random_state=options.seed,
-        **parameters,
-    )
-    # Numbers for names: some file systems take aB.png and Ab.png for one file.
-    digits = len(str(len(images)))
-    names = [f"{number:0{digits}}.png" for number in range(1, len(images) + 1)]
+    parameters |= _check_names(options.param, defaults, "make_captchas", _OPTIONS)
+    names = []
     is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be
     try:
+        images, texts = make_captchas(
+            options.n_samples,
+            length=options.length,
+            size=options.size,
+            random_state=options.seed,
+            **parameters,
+        )
+        # Numbers for names: some file systems take aB.png and Ab.png for one file.
+        digits = len(str(len(images)))
+        names += [f"{number:0{digits}}.png" for number in range(1, len(images) + 1)]
         _fill_folder(folder, names, images, texts)
     except BaseException:  # half of them would be in the way of another try
         for name in [*names, "labels.csv"]:
@@ -77,7 +90,7 @@ def generate(options):
         if is_new:
             folder.rmdir()
         raise
-    write_last(f"{len(images)} images and labels.csv are in {folder}")
+    write_last(f"{count(len(images), 'image')} and labels.csv are in {folder}")
 
 
 def _fill_folder(folder, names, images, texts):
@@ -108,12 +121,13 @@ def train(options):
     check_input(options.source, "the source")
     X, y = load_data(options)
     check_data(X, y, options)
+    _check_shares(len(X), grid, options)
     X_test, y_test = [], []
     if options.test_size:
         X, X_test, y, y_test = train_test_split(
             X, y, test_size=options.test_size, random_state=options.seed
         )
-    say(f"Training on {len(X)} images and holding out {len(X_test)}.")
+    say(f"Training on {count(len(X), 'image')} and holding out {len(X_test)}.")
     table = ""
     if grid:
         recognizer, table = _search(recognizer, grid, X, y, options)
@@ -162,18 +176,25 @@ def _fit_and_save(recognizer, X, y, options):
 
 def _test(recognizer, X, y, options):
     """Return a report on images held out, draw it, and save the scores."""
-    y_pred, confidence = recognizer.predict(X, return_confidence=True)
+    _, _, found, notes = read_labeled(recognizer, X, y, options)
+    report = recognition_report(y, found.y_pred, output_dict=True)
     recognizer.test_scores_ = {
         "n_samples": len(y),
-        "exact_match": exact_match_score(y, y_pred),
-        "character_accuracy": character_accuracy_score(y, y_pred),
-        "min_confidence": find_thresholds(_report.list_right(y, y_pred), confidence),
+        "exact_match": report["exact_match"],
+        "character_accuracy": report["character_accuracy"],
+        "character_accuracy_interval": report["character_accuracy_interval"],
+        "min_confidence": find_thresholds(~found.is_issue, found.confidence),
     }
     save_model(recognizer, options.out)
     title = f"{options.out} on images of {options.source} held out"
-    _draw(recognizer, X, y, y_pred, confidence, options, title)
-    report = recognition_report(y, y_pred)
-    return f"How well it reads the images held out:\n\n{report}\n\n"
+    report = _scores.describe(X, y, found)
+    report = f"How well it reads the images held out:\n\n{report}\n{notes}"
+    try:
+        _draw(recognizer, X, y, found, options, title, notes)
+    except BaseException:
+        write_last(report)
+        raise
+    return f"{report}\n"
 
 
 def _check_training(options):
@@ -188,12 +209,33 @@ def _check_training(options):
             "--picture and --html show images held out, and --test-size 0 has none"
         )
     if options.search is None:
+        if options.cv is not None or options.jobs is not None:
+            raise ValueError("--cv and --jobs are for --search, which is not given")
         return None
+    options.cv = 3 if options.cv is None else options.cv
     if options.cv < 2:
         raise ValueError(f"--cv={options.cv} must be at least 2")
+    if options.jobs == 0:
+        raise ValueError("--jobs=0 must be at least 1, or -1 for one on each core")
     if options.start is not None:
         raise ValueError("--search fits anew, so that --from has no use beside it")
     return _read_grid(options.search, CaptchaRecognizer().get_params())
+
+
+def _check_shares(n_images, grid, options):
+    """Raise an error if the images are too few for how they are to be divided."""
+    n_train = n_images - math.ceil(options.test_size * n_images)
+    if n_train < 2:
+        raise ValueError(
+            f"--test-size={options.test_size:g} leaves {n_train} of "
+            f"{count(n_images, 'image')} to train on, and 2 are the least; hold out "
+            "fewer, or give more images"
+        )
+    if grid and options.cv > n_train:
+        raise ValueError(
+            f"--cv={options.cv} folds need as many images, and {n_train} are there to "
+            "train on; give a smaller number"
+        )
 
 
 def _make_recognizer(options):
@@ -212,7 +254,7 @@ def _make_recognizer(options):
     known = recognizer.get_params()
     recognizer.set_params(random_state=options.seed, verbose=int(not options.quiet))
     return recognizer.set_params(
-        **_check_names(options.param, known, "CaptchaRecognizer")
+        **_check_names(options.param, known, "CaptchaRecognizer", _TRAINING)
     )
 
 
@@ -226,9 +268,14 @@ def _check_values(recognizer, grid):
 
 def predict(options):
     """Read images, some at a time, in order; return 1 if one could not be read."""
-    if options.top_k < 1:
-        raise ValueError(f"--top-k={options.top_k} must be at least 1")
+    if not 1 <= options.top_k <= MAX_BEAM_WIDTH:
+        raise ValueError(
+            f"--top-k={options.top_k} must be at least 1 and at most {MAX_BEAM_WIDTH}"
+        )
+    if options.characters_detail and options.format == "csv":
+        raise ValueError("--characters-detail needs --format jsonl or text")
     model = load_model(options.model)
+    check_characters(model, options.characters)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)
     rows = read_rows(make_reader(model), options)
@@ -249,20 +296,22 @@ def evaluate(options):
     model = load_model(options.model)
     check_input(options.source, "the source")
     X, y = load_data(options)
-    y_pred, confidence = make_reader(model).predict(X, return_confidence=True)
+    X, y, found, notes = read_labeled(make_reader(model), X, y, options)
     title = f"{options.model} on {options.source}"
-    _draw(model, X, y, y_pred, confidence, options, title)
-    write(recognition_report(y, y_pred) + "\n")
+    try:
+        _draw(model, X, y, found, options, title, notes)
+    finally:  # the reading took longest
+        _scores.WRITERS[options.format](X, y, found, notes)
 
 
-def _draw(model, X, y, y_pred, confidence, options, title):
+def _draw(model, X, y, found, options, title, notes):
     """Write the picture and the page that are asked for."""
     if options.picture is not None:
-        drawn = _report.draw_mistakes(X, y, y_pred, confidence)
+        drawn = _report.draw_mistakes(X, y, found)
         _report.save_figure(drawn, options.picture)
         say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:
-        page = _report.make_page(model, X, y, y_pred, confidence, title=title)
+        page = _report.make_page(model, X, y, found, title=title, notes=notes)
         write_atomically(options.html, page.encode("utf-8", "backslashreplace"))
         say(f"The report is in {options.html}")
 
@@ -271,6 +320,8 @@ def export(options):
     """Write the model as ONNX."""
     from skcaptcha.export import export_onnx
 
+    if options.onnx.suffix.lower() != ".onnx":
+        raise ValueError(f"--onnx={str(options.onnx)!r} must end in .onnx")
     check_outputs(options)
     model = load_model(options.model)
     if not isinstance(model, CaptchaRecognizer):
@@ -287,9 +338,17 @@ def info(options):
     write(_report.describe(load_model(options.model)) + "\n")
 
 
-def _check_names(assignments, known, what):
-    """Return the assignments as a dict, if `what` has parameters of these names."""
-    for name, _ in assignments:
+def _check_names(assignments, known, what, options=()):
+    """Return the assignments as a dict, if `what` has parameters of these names.
+
+    Those in `options` have an option of their own.
+    """
+    names = [name for name, _ in assignments]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--param {name} is given {names.count(name)} times")
+        if name in options:
+            raise ValueError(f"--param {name} is the option {options[name]}; use that")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
@@ -331,8 +390,15 @@ def _search(recognizer, grid, X, y, options):
         verbose=0 if options.quiet else 2,
     )
     say(f"Searching by {options.cv}-fold cross-validation.")
-    # To standard error, where scikit-learn's progress belongs.
-    with redirect_stdout(sys.stderr), handle_interrupts(Interrupted()):
+    # To standard error, where scikit-learn's progress belongs. That some of the fits
+    # do not learn is what the search finds out.
+    with (
+        redirect_stdout(sys.stderr),
+        divert_descriptor(),
+        handle_interrupts(Interrupted()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", ConvergenceWarning)
         search.fit(images, y)
     results = search.cv_results_
     lines = ["Exact match, cross-validated:\n"]

@@ -1,7 +1,9 @@
 """Labeled images as the options of a command describe them."""
 
-from skcaptcha.cli._output import say
+from skcaptcha._validation import count, issue_warnings
+from skcaptcha.cli._output import escape, say
 from skcaptcha.datasets import check_labeled_images, load_labeled_images
+from skcaptcha.inspection import judge, list_issues
 
 _OPTIONS = (
     "label",
@@ -31,10 +33,38 @@ def check_data(X, y, options):
             say(f"skcaptcha: warning: {warning}")
     else:
         say(str(report))
-    if report.unreadable:
-        named = ", ".join(list(report.unreadable)[:10])
-        more = ", ..." if len(report.unreadable) > 10 else ""
+    _refuse_unreadable(list(report.unreadable), len(y))
+
+
+def read_labeled(reader, X, y, options):
+    """Return images that can be read, labels, what `find_label_issues` returns, notes.
+
+    The notes are the warnings, each as a line.
+    """
+    notices = []
+    found = judge(reader, X, y, on_error="skip", notices=notices)
+    issue_warnings(notices)
+    bad = [i for i, text in enumerate(found[0]) if text is None]
+    names = [escape(str(getattr(X[i], "name", X[i]))) for i in bad]
+    if options.on_error == "raise" or len(bad) == len(X):
+        _refuse_unreadable(names, len(X))
+    elif bad:
+        named = _name_some(names)
+        say(f"skcaptcha: warning: {len(bad)} of {len(X)} images skipped ({named})")
+    kept = sorted(set(range(len(X))).difference(bad))
+    X, y = ([values[i] for i in kept] for values in (X, y))
+    notes = "".join(f"Warning: {message}\n" for message, _ in notices)
+    return X, y, list_issues(y, *(values[kept] for values in found)), notes
+
+
+def _refuse_unreadable(names, n_images):
+    if names:
         raise ValueError(
-            f"{len(report.unreadable)} of {len(y)} images cannot be read ({named}"
-            f"{more}); repair or delete them, or leave them out with --on-error skip"
+            f"{len(names)} of {count(n_images, 'image')} cannot be read "
+            f"({_name_some(names)}); repair or delete them, or leave them out with "
+            "--on-error skip"
         )
+
+
+def _name_some(names):
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -13,6 +13,8 @@ from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin
 from skcaptcha.cli._output import check_input, handle_interrupts, say
+from skcaptcha.images import read_images
+from skcaptcha.images._read import is_error
 
 # Images that the steps before a recognizer transform at a time.
 _CHUNK = 32
@@ -24,15 +26,25 @@ class PipelineReader(ReaderMixin):
     def __init__(self, pipeline):
         self.transformer, self.reader = pipeline[:-1], pipeline[-1]
         self.vocabulary_ = self.reader.vocabulary_
+        self.has_empty_labels_ = self.reader.has_empty_labels_
+        self.training_images_ = getattr(self.reader, "training_images_", None)
         self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
 
-    def iter_frames(self, X, *, on_error="raise", **options):
-        """Yield as `CaptchaRecognizer.iter_frames` does."""
+    def iter_frames(self, X, *, on_error="raise", widths=None, **options):
+        """Yield as `CaptchaRecognizer.iter_frames` does.
+
+        Where the steps change the width of an image, `widths` cannot be told.
+        """
         positions, images = [], []
+        if widths is not None:
+            options["widths"] = {}
 
         def read():
             found = self.reader.iter_frames(images, on_error=on_error, **options)
             for position, frames in found:
+                if widths is not None and not is_error(frames):
+                    width = options["widths"].pop(position)
+                    widths[positions[position]] = width
                 yield positions[position], frames
             positions.clear()
             images.clear()
@@ -40,6 +52,10 @@ class PipelineReader(ReaderMixin):
         for position, item in enumerate(X):
             try:
                 (image,) = self.transformer.transform([item])
+                if widths is not None:
+                    _check_same_width(item, image)
+            except _OtherWidthError:
+                raise
             except (OSError, TypeError, ValueError) as error:
                 if on_error == "raise":
                     raise
@@ -53,14 +69,32 @@ class PipelineReader(ReaderMixin):
             yield from read()
 
 
+class _OtherWidthError(ValueError):
+    """The columns of an image are not those that a recognizer reads."""
+
+
+def _check_same_width(item, image):
+    """Raise an error if the steps before a recognizer change an image's width."""
+    before, after = (read_images([x])[0].shape[1] for x in (item, image))
+    if before != after:
+        raise _OtherWidthError(
+            f"the steps before the recognizer change the width of {str(item)!r} from "
+            f"{before} to {after} columns, so that nobody knows where its characters "
+            "stand: leave out --characters-detail, or use a model without such steps"
+        )
+
+
 def find_saver(path):
     """Return the function that saves a recognizer in the format of a file's name."""
-    if path.suffix in (".joblib", ".pkl"):
+    suffix = path.suffix.lower()
+    if suffix in (".joblib", ".pkl"):
         return _dump_pickle
-    if path.suffix == ".skops":
+    if suffix == ".skops":
         import_optional("skops.io", "skops", f"--out={str(path)!r}")
         return persistence.dump
-    raise ValueError(f"{str(path)!r} must end in .joblib, .pkl or .skops")
+    raise ValueError(
+        f"--out={str(path)!r} must be a name that ends in .joblib, .pkl or .skops"
+    )
 
 
 def _dump_pickle(recognizer, path):
@@ -112,11 +146,15 @@ def load_model(path):
     check_input(path, "the model")
     if path.is_dir():
         raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         from skcaptcha.export import load_onnx
 
         return load_onnx(path)
-    model = persistence.load(path) if path.suffix == ".skops" else _load_pickle(path)
+    model = (
+        persistence.load(path)
+        if path.suffix.lower() == ".skops"
+        else _load_pickle(path)
+    )
     model = getattr(model, "best_estimator_", model)  # of a search
     reader = model[-1] if isinstance(model, Pipeline) else model
     if not isinstance(reader, (CaptchaRecognizer, CaptchaEnsemble)):

@@ -10,6 +10,8 @@ import threading
 import unicodedata
 from contextlib import contextmanager, suppress
 
+from skcaptcha._files import find_descriptor
+
 
 class Interrupted(BaseException):
     """Ctrl-C where a fit, which keeps its weights at a KeyboardInterrupt, must end."""
@@ -146,6 +148,18 @@ def handle_interrupts(error=None):
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def divert_descriptor():
+    """Let other processes, started in a ``with`` block, print to standard error."""
+    before = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+
+
 def check_input(path, what):
     """Raise an error unless a path is that of a folder or of a file with content.
 
@@ -177,6 +191,8 @@ def check_outputs(options):
         path = getattr(options, name, None)
         if path is None:
             continue
+        if find_descriptor(path) is not None and os.path.exists(path):
+            continue  # an open file, such as /dev/stdout
         option, target = f"--{name}", os.path.realpath(path)
         if target in taken:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import difflib
 import math
 from pathlib import Path
 
@@ -54,6 +55,8 @@ examples:
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
   skcaptcha predict model.joblib unread --min-confidence 0.9 --sort confidence
         doubtful images first, without a text
+  skcaptcha predict model.joblib 1.png --characters-detail
+        1.png <tab> 2b <tab> 0.9984 <tab> 2 0.9991 8-21 <tab> b 0.9993 21-34
 
 An image that cannot be read gives a row with the error, and the exit code 1.
 """
@@ -61,6 +64,8 @@ EVALUATE = """
 examples:
   skcaptcha evaluate model.joblib held_out
   skcaptcha evaluate model.joblib labels.csv --picture mistakes.png --html report.html
+  skcaptcha evaluate model.joblib held_out --format csv > read.csv
+        each image with its label, what was read, and whether the label looks wrong
 """
 EXPORT = """
 example:
@@ -71,13 +76,14 @@ example:
   skcaptcha info model.joblib
 """
 MODEL = (
-    "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); load "
-    "the first two only if you trust who made them, as they can run any code"
+    "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); use "
+    ".joblib and .pkl only if you trust who made them, as they can run any code"
 )
 SOURCE = (
     "folder or zip file of images, or table of their names and labels; a single table "
     "among the images, or a text beside each, is used as well"
 )
+EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
 FROM = (
     "recognizer to train on, with the new characters of the labels added; images that "
     "it has seen before may be among those held out"
@@ -90,9 +96,13 @@ PRECISION = (
     "held out in training, such as 0.99"
 )
 SORT = "order of the rows: as given, or the least confident first (%(default)s)"
+DETAIL = (
+    "write each character as well, with its probability and the columns of the image "
+    "from the first to the one after the last; not in CSV"
+)
 LABEL = (
-    "how the text is found in the name of a file, without its suffix: the group of a "
-    "regular expression (default: it is the whole name)"
+    "regular expression with one group that finds the text in the name of a file, "
+    "without its suffix (default: the whole name is the text)"
 )
 DELIMITER = r"what is between two columns of the table; \t or tab for a tab"
 SEARCH = (
@@ -102,6 +112,10 @@ SEARCH = (
 FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
+)
+SCORES = (
+    "scores as text, as JSON with the mistakes, or a row for each image as CSV "
+    "(%(default)s)"
 )
 
 
@@ -124,9 +138,11 @@ def make_parser():
     _add_path(command, "model", "MODEL", MODEL)
     _add_source(command)
     _add_pictures(command, "the images")
+    formats = ["text", "json", "csv"]
+    command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command = _add(commands, "export", "write a model for other programs", EXPORT)
-    _add_path(command, "model", "MODEL", MODEL)
-    _add_path(command, "--onnx", "FILE", "file to write", required=True)
+    _add_path(command, "model", "MODEL", EXPORTED)
+    _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
     command = _add(commands, "info", "say what is in a model", INFO)
     _add_path(command, "model", "MODEL", MODEL)
     return parser
@@ -135,12 +151,16 @@ def make_parser():
 def _fill_generate(command):
     add = command.add_argument
     _add_path(command, "folder", "DIR", "folder to make")
-    add("-n", "--n-samples", type=int, default=1000, help="images (%(default)s)")
-    add("--vocabulary", help="characters to draw from")
-    add("--length", type=_parse_span, default=5, help="characters, N or N-M (5)")
-    add("--size", type=_parse_size, default=(50, 150), help="HEIGHTxWIDTH (50x150)")
+    number = "number of images (%(default)s)"
+    add("-n", "--n-samples", metavar="N", type=int, default=1000, help=number)
+    add("--vocabulary", metavar="CHARACTERS", help="characters to draw from")
+    length = "number of characters, N or N-M (5)"
+    add("--length", metavar="N", type=_parse_span, default=5, help=length)
+    size = "pixels, HEIGHTxWIDTH (50x150)"
+    add("--size", metavar="SIZE", type=_parse_size, default=(50, 150), help=size)
     add("--color", action="store_true", help="draw in color")
-    add("--fonts", nargs="+", metavar="FILE", help="TrueType fonts")
+    fonts = "files of TrueType fonts; give DIR before them"
+    add("--fonts", nargs="+", metavar="FILE", help=fonts)
     _add_param(command, "another parameter of make_captchas")
     _add_seed(command)
 
@@ -156,7 +176,7 @@ def _fill_train(command):
     _add_pictures(command, "the images held out")
     _add_param(command, "a parameter of CaptchaRecognizer")
     _add_path(command, "--search", "TOML", SEARCH)
-    add("--cv", metavar="N", type=int, default=3, help="folds (3)")
+    add("--cv", metavar="N", type=int, help="folds of the search (3)")
     add("--jobs", metavar="N", type=int, help="fits at a time in the search (1)")
     add("--quiet", action="store_true", help="show no progress")
     _add_seed(command)
@@ -169,12 +189,14 @@ def _fill_predict(command):
     add("images", metavar="IMAGE", nargs="+", help=images)
     formats = ["text", "csv", "jsonl"]
     add("--format", choices=formats, default="text", help=FORMAT)
-    add("--length", type=_parse_span, help="length to keep to, N or N-M")
-    add("--characters", help="characters to keep to")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+    add("--characters", help="the only characters that texts may have")
     least = command.add_mutually_exclusive_group().add_argument
     least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
     least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
     add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
+    add("--characters-detail", action="store_true", help=DETAIL)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
 
@@ -189,6 +211,17 @@ class _Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    def parse_args(self, args=None, namespace=None):
+        """Parse; the usage and the options of the command help where it cannot."""
+        options, unknown = self.parse_known_args(args, namespace)
+        command = vars(options).pop("parser")
+        if unknown:
+            known = command._option_string_actions
+            near = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options
+
 
 def _add(commands, name, description, epilog):
     command = commands.add_parser(
@@ -200,7 +233,7 @@ def _add(commands, name, description, epilog):
     command.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose"
     )
-    command.set_defaults(command=getattr(_commands, name))
+    command.set_defaults(command=getattr(_commands, name), parser=command)
     return command
 
 
@@ -241,7 +274,11 @@ def _add_pictures(command, of):
 
 def _add_seed(command):
     command.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of all that is random (0)"
+        "--seed",
+        metavar="N",
+        type=_parse_seed,
+        default=0,
+        help="number that makes what is random the same each time (0)",
     )
 
 
@@ -249,6 +286,14 @@ def _parse_path(text):
     if not text:  # as of a shell's variable that is not set; it would be "."
         raise argparse.ArgumentTypeError("'' is no path")
     return Path(text)
+
+
+def _parse_seed(text):
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an int from 0 to {2**32 - 1}"
+        )
+    return int(text)
 
 
 def _parse_share(text):
@@ -288,6 +333,8 @@ def _parse_assignment(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not NAME=VALUE, such as max_iter=50"
         )
+    if name == "vocabulary" and value.isdecimal():  # digits, and no number
+        return name, value
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):  # a word needs no quotes

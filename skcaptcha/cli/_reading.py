@@ -17,17 +17,22 @@ from sklearn.pipeline import Pipeline
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
+from skcaptcha.images._likeness import SeenImages
+from skcaptcha.images._read import is_error
 from skcaptcha.metrics import risk_coverage_curve
+from skcaptcha.vocabulary import Vocabulary
 
 CHUNK = 256  # images that are read at a time
 COLUMNS = ("filename", "text", "confidence", "error")
+DETAILS = ("character", "confidence", "left", "right")
 
 # Shares of right texts for which `train` stores the confidence that they take.
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 # `texts` are pairs of a text and its confidence, best first, and none where there is
 # an error; that of an image that could not be read has no confidence either.
-Row = namedtuple("Row", "path texts confidence error")
+# `characters`, if asked for, are as `predict_characters` returns them.
+Row = namedtuple("Row", "path texts confidence error characters")
 
 
 def find_thresholds(is_right, confidence):
@@ -48,9 +53,14 @@ def choose_threshold(model, precision):
     """Return the confidence stored in a model for a wished precision."""
     reader = model[-1] if isinstance(model, Pipeline) else model
     stored = getattr(reader, "test_scores_", {}).get("min_confidence", {})
+    if not stored:
+        raise ValueError(
+            f"the model has no confidence for --precision={precision}, as none was "
+            "found on images held out in training; give --min-confidence"
+        )
     enough = [name for name in stored if float(name) >= precision]
     if not enough:
-        known = ", ".join(stored) or "none"
+        known = ", ".join(stored)
         raise ValueError(
             f"the model has no confidence for --precision={precision}; those that "
             f"training found on images held out are for {known}: give one of these, "
@@ -59,9 +69,27 @@ def choose_threshold(model, precision):
     return stored[min(enough, key=float)]
 
 
+def check_characters(model, characters):
+    """Raise an error unless a model reads all of some characters."""
+    if characters is None:
+        return
+    reader = model[-1] if isinstance(model, Pipeline) else model
+    known = reader.vocabulary_.characters
+    split = Vocabulary.split(characters)
+    odd = [c for c in split if c not in known or split.count(c) > 1]
+    if odd or not split:
+        what = "there is none"
+        if odd:
+            what = f"{odd[0]!r} {'occurs twice' if odd[0] in known else 'is none'}"
+        raise ValueError(
+            f"--characters={characters!r} must be some of the characters that the "
+            f"model reads, {''.join(known)!r}, each once; {what}"
+        )
+
+
 def read_rows(reader, options):
     """Yield a `Row` for each image that the options name, in order."""
-    paths, notices = _list_paths(options.images), []
+    paths, notices, seen = _list_paths(options.images), [], SeenImages.of(reader)
     while chunk := list(islice(paths, CHUNK)):
         found = reader._iter_texts(
             chunk,
@@ -71,23 +99,28 @@ def read_rows(reader, options):
             notices,
             k=None if options.top_k == 1 else options.top_k,
             exact=True,
+            widths={} if options.characters_detail else None,
+            seen=seen,
         )
         for position, texts in sorted(found, key=itemgetter(0)):
-            yield _make_row(chunk[position], texts, options.min_confidence)
+            characters = None
+            if options.characters_detail and not is_error(texts):
+                texts, characters = texts
+            yield _make_row(chunk[position], texts, characters, options.min_confidence)
         flush()
-    issue_warnings(notices)
+    issue_warnings(notices + seen.describe())
 
 
-def _make_row(path, texts, min_confidence):
+def _make_row(path, texts, characters, min_confidence):
     if isinstance(texts, Exception):
         error = re.sub(r"^X\[\d+\](=|: )", "", " ".join(str(texts).split()))
-        return Row(path, [], None, error)
+        return Row(path, [], None, error, None)
     texts = [(text, math.exp(log_probability)) for text, log_probability in texts]
     text, confidence = texts[0]
     if min_confidence is not None and not confidence >= min_confidence:
         error = f"{text!r} is less certain than --min-confidence={min_confidence}"
-        return Row(path, [], confidence, error)
-    return Row(path, texts, confidence, None)
+        return Row(path, [], confidence, error, None)
+    return Row(path, texts, confidence, None, characters)
 
 
 def _list_paths(images):
@@ -96,24 +129,32 @@ def _list_paths(images):
         if item == "-":
             if sys.stdin is None:
                 raise ValueError("- takes paths from standard input, which is closed")
-            for line in sys.stdin.buffer:
-                if path := os.fsdecode(line.rstrip(b"\r\n")):
-                    yield path
+            paths = (os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer)
+            yield from filter(None, paths)
             continue
         found = [item]
         if not os.path.lexists(item):  # else the brackets are part of its name
             # The shell of Windows leaves patterns alone, and quotes do anywhere.
             found = sorted(glob.glob(item, recursive=True)) or found
         for path in found:
-            if os.path.isdir(path):
-                yield from load_image_folder(path, label=lambda path: "-")[0]
-            else:
+            if not os.path.isdir(path):
                 yield path
+                continue
+            try:
+                inside = load_image_folder(path, label=lambda path: "-")[0]
+            except (OSError, ValueError):  # it gets a row, as an unreadable image does
+                inside = [path]
+            yield from inside
 
 
 def _write_text(top_k):
     def write_row(row):
         cells = [f(*pair) for pair in row.texts for f in (_text_cell, _number_cell)]
+        if row.characters is not None:
+            cells += [
+                f"{character} {probability:.4f} {left}-{right}"
+                for character, probability, left, right in row.characters
+            ]
         if row.error:
             cells = ["", _number_cell("", row.confidence), row.error]
         write("\t".join(map(escape, (show_path(row.path), *cells))) + "\n")
@@ -159,6 +200,10 @@ def _write_jsonl(top_k):
         if top_k > 1:
             keys = COLUMNS[1:3]
             values["candidates"] = [dict(zip(keys, p, strict=True)) for p in row.texts]
+        if row.characters is not None:
+            values["characters"] = [
+                dict(zip(DETAILS, found, strict=True)) for found in row.characters
+            ]
         line = json.dumps(values, ensure_ascii=not is_utf8)
         safe = (c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
         write("".join(safe) + "\n")

@@ -11,8 +11,10 @@ from sklearn.pipeline import Pipeline
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, __version__
 from skcaptcha._files import write_atomically
+from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
-from skcaptcha.metrics import exact_match_score, recognition_report
+from skcaptcha.cli._scores import name_image
+from skcaptcha.metrics import recognition_report
 
 
 def check_reports(options):
@@ -23,6 +25,7 @@ def check_reports(options):
     if options.picture is not None:
         backends = import_optional("matplotlib.backend_bases", "plot", "--picture")
         kinds = backends.FigureCanvasBase.get_supported_filetypes()
+        kinds.pop("pgf", None)  # it starts LaTeX, which may not be there
         if options.picture.suffix[1:].lower() not in kinds:
             ends = ", .".join(kinds)
             raise ValueError(
@@ -86,12 +89,15 @@ def _list_training(recognizer):
     if recognizer.loss_curve_:
         rows.append(("last loss", f"{recognizer.loss_curve_[-1]:.4f} a character"))
     if (best := recognizer.best_validation_score_) is not None:
+        # The best of many epochs, so that it has no such interval as a test.
         rows.append(("exact match on its validation images", f"{best:.4f}"))
     if scores := getattr(recognizer, "test_scores_", None):
         held_out = f"exact match on {scores['n_samples']} images held out"
-        accuracy = f"{scores['character_accuracy']:.4f}"
-        rows.append((held_out, f"{scores['exact_match']:.4f}"))
-        rows.append(("character accuracy on them", accuracy))
+        exact, accuracy = scores["exact_match"], scores["character_accuracy"]
+        interval = wilson_interval(exact, scores["n_samples"])
+        rows.append((held_out, _show(exact, interval)))
+        interval = scores.get("character_accuracy_interval")  # not in older models
+        rows.append(("character accuracy on them", _show(accuracy, interval)))
         for precision, least in scores.get("min_confidence", {}).items():
             rows.append(
                 (f"confidence from which {precision} are right", f"{least:.4f}")
@@ -99,14 +105,20 @@ def _list_training(recognizer):
     return rows
 
 
-def draw_mistakes(X, y_true, y_pred, confidence, *, n_images=24):
+def _show(score, interval=None):
+    """Return a score with its 95 % interval, if that is known."""
+    if not interval:
+        return f"{score:.4f}"
+    return f"{score:.4f} (95 % interval {interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def draw_mistakes(X, y_true, found, *, n_images=24):
     """Return a figure of the mistakes, the most confident first.
 
-    Where there are none, of the images that it is the least sure of.
+    Where there are none, of the images that it is the least sure of. `found` is what
+    `find_label_issues` returned.
     """
-    from skcaptcha.plotting import PredictionDisplay
-
-    order, wrong = sort_mistakes(y_true, y_pred, confidence)
+    order, wrong = sort_mistakes(found)
     if wrong:
         some = "the most confident of " if wrong > n_images else ""
         title = f"{some}{wrong} mistakes in {len(y_true)} images"
@@ -114,41 +126,39 @@ def draw_mistakes(X, y_true, y_pred, confidence, *, n_images=24):
     else:
         title = f"no mistake in {len(y_true)} images; the least confident ones"
         order = order[:n_images]
+    return _draw_images(X, y_true, found, order, title)
+
+
+def _draw_images(X, y_true, found, order, title):
+    from skcaptcha.plotting import PredictionDisplay
+
     display = PredictionDisplay.from_predictions(
         [X[i] for i in order],
-        [y_pred[i] for i in order],
+        [found.y_pred[i] for i in order],
         y_true=[y_true[i] for i in order],
-        confidence=[confidence[i] for i in order],
+        confidence=[found.confidence[i] for i in order],
         max_images=None,
         title=title[0].upper() + title[1:],
     )
     return display.figure_
 
 
-def list_right(y_true, y_pred):
-    """Return whether each text is right, as an array."""
-    pairs = zip(y_true, y_pred, strict=True)
-    return np.array([exact_match_score([t], [p]) == 1 for t, p in pairs])
-
-
-def sort_mistakes(y_true, y_pred, confidence):
+def sort_mistakes(found):
     """Return the order, mistakes first and most confident, and their number.
 
     What is right follows, the least confident first.
     """
-    right = list_right(y_true, y_pred)
-    confidence = np.asarray(confidence)
-    order = np.lexsort((np.where(right, confidence, -confidence), right))
-    return order.tolist(), int((~right).sum())
+    wrong, confidence = found.is_issue, found.confidence
+    order = np.lexsort((np.where(wrong, -confidence, confidence), ~wrong))
+    return order.tolist(), int(wrong.sum())
 
 
-def _list_mistakes(X, y_true, y_pred, confidence, *, n_images=100):
-    """Return (image, what was read, what it says, confidence) of the worst mistakes."""
-    order, wrong = sort_mistakes(y_true, y_pred, confidence)
+def _list_mistakes(X, y_true, found, order):
+    """Return (image, what was read, what it says, two probabilities) of mistakes."""
     return [
-        # The images of a zip file have no path, but a name in it.
-        (getattr(X[i], "name", X[i]), y_pred[i], y_true[i], f"{confidence[i]:.4f}")
-        for i in order[: min(wrong, n_images)]
+        (name_image(X[i]), found.y_pred[i], y_true[i])
+        + (f"{found.confidence[i]:.4f}", f"{found.self_confidence[i]:.2g}")
+        for i in order
     ]
 
 
@@ -157,8 +167,12 @@ def save_figure(figure, path):
     write_atomically(path, _render(figure, format=path.suffix[1:].lower(), dpi=150))
 
 
-def make_page(model, X, y_true, y_pred, confidence, *, title):
-    """Return a page that needs no other file: the report with its pictures."""
+def make_page(model, X, y_true, found, *, title, notes=""):
+    """Return a page that needs no other file: the report with its pictures.
+
+    `notes` are lines to put at its head, what was warned of for example.
+    """
+    y_pred = found.y_pred
     jinja2 = import_optional("jinja2", "plot", "the HTML report")
     from skcaptcha.plotting import (
         CharacterConfusionDisplay,
@@ -167,20 +181,28 @@ def make_page(model, X, y_true, y_pred, confidence, *, title):
     )
 
     report = recognition_report(y_true, y_pred, output_dict=True)
-    names = ("exact_match", "character_accuracy", "character_error_rate")
-    totals = [(name.replace("_", " "), f"{report[name]:.4f}") for name in names]
+    totals = [
+        (name.replace("_", " "), *_list_score(report, name))
+        for name in ("exact_match", "character_accuracy")
+    ]
+    rate = f"{report['character_error_rate']:.4f}"
+    totals = [("images", len(y_true), ""), *totals, ("character error rate", rate, "")]
     lengths = [
-        (n, f"{row['exact_match']:.4f}", f"{row['character_accuracy']:.4f}")
-        + (row["support"],)
+        (n, *_list_score(row, "exact_match"))
+        + (*_list_score(row, "character_accuracy"), row["support"])
         for n, row in report["per_length"].items()
     ]
-    confidences = ConfidenceDisplay.from_predictions(y_true, y_pred, confidence)
+    confidences = ConfidenceDisplay.from_predictions(y_true, y_pred, found.confidence)
     confusions = CharacterConfusionDisplay.from_predictions(y_true, y_pred)
-    figures = {
-        "Mistakes": draw_mistakes(X, y_true, y_pred, confidence),
-        "Confidence": confidences.figure_,
-        "Confusions": confusions.figure_,
-    }
+    figures = {"Mistakes": draw_mistakes(X, y_true, found)}
+    order, wrong = sort_mistakes(found)
+    order = order[:wrong]
+    listed = {"Mistakes": _list_mistakes(X, y_true, found, order[:100])}
+    if unlikely := [i for i in order if found.is_likely_wrong[i]]:
+        name = "Probably wrong labels"
+        figures[name] = _draw_images(X, y_true, found, unlikely[:24], name)
+        listed[name] = _list_mistakes(X, y_true, found, unlikely[:100])
+    figures |= {"Confidence": confidences.figure_, "Confusions": confusions.figure_}
     recognizer = model[-1] if isinstance(model, Pipeline) else model
     if getattr(recognizer, "loss_curve_", None):
         figures["Training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
@@ -192,16 +214,25 @@ def make_page(model, X, y_true, y_pred, confidence, *, title):
     )
     return templates.get_template("report.html").render(
         title=title,
-        totals=[("images", len(y_true)), *totals],
+        notes=notes.splitlines(),
+        totals=totals,
+        few=describe_few(len(y_true), report["exact_match_interval"]),
         lengths=lengths,
         pictures={
             name: base64.b64encode(_render(figure, format="png", dpi=110)).decode()
             for name, figure in figures.items()
         },
-        mistakes=_list_mistakes(X, y_true, y_pred, confidence),
+        listed=listed,
+        n_wrong=wrong,
+        n_unlikely=len(unlikely),
         description=describe(model),
         version=__version__,
     )
+
+
+def _list_score(scores, name):
+    low, high = scores[f"{name}_interval"]
+    return f"{scores[name]:.4f}", f"{low:.4f} to {high:.4f}"
 
 
 def _render(figure, **options):

@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from skcaptcha._labels import describe_file_names, name_some, printable
 from skcaptcha._validation import (
     check_images,
     check_same_length,
     check_texts,
+    count,
     issue_warnings,
 )
 from skcaptcha.datasets._labeled import is_text_file, list_tables
@@ -25,11 +27,9 @@ from skcaptcha.vocabulary import Vocabulary
 
 _FEW = 20
 _MANY = 100  # from here on, what occurs once is odd
-_MAX_NAMED = 5
 _COPY = re.compile(r".*?( ?\(\d+\)|[ _-]+copy([ _]?\(?\d+\)?)?)", re.IGNORECASE)
-_PREFIXED = re.compile(r"(\D{3,})\d+")
-_NUMBERED = re.compile(r".+[_-]\d+")
-_HASH = re.compile(r"[0-9a-f]{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_REWRITTEN = re.compile(rf"\d(\.\d+)?E\+\d{{2,3}}|\d{{1,2}}-({_MONTHS})", re.I)
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,22 @@ class LabeledImagesReport:
 
     def __str__(self):
         """Return the report as text."""
+        pairs = self.pairs
         lengths = ", ".join(f"{n} ({c})" for n, c in sorted(self.lengths.items()))
         sizes = [f"{h}x{w} ({count})" for (h, w), count in self.sizes.items()]
         lines = [
             f"images:     {self.n_images}",
             f"lengths:    {lengths}",
             f"characters: {len(self.characters)}: {_join_characters(self.characters)}",
-            f"sizes:      {_name_some(sizes, 'sizes')}",
-            *(f"  {_printable(file)} → {label}" for file, label in self.pairs),
+            f"sizes:      {name_some(sizes, 'sizes')}",
+            *(f"  {printable(file)} → {label or repr('')}" for file, label in pairs),
         ]
         if self.skipped:
             counts = ", ".join(f"{n} {suffix}" for suffix, n in self.skipped.items())
-            lines.append(f"{sum(self.skipped.values())} files skipped: {counts}")
+            number = count(sum(self.skipped.values()), "file")
+            lines.append(f"{number} skipped: {counts}")
         if self.left_out:
-            named = _name_some(self.left_out, "images")
+            named = name_some(self.left_out, "images")
             lines.append(f"images without a label here: {named}")
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
@@ -243,40 +245,42 @@ def _paths(items):
 
 def _warn_of_labels(labels, root):
     """Yield what makes labels look as if they were none."""
-    n = len(labels)
-    if n < 5:
+    if len(labels) < 5:
         return
-    some = _name_some(labels, "labels")
     if len(set(labels)) == 1:
         yield f"all labels are the same, {labels[0]!r}"
-    distinct = len(set(labels)) == n
-    numbers = [int(label) for label in labels if re.fullmatch(r"\d{1,9}", label)]
-    if distinct and len(numbers) >= 0.9 * n:
-        if max(numbers) - min(numbers) < 1.2 * n:
-            yield f"the labels are running numbers: {some}{_hint_at_table(root)}"
-    prefixes = Counter(m[1] for m in map(_PREFIXED.fullmatch, labels) if m)
-    if distinct and prefixes and prefixes.most_common(1)[0][1] >= 0.9 * n:
-        names = f"the labels look like names that a program gave: {some}"
-        yield f"{names}{_hint_at_table(root)}"
-    elif distinct and _share(_NUMBERED, labels) >= 0.9:
-        yield (
-            f"the labels end in numbers: {some}; if these are no part of the text, "
-            r"load them with label=r'(.+)[_-]\d+'"
-        )
-    if _share(_HASH, labels) >= 0.9:
-        yield f"the labels look like checksums: {some}{_hint_at_table(root)}"
+    yield from describe_file_names(labels, _hint_at_table(root))
     copies = [label for label in labels if _COPY.fullmatch(label)]
     if copies:
-        named = _name_some(copies, "labels")
+        named = name_some(copies, "labels")
         yield f"labels look like those of copied files: {named}"
+    yield from _warn_of_spreadsheets(labels)
     suffixes = tuple(image_suffixes())
     files = [label for label in labels if label.lower().endswith(suffixes)]
     if files:
-        yield f"labels look like names of files: {_name_some(files, 'labels')}"
+        yield f"labels look like names of files: {name_some(files, 'labels')}"
 
 
-def _share(pattern, labels):
-    return sum(pattern.fullmatch(label) is not None for label in labels) / len(labels)
+def _warn_of_spreadsheets(labels):
+    """Yield what a spreadsheet makes of texts that it takes for numbers or dates."""
+    changed = [label for label in labels if _REWRITTEN.fullmatch(label)]
+    if changed:
+        yield (
+            "labels look like numbers or dates that a spreadsheet made of them: "
+            f"{name_some(changed, 'labels')}; import that column as text"
+        )
+    lengths = Counter(map(len, labels)).most_common(2)
+    if len(labels) < _FEW or len(lengths) < 2 or not "".join(labels).isdecimal():
+        return
+    # A tenth of the numbers of a given length begin with 0.
+    (usual, _), (shorter, n_shorter) = lengths
+    if shorter == usual - 1 and 0.03 <= n_shorter / len(labels) <= 0.2:
+        if not any(label[0] == "0" for label in labels):
+            yield (
+                f"no label begins with 0, and {n_shorter} of {len(labels)} have "
+                f"{shorter} digits where most have {usual}: if a spreadsheet dropped "
+                "zeros, import that column as text"
+            )
 
 
 def _hint_at_table(root):
@@ -284,7 +288,10 @@ def _hint_at_table(root):
     if root is None or not os.path.isdir(root):
         return ""
     above = Path(os.path.abspath(root)).parent
-    tables = [str(above / table) for table in list_tables(Folder(above))]
+    try:
+        tables = [str(above / table) for table in list_tables(Folder(above))]
+    except OSError:  # it may not be listed, and nobody asked for it
+        return ""
     return f"; are the labels in {', '.join(tables)}?" if tables else ""
 
 
@@ -298,7 +305,7 @@ def _warn_of_single(split, names):
         odd = [i for i, one in enumerate(split) if lengths[len(one)] == 1]
         if odd:
             named = [f"{names[i]} → {''.join(split[i])}" for i in odd]
-            yield f"labels of a length that occurs once: {_name_some(named, 'labels')}"
+            yield f"labels of a length that occurs once: {name_some(named, 'labels')}"
     counts = Counter(c for one in split for c in dict.fromkeys(one))
     odd = {c for c, count in counts.items() if count == 1}
     # Of a large alphabet many characters are rare.
@@ -309,7 +316,7 @@ def _warn_of_single(split, names):
             for character in dict.fromkeys(one)
             if character in odd
         ]
-        yield f"characters that occur once: {_name_some(named, 'characters')}"
+        yield f"characters that occur once: {name_some(named, 'characters')}"
 
 
 def _warn_of_images(conflicts, unreadable, n_images):
@@ -319,20 +326,14 @@ def _warn_of_images(conflicts, unreadable, n_images):
             " and ".join(f"{file} → {label}" for file, label in pairs[:3])
             for pairs in conflicts
         ]
-        yield f"equal images with unequal labels: {_name_some(named, 'groups')}"
+        yield f"equal images with unequal labels: {name_some(named, 'groups')}"
     if unreadable:
         named = "; ".join(list(unreadable.values())[:10])
         more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
-        yield f"{len(unreadable)} images cannot be read: {named}{more}"
+        yield f"{count(len(unreadable), 'image')} cannot be read: {named}{more}"
     if n_images < _FEW:
-        yield f"{n_images} images are few to learn from; {_FEW} are the least that help"
-
-
-def _name_some(names, what):
-    """Return the first names, and how many more there are."""
-    more = len(names) - _MAX_NAMED
-    named = ", ".join(_printable(str(name)) for name in list(names)[:_MAX_NAMED])
-    return f"{named} and {more} more {what}" if more > 0 else named
+        few = "1 image is little" if n_images == 1 else f"{n_images} images are few"
+        yield f"{few} to learn from; {_FEW} are the least that help"
 
 
 def _join_characters(characters):
@@ -340,9 +341,3 @@ def _join_characters(characters):
     shown = [c if not c.isspace() else repr(c) for c in list(characters)[:_MANY]]
     more = len(characters) - _MANY
     return " ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def _printable(text):
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )

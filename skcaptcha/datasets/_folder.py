@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from skcaptcha._validation import issue_warnings
+from skcaptcha._validation import issue_warnings, strip_text
 from skcaptcha.datasets._source import existing_path, image_suffixes, open_source
 from skcaptcha.datasets._tables import clean_labels
 from skcaptcha.images import read_image
@@ -102,10 +102,10 @@ def load_image_folder(
     return items, texts
 
 
-def load_files(source, find_label, label, pattern, on_error):
+def load_files(source, find_label, label, pattern, on_error, may_be_empty=False):
     """Return the images of an open source, their labels, and what to warn of."""
     files = _select(source.files, pattern, source.path)
-    texts = _find_labels(files, find_label, label)
+    texts = _find_labels(files, find_label, label, may_be_empty)
     texts, notices = clean_labels(texts, lambda i: repr(str(files[i])))
     items = source.read_images([source.files[file] for file in files], on_error)
     items, texts, more = drop_unreadable(items, texts, source.path, on_error)
@@ -148,12 +148,14 @@ def _select(files, pattern, path):
     lower = pattern.lower()
     chosen = [f for f in images if PurePosixPath(str(f).lower()).match(lower)]
     if not chosen:
-        reason = f"{len(images)} images, none of which matches pattern={pattern!r}"
+        reason = (
+            f"{len(images)} images, none of which matches pattern={pattern!r}; check "
+            "both."
+        )
         if not images:
-            reason = (
-                f"no image: no file ending in {', '.join(sorted(image_suffixes()))}"
-            )
-        raise ValueError(f"path={path!r} holds {reason}; check both.")
+            ends = ", ".join(sorted(image_suffixes()))
+            reason = f"no image: no file ending in {ends}."
+        raise ValueError(f"path={path!r} holds {reason}")
     return sorted(chosen, key=str)
 
 
@@ -184,18 +186,18 @@ def label_finder(label):
     return find
 
 
-def _find_labels(files, find, label):
+def _find_labels(files, find, label, may_be_empty):
     texts = {file: find(file) for file in files}
     for file, text in texts.items():
         if not isinstance(text, str):
             raise TypeError(
                 f"label returned {text!r} for '{file}'; it must return a str."
             )
-    bad = [file for file, text in texts.items() if not text]
-    if bad:
+    bad = [file for file, text in texts.items() if not strip_text(text)]
+    if bad and not may_be_empty:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise ValueError(
             f"No label was found for '{bad[0]}'{more} with label={label!r}; "
-            "change `label`, or leave such files out by `pattern`."
+            "change `label`, or move such files elsewhere."
         )
     return [str(text) for text in texts.values()]

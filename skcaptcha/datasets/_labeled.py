@@ -36,7 +36,8 @@ def load_labels_csv(
     lines (.jsonl, .ndjson), such as ``metadata.jsonl``. What
     ``skcaptcha predict --format csv`` writes is such a table, and rows with an error
     or no text are left out of it. Labels are read as text, so ``0042`` keeps its
-    zeros. A file name may have ``\`` for ``/``, any Unicode form, and no suffix.
+    zeros; an empty one is that of an image without text, and null is refused. A file
+    name may have ``\`` for ``/``, any Unicode form, and no suffix.
 
     Parameters
     ----------
@@ -80,9 +81,9 @@ def load_labels_csv(
     ValueError
         If the table is broken: a column is missing, or it is not clear which is meant;
         a row has another number of fields than the header, or a quote that takes in
-        the rows after it; a field is empty; there are no rows; or the encoding is
-        another. The header is row 1, as in a spreadsheet. Also as `load_image_folder`
-        does.
+        the rows after it; a file name is empty or a label null; there are no rows; or
+        the encoding is another. The header is row 1, as in a spreadsheet. Also as
+        `load_image_folder` does.
 
     Warns
     -----
@@ -90,6 +91,8 @@ def load_labels_csv(
         If rows were skipped; it says how many, and of the first ones why.
     skcaptcha.exceptions.LabelConversionWarning
         If labels had white space at their edges; it says how many.
+    UserWarning
+        If labels are empty; it says how many.
 
     Examples
     --------
@@ -227,9 +230,15 @@ def load_labeled_images(
                     "be for; give the path of the table."
                 )
             else:
-                if label is None:
-                    find = _texts_beside(source) or find
-                found = load_files(source, find, label, "*", on_error)
+                beside = _texts_beside(source) if label is None else None
+                found = load_files(
+                    source,
+                    beside or find,
+                    label,
+                    "*",
+                    on_error,
+                    may_be_empty=beside is not None,
+                )
             items, texts, notices = found
     issue_warnings(notices)
     return items, texts

@@ -44,7 +44,10 @@ class Folder:
 
     def list_tops(self):
         """List the files right in the folder."""
-        names = (entry.name for entry in os.scandir(self.path) if entry.is_file())
+        names = filter(
+            lambda name: os.path.isfile(os.path.join(self.path, name)),
+            os.listdir(self.path),
+        )
         return [PurePosixPath(name) for name in sorted(names) if name[0] != "."]
 
     def read(self, file):

@@ -1,5 +1,6 @@
 """Captchas drawn to order, for trying things out and for testing."""
 
+import math
 import os
 import unicodedata
 from functools import cache
@@ -15,6 +16,7 @@ from sklearn.utils import check_random_state
 # once tilted and bent, and less s and z, which pass for 5 and 2.
 LEGIBLE = "2345678abcdefhkmnprtuvwxy"
 
+MAX_LENGTH = 1000  # characters
 MIN_EM = 7  # pixels; in a smaller font letters run into blots
 
 
@@ -240,8 +242,8 @@ def _set_text(text, typecase, rng, size, margin, style):
             return list(placed), room[0] + 2 * margin
         em *= 0.98 * fit
     raise ValueError(
-        f"size={(height, width)} has no room to draw {text!r} legibly; give a larger "
-        "`size` (height, width), a smaller `length` or less `warp`"
+        f"size={(height, width)} has no room to draw {text[:40]!r} legibly; give a "
+        "larger `size` (height, width), a smaller `length` or less `warp`"
     )
 
 
@@ -375,6 +377,8 @@ def _check_length(length):
             f"length={length!r} must be an int of at least 1, or a pair of such ints, "
             "the smaller first"
         )
+    if span[1] > MAX_LENGTH:
+        raise ValueError(f"length={length!r} must be at most {MAX_LENGTH}")
     return span
 
 
@@ -384,6 +388,12 @@ def _check_size(size):
         raise ValueError(
             f"size={size!r} must be (height, width) in pixels, two positive ints; the "
             "width may be None"
+        )
+    most = Image.MAX_IMAGE_PIXELS or math.inf
+    if size[0] * (size[1] or 1) > most:
+        raise ValueError(
+            f"size={size!r} has more than the {most:,} pixels of "
+            "PIL.Image.MAX_IMAGE_PIXELS; give a smaller one"
         )
     return size
 

@@ -44,12 +44,14 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
     rows, notices = _drop_failed_readings(rows, header, columns, path)
     for number, fields in rows:
         for index in columns:
-            if not isinstance(fields[index], str):
+            value = fields[index]
+            if not isinstance(value, (str, type(None))):
                 raise ValueError(
-                    f"row {number} of {path!r} has {fields[index]!r} for "
-                    f"{header[index]!r}, which is no text."
+                    f"row {number} of {path!r} has {value!r} for {header[index]!r}, "
+                    "which is no text."
                 )
-            if not strip_text(fields[index]):
+            # An image may be without text, but null is no label.
+            if value is None or (index == columns[0] and not strip_text(value)):
                 raise ValueError(
                     f"row {number} of {path!r} has no {header[index]!r}; fill or drop "
                     "it."
@@ -65,7 +67,7 @@ def clean_labels(texts, describe):
 
     `describe` returns what to call the label at a position.
     """
-    cleaned, stripped = [], {}
+    cleaned, stripped, empty = [], {}, []
     for position, text in enumerate(texts):
         label = unicodedata.normalize("NFC", strip_text(text))
         if label != unicodedata.normalize("NFC", text):
@@ -76,9 +78,17 @@ def clean_labels(texts, describe):
                 "image shows; delete it."
             )
         if not label:
-            raise ValueError(f"the label {text!r} of {describe(position)} is empty.")
+            empty.append(position)
         cleaned.append(label)
-    return cleaned, describe_stripped(stripped, len(texts))
+    notices = describe_stripped(stripped, len(texts))
+    if empty:
+        message = (
+            f"{len(empty)} of {len(texts)} labels are empty, such as that of "
+            f"{describe(empty[0])}: their images count as without text. Leave out "
+            "those that are only not labeled yet."
+        )
+        notices.append((message, UserWarning))
+    return cleaned, notices
 
 
 def decode_text(data, path, encoding):
@@ -211,8 +221,7 @@ def _parse_json_lines(text, path):
         if not isinstance(row, dict):
             raise ValueError(f"row {number} of {path!r} is no JSON object: {line[:60]}")
         header = header or list(row)
-        fields = ["" if row.get(key) is None else row[key] for key in header]
-        rows.append((number, fields))
+        rows.append((number, [row.get(key) for key in header]))
     return header, rows
 
 
@@ -232,15 +241,22 @@ def _find_columns(header, given, path):
         if not found and usual is FILENAME_COLUMNS and value is None:
             found = _candidates(header, None, _LAST_RESORT)
         if len(found) != 1:
-            what = f"columns named {value!r}"
+            what = f"named {value!r}"
             if value is None:
-                what = f"columns with one of the usual names ({', '.join(usual)})"
+                what = f"with one of the usual names ({', '.join(usual)})"
+            number = f"{len(found)} columns" if found else "no column"
             raise ValueError(
-                f"path={path!r} has {len(found)} {what}; its header is {header}: name "
+                f"path={path!r} has {number} {what}; its header is {header}: name "
                 f"the column by `{parameter}`, and what is between two columns by "
                 "`delimiter`."
             )
         columns += found
+    if columns[0] == columns[1]:
+        raise ValueError(
+            f"path={path!r}: the column {header[columns[0]]!r} cannot hold both the "
+            "file names and the labels; give two names by `filename_column` and "
+            "`text_column`."
+        )
     return columns
 
 

@@ -36,7 +36,8 @@ def _zip_errors(path, entry=""):
     except _ZIP_ERRORS as error:
         raise ValueError(
             f"path={path!r} cannot be read as a zip file: {entry}{error}; an intact "
-            "zip file, or a folder, is needed."
+            "zip file or a folder is needed. The name of a table of labels ends in "
+            ".csv, .tsv, .txt or .jsonl."
         ) from error
 
 

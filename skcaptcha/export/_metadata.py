@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import ImageColor
 
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
+from skcaptcha.images._likeness import is_summary
 from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
@@ -36,6 +37,8 @@ class ModelMetadata:
     vocabulary: Vocabulary
     input_size: dict  # of `prepare_image`
     background: tuple
+    has_empty_labels: bool = False
+    training_images: dict | None = None  # of `summarize`
 
     @property
     def n_channels(self):
@@ -57,6 +60,8 @@ def pack_metadata(metadata):
             "text_rows": [float(share) for share in size["rows"]],
             "color_mode": size["color_mode"],
             "background": [int(level) for level in background],
+            "has_empty_labels": bool(metadata.has_empty_labels),
+            "training_images": metadata.training_images,
         }
     )
 
@@ -80,6 +85,7 @@ def unpack_metadata(text):
         value = values.get(key)
         if type(value) is not type(expected) or value != expected:  # True is not 1
             raise ValueError(f"{key}={_shorten(value)} is not {expected!r}")
+    values.setdefault("has_empty_labels", False)  # in older files
     for key, (is_valid, expected) in _VARIABLE.items():
         if not is_valid(values.get(key)):
             raise ValueError(f"{key}={_shorten(values.get(key))} is not {expected}")
@@ -93,7 +99,13 @@ def unpack_metadata(text):
         "rows": tuple(values["text_rows"]),
         "color_mode": values["color_mode"],
     }
-    return ModelMetadata(vocabulary, size, tuple(values["background"]))
+    return ModelMetadata(
+        vocabulary=vocabulary,
+        input_size=size,
+        background=tuple(values["background"]),
+        has_empty_labels=values["has_empty_labels"],
+        training_images=values.get("training_images"),
+    )
 
 
 def _shorten(value):
@@ -132,6 +144,11 @@ _VARIABLE = {
     "background": (
         lambda v: _is_list(v, [int], 3) and all(_is_int(c, 0, 255) for c in v),
         "a list of three integers from 0 to 255",
+    ),
+    "has_empty_labels": (lambda v: type(v) is bool, "true or false"),
+    "training_images": (  # not in older files
+        lambda v: v is None or is_summary(v),
+        "a range for each measure, and n_images",
     ),
 }
 

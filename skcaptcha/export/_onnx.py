@@ -87,7 +87,12 @@ def export_onnx(recognizer, path):
         )
     onnx = import_optional("onnx", "onnx", "export_onnx")
     metadata = ModelMetadata(
-        recognizer.vocabulary_, input_size_of(recognizer), recognizer.background_
+        recognizer.vocabulary_,
+        input_size_of(recognizer),
+        recognizer.background_,
+        has_empty_labels=recognizer.has_empty_labels_,
+        # Older models have none.
+        training_images=getattr(recognizer, "training_images_", None),
     )
     model = onnx.helper.make_model(
         build_graph(recognizer.network_, recognizer.image_height_),

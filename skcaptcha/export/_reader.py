@@ -10,6 +10,7 @@ from skcaptcha._tables import is_table
 from skcaptcha._validation import check_path, iterate_items
 from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
+from skcaptcha.export._weights import check_finite
 from skcaptcha.images._batches import pad_images
 from skcaptcha.model.inference import plan_batches
 from skcaptcha.model.network import TIME_STRIDE
@@ -103,6 +104,7 @@ def _open(content, name):
             "this version, or upgrade skcaptcha."
         ) from error
     try:
+        check_finite(content)
         _check_output(session, metadata)
     except Exception as error:
         raise ValueError(
@@ -126,10 +128,7 @@ def _check_graph(session, metadata):
 
 
 def _check_output(session, metadata):
-    """Raise a ValueError unless the network finds probabilities, in two small images.
-
-    Most weights that are not finite show in them; the runtime looks at none.
-    """
+    """Raise a ValueError unless it finds probabilities, in two small images."""
     shape = (2, metadata.n_channels, metadata.input_size["height"], 32)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     inputs = {"images": images, "widths": np.array([32, 16], np.int64)}
@@ -162,6 +161,10 @@ class OnnxRecognizer(ReaderMixin):
     ----------
     vocabulary_ : Vocabulary
         The characters that can be read.
+    has_empty_labels_ : bool
+        Whether labels were empty, as for a `CaptchaRecognizer`.
+    training_images_ : dict or None
+        As of `CaptchaRecognizer`; None if the file was written before it was kept.
 
     Examples
     --------
@@ -191,6 +194,8 @@ class OnnxRecognizer(ReaderMixin):
         self.metadata = metadata
         self.n_jobs = n_jobs
         self.vocabulary_ = metadata.vocabulary
+        self.has_empty_labels_ = metadata.has_empty_labels
+        self.training_images_ = metadata.training_images
 
     def __getstate__(self):
         """Return a state with the bytes of the file in place of the session."""
@@ -200,7 +205,8 @@ class OnnxRecognizer(ReaderMixin):
                 "This OnnxRecognizer was not made by load_onnx, so the file that it "
                 "would be saved as is not known; make it by load_onnx."
             )
-        del state["session"], state["metadata"], state["vocabulary_"]
+        for name in ("session", "metadata", "vocabulary_", "training_images_"):
+            del state[name]
         return state
 
     def __setstate__(self, state):
@@ -209,7 +215,7 @@ class OnnxRecognizer(ReaderMixin):
         self.__init__(session, metadata)
         vars(self).update(state)
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None):
+    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
         """Run the network on each image.
 
         Parameters
@@ -222,6 +228,8 @@ class OnnxRecognizer(ReaderMixin):
             Stays as it is: there is nothing to warn of.
         widths : dict, optional
             Gets the number of columns of each image, by position.
+        seen : object, optional
+            Counts images that are unlike the training images, for a warning.
 
         Yields
         ------
@@ -245,6 +253,7 @@ class OnnxRecognizer(ReaderMixin):
             n_jobs=self.n_jobs,
             on_error=on_error,
             widths=widths,
+            seen=seen,
         )
 
     def _run(self, images):

@@ -83,8 +83,8 @@ def read_images(
     items : sequence
         Images in any of the forms that :func:`read_image` takes, mixed at will; or a
         stack of gray images of shape (n, H, W) or of others, (n, H, W, C). A single
-        image goes into a list: an array (H, W) or (H, W, 1 to 4), or (3, H, W) with
-        three equal planes, is refused.
+        image goes into a list: an array (H, W) or (H, W, 1 to 4) is refused, and so is
+        (3 or 4, H, W) if its planes look like the channels of one picture.
     background : str or tuple of 3 int, default="white"
         Color behind transparent pixels, as for :func:`read_image`.
     n_jobs : int, default=None

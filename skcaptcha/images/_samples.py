@@ -13,6 +13,7 @@ import torch
 
 from skcaptcha.exceptions import CacheError, ImageReadError
 from skcaptcha.images._decode import name_item
+from skcaptcha.images._likeness import measure_image
 from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.images._read import has_color, is_error, iterate_images
 
@@ -71,16 +72,17 @@ class Scan:
     sizes: np.ndarray  # (n, 2), heights and widths
     colored: bool
     ink: np.ndarray  # (40,), mean of `measure_ink`
+    measures: np.ndarray  # (n, 9), of `measure_image`
     decoded: list  # the first images, as many as fit
 
 
 def scan_images(items, *, background, n_jobs, cache_size):
-    """Return a `Scan` of the sizes, colors and ink of images.
+    """Return a `Scan` of the sizes, colors, ink and looks of images.
 
     `items`, `background` and `n_jobs` are as for `read_images`. Half of `cache_size`
     (in megabytes) may keep decoded images.
     """
-    sizes, decoded, ink, errors = [], [], [], []
+    sizes, measures, decoded, ink, errors = [], [], [], [], []
     step = math.ceil(len(items) / _MAX_MEASURED)
     room = _DECODED_SHARE * cache_size * _MEGABYTE
 
@@ -95,6 +97,7 @@ def scan_images(items, *, background, n_jobs, cache_size):
             if len(sizes) % step == 0:
                 ink.append(measure_ink(image))
             sizes.append(image.shape[:2])
+            measures.append(measure_image(image))
             room -= image.nbytes
             if room >= 0:
                 decoded.append(image)
@@ -106,7 +109,8 @@ def scan_images(items, *, background, n_jobs, cache_size):
         )
         colored = has_color(scan(images))
         _raise_together(errors)
-        return Scan(np.array(sizes), colored, np.mean(ink, axis=0), decoded)
+        ink = np.mean(ink, axis=0)
+        return Scan(np.array(sizes), colored, ink, np.array(measures), decoded)
 
 
 def _raise_together(errors):

@@ -10,6 +10,7 @@ from PIL import ImageColor
 from sklearn.callback import CallbackContext, FitCallback
 
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
+from skcaptcha.images._likeness import is_summary
 from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -87,6 +88,7 @@ def unpack_state(state, estimator_class):
             # Format 1 read all rows, and its confidence was not calibrated.
             state.setdefault("text_rows_", (0.0, 1.0))
             state.setdefault("temperature_", 1.0)
+            state.setdefault("has_empty_labels_", False)  # which were refused
             check_fitted(state)
             state["network_"] = _load_network(state["_network_config"], weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -247,12 +249,17 @@ _CURVE = (
 )
 _OPTIONAL = {
     "temperature_": (lambda v: _is_float(v) and v > 0, "a number above 0"),
+    "has_empty_labels_": (lambda v: isinstance(v, bool), "a bool"),
     "converged_": (lambda v: isinstance(v, (bool, np.bool_)), "a bool"),
     "n_iter_": (lambda v: _is_int(v, 0), "an int from 0"),
     "n_restarts_": (lambda v: _is_int(v, 0), "an int from 0"),
     "loss_curve_": _CURVE,
     "learning_rate_curve_": _CURVE,
     "validation_scores_": _CURVE,
+    "training_images_": (
+        lambda v: v is None or is_summary(v),
+        "a range for each measure, and n_images",
+    ),
     "auto_choices_": (lambda v: isinstance(v, dict), "a dict"),
     "image_shape_": (
         lambda v: _is_list(v, lambda n: _is_int(n, 1), (2, 3)),

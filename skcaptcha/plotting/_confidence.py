@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skcaptcha._intervals import wilson_interval
 from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
@@ -235,7 +236,10 @@ class ConfidenceDisplay:
         _axes.label_axes(axes, font_size, xlabel="Confidence", ylabel=up)
         _set_ticks(axes.xaxis, axes.yaxis)
         mean = np.average(prob_pred, weights=self.counts[full])
-        heading = f"Exact match {1 - self.risk[-1]:.3f}, mean confidence {mean:.3f}"
+        exact = float(1 - self.risk[-1])
+        low, high = wilson_interval(exact, int(self.counts.sum()))
+        heading = f"Exact match {exact:.3f} ({low:.3f} to {high:.3f}), "
+        heading += f"mean confidence {mean:.3f}"
         _axes.draw_title(axes, [title, heading], font_size, room=room)
 
     def _draw_risk(self, axes, font_size, room, title=None):

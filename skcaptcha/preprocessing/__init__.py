@@ -8,6 +8,7 @@ lists of uint8 arrays, so that they stand before it in a Pipeline. `MedianFilter
 
 from skcaptcha.preprocessing._functions import (
     adaptive_threshold,
+    crop_margins,
     dark_on_light,
     equalize_histogram,
     median_filter,
@@ -22,6 +23,7 @@ from skcaptcha.preprocessing._transformers import (
     GrayscaleConverter,
     ImageReader,
     ImageResizer,
+    MarginCropper,
     MedianFilter,
     MorphologicalOpening,
 )
@@ -33,9 +35,11 @@ __all__ = [
     "GrayscaleConverter",
     "ImageReader",
     "ImageResizer",
+    "MarginCropper",
     "MedianFilter",
     "MorphologicalOpening",
     "adaptive_threshold",
+    "crop_margins",
     "equalize_histogram",
     "dark_on_light",
     "median_filter",

@@ -14,6 +14,7 @@ from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
 from skcaptcha.preprocessing._functions import (
     adaptive_threshold,
+    crop_margins,
     dark_on_light,
     equalize_histogram,
     median_filter,
@@ -379,6 +380,40 @@ class DarkOnLight(_ImageTransformer):
     """
 
     _function = staticmethod(dark_on_light)
+
+
+class MarginCropper(_ImageTransformer):
+    """Cuts images to where their text stands.
+
+    Put it before the recognizer in fit and predict alike, where images come with
+    margins that differ from those of the training images.
+
+    Parameters
+    ----------
+    margin : float, default=0.1
+        What to leave around the text, a share of its height, from 0 to 10.
+    background, n_jobs
+        As for `ImageReader`.
+
+    See Also
+    --------
+    crop_margins : The same for one image, described precisely.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcaptcha.preprocessing import MarginCropper
+    >>> image = np.full((60, 90), 255, dtype=np.uint8)
+    >>> image[20:40, 30:70:5] = 0  # rows 20 to 39, columns 30 to 65
+    >>> [image.shape for image in MarginCropper(margin=0.25).transform([image])]
+    [(30, 46)]
+    """
+
+    _function = staticmethod(crop_margins)
+
+    def __init__(self, *, margin=0.1, background="white", n_jobs=None):
+        super().__init__(background=background, n_jobs=n_jobs)
+        self.margin = margin
 
 
 class ImageResizer(_ImageTransformer):

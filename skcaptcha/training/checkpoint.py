@@ -138,8 +138,10 @@ class Checkpoint:
         values, tensors = pack_training(trainer, best, result)
         values = {"fit": self.fit, "seed": self.seed, **values}
         try:
-            self._check_mine()
-            write_checkpoint(self.path, values, tensors)
+            try:
+                write_checkpoint(self.path, values, tensors, replace=self._is_mine())
+            except FileExistsError:  # a fit that began in the same moment was first
+                self._is_mine()  # or this one is refused
             self.is_new = False
         except OSError as error:
             if self.is_new:
@@ -161,23 +163,25 @@ class Checkpoint:
         """Delete the file, unless it is that of another fit by now."""
         # Where it stays, the same fit resumes from it, which does no harm.
         with contextlib.suppress(OSError, ValueError):
-            self._check_mine()
+            self._is_mine()
             self.path.unlink(missing_ok=True)
             remove_stale(self.path)
 
-    def _check_mine(self):
-        """Raise a ValueError if another fit has written the file by now."""
+    def _is_mine(self):
+        """Tell if the file is there; raise a ValueError if it is of another fit."""
         try:
             with open(self.path, "rb") as file:
                 file.readline(200)
                 values = _parse(file.readline())
         except FileNotFoundError:
-            return
+            return False
         except ValueError as error:
             raise ValueError(
-                f"{self.name} is no longer a checkpoint; something else writes there."
+                f"{self.name} is no longer a checkpoint; something else writes there. "
+                f"{_REMEDY}"
             ) from error
         self._check_same(values)
+        return True
 
 
 class ReadOnlyCheckpoint(Checkpoint):
@@ -193,13 +197,16 @@ class ReadOnlyCheckpoint(Checkpoint):
         """Leave it to the other process."""
 
 
-def write_checkpoint(path, values, tensors):
-    """Write what JSON can hold, and tensors, all of it or nothing."""
+def write_checkpoint(path, values, tensors, *, replace=True):
+    """Write what JSON can hold, and tensors, all of it or nothing.
+
+    Without `replace` a file that is there is a FileExistsError.
+    """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     body = json.dumps(values).encode("ascii") + b"\n" + save_tensors(tensors)
     digest = hashlib.sha256(body).hexdigest()
     first = f"skcaptcha checkpoint {_FORMAT_VERSION} {digest}\n".encode("ascii")
-    write_atomically(path, first + body)
+    write_atomically(path, first + body, replace=replace)
 
 
 def read_checkpoint(path):

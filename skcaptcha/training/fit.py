@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skcaptcha.images._samples import Samples
 from skcaptcha.model.calibration import divide_logits, find_temperature
 from skcaptcha.model.inference import greedy_and_count, run_network
 from skcaptcha.model.network import for_reading
@@ -146,6 +145,7 @@ def fit_network(
     checkpoint=None,
     processes=None,
     trainer=None,
+    find_causes=list,
 ):
     """Train a network; return a TrainingResult.
 
@@ -171,6 +171,8 @@ def fit_network(
         The processes that train the network together, each of which calls this.
     trainer : Trainer, optional
         For one epoch of a training without an end; see `fit_one_epoch`.
+    find_causes : callable, optional
+        Returns texts that say why nothing was learned, where that is so.
 
     Returns
     -------
@@ -236,7 +238,7 @@ def fit_network(
         if schedule.endless or is_part_of_more():
             raise
         result.interrupted = True
-    finish(trainer, samples, validation, checkpoint, best, result)
+    finish(trainer, samples, validation, checkpoint, best, result, find_causes)
     return result
 
 
@@ -306,7 +308,7 @@ def end_epoch(trainer, validation, best, result, loss, progress):
         show_end(progress, schedule)
 
 
-def finish(trainer, samples, validation, checkpoint, best, result):
+def finish(trainer, samples, validation, checkpoint, best, result, find_causes):
     """Choose the weights, judge and calibrate them, and say what went wrong."""
     schedule, first = trainer.schedule, trainer.processes.first
     early = result.interrupted or result.stopped
@@ -321,7 +323,9 @@ def finish(trainer, samples, validation, checkpoint, best, result):
         raise ValueError(describe_failure(trainer))
     share_right = None
     if not (result.interrupted or schedule.endless):
-        some = Samples(samples.images[:_SOME], samples.targets[:_SOME])
+        # To read nothing where there is nothing is no reading.
+        with_text = [i for i, target in enumerate(samples.targets) if len(target)]
+        some = samples.pick((with_text or range(len(samples)))[:_SOME])
         found = first(evaluate(result.network, some, trainer.warnings))
         share_right, result.blank_ratio = found
     result.converged = has_converged(schedule, share_right)
@@ -334,7 +338,9 @@ def finish(trainer, samples, validation, checkpoint, best, result):
     result.n_skipped_updates = trainer.n_skipped_updates
     if trainer.processes.rank == 0:  # the others would say the same
         targets = samples.targets + ([] if validation is None else validation.targets)
-        result.warnings = list_warnings(trainer, targets, checkpoint, result)
+        result.warnings = list_warnings(
+            trainer, targets, checkpoint, result, find_causes
+        )
 
 
 def has_converged(schedule, share_right=None):
@@ -348,7 +354,7 @@ def has_converged(schedule, share_right=None):
     return share_right > (0 if schedule.left_plateau else 0.5)
 
 
-def list_warnings(trainer, targets, checkpoint, result):
+def list_warnings(trainer, targets, checkpoint, result, find_causes):
     """Return (message, category) of all that the user should know of a training.
 
     `targets` are those of all samples, the held-out ones among them.
@@ -371,11 +377,13 @@ def list_warnings(trainer, targets, checkpoint, result):
     elif not (result.converged or result.stopped or trainer.schedule.endless):
         # There is no epoch where each was broken off by a new start.
         loss = result.loss_curve[-1] if result.loss_curve else math.nan
+        causes = "".join(f"\n- {cause}" for cause in find_causes())
+        causes = f"Likely causes:{causes}\nIf not, check" if causes else "Check"
         message = (
             f"The network has not learned to read in {result.n_iter} epochs: "
             f"{result.blank_ratio:.0%} of its time steps are blank, and its loss "
             f"is {loss:.2f} a character, where guessing by frequency gives "
-            f"{symbol_entropy(targets):.2f}. Check that each label belongs to "
+            f"{symbol_entropy(targets):.2f}. {causes} that each label belongs to "
             f"its image; then try more labeled images (now {len(targets)}), a larger "
             "`max_iter`, a larger `image_height` if the characters are small, or "
             f"another `learning_rate_init`. {skipped}"

@@ -74,7 +74,7 @@ def uniform_alignment_loss(log_probs, targets, ink):
     Before anything is learned, the best guess of where the symbols stand is that each
     takes an equal share of the text's ink, in order: the "flat start" of speech
     recognition [1]_. Trained on it first, CTC does not begin on its plateau where all
-    is blank [2]_.
+    is blank [2]_. An empty text is a blank that takes all.
 
     `log_probs` and `targets` are those of `ctc_loss`, `ink` what `locate_ink` returned.
 
@@ -85,6 +85,7 @@ def uniform_alignment_loss(log_probs, targets, ink):
        with recurrent neural networks", ICASSP 2015.
     """
     position, share = ink
+    targets = [target if len(target) else [BLANK] for target in targets]
     longest = max(len(target) for target in targets)
     padded = np.zeros((len(targets), longest), dtype=np.int64)
     for row, target in zip(padded, targets, strict=True):
@@ -102,7 +103,12 @@ def uniform_alignment_loss(log_probs, targets, ink):
 
 
 def symbol_entropy(targets):
-    """Entropy in nats of the frequencies of the symbols in `targets`."""
+    """Entropy in nats of the frequencies of the symbols in `targets`.
+
+    Times the share of the targets that are not empty: where all is blank, these have
+    no loss.
+    """
     _, counts = np.unique(np.concatenate(targets), return_counts=True)
     share = counts / counts.sum()
-    return float(-(share * np.log(share)).sum())
+    not_empty = np.mean([len(target) > 0 for target in targets])
+    return float(-(share * np.log(share)).sum() * not_empty)

@@ -15,7 +15,7 @@ def test_check_prints_the_report(run, labeled):
     assert (code, out) == (0, f"{check_labeled_images(X, y, source=labeled)}\n")
     (labeled / "160.png").write_bytes(b"no image")
     code, out, _ = run("check", labeled)
-    assert code == 1 and "warning: 1 images cannot be read: " in out
+    assert code == 1 and "warning: 1 image cannot be read: " in out
     (labeled / "161.png").unlink()
     code, out, notes = run("check", labeled)
     assert (code, out) == (2, "") and "row 3 of" in notes
@@ -67,7 +67,7 @@ def test_an_option_describes_the_names_in_a_zip(run, labeled, tmp_path):
         archive.writestr("aaaa.png", image)
     path.write_bytes(path.read_bytes().replace(b"aaaa", "东中".encode("gbk")))
     code, _, notes = run("check", path)
-    assert code == 2 and "metadata_encoding='gbk'" in notes
+    assert code == 2 and "--metadata-encoding='gbk'" in notes
     code, out, _ = run("check", path, "--metadata-encoding", "gbk")
     assert code == 0 and "东中.png → 东中" in out
 

@@ -61,6 +61,10 @@ def test_train_reports_saves_and_shows_progress_apart(run, labeled, tmp_path):
     assert "Training on 32 images and holding out 8." in err
     assert "Training:" in err and "Training:" not in out  # the bar
     recognizer = joblib.load(path)
+    assert "Only 8 images were tested: the true exact match may be anything" in out
+    _, shown, _ = run("info", path)
+    assert re.search(r"exact match on 8 images held out +\S+ \(95 % interval ", shown)
+    assert re.search(r"character accuracy on them +\S+ \(95 % interval ", shown)
     assert (recognizer.n_iter_, recognizer.max_iter) == (1, 1)
     assert recognizer.conv_channels == (4, 8) and recognizer.verbose == 0
     assert recognizer.test_scores_["n_samples"] == 8
@@ -88,6 +92,7 @@ def test_train_draws_the_images_held_out(run, labeled, tmp_path, n_read, close_f
     assert n_read == [8]  # once, for the texts and their confidence
     text = page.read_text("utf-8")
     assert "held out</h1>" in text and "<td>images</td><td>8</td>" in text
+    assert "95 % interval" in text and "Only 8 images were tested" in text
     # So short a fit reads nothing; the mistakes are listed by their files.
     assert text.count(f"<td>{labeled}") == 8
 
@@ -202,7 +207,61 @@ def test_evaluate_prints_the_report(run, model, labeled, fitted, captchas):
     assert (code, err) == (0, "")
     score = fitted.score(captchas[0][160:], captchas[1][160:])
     line = next(x for x in out.splitlines() if x.startswith("exact match"))
-    assert float(line.split()[-1]) == pytest.approx(score, abs=1e-4)
+    assert float(line.split()[2]) == pytest.approx(score, abs=1e-4)
+
+
+def mislabel(labeled, *names):
+    """Give images labels that are certainly wrong, and return those."""
+    table, wrong = labeled / "labels.csv", {}
+    rows = dict(row.split(",") for row in table.read_text().split())
+    for name in names:
+        wrong[name] = rows[name] = "0" * len(rows[name])
+    table.write_text("\n".join(map(",".join, rows.items())))
+    return wrong
+
+
+def test_mistakes_that_are_probably_wrong_labels_are_named(
+    run, model, labeled, fitted, close_figures
+):
+    page, wrong = labeled.parent / "page.html", mislabel(labeled, "170.png", "175.png")
+    code, out, err = run("evaluate", model, labeled, "--html", page)
+    read = fitted.predict([labeled / name for name in wrong])
+    n_mistakes = round(40 * (1 - float(re.search(r"exact match +(\S+)", out)[1])))
+    assert code == 0
+    assert f"\n{n_mistakes} mistakes; 2 of them are probably wrong labels:\n" in out
+    for (name, label), text in zip(wrong.items(), read, strict=True):
+        assert f"  {labeled / name}  {label!r} -> {text!r}\n" in out
+    text = page.read_text("utf-8")
+    section = text.split("<h2>Probably wrong labels</h2>")[1].split("<h2>")[0]
+    assert f"Of {n_mistakes} mistakes 2 are probably wrong labels" in section
+    assert section.count(f"<td>{labeled}") == 2 and "170.png</td>" in section
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_scores_and_mistakes_for_other_programs(run, model, labeled, fitted, form):
+    wrong = mislabel(labeled, "170.png")
+    code, out, err = run("evaluate", model, labeled, "--format", form)
+    assert (code, err) == (0, "")
+    if form == "json":
+        report = json.loads(out)
+        low, high = report["exact_match_interval"]
+        assert low < report["exact_match"] < high and report["n_samples"] == 40
+        rows = report["mistakes"]
+        assert len(rows) == round(40 * (1 - report["exact_match"]))
+    else:
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert len(rows) == 40
+        right = [row["label"] == row["read"] for row in rows]
+        assert [row["is_mistake"] == "0" for row in rows] == right
+        # What it writes are labels that `train` would take.
+        (labeled / "read.csv").write_text(out)
+        assert load_labels_csv(labeled / "read.csv")[1] == [r["label"] for r in rows]
+    likely = [row for row in rows if str(row["is_likely_wrong"]) in ("True", "1")]
+    assert [row["label"] for row in likely] == list(wrong.values())
+    assert likely[0]["filename"] == str(labeled / "170.png")
+    assert likely[0]["read"] == fitted.predict([labeled / "170.png"])[0]
+    assert float(likely[0]["confidence"]) >= 0.95
+    assert float(likely[0]["label_confidence"]) <= 1e-3
 
 
 def test_evaluate_writes_pictures_and_one_page_of_its_own(
@@ -278,7 +337,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("info unfitted.joblib", "holds a recognizer that is not fitted"),
         ("info text.skops", "'text.skops' is damaged"),
         ("train none --out a.pkl", "'none' does not exist"),
-        ("train . --out a.txt", "must end in .joblib, .pkl or .skops"),
+        ("train . --out a.txt", "must be a name that ends in .joblib, .pkl or .skops"),
         ("train . --out no/a.pkl", "the folder of --out, 'no', is"),
         ("train . --out a.pkl --test-size=2", "--test-size=2.0 must be"),
         ("train . --out a.pkl --test-size=0 --html a", "--html show images held out"),
@@ -289,7 +348,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
         ("generate new --param tilt=3", "make_captchas has no parameter"),
-        ("generate new -n 0", "n_samples=0"),
+        ("generate new -n 0", "--n-samples=0"),
     ],
 )
 def test_an_error_is_one_line(run, tmp_path, monkeypatch, line, message):

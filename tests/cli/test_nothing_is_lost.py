@@ -220,10 +220,10 @@ def test_ctrl_c_while_the_model_is_saved(labeled, out, monkeypatch, capsys):
 
 
 def test_ctrl_c_while_held_out_images_are_read(labeled, out, monkeypatch, capsys):
-    def predict(*arguments, **options):
+    def iter_frames(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(CaptchaRecognizer, "predict", predict)
+    monkeypatch.setattr(CaptchaRecognizer, "iter_frames", iter_frames)
     assert train(labeled, "--out", out) == 130
     assert f"The model is in {out}" in capsys.readouterr().err
 
@@ -357,7 +357,7 @@ def test_a_package_that_is_missing_is_known_before(
 @pytest.mark.parametrize(
     "words, name",
     [
-        (["--param", "lstm_units=-1"], "lstm_units"),
+        (["--param", "lstm_layers=-1"], "lstm_layers"),
         (["--search", "grid.toml"], "lstm_units"),
         (["--search", "word.toml"], "max_iter"),
     ],

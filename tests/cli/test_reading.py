@@ -11,16 +11,18 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from support.commands import QUICK
 
 from skcaptcha import CaptchaEnsemble
 from skcaptcha.cli._reading import find_thresholds
+from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx
 from skcaptcha.persistence import _state
-from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter
+from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter, ImageResizer
 
 
 @pytest.fixture
@@ -239,7 +241,7 @@ def test_a_wished_precision(run, fitted, labeled, tmp_path, precision, least):
 def test_a_model_that_was_never_tested(run, model, save, labeled):
     for path in (model, save("onnx"), save("ensemble")):
         code, _, err = run("predict", path, labeled, "--precision", "0.9")
-        assert code == 2 and "are for none" in err
+        assert code == 2 and "as none was found on images held out" in err
 
 
 def test_the_least_confident_come_first(run, model, fitted, labeled):
@@ -274,6 +276,57 @@ def test_several_texts_of_an_image(run, model, fitted, labeled, form):
     assert [text for text, _ in found] == [text for text, _ in expected]
     values = [value for _, value in expected]
     assert [value for _, value in found] == pytest.approx(values, abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
+@pytest.mark.parametrize("kind", [None, "onnx", "pipeline", "ensemble"])
+def test_each_character_and_where_it_stands(
+    run, save, model, fitted, labeled, kind, monkeypatch
+):
+    monkeypatch.setattr("skcaptcha.cli._models._CHUNK", 2)
+    path = save(kind) if kind else model
+    images = sorted(labeled.glob("*.png"))[:3]
+    Image.new("L", (90, 16), 200).save(labeled / "0.png")  # of another width
+    images = [labeled / "0.png", labeled / "gone.png", *images]
+    with pytest.warns(SkippedImageWarning):
+        expected = fitted.predict_characters(images, on_error="skip")
+    options = ["--characters-detail", "--format"]
+    code, out, _ = run("predict", path, *images, *options, "jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 1 and rows[1]["error"] and "characters" not in rows[1]
+    _, out, _ = run("predict", path, *images, *options, "text")
+    lines = [line.split("\t") for line in out.splitlines()]
+    for row, cells, characters in zip(rows, lines, expected, strict=True):
+        if characters is None:
+            continue
+        found = [tuple(c.values()) for c in row["characters"]]
+        assert "".join(c for c, *_ in found) == row["text"] == cells[1]
+        assert [(c, *rest) for c, _, *rest in found] == [
+            (c, *rest) for c, _, *rest in characters
+        ]
+        values = [p for _, p, *_ in characters]
+        assert [p for _, p, *_ in found] == pytest.approx(values, abs=1e-4)
+        assert cells[3:] == [f"{c} {p:.4f} {a}-{b}" for c, p, a, b in found]
+    assert list(rows[2]["characters"][0]) == [
+        "character",
+        "confidence",
+        "left",
+        "right",
+    ]
+
+
+def test_where_characters_stand_is_not_told_where_it_is_not_known(
+    run, model, fitted, labeled, tmp_path
+):
+    resize = ImageResizer(height=16, width=96)
+    path, image = tmp_path / "resized.joblib", labeled / "160.png"
+    joblib.dump(Pipeline([("size", resize), ("r", fitted)]), path)
+    assert run("predict", path, image)[0] == 0
+    code, out, err = run("predict", path, image, "--characters-detail")
+    assert (code, out) == (2, "")
+    assert "160.png' from 48 to 96 columns" in err and "leave out --char" in err
+    code, out, err = run("predict", model, image, "--characters-detail", "--format=csv")
+    assert (code, out) == (2, "") and "needs --format jsonl or text" in err
 
 
 def test_top_k_is_at_least_1(run, model):
@@ -341,3 +394,39 @@ def test_closed_standard_input(run, model, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     code, _, err = run("predict", model, "-")
     assert code == 2 and "standard input, which is closed" in err
+
+
+@pytest.fixture
+def inverted(captchas, tmp_path):
+    """Folder of 300 inverted images, more than are read at a time, and their texts."""
+    folder = tmp_path / "inverted"
+    folder.mkdir()
+    rows = ["filename,text"]
+    for i in range(300):
+        Image.fromarray(255 - captchas[0][i % 200]).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{captchas[1][i % 200]}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_images_unlike_those_of_the_training_are_warned_of_once(run, model, inverted):
+    code, out, err = run("predict", model, inverted)
+    assert (code, out.count("\n")) == (0, 300)
+    assert err.startswith("skcaptcha: warning: 300 of 300 images are unlike the 160 tr")
+    assert err.count("\n") == 1
+
+
+def test_reports_say_that_images_are_unlike(run, model, inverted, tmp_path):
+    page = tmp_path / "page.html"
+    code, out, err = run("evaluate", model, inverted, "--html", page)
+    assert code == 0 and err.count("300 of 300 images are unlike") == 1
+    assert "\nWarning: 300 of 300 images are unlike the 160 training images" in out
+    assert '<p class="note">Warning: 300 of 300 images' in page.read_text()
+
+
+def test_a_pipeline_counts_all_of_its_images(run, fitted, inverted, tmp_path):
+    for step, expected in ((GrayscaleConverter(), 1), (DarkOnLight(), 0)):
+        joblib.dump(make_pipeline(step, fitted), tmp_path / "m.joblib")
+        code, _, err = run("predict", tmp_path / "m.joblib", inverted)
+        assert (code, err.count("300 of 300 images are unlike")) == (0, expected)
+        assert err.count("\n") == expected

@@ -1,4 +1,4 @@
-"""Labeled images from folders, zip files and tables, hostile ones too."""
+"""Labeled images from folders, zip files and tables."""
 
 import io
 import os
@@ -13,7 +13,6 @@ from PIL import Image, features
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import (
-    _zip,
     load_image_folder,
     load_labeled_images,
     load_labels_csv,
@@ -300,22 +299,7 @@ def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
     assert load_image_folder(tmp_path / "set" / "again")[1] == ["b"]
 
 
-# ---- hostile zip files ---------------------------------------------------------
-
-
-def with_sizes(path, name, size):
-    """Change the size that the headers of an entry claim."""
-    data = bytearray(path.read_bytes())
-    for signature, offset, name_offset in (
-        (b"PK\x03\x04", 22, 30),
-        (b"PK\x01\x02", 24, 46),
-    ):
-        start = data.index(name) - name_offset
-        if data[start : start + 4] != signature:
-            start = data.rindex(name) - name_offset
-        assert data[start : start + 4] == signature
-        struct.pack_into("<I", data, start + offset, size)
-    path.write_bytes(data)
+# ---- damaged zip files; tests/test_hostile_input.py has those that do harm ------
 
 
 def test_corrupt_zip(tmp_path):
@@ -355,57 +339,6 @@ def test_damaged_zips_give_one_kind_of_error(tmp_path):
         else:
             assert len(contents) == len(texts)
     assert n_errors > 100
-
-
-def test_zip_bomb_that_says_so(tmp_path):
-    path = write_zip(tmp_path / "a.zip", {"a.png": image_bytes(0)})
-    with_sizes(path, b"a.png", 2**31)
-    with pytest.raises(ValueError, match="'a.png' of 2147483648 bytes; 67108864 at"):
-        load_image_folder(path)
-
-
-def test_zip_bomb_of_many_entries(tmp_path, monkeypatch):
-    entries = {f"{i}.png": image_bytes(i) for i in range(5)}
-    path = write_zip(tmp_path / "a.zip", entries)
-    total = sum(map(len, entries.values()))
-    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", total)
-    assert len(load_image_folder(path)[0]) == 5
-    monkeypatch.setattr(_zip, "MAX_TOTAL_BYTES", total - 1)
-    with pytest.raises(ValueError, match=f"{total} bytes of images; {total - 1} at"):
-        load_image_folder(path)
-    assert len(load_image_folder(path, pattern="[0-3].png")[0]) == 4  # only these count
-
-
-@pytest.mark.parametrize("claim", [10, 2**20])
-def test_zip_entry_that_lies_about_its_size(tmp_path, claim):
-    path = write_zip(
-        tmp_path / "a.zip", {"a.png": bytes(2**16)}, compression=zipfile.ZIP_DEFLATED
-    )
-    with_sizes(path, b"a.png", claim)
-    with pytest.raises(ValueError, match="cannot be read as a zip file"):
-        load_image_folder(path)
-
-
-def test_encrypted_zip(tmp_path):
-    path = write_zip(tmp_path / "a.zip", {"a.png": image_bytes(0)})
-    data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="encrypted entry 'a.png'; unpack it"):
-        load_image_folder(path)
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_unbounded_compression_is_refused(tmp_path, method):
-    path = write_zip(tmp_path / "a.zip", {"a.png": bytes(99)}, compression=method)
-    with pytest.raises(ValueError, match="'a.png' compressed by method 1[24]; pack it"):
-        load_image_folder(path)
-
-
-def test_entries_outside_the_folder_are_passed_over(tmp_path):
-    entries = {"../up.png": image_bytes(0), "in.png": image_bytes(1)}
-    path = write_zip(tmp_path / "a.zip", entries)
-    assert load_image_folder(path) == ([entries["in.png"]], ["in"])
 
 
 # ---- tables --------------------------------------------------------------------
@@ -498,20 +431,20 @@ def test_encodings(table, written, given):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", {}, r"0 columns with .* usual names \(filename, .*; its header is \[\]"),
-        ("Bild,text\n", {}, r"0 columns with .* is \['Bild', 'text'\]"),
+        ("", {}, r"no column with .* usual names \(filename, .*; its header is \[\]"),
+        ("Bild,text\n", {}, r"no column with .* is \['Bild', 'text'\]"),
         ("filename;Wort\n", {}, r"is \['filename', 'Wort'\]: name .* by `text_column`"),
         ("filename,text,text\n", {}, "has 2 columns with one of the usual names"),
         ("filename,text,label\n", {}, r"2 columns .*\(text, label, .* `text_column`"),
         ("file,text,path\n", {}, r"2 columns .*\(filename, .* `filename_column`"),
-        ("filename;text\n", {"delimiter": ","}, r"0 col.* is \['filename;text'\]"),
+        ("filename;text\n", {"delimiter": ","}, r"no col.* is \['filename;text'\]"),
         ("a b c\n", {}, r"its header is \['a b c'\]"),
-        (GOOD, {"text_column": "label"}, "0 columns named 'label'.*`text_column`"),
+        (GOOD, {"text_column": "label"}, "no column named 'label'.*`text_column`"),
         ("filename,text\n", {}, "has a header but no rows"),
         ("filename,text\n\n\n", {}, "has a header but no rows"),
         (GOOD + "images/a.png\n", {}, "row 4 of .* has 1 fields where the .* has 2"),
         (GOOD + "images/a.png,1,2\n", {}, "row 4 of .* has 3 fields"),
-        (GOOD + "\nimages/a.png,\n", {}, "row 5 of .* has no 'text'; fill or drop it"),
+        (GOOD + "\n ,12\n", {}, "row 5 of .* has no 'filename'; fill or drop it"),
         (GOOD + ",12\n", {}, "row 4 of .* has no 'filename'"),
         (GOOD + 'images/a.png,"12\n', {}, "row 4 of .* is broken: .*Close the quote"),
         (GOOD, {"delimiter": ", "}, "is no CSV file with delimiter=', '"),

@@ -104,8 +104,8 @@ def test_json_lines(folder):
         ('{"image": "a.png", "text": ["1"]}', r"row 1 of .* has \['1'\] for 'text'"),
         ('{"image": "a.png", "text": true}', "row 1 of .* has True for 'text'"),
         ('{"image": "a.png", "text": null}', "row 1 of .* has no 'text'"),
-        ('{"image": "a.png"}', r"0 columns with one .*header is \['image'\]"),
-        ("", r"0 columns .* its header is \[\]"),
+        ('{"image": "a.png"}', r"no column with one .*header is \['image'\]"),
+        ("", r"no column .* its header is \[\]"),
     ],
 )
 def test_broken_json_lines_are_named(folder, text, message):
@@ -137,7 +137,7 @@ def test_what_is_not_said_is_found_and_what_is_said_is_kept_to(folder):
     options = {"delimiter": "|", "encoding": "utf-16-be"}
     assert load_labeled_images(folder, **options)[1] == ["x"]
     assert load_labeled_images(folder, text_column="truth", **options)[1] == ["12"]
-    with pytest.raises(ValueError, match="0 columns named 'wahr'; its header is"):
+    with pytest.raises(ValueError, match="no column named 'wahr'; its header is"):
         load_labeled_images(folder, text_column="wahr", **options)
     for name in ("latin-1", "cp1252"):
         write(folder, "image,text\na.png,é\n", encoding="latin-1")

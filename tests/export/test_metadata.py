@@ -1,5 +1,6 @@
 """The metadata and the checksum of an exported file."""
 
+import dataclasses
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from skcaptcha.export._metadata import (
     pack_metadata,
     unpack_metadata,
 )
+from skcaptcha.images._likeness import MEASURES
 from skcaptcha.vocabulary import Vocabulary
 
 # As docs/deployment.rst has them.
@@ -29,17 +31,26 @@ DOCUMENTED = {
     "text_rows": [0.25, 0.75],
     "color_mode": "rgb",
     "background": [0, 0, 128],
+    "has_empty_labels": False,
+    "training_images": {"n_images": 30, **{name: [1.0, 2.0] for name in MEASURES}},
 }
 
 
 def test_the_metadata_are_the_documented_ones_and_come_back():
     size = {"height": 24, "stretch": 1.5, "rows": (0.25, 0.75), "color_mode": "rgb"}
     characters = DOCUMENTED["vocabulary"]
-    text = pack_metadata(ModelMetadata(Vocabulary(characters), size, "navy"))
+    metadata = ModelMetadata(
+        Vocabulary(characters),
+        size,
+        (0, 0, 128),
+        has_empty_labels=False,
+        training_images=DOCUMENTED["training_images"],
+    )
+    text = pack_metadata(dataclasses.replace(metadata, background="navy"))
     assert text.isascii()
     assert json.loads(text) == DOCUMENTED
     found = unpack_metadata(text)
-    assert found == ModelMetadata(Vocabulary(characters), size, (0, 0, 128))
+    assert found == metadata
     assert found.vocabulary.characters == tuple(characters)
     assert found.n_channels == 3
 
@@ -86,6 +97,28 @@ def test_a_wrong_value_is_named(key, values):
     without = {k: v for k, v in DOCUMENTED.items() if k != key}
     with pytest.raises(ValueError, match=f"{key}=None is not"):
         unpack_metadata(json.dumps(without))
+
+
+def test_older_metadata_know_no_empty_labels():
+    older = {k: v for k, v in DOCUMENTED.items() if k != "has_empty_labels"}
+    assert unpack_metadata(json.dumps(older)).has_empty_labels is False
+    knows = {**DOCUMENTED, "has_empty_labels": True}
+    assert unpack_metadata(json.dumps(knows)).has_empty_labels is True
+    with pytest.raises(ValueError, match="has_empty_labels=1 is not true or false"):
+        unpack_metadata(json.dumps({**DOCUMENTED, "has_empty_labels": 1}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"n_images": 0}, {"n_images": True}, {"row": [2.0, 1.0]}, {"row": [1]}]
+    + [{"height": [0.0, 1.0]}, {"height": [1.0, float("inf")]}, {"other": [1.0, 2.0]}],
+)
+def test_training_images_are_ranges_or_not_known(change):
+    seen = {**DOCUMENTED["training_images"], **change}
+    with pytest.raises(ValueError, match="training_images=.* is not a range for each"):
+        unpack_metadata(json.dumps({**DOCUMENTED, "training_images": seen}))
+    older = {k: v for k, v in DOCUMENTED.items() if k != "training_images"}
+    assert unpack_metadata(json.dumps(older)).training_images is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000, "{}"])

@@ -255,6 +255,7 @@ def test_a_job_of_joblib_decodes_in_one_thread_unless_told_otherwise(backend):
 # Threads and processes that call
 
 
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 @pytest.mark.parametrize("method", READERS)
 def test_sixteen_threads_at_once_read_what_one_does(fitted, captchas, method):
     read = getattr(fitted, method)

@@ -128,6 +128,10 @@ DAMAGES = {
     "a wide stretch": (change(width_stretch_=1e9), "width_stretch_=1000000000.0 is"),
     "no number": (change(width_stretch_=float("nan")), "width_stretch_=nan is not"),
     "no rows": (change(text_rows_=(0.5, 0.5)), "text_rows_=.* is not two rising"),
+    "training images": (
+        change(training_images_={"n_images": 30, "height": (1.0, 2.0)}),
+        "training_images_=.* is not a range for each measure",
+    ),
     "rows outside": (change(text_rows_=(-3.0, 1.0)), "text_rows_=.* is not two rising"),
     "an unknown color": (change(background_="no color"), "'no color'"),
     "two levels": (change(background_=(1, 2)), "background_=.* is not a color"),

@@ -35,7 +35,7 @@ def test_headings_say_what_the_curves_come_to():
     display = make([1, 1, 0, 1], [0.9, 0.8, 0.7, 0.2])
     headings = [ax.get_title(loc="left") for ax in display.axes_]
     assert headings == [
-        "Exact match 0.750, mean confidence 0.650",
+        "Exact match 0.750 (0.301 to 0.954), mean confidence 0.650",
         "No error among the surest 50.0%",
     ]
 

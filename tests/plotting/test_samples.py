@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 from support.pictures import draw, find_faults
 
+from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.plotting import SamplesDisplay
 
@@ -69,6 +71,25 @@ def test_rows_of_a_table_are_images():
     assert [image.shape for image in display.images] == [(2, 4)] * 3
     assert pixels(display) == [0, 128, 255]
     assert labels(display) == ["7", "8", "9"]
+
+
+def test_a_lone_image_is_no_table():
+    (image,), _ = make_captchas(1, random_state=0)
+    with pytest.raises(TypeError, match=r"a single image; put it into a list: \[X\]"):
+        SamplesDisplay.from_samples(image)
+    assert len(SamplesDisplay.from_samples([image]).images) == 1
+    # Who says how its rows are to be taken, has a table.
+    rows = SamplesDisplay.from_samples(image, image_shape=(1, image.shape[1]))
+    assert len(rows.images) == 16
+
+
+def test_a_table_is_no_lone_image():
+    images, texts = make_captchas(16, size=(20, 50), random_state=0)
+    table = np.stack(images).reshape(16, -1)
+    display = SamplesDisplay.from_samples(table)
+    assert [image.size for image in display.images] == [1000] * 16
+    assert len(SamplesDisplay.from_samples(table, texts).images) == 16
+    assert len(SamplesDisplay.from_samples(load_digits().data[:16]).images) == 16
 
 
 def test_transparent_pixels_show_the_background():

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from skcaptcha.preprocessing import (
     adaptive_threshold,
+    crop_margins,
     dark_on_light,
     equalize_histogram,
     median_filter,
@@ -235,6 +236,51 @@ def test_captchas_and_their_negatives_come_out_dark_on_light(captchas):
 # Resizing
 
 
+def write_text(height=60, width=120, paper=230, ink=20):
+    """Strokes of two columns in rows 20 to 39 and columns 30 to 85."""
+    image = np.full((height, width), paper, np.uint8)
+    for left in range(30, 86, 6):
+        image[20:40, left : left + 2] = ink
+    return image
+
+
+@pytest.mark.parametrize(
+    "paper, ink", [(230, 20), (20, 230), (200, 150)], ids=["dark", "light", "faint"]
+)
+def test_margins_are_cut_to_the_text(paper, ink):
+    image = write_text(paper=paper, ink=ink)
+    np.testing.assert_array_equal(crop_margins(image, margin=0), image[20:40, 30:86])
+    np.testing.assert_array_equal(crop_margins(image, margin=0.5), image[10:50, 20:96])
+    color = np.dstack([image] * 3)
+    np.testing.assert_array_equal(crop_margins(color), color[18:42, 28:88])
+    assert crop_margins(image, margin=10) is image  # the margin is all there is
+
+
+def test_margins_are_found_on_noisy_paper_too():
+    noise = np.random.default_rng(0).normal(0, 15, (60, 120))
+    image = np.clip(write_text() + noise, 0, 255).astype(np.uint8)
+    height, width = crop_margins(image, margin=0).shape
+    assert 20 <= height <= 24 and 56 <= width <= 60
+
+
+def test_margins_of_any_color_change_nothing(captchas):
+    for image in captchas[0][:20]:
+        cut = crop_margins(image)
+        for level in (int(np.median(image)), 255, 0):
+            padded = np.pad(image, ((9, 30), (40, 3)), constant_values=level)
+            high, wide = crop_margins(padded).shape
+            # The margin is left where the image has one.
+            assert abs(high - cut.shape[0]) <= 4 and abs(wide - cut.shape[1]) <= 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_has_no_text_is_left_alone(seed):
+    blank = np.full((30, 50), 200, np.uint8)
+    assert crop_margins(blank) is blank
+    noise = np.random.default_rng(seed).normal(200, 10, (30, 90)).astype(np.uint8)
+    assert crop_margins(noise) is noise
+
+
 def test_an_image_of_the_right_size_is_returned_as_it_is():
     image = np.arange(32 * 8, dtype=np.uint8).reshape(32, 8)
     assert resize_image(image, (32, 8)) is image
@@ -315,6 +361,7 @@ FUNCTIONS = [
     equalize_histogram,
     adaptive_threshold,
     morphological_opening,
+    crop_margins,
     dark_on_light,
     resize_and_pad,
 ]

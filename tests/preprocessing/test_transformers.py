@@ -32,6 +32,7 @@ from skcaptcha.preprocessing import (
     GrayscaleConverter,
     ImageReader,
     ImageResizer,
+    MarginCropper,
     MedianFilter,
     MorphologicalOpening,
     _transformers,
@@ -45,6 +46,7 @@ TRANSFORMERS = [
     AdaptiveThreshold(method="gaussian"),
     MorphologicalOpening(size=(1, 3)),
     DarkOnLight(),
+    MarginCropper(margin=0.2),
     ImageResizer(height=24, width=60, align="center"),
 ]
 NEED_OPENCV = (MedianFilter, CLAHE, AdaptiveThreshold, MorphologicalOpening)
@@ -238,6 +240,7 @@ def test_an_image_that_cannot_be_resized_is_named(images):
         (AdaptiveThreshold(method="otsu"), "method='otsu'; pass 'mean' or"),
         (MorphologicalOpening(size=(2, 300)), r"size=\(2, 300\); pass an int from 1"),
         (MorphologicalOpening(foreground="red"), "foreground='red'; pass 'dark' or"),
+        (MarginCropper(margin=-1), "margin=-1; pass a number from 0 to 10"),
         (ImageResizer(height=0), "height=0; pass an int from 1"),
         (ImageResizer(width="wide"), "width='wide'; pass an int from 1"),
         (ImageResizer(align="right"), "align='right'; pass 'left' or"),

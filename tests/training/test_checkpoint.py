@@ -8,8 +8,11 @@ import math
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -291,9 +294,9 @@ def test_the_checkpoint_is_written_so_often(few, path, monkeypatch):
     written = []
     write = _checkpoint.write_checkpoint
 
-    def count(*args):
+    def count(*args, **options):
         written.append(args[1]["schedule"]["update"])
-        write(*args)
+        write(*args, **options)
 
     monkeypatch.setattr(_checkpoint, "write_checkpoint", count)
     now = itertools.count(0, 10)
@@ -535,6 +538,54 @@ def test_two_fits_at_a_time_do_not_share_a_path(few, path):
     assert refused == [0, 1]
     assert same_weights(expected, recognizer)
     assert not path.exists()
+
+
+def begin_together(path, fits, monkeypatch):
+    """Let fits write their first checkpoint at once; return what each is told."""
+    barrier, seen, look = threading.Barrier(len(fits)), set(), Checkpoint._is_mine
+
+    def look_together(self):
+        found = look(self)
+        if self not in seen:
+            seen.add(self)
+            barrier.wait(30)  # all have seen that no file is there
+        return found
+
+    def begin(fit):
+        checkpoint = Checkpoint(path, 0)
+        checkpoint.fit, checkpoint.seed = fit, 0
+        try:
+            checkpoint.save(None, None, None)
+        except ValueError as error:
+            return str(error)
+
+    monkeypatch.setattr(_checkpoint, "pack_training", lambda *_: ({}, {}))
+    monkeypatch.setattr(Checkpoint, "_is_mine", look_together)
+    with ThreadPoolExecutor(len(fits)) as pool:
+        return list(pool.map(begin, fits))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_fits_that_begin_at_once_one_gets_the_path(path, monkeypatch, links):
+    if not links:  # as on a memory card
+
+        def fail(*_):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr("os.link", fail)
+    told = begin_together(path, [{"dropout": i} for i in range(4)], monkeypatch)
+    (winner,) = (i for i, error in enumerate(told) if error is None)
+    assert read_checkpoint(path)[0]["fit"] == {"dropout": winner}
+    for i, error in enumerate(told):
+        if i != winner:
+            assert re.search(r"fit.ckpt' is of another fit|no longer a check", error)
+            assert "Delete the file to begin anew, or pass another path" in error
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_equal_fits_that_begin_at_once_share_the_path(path, monkeypatch):
+    assert begin_together(path, [{"dropout": 0}] * 4, monkeypatch) == [None] * 4
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("of_a_fit", [True, False])

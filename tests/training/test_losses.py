@@ -83,3 +83,21 @@ def test_symbol_entropy_known_values():
     assert symbol_entropy([np.array([1, 2]), np.array([2, 1])]) == pytest.approx(
         math.log(2)
     )
+
+
+def test_an_empty_text_is_all_blank():
+    none, blank = np.array([], dtype=np.int64), 0.6 * 0.6
+    log_probs = torch.tensor([[[0.6, 0.4]] * 2] * 2).log()  # (T, N, K) of 2
+    loss = ctc_loss(log_probs, torch.tensor([2, 2]), [none, none])
+    assert loss.item() == pytest.approx(-math.log(blank))
+    ink = locate_ink(torch.full((2, 1, 4, 8), 255))
+    loss = uniform_alignment_loss(log_probs, [none, none], ink)
+    assert loss.item() == pytest.approx(-math.log(0.6))
+    loss = uniform_alignment_loss(log_probs, [none, np.array([1])], ink)
+    assert loss.item() == pytest.approx(-(math.log(0.6) + math.log(0.4)) / 2)
+
+
+def test_empty_texts_have_no_share_in_the_entropy():
+    texts = [np.array([1, 2]), np.array([], dtype=np.int64)]
+    assert symbol_entropy(texts) == pytest.approx(math.log(2) / 2)
+    assert symbol_entropy(texts[1:]) == 0
