@@ -16,7 +16,7 @@ SCRIPTS = {
     "cyrillic": (RUSSIAN.upper(), RUSSIAN, "абер"),
     "greek": (GREEK.upper(), GREEK, "αγεζμξ"),
 }
-# Correlation of the pictures of small and large letters from which on they are the same.
+# Correlation of the pictures of small and large letters that are the same ones.
 ALIKE = 0.57
 
 
@@ -122,30 +122,31 @@ SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc",
             "abcdefg", "abcdfg")  # fmt: skip
 
 
-def draw_segments(digit, size, rng_style):
-    """Draw a digit out of seven bars; `rng_style` is (thickness, gap, width)."""
-    thickness, gap, wide = rng_style
-    h, w = size, max(4, int(size * wide))
-    t = max(1.5, size * thickness)
+def draw_segments(digit, size, thickness, gap, width):
+    """Draw a digit out of seven bars, as displays do; all as parts of the size."""
     scale = 4
-    image = np.zeros((h * scale, w * scale), np.uint8)
-    g, half = gap * t, t / 2
-    x0, x1, y0, y1, y2 = half, w - half, half, h / 2, h - half
+    h, w = size, max(4, int(size * width))
+    half = max(1.5, size * thickness) / 2
+    gap = gap * half * 2
+    left, right, top, middle, bottom = half, w - half, half, h / 2, h - half
     bars = {
-        "a": (x0, y0, x1, y0), "d": (x0, y2, x1, y2), "g": (x0, y1, x1, y1),
-        "f": (x0, y0, x0, y1), "b": (x1, y0, x1, y1), "e": (x0, y1, x0, y2),
-        "c": (x1, y1, x1, y2),
-    }  # fmt: skip
+        "a": (left, top, right, top),
+        "b": (right, top, right, middle),
+        "c": (right, middle, right, bottom),
+        "d": (left, bottom, right, bottom),
+        "e": (left, middle, left, bottom),
+        "f": (left, top, left, middle),
+        "g": (left, middle, right, middle),
+    }
+    image = np.zeros((h * scale, w * scale), np.uint8)
     for name in SEGMENTS[int(digit)]:
-        ax, ay, bx, by = bars[name]
-        if ay == by:
-            ax, bx = ax + g, bx - g
-            points = [(ax, ay), (ax + half, ay - half), (bx - half, ay - half),
-                      (bx, ay), (bx - half, ay + half), (ax + half, ay + half)]  # fmt: skip
-        else:
-            ay, by = ay + g, by - g
-            points = [(ax, ay), (ax + half, ay + half), (ax + half, by - half),
-                      (ax, by), (ax - half, by - half), (ax - half, ay + half)]  # fmt: skip
+        begin, end = np.reshape(bars[name], (2, 2))
+        along = np.sign(end - begin)
+        across = along[::-1]
+        begin, end = begin + gap * along, end - gap * along
+        inner, outer = begin + half * along, end - half * along
+        side = half * across
+        points = [begin, inner + side, outer + side, end, outer - side, inner - side]
         cv2.fillConvexPoly(image, np.int32(np.array(points) * scale), 255)
     image = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
     x, y, width, height = cv2.boundingRect(image)
@@ -154,7 +155,7 @@ def draw_segments(digit, size, rng_style):
 
 
 def draw_dots(glyph, rows, size, shape):
-    """Draw a glyph anew out of dots, as printers and displays do; None if unreadable."""
+    """Draw a glyph anew out of dots, as printers and displays do."""
     pitch = size / rows
     h, w = (max(1, round(side / pitch)) for side in glyph.mask.shape)
     small = cv2.resize(glyph.mask, (w, h), interpolation=cv2.INTER_AREA) > 110

@@ -38,6 +38,8 @@ class Solid:
     """Plain ink; the others paint more. `reach` is how far they leave the letter."""
 
     reach = 0
+    smallest = 15  # size of the letters
+    bold = False  # whether thin faces are of no use
 
     def __init__(self, rng, size, paper, contrast):
         self.paper = paper
@@ -51,6 +53,8 @@ class Solid:
 
 class Hollow(Solid):
     """An inside that is light, or like the paper, within a contour."""
+
+    smallest = 24
 
     def __init__(self, rng, size, paper, contrast):
         super().__init__(rng, size, paper, contrast)
@@ -78,6 +82,8 @@ class Hollow(Solid):
 class Outline(Solid):
     """A contour alone; what lies below stays visible."""
 
+    smallest = 24
+
     def __init__(self, rng, size, paper, contrast):
         super().__init__(rng, size, paper, contrast)
         self.thickness = int(rng.integers(1, max(2, size // 20), endpoint=True))
@@ -94,6 +100,8 @@ class Outline(Solid):
 
 
 class Shadow(Solid):
+    smallest = 22
+
     def __init__(self, rng, size, paper, contrast):
         super().__init__(rng, size, paper, contrast)
         far = max(1.0, size * rng.uniform(0.03, 0.13))
@@ -126,6 +134,9 @@ class Shadow(Solid):
 class Emboss(Solid):
     """Light on one edge and dark on the other; the letter is nearly as the paper."""
 
+    smallest = 28
+    bold = True
+
     def __init__(self, rng, size, paper, contrast):
         super().__init__(rng, size, paper, contrast)
         far = max(1, round(size * rng.uniform(0.02, 0.06)))
@@ -148,6 +159,8 @@ class Emboss(Solid):
 
 class Block(Solid):
     """Three-dimensional: drawn out to one side, shaded, or hollow with a contour."""
+
+    smallest = 28
 
     def __init__(self, rng, size, paper, contrast):
         super().__init__(rng, size, paper, contrast)
@@ -179,6 +192,9 @@ class Block(Solid):
 class Filled(Solid):
     """Dots, hatching, stripes, a gradient or a texture within the letter."""
 
+    smallest = 30
+    bold = True
+
     def __init__(self, rng, size, paper, contrast):
         super().__init__(rng, size, paper, contrast)
         self.rng = rng
@@ -195,7 +211,7 @@ class Filled(Solid):
         share = self.pattern[where][..., None]
         second = self.second
         if self.to_paper or self.contour:
-            second = mix(ink, self.paper, 0.7 if not self.contour else 1)
+            second = mix(ink, self.paper, 0.55 if not self.contour else 1)
         inside = (mask, ink + (second - ink) * share)
         return [(grow(mask, 1), ink), inside] if self.contour else [inside]
 
@@ -218,7 +234,9 @@ class Worn(Filled):
         self.reach = 0
 
     def layers(self, mask, ink, where):
-        return [(mask * self.pattern[where], ink)]
+        kept = mask * self.pattern[where]
+        readable = kept.sum(dtype=int) > 0.55 * mask.sum(dtype=int)
+        return [(kept if readable else mask, ink)]
 
 
 KINDS = {
@@ -236,7 +254,9 @@ KINDS = {
 def over(canvas, where, mask, color):
     """Paint a color through a mask onto a canvas of color times alpha, and alpha."""
     part = canvas[where]
-    share = (mask * np.float32(1 / 255))[..., None]
-    part *= 1 - share
-    part[..., :3] += share * np.asarray(color, np.float32)
-    part[..., 3:] += share
+    change = np.empty_like(part)
+    change[..., :3] = color
+    change[..., 3] = 1
+    change -= part
+    change *= (mask * np.float32(1 / 255))[..., None]
+    part += change

@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
-from drawings import camera, marks
+from drawings import camera, marks, scenes
 from drawings.colors import LUMINANCE, distance, draw_color, draw_ink, mix
 from drawings.faces import draw_dots, draw_glyph, draw_segments
 from drawings.letters import KINDS, Filled, Solid, grow, over, shrink
 from drawings.paper import draw_paper, draw_vignette
-from drawings.texts import DIGITS, draw_text, pick
+from drawings.texts import DIGITS, LETTERS, draw_text, pick
 
 CATEGORIES = {
     "sans-serif": 42,
@@ -28,35 +28,44 @@ def draw(rng, fonts):
     image, uint8 of shape (height, width, 3), and the text.
     """
     text = draw_text(rng)
+    trouble = 0.4 if rng.random() < 0.4 else 1.0
     height = int(rng.integers(24, 111))
     margins = draw_margins(rng)
     paper, contrast = draw_contrast(rng)
     size = int(np.clip(height * (1 - margins[:2].sum()) * 1.2, 15, 110))
-    kind = pick(rng, KINDS)
-    if kind is not Solid:
-        size = max(size, 24)
+    kind = Solid if trouble < 1 else pick(rng, KINDS)
+    size = max(size, kind.smallest)
     painter = kind(rng, size, paper, contrast)
-    canvas, ink = paint_text(rng, text, size, painter, fonts, paper, contrast)
+    hard = trouble * rng.random() ** 1.5
+    glyphs = draw_glyphs(rng, text, size, fonts, painter.bold)
+    placed = lay_out(rng, glyphs, size, hard)
+    ink = draw_ink(rng, paper, contrast)
+    canvas, spans = paint_text(rng, placed, size, painter, ink, hard)
     x, y, w, h = cv2.boundingRect((canvas[..., 3] > 0.25).astype(np.uint8))
     canvas = canvas[y : y + h, x : x + w]
     top, bottom, left, right = find_borders(margins, h, w)
     shape = h + top + bottom, w + left + right
     depth = contrast * (0.45 if rng.random() < 0.8 else 0.9)
     ground = draw_paper(rng, *shape, paper, depth)
-    ground = np.clip(draw_under(rng, ground, paper, size, fonts), 0, 255)
+    box = top, top + h, left, left + w
+    spans = [(begin - x + left, end - x + left) for begin, end in spans]
+    draw_under(rng, ground, paper, size, fonts, box, spans)
+    np.clip(ground, 0, 255, out=ground)
     image = ground.copy()
+    if rng.random() < 0.05:  # ink that the paper shines through
+        canvas *= np.float32(rng.uniform(0.45, 0.85))
     part = image[top : top + h, left : left + w]
     part *= 1 - canvas[..., 3:]
     part += canvas[..., :3]
     if rng.random() < 0.04:
         image *= draw_vignette(rng, *shape)
-    image = image.clip(0, 255).astype(np.uint8)
+    image = np.clip(image, 0, 255, out=image).astype(np.uint8)
     plain = kind is Solid and size > 20
-    if rng.random() < (0.6 if plain else 0.35):
+    if rng.random() < (0.6 if plain else 0.35) * trouble:
         image = draw_over(rng, image, ground, ink, size, contrast)
     between = float(LUMINANCE @ mix(paper, ink, 0.5))
     clear = min(1, distance(paper, ink) / 140, size / 36) * (1 if plain else 0.6)
-    image = camera.photograph(rng, fit(image), size, clear, between)
+    image = camera.photograph(rng, fit(image), size, clear * trouble, between)
     return np.ascontiguousarray(image), text
 
 
@@ -104,14 +113,14 @@ def draw_contrast(rng):
     return paper.clip(0, 255), contrast
 
 
-def choose_faces(rng, fonts, text, number):
+def choose_faces(rng, fonts, text, number, bold=False):
     """Return faces that have all the characters of the text."""
     needed, chosen = set(text), []
     weights = {name: CATEGORIES.get(name, 10) for name in fonts}
     for _ in range(2000):
         families = fonts[pick(rng, weights)]
         faces = families[rng.integers(len(families))]
-        face = faces[rng.integers(len(faces))]
+        face = faces[-1 if bold else rng.integers(len(faces))]
         if needed <= face.characters:
             chosen.append(face)
             if len(chosen) == number:
@@ -121,33 +130,26 @@ def choose_faces(rng, fonts, text, number):
     return chosen
 
 
-def draw_glyphs(rng, text, size, fonts, jitter):
+def draw_glyphs(rng, text, size, fonts, bold):
     """Return a picture of each letter."""
     special = rng.random()
-    if set(text) <= set(DIGITS) and special < 0.15:
+    if set(text) <= set(DIGITS) and special < 0.15 and not bold:
         bars = rng.uniform(0.09, 0.17), rng.uniform(0, 0.5), rng.uniform(0.45, 0.65)
-        return [draw_segments(digit, size, bars) for digit in text]
-    faces = choose_faces(rng, fonts, text, 1 if rng.random() < 0.85 else 3)
-    glyphs = []
-    for c in text:
-        face = faces[rng.integers(len(faces))]
-        own = size * (1 + rng.uniform(-jitter, jitter)) if jitter else size
-        glyphs.append(draw_glyph(face, c, max(10, round(own))))
+        return [draw_segments(digit, size, *bars) for digit in text]
+    faces = choose_faces(rng, fonts, text, 1 if rng.random() < 0.85 else 3, bold)
+    glyphs = [draw_glyph(faces[rng.integers(len(faces))], c, size) for c in text]
     if special > 0.975 and text.upper() == text and size > 20:
         rows, shape = rng.uniform(9, 13), int(rng.integers(3))
-        glyphs = [draw_dots(glyph, rows, size, shape) for glyph in glyphs]
-    elif rng.random() < 0.12:  # without gray, as old libraries draw
-        glyphs = [
-            g._replace(mask=np.where(g.mask > 100, 255, 0).astype(np.uint8))
-            for g in glyphs
-        ]
+        return [draw_dots(glyph, rows, size, shape) for glyph in glyphs]
+    if rng.random() < 0.12:  # without gray, as old libraries draw
+        return [g._replace(mask=(g.mask > 100) * np.uint8(255)) for g in glyphs]
     return glyphs
 
 
-def transform(mask, angle, shear):
-    """Return the mask turned by degrees and slanted."""
+def transform(mask, angle, shear, scale):
+    """Return the mask turned by degrees, slanted and scaled."""
     h, w = mask.shape
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    cos, sin = (scale * f(np.radians(angle)) for f in (np.cos, np.sin))
     matrix = np.array([[cos, sin + shear * cos], [-sin, cos - shear * sin]])
     to_w, to_h = (abs(matrix) @ [w, h] + 1).astype(int)
     offset = np.array([to_w, to_h]) / 2 - matrix @ [w / 2, h / 2]
@@ -158,6 +160,9 @@ def transform(mask, angle, shear):
 def lay_out(rng, glyphs, size, hard):
     """Return masks and where the left upper corner of each is, from any origin."""
     n = len(glyphs)
+    scales = np.ones(n)
+    if rng.random() < 0.1 + 0.4 * hard:
+        scales -= rng.uniform(0, 0.15 + 0.3 * hard) * rng.random(n)
     angles, shear, lift = np.zeros(n), 0.0, np.zeros(n)
     if rng.random() < 0.15 + 0.35 * hard:
         angles = rng.uniform(-1, 1, n) * rng.uniform(3, 12 + 28 * hard)
@@ -188,10 +193,10 @@ def lay_out(rng, glyphs, size, hard):
     placed, pen = [], 0.0
     for k, glyph in enumerate(glyphs):
         mask = glyph.mask
-        if angles[k] or shear:
-            mask = transform(mask, angles[k], shear)
+        if angles[k] or shear or scales[k] < 1:
+            mask = transform(mask, angles[k], shear, scales[k])
         h, w = mask.shape
-        y = glyph.top + glyph.mask.shape[0] / 2 - h / 2 + lift[k]
+        y = scales[k] * (glyph.top + glyph.mask.shape[0] / 2) - h / 2 + lift[k]
         if cell:
             x = pen + (cell - w) / 2
             pen += max(cell, w)
@@ -202,20 +207,19 @@ def lay_out(rng, glyphs, size, hard):
                 x = pen + (gap * size * rng.uniform(0.7, 1.3) if placed else 0)
             pen = x + w
         else:
-            x = pen + glyph.left + glyph.mask.shape[1] / 2 - w / 2
-            pen += glyph.advance * track
+            x = pen + scales[k] * (glyph.left + glyph.mask.shape[1] / 2) - w / 2
+            pen += glyph.advance * track * scales[k]
         if (k + 1) % group == 0:
             pen += size * 0.5
         placed.append((mask, y, x))
     return placed
 
 
-def paint_text(rng, text, size, painter, fonts, paper, contrast):
-    """Return a canvas of premultiplied color and alpha, and the main ink."""
-    hard = rng.random() ** 1.5
-    jitter = rng.uniform(0, 0.3) * hard * (rng.random() < 0.5)
-    glyphs = draw_glyphs(rng, text, size, fonts, jitter)
-    placed = lay_out(rng, glyphs, size, hard)
+def paint_text(rng, placed, size, painter, ink, hard):
+    """Return a canvas of color times alpha, and alpha; and the letters' spans.
+
+    A span is where a letter begins and ends; there are none where lines are bent.
+    """
     pad = painter.reach + 2
     low = np.floor([min(p[k] for p in placed) for k in (1, 2)]) - pad
     high = [max(p[k] + p[0].shape[k - 1] for p in placed) + pad + 1 for k in (1, 2)]
@@ -225,7 +229,6 @@ def paint_text(rng, text, size, painter, fonts, paper, contrast):
     canvas = np.zeros((height, width, 4), np.float32)
     if isinstance(painter, Filled):
         painter.prepare(height, width)
-    ink = draw_ink(rng, paper, contrast)
     own_color = rng.random() < 0.22
     weight = rng.choice([-1, 0, 1], p=[0.06, 0.87, 0.07]) * max(1, size // 32)
     order = np.arange(len(placed))
@@ -235,33 +238,37 @@ def paint_text(rng, text, size, painter, fonts, paper, contrast):
         mask, y, x = placed[k]
         y, x = int(y - low[0]) + extra - pad, int(x - low[1]) + extra - pad
         mask = cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
-        if weight > 0:
+        if weight > 0 and mask.mean() < 80:
             mask = grow(mask, weight)
         elif weight < 0:
             thin = shrink(mask, -weight)
             if thin.sum(dtype=int) > 0.45 * mask.sum(dtype=int):
                 mask = thin
-        color = draw_ink(rng, paper, contrast) if own_color and k else ink
+        color = ink
+        if own_color and k:
+            color = draw_ink(rng, painter.paper, painter.contrast)
         where = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
         for layer, tone in painter.layers(mask, color, where):
             over(canvas, where, layer, tone)
     if bent:
         canvas = camera.bend(rng, canvas, rng.uniform(0.2, 1))
-    return canvas, ink
+        return canvas, []
+    spans = [
+        (int(x - low[1]), int(x - low[1]) + mask.shape[1]) for mask, _, x in placed
+    ]
+    return canvas, spans
 
 
-def draw_under(rng, ground, paper, size, fonts):
+def draw_under(rng, ground, paper, size, fonts, box, spans):
     """Draw onto the paper what the text covers."""
     how = rng.random()
     if how < 0.05:
-        faces = choose_faces(rng, fonts, "0aA", 1)
+        face = choose_faces(rng, fonts, "aA", 1)[0]
         ink = mix(paper, draw_ink(rng, paper, 80), rng.uniform(0.15, 0.45))
-        letters = "".join(
-            sorted(set("ABCDEFGHKLMNPRSTXYZabdefghk23456789") & faces[0].characters)
-        )
+        letters = [c for c in LETTERS if c in face.characters]
         for _ in range(int(rng.integers(4, 40))):
             own = max(8, round(size * rng.uniform(0.25, 0.6)))
-            mask = draw_glyph(faces[0], letters[rng.integers(len(letters))], own).mask
+            mask = draw_glyph(face, letters[rng.integers(len(letters))], own).mask
             mask = mask[: ground.shape[0], : ground.shape[1]]
             y = int(rng.integers(ground.shape[0] - mask.shape[0] + 1))
             x = int(rng.integers(ground.shape[1] - mask.shape[1] + 1))
@@ -274,7 +281,13 @@ def draw_under(rng, ground, paper, size, fonts):
             color = mix(paper, draw_color(rng), rng.uniform(0.2, 0.8))
             thickness = int(rng.integers(1, max(2, size // 10)))
             marks.draw_line(rng, ground, color, thickness, pick(rng, LINES), True)
-    return ground
+    elif how < 0.26:
+        scenes.draw_plate(rng, ground, box, paper, size)
+    elif how < 0.36 and spans:
+        scenes.draw_cells(rng, ground, box, spans, paper, size)
+    if 0.18 < how < 0.28:
+        face = choose_faces(rng, fonts, "aA", 1)[0]
+        scenes.draw_print(rng, ground, box, paper, size, face)
 
 
 def draw_over(rng, image, ground, ink, size, contrast):
@@ -310,7 +323,7 @@ def draw_over(rng, image, ground, ink, size, contrast):
         marks.draw_confetti(rng, image, number, length, colors, 1)
     if rng.random() < 0.12:
         marks.draw_frame(rng, image, draw_color(rng))
-    if rng.random() < 0.015:  # a part with ink and paper exchanged
+    if rng.random() < 0.012:  # a part with ink and paper exchanged
         x = sorted(rng.integers(0, width, 2))
         image[:, x[0] : x[1]] = 255 - image[:, x[0] : x[1]]
     return image

@@ -10,6 +10,8 @@ GREEK = "αβγδεζηθικλμνξοπρστυφχψω"
 CHARACTERS = (
     DIGITS + LOWER + UPPER + SIGNS + RUSSIAN + RUSSIAN.upper() + GREEK + GREEK.upper()
 )
+# Of what is no text: faint letters behind it, and small ones beside.
+LETTERS = "ABCDEFGHKLMNPRSTXYZabdefghk23456789"
 LOOK_ALIKES = "0O1lIoQ5S2Z8B9gq6G"
 # Vocabularies and how often each is drawn from.
 VOCABULARIES = {
