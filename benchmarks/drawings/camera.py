@@ -77,7 +77,7 @@ def add_salt(rng, image, clear):
 def blur(rng, image, size):
     if rng.random() < 0.7:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.4 + size * 0.03))
-    length = int(rng.integers(2, 3 + size // 14))
+    length = int(rng.integers(2, 3 + int(size / 14)))
     kernel = np.zeros((length * 2 + 1,) * 2, np.float32)
     angle = rng.uniform(0, np.pi)
     reach = length / 2 * np.array([np.cos(angle), np.sin(angle)])

@@ -62,10 +62,12 @@ def draw(rng, fonts):
     image = np.clip(image, 0, 255, out=image).astype(np.uint8)
     plain = kind is Solid and size > 20
     if rng.random() < (0.6 if plain else 0.35) * trouble:
-        image = draw_over(rng, image, ground, ink, size, contrast)
+        image = draw_over(rng, image, ground, ink, size)
     between = float(LUMINANCE @ mix(paper, ink, 0.5))
-    clear = min(1, distance(paper, ink) / 140, size / 36) * (1 if plain else 0.6)
-    image = camera.photograph(rng, fit(image), size, clear * trouble, between)
+    clear = trouble * min(1, distance(paper, ink) / 140, size / 36)
+    if not plain:
+        clear, size = clear * 0.6, size * 0.7
+    image = camera.photograph(rng, fit(image), size, clear, between)
     return np.ascontiguousarray(image), text
 
 
@@ -290,30 +292,11 @@ def draw_under(rng, ground, paper, size, fonts, box, spans):
         scenes.draw_print(rng, ground, box, paper, size, face)
 
 
-def draw_over(rng, image, ground, ink, size, contrast):
+def draw_over(rng, image, ground, ink, size):
     """Draw over the text: lines, dashes, dots, a frame."""
     height, width = image.shape[:2]
     if rng.random() < 0.7:
-        number = int(rng.integers(1, 9 if rng.random() < 0.3 else 4))
-        stroke = max(1, size // 12)
-        thickest = max(1, min(stroke, round(stroke * 3 / number)))
-        kind = pick(rng, LINES)
-        mixed, smooth = rng.random() < 0.4, rng.random() < 0.7
-        how = rng.random()
-        for _ in range(number):
-            if mixed:
-                kind = pick(rng, LINES)
-            thickness = int(rng.integers(1, thickest, endpoint=True))
-            if how < 0.2:  # cuts that show the paper
-                cut = np.zeros((height, width), np.uint8)
-                marks.draw_line(
-                    rng, cut, 255, min(thickness, max(1, size // 16)), kind, smooth
-                )
-                share = (cut / np.float32(255))[..., None]
-                image = (image + (ground - image) * share).astype(np.uint8)
-                continue
-            color = ink if how < 0.6 else draw_color(rng)
-            marks.draw_line(rng, image, color, thickness, kind, smooth)
+        image = strike(rng, image, ground, ink, size)
     if rng.random() < 0.18:
         colors = [draw_color(rng) for _ in range(8)]
         if rng.random() < 0.5:
@@ -326,6 +309,33 @@ def draw_over(rng, image, ground, ink, size, contrast):
     if rng.random() < 0.012:  # a part with ink and paper exchanged
         x = sorted(rng.integers(0, width, 2))
         image[:, x[0] : x[1]] = 255 - image[:, x[0] : x[1]]
+    return image
+
+
+def strike(rng, image, ground, ink, size):
+    """Draw lines through the text, or cut it by lines that show the paper."""
+    number = int(rng.integers(1, 9 if rng.random() < 0.3 else 4))
+    stroke = max(1, size // 12)
+    thickest = max(1, min(stroke, round(stroke * 3 / number)))
+    if rng.random() < 0.3:
+        thickest = 1
+    kind = pick(rng, LINES)
+    mixed, smooth = rng.random() < 0.4, rng.random() < 0.7
+    how = rng.random()
+    color = ink if how < 0.55 else np.zeros(3) if how < 0.68 else draw_color(rng)
+    for _ in range(number):
+        if mixed:
+            kind = pick(rng, LINES)
+        thickness = int(rng.integers(1, thickest, endpoint=True))
+        if how < 0.2:
+            cut = np.zeros(image.shape[:2], np.uint8)
+            thickness = min(thickness, max(1, size // 16))
+            marks.draw_line(rng, cut, 255, thickness, kind, smooth)
+            share = (cut / np.float32(255))[..., None]
+            image = (image + (ground - image) * share).astype(np.uint8)
+        else:
+            color = draw_color(rng) if how > 0.8 else color
+            marks.draw_line(rng, image, color, thickness, kind, smooth)
     return image
 
 
