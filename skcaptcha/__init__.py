@@ -4,7 +4,7 @@ import lazy_loader
 
 from skcaptcha._version import __version__
 
-__all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__"]
+__all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__", "load_pretrained"]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -21,5 +21,9 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "preprocessing",
         "vocabulary",
     },
-    submod_attrs={"ensemble": ["CaptchaEnsemble"], "recognizer": ["CaptchaRecognizer"]},
+    submod_attrs={
+        "_pretrained": ["load_pretrained"],
+        "ensemble": ["CaptchaEnsemble"],
+        "recognizer": ["CaptchaRecognizer"],
+    },
 )

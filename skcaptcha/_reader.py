@@ -31,13 +31,14 @@ _CHUNK = 512
 
 
 def iterate_frames(
-    run, items, *, input_size, background, n_jobs, on_error, widths=None, seen=None
+    run, items, *, input_sizes, background, n_jobs, on_error, widths=None, seen=None
 ):
     """Yield the position and the frames of each image, by one network.
 
-    ``run(images)`` yields as `run_network` does, and `input_size` holds arguments of
-    `prepare_image`; the others are as for `read_images`. The frames are a list of one
-    array (T, K), or the exception of a skipped image. Few images are in memory at a
+    ``run(images)`` yields as `run_network` does, and `input_sizes` are arguments of
+    `prepare_image`, at each of which an image is read; the others are as for
+    `read_images`. The frames are a list of an array (T, K) for each size, or the
+    exception of a skipped image. Few images are in memory at a
     time, and threads decode the next ones while the network runs. The dict `widths`
     gets the number of columns of each image, by position, and `seen`, a `SeenImages`,
     the measures of all.
@@ -46,7 +47,7 @@ def iterate_frames(
 
     def prepare(image, *, name):
         measures = measure_image(image) if measuring else None
-        prepared = prepare_image(image, **input_size, name=name)
+        prepared = [prepare_image(image, **size, name=name) for size in input_sizes]
         return image.shape[1], measures, prepared
 
     images = iterate_images(
@@ -58,7 +59,7 @@ def iterate_frames(
     )
     first = 0
     with closing(images):
-        while chunk := list(islice(images, _CHUNK)):
+        while chunk := list(islice(images, max(1, _CHUNK // len(input_sizes)))):
             good = []
             for i, image in enumerate(chunk):
                 if is_error(image):
@@ -69,12 +70,22 @@ def iterate_frames(
                     widths[first + i] = image[0]
             if good and measuring:
                 seen.add([chunk[i][1] for i in good])
-            batches = run([chunk[i][2] for i in good]) if good else ()
-            for positions, log_probs, lengths in batches:
-                for column, position in enumerate(positions):
-                    frames = log_probs[: lengths[column], column]
-                    yield first + good[position], [frames]
+            if good:
+                for position, frames in _run_sizes(run, [chunk[i][2] for i in good]):
+                    yield first + good[position], frames
             first += len(chunk)
+
+
+def _run_sizes(run, images):
+    """Yield the position and the frames of images that are there in several sizes."""
+    found = [[] for _ in images]
+    n_sizes = len(images[0])
+    for size in range(n_sizes):
+        for positions, log_probs, lengths in run([image[size] for image in images]):
+            for column, position in enumerate(positions):
+                found[position].append(log_probs[: lengths[column], column])
+                if size == n_sizes - 1:
+                    yield position, found[position]
 
 
 class ReaderMixin:

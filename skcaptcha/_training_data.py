@@ -109,6 +109,15 @@ def input_size_of(estimator):
     }
 
 
+def input_sizes_of(estimator):
+    """Return the arguments of `prepare_image` for each size at which images are read."""
+    size = input_size_of(estimator)
+    scales = vars(estimator).get("scales_")  # of `load_pretrained` alone
+    if scales is None:
+        return [size]
+    return [size | {"height": height, "stretch": factor} for height, factor in scales]
+
+
 def _list_items(estimator, X, resume):
     """Return the images as a list, not decoded yet, and the attributes of a table."""
     table = {}

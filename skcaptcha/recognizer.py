@@ -26,12 +26,16 @@ from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
-from skcaptcha._training_data import input_size_of, read_training_data
+from skcaptcha._training_data import (
+    input_size_of,
+    input_sizes_of,
+    read_training_data,
+)
 from skcaptcha._validation import check_device, issue_warnings, iterate_items
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import iterate_images
 from skcaptcha.model.inference import run_network
-from skcaptcha.model.pretrained import load_pretrained
+from skcaptcha.model.pretrained import load_start
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
@@ -481,15 +485,16 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         ------
         position : int
             Position in `X`. Images of a few hundred come in any order.
-        frames : list of one ndarray of shape (T, K), or Exception
-            The log-probabilities, as `frame_log_proba` returns them.
+        frames : list of ndarray of shape (T, K), or Exception
+            The log-probabilities, as `frame_log_proba` returns them, at each size at
+            which an image is read: one, but for the recognizer of `load_pretrained`.
         """
         items = self._check_images(X)
         survive_fork()
         return iterate_frames(
             partial(run_network, self.network_, notices=notices),
             items,
-            input_size=input_size_of(self),
+            input_sizes=input_sizes_of(self),
             background=self.background_,
             n_jobs=self.n_jobs,
             on_error=on_error,
@@ -624,7 +629,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             return self.network_, self.converged_, "earlier fit"
         start = None
         if self.pretrained:
-            start = load_pretrained(data.network_config, data.vocabulary, generator)
+            start = load_start(data.network_config, data.vocabulary, generator)
         if start is not None:
             return start, True, "pretrained weights"
         if self.pretrained not in ("auto", False):
@@ -724,7 +729,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
     def _set_fitted(self, attributes):
         """Set the attributes of a fit, and drop those of an earlier one."""
-        stale = {"_trainer", *TABLE_ATTRIBUTES} - attributes.keys()
+        stale = {"_trainer", "scales_", *TABLE_ATTRIBUTES} - attributes.keys()
         vars(self).update(attributes)  # at once, as another thread may be reading
         for name in stale & vars(self).keys():
             del vars(self)[name]

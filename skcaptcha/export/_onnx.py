@@ -85,6 +85,12 @@ def export_onnx(recognizer, path):
             f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist; make "
             "it first, or choose another."
         )
+    if "scales_" in vars(recognizer):
+        raise ValueError(
+            "The recognizer of load_pretrained() reads each image at several sizes, "
+            "and an ONNX file has one: export load_pretrained(X), which chooses one "
+            "for some images X, or a recognizer that was fitted."
+        )
     onnx = import_optional("onnx", "onnx", "export_onnx")
     metadata = ModelMetadata(
         recognizer.vocabulary_,

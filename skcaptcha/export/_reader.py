@@ -248,7 +248,7 @@ class OnnxRecognizer(ReaderMixin):
         return iterate_frames(
             self._run,
             iterate_items(X),
-            input_size=self.metadata.input_size,
+            input_sizes=[self.metadata.input_size],
             background=self.metadata.background,
             n_jobs=self.n_jobs,
             on_error=on_error,

@@ -68,7 +68,7 @@ def read_image(item, *, background="white", name="image"):
     >>> read_image(half_black, background=(255, 0, 0))
     array([[[204,   0,   0]]], dtype=uint8)
     """
-    color = _parse_background(background)
+    color = parse_background(background)
     with _no_warnings_of_pillow():
         return decode(item, color, name_item(name, item))
 
@@ -162,7 +162,7 @@ def iterate_images(
     they read up to `ahead` images in advance.
     """
     check_on_error(on_error)
-    color = _parse_background(background)
+    color = parse_background(background)
     n_threads = count_threads(n_jobs)
 
     def read(numbered):
@@ -336,7 +336,7 @@ def _check_pixels(image):
         )
 
 
-def _parse_background(background):
+def parse_background(background):
     try:
         if isinstance(background, str):
             color = ImageColor.getrgb(background)

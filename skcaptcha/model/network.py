@@ -555,7 +555,7 @@ def _allocate(module):
             setattr(part, name, nn.Parameter(values))
         for name, buffer in list(part.named_buffers(recurse=False)):
             dtype = torch.float32 if buffer.is_floating_point() else buffer.dtype
-            setattr(part, name, torch.empty(buffer.shape, dtype=dtype, device="cpu"))
+            setattr(part, name, torch.zeros(buffer.shape, dtype=dtype, device="cpu"))
 
 
 def _reset_head(head, generator):

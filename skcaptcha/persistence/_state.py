@@ -173,6 +173,14 @@ def _is_list(value, is_item, lengths=range(2**31)):
     )
 
 
+def _is_scale(value):
+    return (
+        _is_list(value, _is_float, (2,))
+        and _is_int(value[0], 8, 512)
+        and MIN_STRETCH <= value[1] <= MAX_STRETCH
+    )
+
+
 def _is_color(value):
     if isinstance(value, str):
         value = ImageColor.getrgb(value)
@@ -261,6 +269,10 @@ _OPTIONAL = {
         "a range for each measure, and n_images",
     ),
     "auto_choices_": (lambda v: isinstance(v, dict), "a dict"),
+    "scales_": (
+        lambda v: _is_list(v, _is_scale, range(1, 101)),
+        "a list of heights and factors of the width",
+    ),
     "image_shape_": (
         lambda v: _is_list(v, lambda n: _is_int(n, 1), (2, 3)),
         "2 or 3 ints",
