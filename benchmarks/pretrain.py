@@ -247,7 +247,9 @@ def save(network, path):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
-    parser.add_argument("--work", type=Path, required=True, help="folder to resume from")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder to resume from"
+    )
     parser.add_argument("--images", type=int, default=300_000, help="drawn, about")
     parser.add_argument("--updates", type=int, default=60_000)
     parser.add_argument("--batch-size", type=int, default=32)

@@ -19,7 +19,7 @@ from skcaptcha.images._prepare import (
     resized_width,
     round_width,
 )
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.network import NETWORKS, TIME_STRIDE
 
 # Rows. Where most images have text, there is on average half of the ink of the fullest
 # part of the height, and a fifth where some have it. Of the nine sets cs4243 alone is
@@ -74,6 +74,15 @@ class AutoChoices:
         return "\n".join(
             f"{name:14} {value}" for name, value in dataclasses.asdict(self).items()
         )
+
+
+def choose_network(size, given=None):
+    """Return the parameters of a network of that size, those `given` in place of it."""
+    config = dict(NETWORKS["small" if size == "auto" else size])
+    given = {n: value for n, value in (given or {}).items() if value != "auto"}
+    if given.get("conv_channels", config["conv_channels"]) != config["conv_channels"]:
+        config["conv_depths"] = None
+    return config | given
 
 
 def choose_rows(ink, sizes):

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from skcaptcha.model.network import NETWORKS
 from skcaptcha.vocabulary import Vocabulary
 
 MAX_BEAM_WIDTH = 10_000
@@ -88,9 +89,10 @@ RECOGNIZER_PARAMS = {
     "image_shape": [instance_of(tuple), instance_of(list), None],
     "color_mode": [_one_of("auto", "grayscale", "rgb")],
     "background": [instance_of(str), instance_of(tuple), instance_of(list)],
-    "conv_channels": [_ARRAY_LIKE],
-    "lstm_units": [interval(Integral, 1, 10_000)],
-    "lstm_layers": [interval(Integral, 0, 100)],
+    "network_size": [_one_of("auto", *NETWORKS)],
+    "conv_channels": [_ARRAY_LIKE, _AUTO],
+    "lstm_units": [interval(Integral, 1, 10_000), _AUTO],
+    "lstm_layers": [interval(Integral, 0, 100), _AUTO],
     "dropout": [interval(Real, 0, 1, open_high=True)],
     "pretrained": [_BOOLEAN, _AUTO],
     "augmentation": [interval(Real, 0, 5)],

@@ -15,6 +15,8 @@ from skcaptcha.model.pretrained import load_whole
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
+# The network that reads; it has time, as there is nothing to train.
+_SIZE = "large"
 # Heights and factors of the width at which an image is read; the texts found rank each
 # other. Characters take half of one image's height and all of another's.
 _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
@@ -80,9 +82,9 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     >>> sum(read == texts) >= 3
     True
     """
-    network, characters, config = load_whole()
+    network, characters, config = load_whole(_SIZE)
     recognizer = CaptchaRecognizer(
-        **{n: config[n] for n in ("conv_channels", "lstm_units", "lstm_layers")},
+        network_size=_SIZE,
         background=background,
         device=device,
         n_jobs=n_jobs,

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 import torch
 
-from skcaptcha._auto import choose_height, choose_rows, choose_stretch
+from skcaptcha._auto import (
+    choose_height,
+    choose_network,
+    choose_rows,
+    choose_stretch,
+)
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
     check_device,
@@ -17,6 +22,9 @@ from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
 from skcaptcha.vocabulary import Vocabulary
+
+NETWORK_PARAMS = ("conv_channels", "lstm_units", "lstm_layers")
+"""Parameters that make a network other than those there are pretrained weights for."""
 
 
 @dataclass
@@ -42,9 +50,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
     The estimator is not changed. `resume` continues the training of a fitted one.
     """
     device = check_device(estimator.device)
-    conv_channels = check_ints("conv_channels", estimator.conv_channels, (2, 12))
-    if resume:
-        _check_unchanged(estimator, conv_channels)
+    network_config = _choose_network(estimator, resume)
     texts, notices = check_texts(y, whole_floats=is_table(X))
     items, table = _list_items(estimator, X, resume)
     check_same_length(items, texts)
@@ -73,14 +79,9 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         training_images = merge([known_images, training_images])
     size = _choose_input_size(estimator, scan, targets, texts, resume, items)
     samples = load_samples(items, targets, scan.decoded, size, **reading)
-    network_config = {
+    network_config |= {
         "n_classes": vocabulary.n_classes,
         "in_channels": 3 if size["color_mode"] == "rgb" else 1,
-        "conv_channels": conv_channels,
-        "conv_depths": None,
-        "pooling": False,
-        "lstm_units": estimator.lstm_units,
-        "lstm_layers": estimator.lstm_layers,
         "dropout": estimator.dropout,
     }
     return TrainingData(
@@ -110,7 +111,7 @@ def input_size_of(estimator):
 
 
 def input_sizes_of(estimator):
-    """Return the arguments of `prepare_image` for each size at which images are read."""
+    """Return the arguments of `prepare_image` for each size that images are read at."""
     size = input_size_of(estimator)
     scales = vars(estimator).get("scales_")  # of `load_pretrained` alone
     if scales is None:
@@ -178,13 +179,23 @@ def _choose_input_size(estimator, scan, targets, texts, resume, items):
     return size
 
 
-def _check_unchanged(estimator, conv_channels):
+def _choose_network(estimator, resume):
+    """Return the parameters of the network but for its inputs and outputs."""
+    given = {n: getattr(estimator, n) for n in NETWORK_PARAMS}
+    if given["conv_channels"] != "auto":
+        channels = check_ints("conv_channels", given["conv_channels"], (2, 12))
+        given["conv_channels"] = channels
+    if resume:
+        _check_unchanged(estimator, given)
+        return dict(estimator._network_config)
+    return choose_network(estimator.network_size, given)
+
+
+def _check_unchanged(estimator, given):
     """Raise a ValueError if parameters don't match the fitted network."""
     config = estimator._network_config
     pairs = {
-        "conv_channels": (conv_channels, tuple(config["conv_channels"])),
-        "lstm_units": (estimator.lstm_units, config["lstm_units"]),
-        "lstm_layers": (estimator.lstm_layers, config["lstm_layers"]),
+        **{name: (value, config[name]) for name, value in given.items()},
         "image_height": (estimator.image_height, estimator.image_height_),
         "color_mode": (estimator.color_mode, estimator.color_mode_),
         "background": tuple(
@@ -195,6 +206,7 @@ def _check_unchanged(estimator, conv_channels):
     if estimator.image_shape is not None and hasattr(estimator, "image_shape_"):
         image_shape = check_ints("image_shape", estimator.image_shape, (2, 3))
         pairs["image_shape"] = (image_shape, estimator.image_shape_)
+    pairs["conv_channels"] = given["conv_channels"], tuple(config["conv_channels"])
     for name, (value, fitted) in pairs.items():
         if value not in ("auto", fitted):
             raise ValueError(

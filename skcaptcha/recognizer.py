@@ -19,6 +19,7 @@ from skcaptcha._auto import (
     choose_batch_size,
     choose_max_iter,
     choose_n_held_out,
+    choose_network,
 )
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
@@ -27,6 +28,7 @@ from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import (
+    NETWORK_PARAMS,
     input_size_of,
     input_sizes_of,
     read_training_data,
@@ -76,21 +78,29 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     background : str or tuple of int, default="white"
         Color on which transparent images are composited: a name or hexadecimal
         code that Pillow knows, or three values from 0 to 255.
-    conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
+    network_size : {"auto", "small", "large"}, default="auto"
+        Which of the two networks that there are pretrained weights for. The large one
+        takes about 1.6 times as long to train and 2.5 times as long to read, and reads
+        more before it has learned from any label. "auto" is the small one.
+    conv_channels : tuple of int or "auto", default="auto"
         Output channels of each convolution block, at least two. Each block halves the
         height, and the maximum over the rows that the last one leaves is taken. Give
-        as many blocks as bring `image_height` down to one or two rows.
-    lstm_units : int, default=128, at most 10,000
-        Units of each direction of each LSTM.
-    lstm_layers : int, default=1, at most 100
-        Number of bidirectional LSTMs. With 0 the convolutions read alone.
+        as many blocks as bring `image_height` down to one or two rows. "auto" is
+        (24, 48, 96, 128, 128), and (32, 64, 128, 160, 192) in the large network, where
+        the last block has two convolutions.
+    lstm_units : int, at most 10,000, or "auto", default="auto"
+        Units of each direction of each LSTM; "auto" is 128.
+    lstm_layers : int, at most 100, or "auto", default="auto"
+        Number of bidirectional LSTMs; "auto" is one. With 0 the convolutions read
+        alone.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).
     pretrained : bool or "auto", default="auto"
         Whether training starts from weights that ship with the package, learned on
         drawn images of digits and Latin letters, rather than from random ones. It
         then takes fewer images and less time, also for other characters. "auto" does
-        so if `conv_channels`, `lstm_units` and `lstm_layers` have their defaults.
+        so if `conv_channels`, `lstm_units` and `lstm_layers` are "auto" or what
+        "auto" is.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
         turns it off, 1 is at most 6 degrees of rotation. Like the dropout, it fades
@@ -275,9 +285,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         image_shape=None,
         color_mode="auto",
         background="white",
-        conv_channels=(24, 48, 96, 128, 128),
-        lstm_units=128,
-        lstm_layers=1,
+        network_size="auto",
+        conv_channels="auto",
+        lstm_units="auto",
+        lstm_layers="auto",
         dropout=0.3,
         pretrained="auto",
         augmentation=1.0,
@@ -306,6 +317,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         self.image_shape = image_shape
         self.color_mode = color_mode
         self.background = background
+        self.network_size = network_size
         self.conv_channels = conv_channels
         self.lstm_units = lstm_units
         self.lstm_layers = lstm_layers
@@ -634,9 +646,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             return start, True, "pretrained weights"
         if self.pretrained not in ("auto", False):
             raise ValueError(
-                f"pretrained={self.pretrained!r} needs the default conv_channels, "
-                "lstm_units and lstm_layers, which are those of the weights; leave "
-                "these parameters out, or set pretrained='auto'."
+                f"pretrained={self.pretrained!r} needs a network with weights to start "
+                "from; leave conv_channels, lstm_units and lstm_layers out, or set "
+                "pretrained='auto'."
             )
         if self.freeze_convolutions:
             raise ValueError(
@@ -651,12 +663,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         """Return why nothing may have been learned, as a list of texts."""
         odd = []
         if origin == "random weights" and self.pretrained == "auto":
-            names, default = (
-                ("conv_channels", "lstm_units", "lstm_layers"),
-                type(self)(),
-            )
-            config = data.network_config
-            odd = [n for n in names if config[n] != getattr(default, n)]
+            usual = choose_network(self.network_size)
+            odd = [n for n in NETWORK_PARAMS if data.network_config[n] != usual[n]]
         return find_causes(
             data.X, data.texts, background=self.background, odd_parameters=odd
         )

@@ -52,7 +52,7 @@ LAYERS = [
     {"training.step"},
     {"training.fit"},
     {"recognizer"},
-    {"ensemble"},
+    {"_pretrained", "ensemble"},
     {"__init__"},
     {
         "datasets",

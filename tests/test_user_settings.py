@@ -100,7 +100,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to r
 @pytest.mark.parametrize("start", FITS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_fit_finds_the_same_weights(plain, uneven, name, start):
-    pretrained._read_weights.cache_clear()
+    pretrained.read_weights.cache_clear()
     with SETTINGS[name]():
         recognizer = fit(uneven, start)
     check_same(plain[start], recognizer)

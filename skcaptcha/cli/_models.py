@@ -8,7 +8,12 @@ from pathlib import Path
 import joblib
 from sklearn.pipeline import Pipeline
 
-from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, persistence
+from skcaptcha import (
+    CaptchaEnsemble,
+    CaptchaRecognizer,
+    load_pretrained,
+    persistence,
+)
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin
@@ -141,8 +146,11 @@ def _find_free(path):
 def load_model(path):
     """Load a fitted reader of any kind from a file.
 
-    It is a `CaptchaRecognizer`, `CaptchaEnsemble`, `OnnxRecognizer` or `Pipeline`.
+    It is a `CaptchaRecognizer`, `CaptchaEnsemble`, `OnnxRecognizer` or `Pipeline`. The
+    name "pretrained", if no file has it, is that of `load_pretrained`.
     """
+    if str(path) == "pretrained" and not path.exists():
+        return load_pretrained()
     check_input(path, "the model")
     if path.is_dir():
         raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")

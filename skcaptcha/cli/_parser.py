@@ -55,6 +55,8 @@ examples:
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
   skcaptcha predict model.joblib unread --min-confidence 0.9 --sort confidence
         doubtful images first, without a text
+  skcaptcha predict pretrained unread --characters 0123456789 --length 4
+        before anything is trained; it reads best if you say what there may be
   skcaptcha predict model.joblib 1.png --characters-detail
         1.png <tab> 2b <tab> 0.9984 <tab> 2 0.9991 8-21 <tab> b 0.9993 21-34
 
@@ -77,7 +79,8 @@ example:
 """
 MODEL = (
     "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); use "
-    ".joblib and .pkl only if you trust who made them, as they can run any code"
+    ".joblib and .pkl only if you trust who made them, as they can run any code; or "
+    "the word pretrained, for what reads before any training"
 )
 SOURCE = (
     "folder or zip file of images, or table of their names and labels; a single table "

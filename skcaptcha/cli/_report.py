@@ -67,6 +67,11 @@ def _describe_recognizer(recognizer):
         "channels": recognizer.color_mode_,
         "background of what is transparent": recognizer.background_,
     }
+    if scales := getattr(recognizer, "scales_", None):
+        heights = sorted({height for height, _ in scales})
+        size["height"] = f"{', '.join(map(str, heights))} in turn"
+        factors = sorted({factor for _, factor in scales})
+        size["widened"] = f"{', '.join(map(str, factors))} times in turn"
     sections = {
         "Network": _align(_list_layers(recognizer)),
         f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),

@@ -15,6 +15,24 @@ _N_TIME_STRIDES = 2
 TIME_STRIDE = 2**_N_TIME_STRIDES
 """Columns of the input for each time step of the output."""
 
+NETWORKS = {
+    "small": {
+        "conv_channels": (24, 48, 96, 128, 128),
+        "conv_depths": None,
+        "lstm_units": 128,
+        "lstm_layers": 1,
+        "pooling": False,
+    },
+    "large": {
+        "conv_channels": (32, 64, 128, 160, 192),
+        "conv_depths": (1, 1, 1, 1, 2),
+        "lstm_units": 128,
+        "lstm_layers": 1,
+        "pooling": False,
+    },
+}
+"""The networks that there are pretrained weights for."""
+
 
 class Padding:
     """Where the images of a batch end and padding begins.

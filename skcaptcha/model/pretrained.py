@@ -7,39 +7,44 @@ from importlib.resources import files
 import torch
 from safetensors.torch import load
 
-from skcaptcha.model.network import build_network, for_reading
+from skcaptcha.model.network import NETWORKS, build_network, for_reading
 
 
 @cache
 @torch.inference_mode(False)
-def read_weights():
-    """Return the weights by name, the characters of the classes, and the config."""
-    data = (files("skcaptcha.model") / "pretrained.safetensors").read_bytes()
+def read_weights(size):
+    """Return the weights of a network of `NETWORKS`, and the characters it reads."""
+    data = (files("skcaptcha.model") / f"pretrained_{size}.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    facts = header["__metadata__"]
     weights = {name: tensor.float() for name, tensor in load(data).items()}
-    config = {"conv_depths": None, "pooling": False, **json.loads(facts["config"])}
-    config["conv_channels"] = tuple(config["conv_channels"])
-    config["n_classes"] = len(weights["head.bias"])
-    config["in_channels"] = weights["blocks.0.conv.weight"].shape[1]
-    return weights, facts["characters"], config
+    return weights, header["__metadata__"]["characters"]
 
 
-def load_whole():
-    """Return the pretrained network, ready to read, its characters and its config."""
-    weights, characters, config = read_weights()
+def load_whole(size):
+    """Return a pretrained network that is ready to read, its characters and config."""
+    weights, characters = read_weights(size)
+    config = {
+        **NETWORKS[size],
+        "n_classes": len(characters) + 1,
+        "in_channels": 3,
+        "dropout": 0.0,
+    }
     network = for_reading(build_network(config))
     network.load_state_dict(weights, strict=False)  # without the counts of batches
     return network, characters, config
 
 
 def load_start(config, symbols, generator):
-    """Return a pretrained network on the CPU, or None if its `config` does not fit.
+    """Return a pretrained network on the CPU, or None if there is none of that config.
 
     The generator draws the weights of the auxiliary head and of those `symbols` that
     are not among the characters of the weights.
     """
-    weights, characters, _ = read_weights()
+    form = {name: config[name] for name in NETWORKS["small"]}
+    sizes = [size for size, network in NETWORKS.items() if network == form]
+    if not sizes:
+        return None
+    weights, characters = read_weights(sizes[0])
     weights = dict(weights)
     network = build_network(config, generator)
     state = network.state_dict()
@@ -50,17 +55,9 @@ def load_start(config, symbols, generator):
     for name in ("head.weight", "head.bias"):
         source = weights[name]
         weights[name] = state[name]
-        if source.shape[1:] != state[name].shape[1:]:
-            return None
         weights[name][0] = source[0]
         for row, symbol in enumerate(symbols, start=1):
             if symbol in known:
                 weights[name][row] = source[known[symbol]]
-    drawn = ("num_batches_tracked", "auxiliary.weight", "auxiliary.bias")
-    learned = {name for name in state if not name.endswith(drawn)}
-    if learned != weights.keys() or any(
-        weights[name].shape != state[name].shape for name in learned
-    ):
-        return None
     network.load_state_dict(weights, strict=False)
     return network

@@ -224,8 +224,8 @@ _CONFIG = {
     "n_classes": lambda v: _is_int(v, 2),
     "in_channels": lambda v: v in (1, 3),
     "conv_channels": lambda v: _is_list(v, lambda n: _is_int(n, 1), range(2, 13)),
-    "conv_depths": lambda v: v is None or _is_list(
-        v, lambda n: _is_int(n, 1, 100), range(2, 13)
+    "conv_depths": lambda v: (
+        v is None or _is_list(v, lambda n: _is_int(n, 1, 100), range(2, 13))
     ),
     "pooling": lambda v: isinstance(v, bool),
     "lstm_units": lambda v: _is_int(v, 1),

@@ -64,7 +64,12 @@ def test_output_is_log_probabilities_for_each_time_step(changes, height):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"lstm_layers": 0}, {"lstm_layers": 2}, {"pooling": True}, {"conv_depths": [2] * 3}],
+    [
+        {"lstm_layers": 0},
+        {"lstm_layers": 2},
+        {"pooling": True},
+        {"conv_depths": [2] * 3},
+    ],
 )
 def test_an_image_reads_the_same_alone_and_padded_in_a_batch(changes):
     network = make(**changes).eval()

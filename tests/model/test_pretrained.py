@@ -12,23 +12,24 @@ from support.weights import changed_weights
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.images._batches import pad_images
-from skcaptcha.model.pretrained import CHARACTERS, load_pretrained
+from skcaptcha.model.network import NETWORKS
+from skcaptcha.model.pretrained import load_start, load_whole
 
-WEIGHTS = files("skcaptcha.model") / "pretrained.safetensors"
+WEIGHTS = [
+    files("skcaptcha.model") / f"pretrained_{size}.safetensors" for size in NETWORKS
+]
 
 
 def load(symbols="abc", generator=None, **changes):
     shape = {
         "n_classes": len(symbols) + 1,
         "in_channels": 1,
-        "conv_channels": (24, 48, 96, 128, 128),
-        "lstm_units": 128,
-        "lstm_layers": 1,
+        **NETWORKS["small"],
         "dropout": 0.0,
         **changes,
     }
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    return load_pretrained(shape, symbols, generator)
+    return load_start(shape, symbols, generator)
 
 
 def read(network, images):
@@ -43,10 +44,21 @@ def images():
 
 
 def test_the_weights_are_small_and_say_what_they_read():
-    assert len(WEIGHTS.read_bytes()) <= 4_000_000
-    with safe_open(str(WEIGHTS), "numpy") as weights:
-        assert weights.metadata() == {"characters": CHARACTERS}
-        assert all(np.isfinite(weights.get_tensor(k)).all() for k in weights.keys())
+    assert sum(len(path.read_bytes()) for path in WEIGHTS) <= 4_000_000
+    for path in WEIGHTS:
+        with safe_open(str(path), "numpy") as weights:
+            assert set("09azAZ+=бЯλΩ") < set(weights.metadata()["characters"])
+            assert all(np.isfinite(weights.get_tensor(k)).all() for k in weights.keys())
+
+
+@pytest.mark.parametrize("size", NETWORKS)
+def test_they_are_those_of_the_networks_that_there_are(size, images):
+    network, characters, config = load_whole(size)
+    assert config["n_classes"] == len(characters) + 1
+    assert not network.training and network.auxiliary is None
+    color = [np.repeat(image, 3, axis=2) for image in images]
+    other = load(characters, in_channels=3, **NETWORKS[size])
+    torch.testing.assert_close(read(network, color), read(other, color))
 
 
 def test_a_gray_image_reads_the_same_in_gray_and_in_color(images):
@@ -86,7 +98,9 @@ def test_the_convolutions_learn_by_a_head_of_their_own(drawn):
 def test_a_network_of_another_form_does_not_take_them(changes, captchas):
     assert load(**changes) is None
     X, y = captchas[:2]
-    with pytest.raises(ValueError, match="pretrained=True needs the default conv"):
+    with pytest.raises(
+        ValueError, match="pretrained=True needs a network with weights"
+    ):
         CaptchaRecognizer(pretrained=True, **changes).fit(X, y)
 
 

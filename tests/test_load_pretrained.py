@@ -1,0 +1,118 @@
+"""A recognizer that reads before it has seen a label."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from skcaptcha import CaptchaRecognizer, load_pretrained
+from skcaptcha.datasets import make_captchas
+
+DIGITS = "0123456789"
+EASY = {"rotation": 5, "warp": 0.0, "overlap": 0, "lines": 0, "dots": 0, "noise": 2}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Easy images of digits, in one size, and what they say."""
+    images, texts = make_captchas(
+        24, vocabulary=DIGITS, length=4, size=(36, 100), random_state=0, **EASY
+    )
+    return images, np.array(texts, dtype=object)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return load_pretrained(n_jobs=1)
+
+
+def test_it_reads_images_that_nobody_has_labeled(reader, drawn):
+    images, texts = drawn
+    assert reader.score(images, texts) >= 0.8
+    read = reader.predict(images, vocabulary=DIGITS, length=4)
+    assert np.mean(read == texts) >= 0.95
+
+
+def test_it_reads_letters_in_other_scripts_and_sums(reader):
+    known = set(reader.vocabulary_)
+    assert set(DIGITS + "azAZ+-*/=?×абвАБВαβΩ") <= known
+
+
+def test_all_methods_take_the_sizes_together(reader, drawn):
+    images = drawn[0][:4]
+    read, confidence = reader.predict(images, return_confidence=True)
+    np.testing.assert_allclose(confidence, reader.predict_confidence(images), rtol=1e-5)
+    assert ((confidence > 0) & (confidence <= 1)).all()
+    assert [best[0][0] for best in reader.predict_topk(images, k=2)] == list(read)
+    frames = reader.frame_log_proba(images)
+    assert [len(f) for f in frames] == [len(reader.scales_)] * 4
+    places = reader.predict_characters(images)
+    assert ["".join(c for c, *_ in image) for image in places] == list(read)
+
+
+def test_a_few_images_choose_one_size(reader, drawn):
+    images, texts = drawn
+    one = load_pretrained(images[:8], n_jobs=1)
+    assert not hasattr(one, "scales_")
+    assert (one.image_height_, one.width_stretch_) in reader.scales_
+    read = one.predict(images, vocabulary=DIGITS, length=4)
+    assert np.mean(read == texts) >= 0.9
+
+
+def test_images_of_any_size_are_read(reader, drawn):
+    images, texts = drawn
+    large = [np.kron(image, np.ones((3, 3), np.uint8)) for image in images[:6]]
+    read = reader.predict(large, vocabulary=DIGITS, length=4)
+    assert np.mean(read == texts[:6]) >= 0.8
+
+
+def test_it_comes_back_from_a_pickle(reader, drawn):
+    images = drawn[0][:4]
+    again = pickle.loads(pickle.dumps(reader))
+    assert again.scales_ == reader.scales_
+    np.testing.assert_array_equal(again.predict(images), reader.predict(images))
+
+
+def test_fit_goes_on_from_it_at_one_size(drawn):
+    images, texts = drawn
+    reader = load_pretrained(n_jobs=1).set_params(
+        warm_start=True, max_iter=2, random_state=0
+    )
+    reader.fit(images, list(texts))
+    assert not hasattr(reader, "scales_")
+    assert reader.auto_choices_["start"] == "earlier fit"
+    assert reader.score(images, texts) >= 0.8
+
+
+def test_it_is_exported_at_one_size(reader, drawn, tmp_path):
+    export = pytest.importorskip("skcaptcha.export")
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ValueError, match=r"export load_pretrained\(X\)"):
+        export.export_onnx(reader, tmp_path / "a.onnx")
+    one, path = load_pretrained(drawn[0][:2], n_jobs=1), tmp_path / "b.onnx"
+    export.export_onnx(one, path)
+    read = export.load_onnx(path).predict(drawn[0])
+    np.testing.assert_array_equal(read, one.predict(drawn[0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"background": "no color"}, "background='no color'"),
+        ({"device": "tpu"}, "device='tpu' is unknown"),
+        ({"n_jobs": 0}, "n_jobs"),
+        ({"X": []}, "X"),
+        ({"X": ["gone.png"]}, "gone.png"),
+    ],
+)
+def test_what_is_wrong_is_named(options, message):
+    with pytest.raises((OSError, ValueError), match=message):
+        load_pretrained(**options)
+
+
+def test_a_call_makes_a_recognizer_of_its_own(reader, drawn):
+    other = load_pretrained(n_jobs=1)
+    for parameter in other.network_.parameters():
+        parameter.data.zero_()
+    assert reader.score(*drawn) >= 0.8
+    assert isinstance(reader, CaptchaRecognizer)
