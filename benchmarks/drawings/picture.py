@@ -42,6 +42,8 @@ def draw(rng, fonts):
     ink = draw_ink(rng, paper, contrast)
     canvas, spans = paint_text(rng, placed, size, painter, ink, hard)
     x, y, w, h = cv2.boundingRect((canvas[..., 3] > 0.25).astype(np.uint8))
+    if not h:  # thin ink that was erased as a whole
+        return draw(rng, fonts)
     canvas = canvas[y : y + h, x : x + w]
     top, bottom, left, right = find_borders(margins, h, w)
     shape = h + top + bottom, w + left + right
