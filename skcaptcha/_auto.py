@@ -81,7 +81,10 @@ def choose_network(size, given=None):
     config = dict(NETWORKS["small" if size == "auto" else size])
     given = {n: value for n, value in (given or {}).items() if value != "auto"}
     if given.get("conv_channels", config["conv_channels"]) != config["conv_channels"]:
-        config["conv_depths"] = None
+        # Few channels learn better where they see all of an image. Of 20 images of two
+        # digits (4, 8, 8, 16) read 0.77 with pooling and 0.40 with strides, mean of
+        # three seeds.
+        config |= {"conv_depths": None, "pooling": True}
     return config | given
 
 

@@ -87,7 +87,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         height, and the maximum over the rows that the last one leaves is taken. Give
         as many blocks as bring `image_height` down to one or two rows. "auto" is
         (24, 48, 96, 128, 128), and (32, 64, 128, 160, 192) in the large network, where
-        the last block has two convolutions.
+        the last block has two convolutions. Their convolutions have strides; blocks of
+        other channels pool after the convolution, which takes longer and learns more
+        where there are few channels.
     lstm_units : int, at most 10,000, or "auto", default="auto"
         Units of each direction of each LSTM; "auto" is 128.
     lstm_layers : int, at most 100, or "auto", default="auto"

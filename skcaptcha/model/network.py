@@ -182,8 +182,8 @@ class _MaskedNormalization(torch.autograd.Function):
 class ConvBlock(nn.Module):
     """Convolution 3x3 with a stride, batch normalization and ReLU, `depth` times.
 
-    From the second on, convolutions have no stride and add to what they get [1]_.
-    Networks saved before there were strides have max pooling after the convolution.
+    From the second on, convolutions have no stride and add to what they get [1]_. With
+    `pooling` the first has none either; max pooling comes after it.
 
     References
     ----------
