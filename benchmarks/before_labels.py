@@ -1,0 +1,290 @@
+"""What do the pretrained weights read before any label is given?
+
+With their head kept, on images of which nothing is known but what a column says: the
+characters of the set and the lengths of its texts, the characters, or nothing. Texts
+are compared with case folded. Where the labels of a set do not tell capitals from small
+letters, both are allowed. Each set is cut by a seed into two halves: choices are made on
+`--part validation`, and what the file of the results shows is read from the other half.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import runner
+import torch
+from safetensors import safe_open
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha._auto import MAX_STRETCH, choose_height, choose_rows
+from skcaptcha._reader import find_texts
+from skcaptcha.datasets import load_image_folder, load_labels_csv
+from skcaptcha.images import read_images
+from skcaptcha.images._prepare import measure_ink
+from skcaptcha.metrics import exact_match_score
+from skcaptcha.model.network import TIME_STRIDE, build_network, for_reading
+from skcaptcha.vocabulary import Vocabulary
+
+WEIGHTS = files("skcaptcha.model") / "pretrained.safetensors"
+# What is given -> the title of its column.
+GIVEN = {
+    "characters_and_lengths": "characters and lengths given",
+    "characters": "characters given",
+    "nothing": "nothing given",
+}
+N_LOOKED_AT = 100  # images that the height is chosen from
+LEAST_STEPS = 18  # that an image gets: three for each of six characters
+
+
+# ---- our reader ------------------------------------------------------------------
+
+
+def make_reader(images, weights=WEIGHTS, height=None, stretch=None):
+    """Return a fitted recognizer of pretrained weights, made for some images alone.
+
+    The weights are a file, whose metadata has the `characters` of the head, and may
+    have the `config` of the network as JSON; else it is found from their shapes.
+    """
+    sizes = np.array([image.shape[:2] for image in images[:N_LOOKED_AT]])
+    ink = np.mean([measure_ink(image) for image in images[:N_LOOKED_AT]], axis=0)
+    rows = choose_rows(ink, sizes)
+    height = height or choose_height(sizes, rows)
+    if stretch is None:
+        steps = np.median(sizes[:, 1] / sizes[:, 0]) / (rows[1] - rows[0]) * height
+        stretch = min(max(1.0, LEAST_STEPS * TIME_STRIDE / steps), MAX_STRETCH)
+    network, characters = load_network(weights)
+    reader = CaptchaRecognizer()
+    reader.network_, reader.vocabulary_ = network, Vocabulary(characters)
+    reader.image_height_, reader.text_rows_ = height, rows
+    reader.width_stretch_, reader.color_mode_ = float(stretch), "rgb"
+    reader.background_ = reader.background
+    return reader
+
+
+def load_network(path):
+    """Return the network of a file of weights, and the characters of its classes."""
+    with safe_open(path, "pt") as file:
+        facts = file.metadata()
+        weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    config = find_config(weights)
+    if "config" in facts:
+        config |= json.loads(facts["config"])
+    network = build_network({**config, "n_classes": len(weights["head.bias"])})
+    missing, unknown = network.load_state_dict(weights, strict=False)
+    drawn = "auxiliary.weight", "auxiliary.bias", "num_batches_tracked"
+    missing = [name for name in missing if not name.endswith(drawn)]
+    if missing or unknown:
+        sys.exit(f"{path} is of another network: lacks {missing}, has {unknown}")
+    return for_reading(network), facts["characters"]
+
+
+def find_config(weights):
+    """Return the parameters of the network that weights are of, by their shapes."""
+    convolutions = [
+        weights[f"blocks.{i}.conv.weight"]
+        for i in range(len(weights))
+        if f"blocks.{i}.conv.weight" in weights
+    ]
+    states = [w for name, w in weights.items() if name.endswith("ahead.weight_hh_l0")]
+    return {
+        "in_channels": 3,
+        "conv_channels": tuple(len(weight) for weight in convolutions),
+        "lstm_units": states[0].shape[1] if states else 0,
+        "lstm_layers": len(states),
+        "dropout": 0.0,
+    }
+
+
+def read_ours(arguments, images):
+    """Return what is given -> texts, and how the images were resized."""
+    reader = make_reader(
+        images.arrays, arguments.weights, arguments.height, arguments.stretch
+    )
+    known = [c for c in images.characters if c in reader.vocabulary_]
+    allowed = reader.vocabulary_.indices(known)
+    given = {
+        "characters_and_lengths": (images.lengths, allowed),
+        "characters": (None, allowed),
+        "nothing": (None, None),
+    }
+    texts = {name: [None] * len(images.arrays) for name in given}
+    for position, frames in reader.iter_frames(images.arrays):
+        for name, (length, symbols) in given.items():
+            ((text, _),) = find_texts(reader, frames, length, symbols)
+            texts[name][position] = text
+    chosen = {"height": reader.image_height_, "stretch": reader.width_stretch_}
+    return {"weights": texts}, {**chosen, "rows": list(reader.text_rows_)}
+
+
+# ---- rows ------------------------------------------------------------------------
+
+
+@dataclass
+class Images:
+    """What is read, and what may be given."""
+
+    arrays: list  # as `read_images` returns them
+    texts: list
+    characters: str
+    lengths: tuple  # least, greatest
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet(runner.Row):
+    """A set of images, and what is to be reached where its characters are given."""
+
+    load: Callable  # of the folder of the unpacked archive -> paths, texts
+    folded: bool = False  # whether its labels have lost the case that images show
+    lowest: float | None = 0.6
+    factors: dict = field(default_factory=lambda: {"reader": tuple(READERS)})
+
+    def describe(self, arguments):
+        options = {n: getattr(arguments, n) for n in ("part", "images", "split_seed")}
+        weights = hashlib.sha256(Path(arguments.weights).read_bytes()).hexdigest()[:16]
+        tried = {"height": arguments.height, "stretch": arguments.stretch}
+        return {**options, "weights": weights, **tried}
+
+    def prepare(self, arguments, folder):
+        paths, texts = self.load(folder / self.archive.removesuffix(".zip"))
+        order = np.random.default_rng(arguments.split_seed).permutation(len(paths))
+        first, second = np.array_split(order, 2)
+        chosen = first if arguments.part == "validation" else second
+        chosen = sorted(chosen[: arguments.images].tolist())
+        (chosen,) = runner.shorten(arguments, chosen)
+        characters = set("".join(texts))
+        if self.folded:
+            characters |= {c for one in characters for c in (one.lower(), one.upper())}
+        lengths = [len(text) for text in texts]
+        return Images(
+            read_images([paths[i] for i in chosen], n_jobs=1),
+            [texts[i].lower() for i in chosen],
+            "".join(sorted(characters)),
+            (min(lengths), max(lengths)),
+        )
+
+    def list_runs(self, arguments, prepared):
+        runs = super().list_runs(arguments, prepared)
+        return [run for run in runs if run["reader"] in arguments.readers]
+
+    def measure(self, run, arguments, images):
+        texts, others = READERS[run["reader"]](arguments, images)
+        scores = {
+            model: {
+                given: exact_match_score(images.texts, list(map(str.lower, found)))
+                for given, found in of_model.items()
+            }
+            for model, of_model in texts.items()
+        }
+        best = max(scores, key=lambda model: max(scores[model].values()))
+        measured = {"n_images": len(images.texts), "model": best, **scores[best]}
+        if len(scores) > 1:
+            measured["models"] = scores
+        return {**measured, **others}
+
+    def judge(self, entry):
+        ours = next((r for r in entry["runs"] if r["reader"] == "skcaptcha"), None)
+        if ours is None or self.lowest is None:
+            return ""
+        is_met = ours["characters"] >= self.lowest
+        return "met" if is_met else f"missed: under {self.lowest:g}"
+
+
+READERS = {"skcaptcha": read_ours}
+
+
+def load_table(folder):
+    return load_labels_csv(folder / "labels.csv")
+
+
+ROWS = {
+    "captcha_images_v2": DataSet(
+        words="5 of 19 characters",
+        archive="captcha_images_v2.zip",
+        load=load_image_folder,
+    ),
+    "digits4": DataSet(words="4 digits", archive="digits4.zip", load=load_table),
+    "cs4243": DataSet(
+        words="4 to 8 of 36 characters, raw labels",
+        archive="cs4243.zip",
+        load=partial(load_image_folder, label="^(.+)-"),
+        folded=True,
+    ),
+    "swust4_2019b": DataSet(
+        words="4 of 36 characters",
+        archive="swust4_2019b.zip",
+        load=load_table,
+        folded=True,
+    ),
+    "kaptcha_pku": DataSet(
+        words="4 of 21 characters", archive="kaptcha_pku.zip", load=load_table
+    ),
+    "upper4_panther": DataSet(
+        words="4 of 23 characters", archive="upper4_panther.zip", load=load_table
+    ),
+    "sysu4_mixed": DataSet(
+        words="4 of 57 characters", archive="sysu4_mixed.zip", load=load_table
+    ),
+    "weixin4_3d": DataSet(
+        words="4 of 22 characters",
+        archive="weixin4_3d.zip",
+        load=load_table,
+        folded=True,
+        lowest=None,
+    ),
+    "fssp_cyrillic": DataSet(
+        words="5 of 20 Cyrillic letters and digits",
+        archive="fssp_cyrillic.zip",
+        load=load_table,
+        folded=True,
+    ),
+}
+
+
+def format_markdown(entries):
+    """Return the table and the mean, and what they were measured on."""
+    header = ["data", "reader", "images", *GIVEN.values(), "target", ""]
+    lines = []
+    for name, entry in entries.items():
+        row = ROWS[name]
+        for run in entry["runs"]:
+            cells = [f"`{name}`", run["reader"], run["n_images"]]
+            cells += [format_share(run, given) for given in GIVEN]
+            is_ours = run["reader"] == "skcaptcha"
+            target = f"≥ {row.lowest:g}" if is_ours and row.lowest else ""
+            lines.append([*cells, target, row.judge(entry) if is_ours else ""])
+    return [
+        *runner.format_table(header, lines),
+        *runner.list_settings(entries),
+    ]
+
+
+def format_share(run, given):
+    """Return a share with its interval."""
+    if given not in run:
+        return "–"
+    n_right = round(run[given] * run["n_images"])
+    low, high = runner.find_interval(n_right, run["n_images"])
+    return f"{run[given]:.3f} ({low:.3f} to {high:.3f})"
+
+
+def add_options(parser):
+    parser.set_defaults(threads=1)
+    parser.add_argument("--readers", nargs="+", default=list(READERS))
+    parser.add_argument("--part", choices=["validation", "test"], default="test")
+    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--split-seed", type=int, default=0)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--height", type=int)
+    parser.add_argument("--stretch", type=float)
+
+
+main = partial(runner.run_benchmark, sys.modules[__name__])
+
+if __name__ == "__main__":
+    sys.exit(main())
