@@ -112,9 +112,14 @@ def find_config(weights):
 
 
 def read_ours(arguments, images):
-    reader = make_reader(
-        images.arrays, arguments.weights, arguments.height, arguments.stretch
-    )
+    readers = [
+        make_reader(images.arrays, arguments.weights, height, arguments.stretch)
+        for height in arguments.height or [None]
+    ]
+    frames = [[] for _ in images.arrays]  # of each height
+    for reader in readers:
+        for position, found in reader.iter_frames(images.arrays):
+            frames[position] += found
     known = [c for c in images.characters if c in reader.vocabulary_]
     allowed = reader.vocabulary_.indices(known)
     given = {
@@ -122,13 +127,12 @@ def read_ours(arguments, images):
         "characters": (None, allowed),
         "nothing": (None, None),
     }
-    texts = {name: [None] * len(images.arrays) for name in given}
-    for position, frames in reader.iter_frames(images.arrays):
-        for name, (length, symbols) in given.items():
-            ((text, _),) = find_texts(reader, frames, length, symbols)
-            texts[name][position] = text
-    chosen = {"height": reader.image_height_, "stretch": reader.width_stretch_}
-    return {"pretrained": texts}, {**chosen, "rows": list(reader.text_rows_)}
+    texts = {
+        name: [find_texts(reader, of_image, *what)[0][0] for of_image in frames]
+        for name, what in given.items()
+    }
+    sizes = [[r.image_height_, r.width_stretch_, *r.text_rows_] for r in readers]
+    return {"pretrained": texts}, {"sizes": sizes}
 
 
 def read_others(task, arguments, images):
@@ -402,7 +406,11 @@ def add_options(parser):
         help="file of other weights (default: those of the package)",
     )
     parser.add_argument(
-        "--height", type=int, help="to which we resize (default: chosen for each set)"
+        "--height",
+        type=int,
+        nargs="+",
+        help="to which we resize; what is read at several is joined as an ensemble's "
+        "(default: one, chosen for each set)",
     )
     parser.add_argument(
         "--stretch", type=float, help="of the width (default: chosen for each set)"

@@ -22,6 +22,7 @@ from support.data import ROOT
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
+from skcaptcha.metrics import exact_match_score
 from skcaptcha.model import pretrained
 from skcaptcha.model.network import build_network
 
@@ -318,7 +319,17 @@ def test_pretrained_weights_read_before_any_label(load):
     images, texts = make_captchas(30, vocabulary="0123456789", random_state=0)
     reader = script.make_reader(images)
     assert reader.image_height_ == 40 and reader.width_stretch_ == 1
-    assert reader.score(images, texts) >= 0.8
+    arguments = types.SimpleNamespace(
+        weights=script.WEIGHTS, height=[32, 40], stretch=None
+    )
+    lengths = min(map(len, texts)), max(map(len, texts))
+    given = script.Images(images, texts, "0123456789", lengths)
+    found, more = script.read_ours(arguments, given)
+    assert [height for height, *_ in more["sizes"]] == [32, 40]
+    read = found["pretrained"]
+    assert exact_match_score(texts, read["characters_and_lengths"]) >= 0.8
+    assert exact_match_score(texts, reader.predict(images)) >= 0.8
+    assert set("".join(read["characters"])) <= set("0123456789")
     narrow = [image[:, : image.shape[1] // 4] for image in images]
     assert script.make_reader(narrow, height=48).image_height_ == 48
     assert 1 < script.make_reader(narrow).width_stretch_ <= 4
