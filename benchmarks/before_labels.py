@@ -247,16 +247,17 @@ class DataSet(runner.Row):
         return f"missed: under {self.lowest:g}"
 
 
-def find_shares(entry):
-    """Return reader -> exact match that counts, characters given.
+def find_shares(entry, given=("characters",)):
+    """Return reader -> exact match; of ours with the characters given.
 
-    Of the others what they read with nothing given counts where that is better.
+    Of the others it is the best of what they read with one of `given`.
     """
-    shares = {run["reader"]: run["characters"] for run in entry["runs"]}
-    for run in entry["runs"]:
-        if run["reader"] != "skcaptcha":
-            shares[run["reader"]] = max(run["characters"], run["nothing"])
-    return shares
+    return {
+        run["reader"]: run["characters"]
+        if run["reader"] == "skcaptcha"
+        else max(run[name] for name in given)
+        for run in entry["runs"]
+    }
 
 
 def load_table(folder):
@@ -333,7 +334,7 @@ def format_markdown(entries):
     return [
         *runner.format_table(header, lines),
         "",
-        *summarize({name: find_shares(entry) for name, entry in entries.items()}),
+        *summarize(entries),
         *runner.list_settings(entries),
     ]
 
@@ -348,27 +349,34 @@ def format_share(run, given):
     return f"{run[given]:.3f} ({low:.3f} to {high:.3f})"
 
 
-def summarize(shares):
+def summarize(entries):
     """Return lines that say whether what goes for several sets is reached."""
+    shares = {name: find_shares(entry) for name, entry in entries.items()}
     averaged = [shares[name] for name in AVERAGED if name in shares]
     lines = []
     for reader in READERS:
         found = [of_set[reader] for of_set in averaged if reader in of_set]
         if found:
-            line = f"{reader}: mean {statistics.mean(found):.3f} of {len(found)} sets"
+            line = f"{reader}, characters given: mean {statistics.mean(found):.3f}"
+            line += f" of {len(found)} sets"
             if reader == "skcaptcha" and len(found) == len(AVERAGED):
                 verdict = "met" if statistics.mean(found) >= MEAN else "missed"
                 line += f"; target ≥ {MEAN:g}: {verdict}"
             lines.append(f"- {line}.")
-    behind = [
-        f"`{name}`"
-        for name, of_set in shares.items()
-        if max(of_set.values()) > of_set.get("skcaptcha", 1)
-    ]
-    lines.append(
-        f"- Another reader is ahead on {len(behind)} of {len(shares)} sets"
-        f"{': ' if behind else ''}{', '.join(behind)}; target: {MAX_BEHIND} at most."
-    )
+    for words, given in {
+        "nothing": ("nothing",),
+        "the characters as well, or nothing": ("characters", "nothing"),
+    }.items():
+        behind = []
+        for name, entry in entries.items():
+            of_set = find_shares(entry, given)
+            if max(of_set.values()) > of_set.get("skcaptcha", 1):
+                behind.append(f"`{name}`")
+        lines.append(
+            f"- Another reader, given {words}, is ahead on {len(behind)} of "
+            f"{len(entries)} sets{': ' if behind else ''}{', '.join(behind)}; target: "
+            f"{MAX_BEHIND} at most."
+        )
     return lines
 
 
