@@ -234,9 +234,12 @@ class DataSet(runner.Row):
             }
             for model, of_model in texts.items()
         }
-        best = max(scores, key=lambda model: max(scores[model].values()))
-        measured = {"n_images": len(images.texts), "model": best, **scores[best]}
-        return {**measured, "models": scores, **others}
+        best = {
+            given: max(of_model[given] for of_model in scores.values())
+            for given in next(iter(scores.values()))
+        }
+        measured = {"n_images": len(images.texts), **best, "models": scores}
+        return {**measured, **others}
 
     def judge(self, entry):
         shares = find_shares(entry)
@@ -327,7 +330,7 @@ def format_markdown(entries):
                 target = f"≥ {row.lowest:g}" if row.lowest else ""
                 verdict = runner.judge(row, entry)
             if len(run["models"]) > 1:
-                reader += f", {run['model']}"
+                reader += ", better of its models"
             shares = (format_share(run, given) for given in GIVEN)
             cells = [f"`{name}`", reader, run["n_images"], *shares]
             lines.append([*cells, target, verdict])

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 import types
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -392,9 +393,20 @@ def test_what_other_readers_read_is_kept(load, runner, archives, monkeypatch, tm
     def run_side(side, task, *, paths, characters, **job):
         calls.append(len(paths))
         assert all(path.exists() for path in paths) and set("ah") <= set(characters)
-        texts = {"nothing": ["abcd"] * len(paths), "characters": [""] * len(paths)}
-        return {"texts": {"only": texts}, "versions": {}}
+        right = labels[: len(paths)]
+        some, none = right[:-1] + [""], [""] * len(paths)
+        texts = {"old": {"characters": right, "nothing": none}}
+        texts["new"] = {"characters": some, "nothing": some}
+        return {"texts": texts, "versions": {}}
 
+    def shorten(arguments, chosen):  # the labels are in the order of the archive
+        labels[:] = [stems[i] for i in chosen]
+        return [chosen]
+
+    with zipfile.ZipFile(archives / "digits4.zip") as archive:
+        stems = [n[8:-4] for n in archive.namelist() if n.endswith(".png")]
+    labels = []
+    monkeypatch.setattr(runner, "shorten", shorten)
     monkeypatch.setattr(runner, "make_environment", lambda *_: "python")
     monkeypatch.setattr(runner, "run_side", run_side)
     options = ["digits4", "--readers", "ddddocr", "--data", str(archives), "--cache"]
@@ -404,7 +416,11 @@ def test_what_other_readers_read_is_kept(load, runner, archives, monkeypatch, tm
         script.main([*options, *choice, "--again"])
     assert calls == [5, 4]
     (entry,) = json.loads((tmp_path / "results.json").read_text()).values()
-    assert entry["runs"][0]["n_images"] == entry["images"] == 4
+    (run,) = entry["runs"]
+    assert run["n_images"] == entry["images"] == 4
+    # The better of the models counts, for what is given apart; both are kept.
+    assert run["characters"] == 1 and run["nothing"] == 0.75
+    assert run["models"]["old"] == {"characters": 1, "nothing": 0}
 
 
 def judge(script, row, *runs):
