@@ -103,7 +103,8 @@ docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) .venv-minimum .venv-newest .venv-audit benchmarks/.keras-venv
+	rm -rf $(VENV) .venv-minimum .venv-newest .venv-audit
+	rm -rf benchmarks/.keras-venv benchmarks/.engines-venv
 	rm -rf build dist docs/_build docs/generated docs/gallery skcaptcha.egg-info
 	rm -f docs/sg_execution_times.rst
 	rm -rf .pytest_cache .ruff_cache .hypothesis

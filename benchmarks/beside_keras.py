@@ -17,10 +17,7 @@ The Keras side is `sides/keras_example.py`, which says how it differs from the e
 Each side runs in a process of its own, in turn, on the same cores.
 """
 
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -35,27 +32,6 @@ EXACT_MATCH = 0.99
 REQUIREMENTS = runner.FOLDER / "requirements-keras.txt"
 
 
-def make_keras_environment(folder):
-    """Make the environment of the Keras side where it is missing; return its Python."""
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    stamp = folder / REQUIREMENTS.name
-    wanted = REQUIREMENTS.read_text(encoding="utf-8")
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"Making {folder} with TensorFlow and Keras (once; minutes)", flush=True)
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([*pip, "-r", REQUIREMENTS], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(
-            f"{folder} could not be made ({error}); {REQUIREMENTS.name} has the "
-            "versions for Python 3.11, and their wheels are downloaded"
-        )
-    shutil.copyfile(REQUIREMENTS, stamp)  # last, so that half an environment has none
-    return python
-
-
 @dataclass(frozen=True, kw_only=True)
 class KerasRow(runner.Row):
     """What is measured on `captcha_images_v2` in processes of Keras and of ours."""
@@ -63,7 +39,7 @@ class KerasRow(runner.Row):
     archive: str = "captcha_images_v2.zip"
 
     def prepare(self, arguments, folder):
-        python = make_keras_environment(arguments.keras)
+        python = runner.make_environment(arguments.keras, REQUIREMENTS)
         paths, texts = runner.shorten(
             arguments, *load_image_folder(folder / "captcha_images_v2")
         )

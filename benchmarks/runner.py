@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -467,6 +468,27 @@ def on_cores(n):
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def make_environment(folder, requirements):
+    """Make an environment of pinned packages where it is missing; return its Python."""
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    stamp = folder / requirements.name
+    wanted = requirements.read_text(encoding="utf-8")
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    print(f"Making {folder} by {requirements.name} (once; minutes)", flush=True)
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([*pip, "-r", requirements], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(
+            f"{folder} could not be made ({error}); {requirements.name} has the "
+            "versions for Python 3.11, and their wheels are downloaded"
+        )
+    shutil.copyfile(requirements, stamp)  # last, so that half an environment has none
+    return python
 
 
 def run_python(command, *, threads, python=sys.executable, text=None, timeout=None):

@@ -9,19 +9,23 @@ import shlex
 import sys
 import time
 import types
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from support.benchmarks import FAKE_KERAS, list_tables, make_archives, make_fonts
 from support.data import ROOT
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
+from skcaptcha.metrics import exact_match_score
 from skcaptcha.model import pretrained
+from skcaptcha.model.network import build_network
 
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "runner")
@@ -32,6 +36,7 @@ ablation captcha_images_v2_100 --variants defaults 'in gray'
 ablation steps_digits4 --variants 'opening alone'
 accuracy few_labels --seeds 0 1
 auto_constants digits4
+before_labels digits4
 beside_keras prediction
 beside_keras training
 confidence digits4
@@ -84,6 +89,10 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
     def run_side(side, task, *, threads, python=None, **job):
         if side == "keras_example":
             return dict(FAKE_KERAS[task])
+        if side == "other_readers":
+            texts = {"characters": ["1234"] * len(job["paths"])}
+            texts["nothing"] = texts["characters"]
+            return {"texts": {"old": texts, "new": texts}, "versions": {task: "1"}}
         if side == "edited":  # its edits need a process of their own
             return {"reads": 60, "cpu_seconds": 1.0, "exact_match": 0.5}
         if side == "damaged_files":
@@ -97,7 +106,7 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
         (runner, "N_QUICK", 12),
         (runner, "find_commit", lambda script: "a"),
         (runner, "run_side", run_side),
-        (keras, "make_keras_environment", lambda folder: "python"),
+        (runner, "make_environment", lambda folder, requirements: "python"),
         (load("costs"), "USUAL", usual),
         (load("gpu"), "N_COMPARED", 5),
         (soak.hostile, "FORMATS", ["PNG", "BMP"]),
@@ -121,7 +130,7 @@ def test_each_script_asks_a_question_and_refuses_other_arguments(load, name, cap
     script, question = load(name), load(name).__doc__.splitlines()[0]
     page = " ".join((ROOT / "docs" / "benchmarks.rst").read_text("utf-8").split())
     assert question.endswith("?") and question in page
-    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 12
+    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 13
     with pytest.raises(SystemExit, match="0"):
         script.main(["--help"])
     assert question in " ".join(capsys.readouterr().out.split())
@@ -293,14 +302,125 @@ def test_each_constant_is_still_where_it_is_changed(load):
         find_file(script.PACKAGE, "import ")
 
 
-def test_the_keras_environment_is_pinned_and_made_once(load, monkeypatch, tmp_path):
-    script, calls = load("beside_keras"), []
-    lines = script.REQUIREMENTS.read_text().splitlines()
+@pytest.mark.parametrize("name", ["beside_keras", "before_labels"])
+def test_an_environment_is_pinned_and_made_once(
+    name, load, runner, monkeypatch, tmp_path
+):
+    requirements, calls = load(name).REQUIREMENTS, []
+    lines = requirements.read_text().splitlines()
     assert all(line.count("==") == 1 for line in lines if not line.startswith("#"))
-    monkeypatch.setattr(script.subprocess, "run", lambda *_, **__: calls.append(1))
+    monkeypatch.setattr(runner.subprocess, "run", lambda *_, **__: calls.append(1))
     for _ in range(2):
-        script.make_keras_environment(tmp_path)
+        runner.make_environment(tmp_path, requirements)
         assert len(calls) == 2  # venv and pip
+
+
+def test_pretrained_weights_read_before_any_label(load):
+    script = load("before_labels")
+    images, texts = make_captchas(30, vocabulary="0123456789", random_state=0)
+    reader = script.make_reader(images)
+    assert reader.image_height_ == 40 and reader.width_stretch_ == 1
+    arguments = types.SimpleNamespace(
+        weights=script.WEIGHTS, height=[32, 40], stretch=None
+    )
+    lengths = min(map(len, texts)), max(map(len, texts))
+    given = script.Images(images, texts, "0123456789", lengths)
+    found, more = script.read_ours(arguments, given)
+    assert [height for height, *_ in more["sizes"]] == [32, 40]
+    read = found["pretrained"]
+    assert exact_match_score(texts, read["characters_and_lengths"]) >= 0.8
+    assert exact_match_score(texts, reader.predict(images)) >= 0.8
+    assert set("".join(read["characters"])) <= set("0123456789")
+    narrow = [image[:, : image.shape[1] // 4] for image in images]
+    assert script.make_reader(narrow, height=48).image_height_ == 48
+    assert 1 < script.make_reader(narrow).width_stretch_ <= 4
+
+
+def test_weights_of_another_network_are_read(load, tmp_path):
+    script, path = load("before_labels"), tmp_path / "weights.safetensors"
+    config = {"n_classes": 4, "in_channels": 3, "conv_channels": (4, 8)}
+    config |= {"lstm_units": 6, "lstm_layers": 2, "dropout": 0.5}
+    network = build_network(config, torch.Generator().manual_seed(0))
+    weights = {
+        name: np.ascontiguousarray(tensor.numpy())
+        for name, tensor in network.state_dict().items()
+    }
+    facts = {"characters": "xyz"}
+    save_file(weights, path, {**facts, "config": json.dumps({"dropout": 0.25})})
+    found, characters = script.load_network(path)
+    assert characters == "xyz" and found.dropout == 0.25 and len(found.lstms) == 2
+    image = torch.arange(3 * 16 * 40).reshape(1, 3, 16, 40) % 256
+    assert torch.equal(found(image)[0], network.eval()(image)[0])
+    save_file({**weights, "other": weights["head.bias"]}, path, facts)
+    with pytest.raises(SystemExit, match=r"weights.safetensors is of another .*other"):
+        script.load_network(path)
+
+
+def test_other_readers_are_given_the_characters(load):
+    decode = load("sides.other_readers").decode
+    frames = np.eye(5)[[1, 1, 0, 1, 4, 4, 3]] + np.eye(5)[2] / 2
+    classes = ["", "a", "b", "c", "d"]
+    assert decode(frames, classes, "abcd") == "aadc"
+    assert decode(frames, classes, "abc") == "aabc"  # for d the next best
+
+
+def test_what_is_read_before_labels_is_judged(load):
+    script = load("before_labels")
+    keys = "reader", "characters", "nothing"
+
+    def find(ours, *others):
+        readers = zip(script.READERS, (ours, *others), strict=False)
+        return {"runs": [dict(zip(keys, (r, *x), strict=True)) for r, x in readers]}
+
+    entry = find((0.6, 0.9), (0.5, 0.7), (0.1, 0.2))
+    assert list(script.find_shares(entry).values()) == [0.6, 0.5, 0.1]
+    assert script.ROWS["digits4"].judge(entry) == "met"
+    *_, as_it_is, given = script.summarize({"cs4243": find((0.6, 0), (0.7, 0.5))})
+    assert "ahead on 0 of 1 sets; target: 1" in as_it_is
+    assert "ahead on 1 of 1 sets: `cs4243`; target: 1" in given
+    poor = find((0.59, 0.9))
+    assert script.ROWS["digits4"].judge(poor) == "missed: under 0.6"
+    assert script.ROWS["weixin4_3d"].judge(poor) == "met"
+    for ours, verdict in ((0.8, "met"), (0.79, "missed")):
+        entries = {name: find((ours, 0)) for name in script.ROWS}
+        first, *_ = script.summarize({**entries, "digits4": find((0.8, 0))})
+        assert first.endswith(f"of 8 sets; target ≥ 0.8: {verdict}.")
+
+
+def test_what_other_readers_read_is_kept(load, runner, archives, monkeypatch, tmp_path):
+    script, calls = load("before_labels"), []
+
+    def run_side(side, task, *, paths, characters, **job):
+        calls.append(len(paths))
+        assert all(path.exists() for path in paths) and set("ah") <= set(characters)
+        right = labels[: len(paths)]
+        some, none = right[:-1] + [""], [""] * len(paths)
+        texts = {"old": {"characters": right, "nothing": none}}
+        texts["new"] = {"characters": some, "nothing": some}
+        return {"texts": texts, "versions": {}}
+
+    def shorten(arguments, chosen):  # the labels are in the order of the archive
+        labels[:] = [stems[i] for i in chosen]
+        return [chosen]
+
+    with zipfile.ZipFile(archives / "digits4.zip") as archive:
+        stems = [n[8:-4] for n in archive.namelist() if n.endswith(".png")]
+    labels = []
+    monkeypatch.setattr(runner, "shorten", shorten)
+    monkeypatch.setattr(runner, "make_environment", lambda *_: "python")
+    monkeypatch.setattr(runner, "run_side", run_side)
+    options = ["digits4", "--readers", "ddddocr", "--data", str(archives), "--cache"]
+    options += [str(tmp_path / "kept"), "--output", str(tmp_path / "results.json")]
+    for n_images, seed in ("5", "0"), ("5", "1"), ("4", "0"):  # images are alike
+        choice = ["--images", n_images, "--split-seed", seed]
+        script.main([*options, *choice, "--again"])
+    assert calls == [5, 4]
+    (entry,) = json.loads((tmp_path / "results.json").read_text()).values()
+    (run,) = entry["runs"]
+    assert run["n_images"] == entry["images"] == 4
+    # The better of the models counts, for what is given apart; both are kept.
+    assert run["characters"] == 1 and run["nothing"] == 0.75
+    assert run["models"]["old"] == {"characters": 1, "nothing": 0}
 
 
 def judge(script, row, *runs):
