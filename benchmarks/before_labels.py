@@ -23,20 +23,14 @@ from pathlib import Path
 import numpy as np
 import runner
 from PIL import Image
-from safetensors import safe_open
 
-from skcaptcha import CaptchaRecognizer
-from skcaptcha._auto import MAX_STRETCH, choose_height, choose_rows
+from skcaptcha import load_pretrained
 from skcaptcha._reader import find_texts
 from skcaptcha.datasets import load_image_folder, load_labels_csv
 from skcaptcha.images import read_images
-from skcaptcha.images._prepare import measure_ink
 from skcaptcha.metrics import exact_match_score
-from skcaptcha.model import pretrained
-from skcaptcha.model.network import TIME_STRIDE, build_network, for_reading
-from skcaptcha.vocabulary import Vocabulary
+from skcaptcha.model.network import NETWORKS
 
-WEIGHTS = Path(pretrained.__file__).with_name("pretrained.safetensors")
 REQUIREMENTS = runner.FOLDER / "requirements-before-labels.txt"
 SIDE = runner.FOLDER / "sides" / "other_readers.py"
 # What is given -> the title of its column.
@@ -45,81 +39,12 @@ GIVEN = {
     "characters": "characters given",
     "nothing": "nothing given",
 }
-N_LOOKED_AT = 100  # images that the height is chosen from
-LEAST_STEPS = 18  # that an image gets: three for each of six characters
-
-
-# ---- our reader ------------------------------------------------------------------
-
-
-def make_reader(images, weights=WEIGHTS, height=None, stretch=None):
-    """Return a fitted recognizer of pretrained weights, made for some images alone.
-
-    The weights are a file, whose metadata has the `characters` of the head, and may
-    have the `config` of the network as JSON; else it is found from their shapes.
-    """
-    sizes = np.array([image.shape[:2] for image in images[:N_LOOKED_AT]])
-    ink = np.mean([measure_ink(image) for image in images[:N_LOOKED_AT]], axis=0)
-    rows = choose_rows(ink, sizes)
-    height = height or choose_height(sizes, rows)
-    if stretch is None:
-        steps = np.median(sizes[:, 1] / sizes[:, 0]) / (rows[1] - rows[0]) * height
-        stretch = min(max(1.0, LEAST_STEPS * TIME_STRIDE / steps), MAX_STRETCH)
-    network, characters = load_network(weights)
-    reader = CaptchaRecognizer()
-    reader.network_, reader.vocabulary_ = network, Vocabulary(characters)
-    reader.image_height_, reader.text_rows_ = height, rows
-    reader.width_stretch_, reader.color_mode_ = float(stretch), "rgb"
-    reader.background_ = reader.background
-    return reader
-
-
-def load_network(path):
-    """Return the network of a file of weights, and the characters of its classes."""
-    with safe_open(path, "pt") as file:
-        facts = file.metadata()
-        weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    config = find_config(weights)
-    if "config" in facts:
-        config |= json.loads(facts["config"])
-    network = build_network({**config, "n_classes": len(weights["head.bias"])})
-    missing, unknown = network.load_state_dict(weights, strict=False)
-    drawn = "auxiliary.weight", "auxiliary.bias", "num_batches_tracked"
-    missing = [name for name in missing if not name.endswith(drawn)]
-    if missing or unknown:
-        sys.exit(f"{path} is of another network: lacks {missing}, has {unknown}")
-    return for_reading(network), facts["characters"]
-
-
-def find_config(weights):
-    """Return the parameters of the network that weights are of, by their shapes."""
-    convolutions = [
-        weights[f"blocks.{i}.conv.weight"]
-        for i in range(len(weights))
-        if f"blocks.{i}.conv.weight" in weights
-    ]
-    states = [w for name, w in weights.items() if name.endswith("ahead.weight_hh_l0")]
-    return {
-        "in_channels": 3,
-        "conv_channels": tuple(len(weight) for weight in convolutions),
-        "lstm_units": states[0].shape[1] if states else 0,
-        "lstm_layers": len(states),
-        "dropout": 0.0,
-    }
-
 
 # ---- readers: (arguments, images) -> model -> given -> texts, and more ------------
 
 
 def read_ours(arguments, images):
-    readers = [
-        make_reader(images.arrays, arguments.weights, height, arguments.stretch)
-        for height in arguments.height or [None]
-    ]
-    frames = [[] for _ in images.arrays]  # of each height
-    for reader in readers:
-        for position, found in reader.iter_frames(images.arrays):
-            frames[position] += found
+    reader = load_pretrained(network_size=arguments.network, n_jobs=1)
     known = [c for c in images.characters if c in reader.vocabulary_]
     allowed = reader.vocabulary_.indices(known)
     given = {
@@ -127,12 +52,11 @@ def read_ours(arguments, images):
         "characters": (None, allowed),
         "nothing": (None, None),
     }
-    texts = {
-        name: [find_texts(reader, of_image, *what)[0][0] for of_image in frames]
-        for name, what in given.items()
-    }
-    sizes = [[r.image_height_, r.width_stretch_, *r.text_rows_] for r in readers]
-    return {"pretrained": texts}, {"sizes": sizes}
+    texts = {name: [None] * len(images.arrays) for name in given}
+    for position, frames in reader.iter_frames(images.arrays):
+        for name, what in given.items():
+            texts[name][position] = find_texts(reader, frames, *what)[0][0]
+    return {reader.network_size: texts}, {}
 
 
 def read_others(task, arguments, images):
@@ -199,9 +123,7 @@ class DataSet(runner.Row):
     factors: dict = field(default_factory=lambda: {"reader": tuple(READERS)})
 
     def describe(self, arguments):
-        options = {name: getattr(arguments, name) for name in OPTIONS}
-        weights = hashlib.sha256(arguments.weights.read_bytes()).hexdigest()
-        return {**options, "weights": weights[:16]}
+        return {name: getattr(arguments, name) for name in OPTIONS}
 
     def prepare(self, arguments, folder):
         paths, texts = self.load(folder / self.archive.removesuffix(".zip"))
@@ -385,8 +307,8 @@ def summarize(entries):
 
 # ---- options ---------------------------------------------------------------------
 
-# What changes that which is read, or how we read it, but the weights.
-OPTIONS = "part", "images", "split_seed", "height", "stretch"
+# What changes that which is read, or how we read it.
+OPTIONS = "part", "images", "split_seed", "network"
 
 
 def add_options(parser):
@@ -411,20 +333,7 @@ def add_options(parser):
         "--split-seed", type=int, default=0, help="cuts the sets (default: 0)"
     )
     parser.add_argument(
-        "--weights",
-        type=Path,
-        default=WEIGHTS,
-        help="file of other weights (default: those of the package)",
-    )
-    parser.add_argument(
-        "--height",
-        type=int,
-        nargs="+",
-        help="to which we resize; what is read at several is joined as an ensemble's "
-        "(default: one, chosen for each set)",
-    )
-    parser.add_argument(
-        "--stretch", type=float, help="of the width (default: chosen for each set)"
+        "--network", choices=NETWORKS, default="large", help="ours (default: large)"
     )
     parser.add_argument(
         "--cache",
@@ -444,12 +353,9 @@ def check_options(parser, arguments):
     """Check them; what is tried out doesn't go into the file of the results."""
     if arguments.images < 1:
         parser.error(f"--images {arguments.images} must be at least 1")
-    if not arguments.weights.is_file():
-        parser.error(f"--weights {arguments.weights} is no file")
     usual = parser.get_default("output")
     changed = any(
-        getattr(arguments, name) != parser.get_default(name)
-        for name in (*OPTIONS, "weights")
+        getattr(arguments, name) != parser.get_default(name) for name in OPTIONS
     )
     if changed and arguments.output == usual:
         arguments.output = runner.SCRATCH / usual.name

@@ -15,8 +15,6 @@ from skcaptcha.model.pretrained import load_whole
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
-# The network that reads; it has time, as there is nothing to train.
-_SIZE = "large"
 # Heights and factors of the width at which an image is read; the texts found rank each
 # other. Characters take half of one image's height and all of another's.
 _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
@@ -25,7 +23,9 @@ _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
 _MAX_LOOKED_AT, _LEAST = 100, -10.0
 
 
-def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
+def load_pretrained(
+    X=None, *, network_size="auto", background="white", device="auto", n_jobs=None
+):
     """Return a recognizer that reads images before any of them has a label.
 
     It has learned from drawn images alone: print, counters, plates, sums, captchas of
@@ -45,6 +45,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
         exported. Without them each image is read at 12 sizes, and the text that is most
         probable at all of them together is taken (multi-scale testing [1]_), which is
         more accurate.
+    network_size : {"auto", "small", "large"}, default="auto"
+        Which of the pretrained networks. "auto" is the large one.
     background : str or tuple of int, default="white"
         Color on which transparent images are composited.
     device : str, default="auto"
@@ -82,15 +84,17 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     >>> sum(read == texts) >= 3
     True
     """
-    network, characters, config = load_whole(_SIZE)
+    if network_size == "auto":
+        network_size = "large"
     recognizer = CaptchaRecognizer(
-        network_size=_SIZE,
+        network_size=network_size,
         background=background,
         device=device,
         n_jobs=n_jobs,
     )
     check_params(recognizer, RECOGNIZER_PARAMS)
     parse_background(background)
+    network, characters, config = load_whole(network_size)
     recognizer._set_fitted(
         {
             "vocabulary_": Vocabulary(characters),
