@@ -8,7 +8,15 @@ from numbers import Integral, Real
 from types import SimpleNamespace
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps, features
+from PIL import (
+    Image,
+    ImageChops,
+    ImageDraw,
+    ImageFilter,
+    ImageFont,
+    ImageOps,
+    features,
+)
 from scipy.ndimage import map_coordinates
 from sklearn.utils import check_random_state
 
@@ -38,6 +46,8 @@ def make_captchas(
     dots=30,
     gradient=0.3,
     noise=6,
+    outline=0,
+    invert=0,
     random_state=None,
 ):
     """Draw images of random text, and return them with their texts.
@@ -85,6 +95,10 @@ def make_captchas(
         Share of the contrast that shading takes away where it is darkest; at most 1.
     noise : float, default=6
         Standard deviation of the noise of each pixel in gray levels; at most 255.
+    outline : float, default=0
+        Share of the images whose characters are hollow, drawn as outlines.
+    invert : float, default=0
+        Share of the images with light text on dark paper.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same images and texts at every call. The first images of
         a long call are those of a short one. NumPy's global generator is left alone.
@@ -124,6 +138,8 @@ def make_captchas(
         ("dots", dots, Integral, None),
         ("gradient", gradient, Real, 1),
         ("noise", noise, Real, 255),
+        ("outline", outline, Real, 1),
+        ("invert", invert, Real, 1),
     ]
     _check_number("n_samples", n_samples, Integral, 1)
     for name, value, kind, highest in limits:
@@ -163,12 +179,27 @@ def _draw_captcha(text, typecase, rng, size, color, style):
     paper = _make_paper((size[0], width), style.gradient, color, rng)
     canvas = Image.fromarray(paper)
     inks = _mix_inks(len(text) + style.lines + style.dots, color, rng)
+    # Without need nothing is drawn, so that what follows stays.
+    hollow = style.outline > 0 and rng.random() < style.outline
+    around = max(1, round(0.03 * size[0])) if hollow else 0
     for mask, left, top in glyphs:
-        canvas.paste(inks.pop(), (left, top), mask)
+        mask = _draw_outline(mask, around) if hollow else mask
+        canvas.paste(inks.pop(), (left - around, top - around), mask)
     _draw_lines(canvas, [inks.pop() for _ in range(style.lines)], rng)
     _draw_dots(canvas, inks, rng)
     pixels = _warp(np.asarray(canvas), amplitude, rng)  # (H, W) or (H, W, 3)
-    return _add_noise(pixels, style.noise, rng)
+    pixels = _add_noise(pixels, style.noise, rng)
+    if style.invert > 0 and rng.random() < style.invert:
+        return 255 - pixels
+    return pixels
+
+
+def _draw_outline(mask, thickness):
+    """Return what is around a character, larger by the thickness on each side."""
+    mask = ImageOps.expand(mask, thickness)
+    return ImageChops.subtract(
+        mask.filter(ImageFilter.MaxFilter(2 * thickness + 1)), mask
+    )
 
 
 class _Typecase:

@@ -299,3 +299,22 @@ def test_pillow_without_freetype_is_an_error(monkeypatch):
 def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         make_captchas(**parameters)
+
+
+def test_outlines_are_hollow_and_change_nothing_else():
+    plain, texts = make_captchas(20, **PLAIN, random_state=0)
+    hollow, same = make_captchas(20, **PLAIN, outline=1, random_state=0)
+    assert texts == same
+    # Where a stroke was the darkest, paper shows now, with ink beside it.
+    cores = [image < image.min() + 20 for image in plain]
+    light = [h[c].mean() > 100 for h, c in zip(hollow, cores, strict=True)]
+    assert all(light) and all(image.min() < 90 for image in hollow)
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_a_share_of_the_images_is_light_on_dark(color):
+    images, _ = make_captchas(60, color=color, invert=0.5, random_state=0)
+    dark = np.mean([np.median(image) < 128 for image in images])
+    assert 0.3 < dark < 0.7
+    images, _ = make_captchas(10, color=color, invert=1, random_state=0)
+    assert all(np.median(image) < 128 for image in images)
