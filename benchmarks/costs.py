@@ -11,6 +11,10 @@ Longer texts stand on images of 480x40, which have room for them.
 `memory`: the peak memory of the whole process, for images from files. `cache`: what
 updates cost with images that wait in the temporary file, beside images in memory.
 
+`networks`: an update and reading, by the two networks that there are pretrained weights
+for, and by one like the small one that pools after its convolutions as earlier versions
+did.
+
 `imports`: what importing the recognizer takes after `import torch, sklearn`, in a fresh
 process, and what it loads. What scikit-learn's callbacks load by themselves is said and
 does not count, as the recognizer takes these callbacks.
@@ -30,6 +34,7 @@ from functools import partial
 from unittest.mock import patch
 
 import joblib
+import numpy as np
 import runner
 import torch
 from joblib.externals.loky import get_reusable_executor
@@ -42,7 +47,12 @@ from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.images import read_images
 from skcaptcha.metrics import character_accuracy_scorer
+from skcaptcha.model.inference import run_network
+from skcaptcha.model.network import NETWORKS, for_reading
 from skcaptcha.preprocessing import ImageReader
+from skcaptcha.training.fit import TrainingConfig
+from skcaptcha.training.schedule import Schedule
+from skcaptcha.training.step import Trainer
 
 # ---- fits of noise, in processes of their own ------------------------------------
 
@@ -199,6 +209,78 @@ class Imports(runner.Row):
             f"Of {', '.join(OPTIONAL)}, `{self.OURS}` loads {loaded}, and "
             f"`{self.CALLBACKS}` {by_callbacks}."
         )
+
+
+# ---- networks --------------------------------------------------------------------
+
+
+class Networks(runner.Row):
+    """An update and reading, of noise as wide as a usual image of five characters."""
+
+    GREATEST_RATIO = 0.55  # of the default network to one that pools
+    NAMES = ("pooling", "small", "large")
+    SIZE, N_UPDATE, N_READ = (40, 160), 8, 64
+
+    def measure(self, run, arguments, folder):
+        pooling = run["network"] == "pooling"
+        config = NETWORKS["small" if pooling else run["network"]]
+        config = {**config, "n_classes": 37, "in_channels": 1, "dropout": 0.3}
+        trainer = make_trainer(config | ({"pooling": True} if pooling else {}))
+        rng = np.random.default_rng(0)
+        images = list(rng.integers(0, 256, (self.N_READ, *self.SIZE, 1), np.uint8))
+        targets = list(rng.integers(1, 37, (self.N_UPDATE, 5)))
+        n_times = 3 if arguments.quick else 40
+        learn = partial(trainer.train_step, images[: self.N_UPDATE], targets)
+        update = statistics.median(clock(learn)[0] for _ in range(n_times))
+        network = for_reading(trainer.network)
+        read = statistics.median(
+            clock(list, run_network(network, images))[0] for _ in range(n_times)
+        )
+        return {
+            "update": 1000 * update / self.N_UPDATE,
+            "read": 1000 * read / self.N_READ,
+        }
+
+    def find_ratios(self, entry, network, unit):
+        """Return for each repeat what a network takes, that which pools being 1."""
+        costs = {name: {} for name in self.NAMES}
+        for run in entry["runs"]:
+            costs[run["network"]][run["repeat"]] = run[unit]
+        return runner.find_ratios(costs[network], costs["pooling"])
+
+    def judge(self, entry):
+        ratios = [self.find_ratios(entry, "small", unit) for unit in self.columns]
+        if not all(ratios):
+            return "open: not run with both"
+        greatest = max(map(statistics.median, ratios))
+        return "met" if greatest <= self.GREATEST_RATIO else "missed"
+
+    def note(self, entry):
+        parts = [
+            f"{network} {unit} {runner.describe_spread(ratios)}"
+            for network in self.NAMES[1:]
+            for unit in self.columns
+            if (ratios := self.find_ratios(entry, network, unit))
+        ]
+        return f"As a multiple of the network that pools: {'; '.join(parts)}."
+
+
+def make_trainer(config):
+    training_config = TrainingConfig(
+        batch_size=Networks.N_UPDATE,
+        learning_rate_init=3e-3,
+        weight_decay=0.01,
+        max_iter=1,
+        n_iter_no_change=1,
+        tol=0.0,
+        augmentation=1.0,
+        freeze_convolutions=False,
+        device=torch.device("cpu"),
+        verbose=False,
+    )
+    schedule = Schedule(3.5, 10**6, 10**6, aligned=True)
+    generator = torch.Generator().manual_seed(0)
+    return Trainer(config, training_config, schedule, generator)
 
 
 # ---- searches --------------------------------------------------------------------
@@ -395,6 +477,16 @@ ROWS = {
             "ours": (f"`{Imports.OURS}` after it", ".2f"),
         },
         target=f"at most {Imports.SECONDS:g} s more, nothing optional loaded",
+    ),
+    "networks": Networks(
+        words="an update and reading, by each network",
+        repeats=7,
+        factors={"network": Networks.NAMES},
+        columns={
+            "update": ("milliseconds an image of an update", ".2f"),
+            "read": ("of reading", ".2f"),
+        },
+        target=f"at most {Networks.GREATEST_RATIO:g} of what one that pools takes",
     ),
     "search_jobs": SearchJobs(
         words="a search by one process and by two",

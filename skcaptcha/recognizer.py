@@ -80,7 +80,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         code that Pillow knows, or three values from 0 to 255.
     network_size : {"auto", "small", "large"}, default="auto"
         Which of the two networks that there are pretrained weights for. The large one
-        takes about 1.6 times as long to train and 2.5 times as long to read, and reads
+        takes about 1.5 times as long to train and 1.8 times as long to read, and reads
         more before it has learned from any label. "auto" is the small one.
     conv_channels : tuple of int or "auto", default="auto"
         Output channels of each convolution block, at least two. Each block halves the

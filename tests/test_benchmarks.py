@@ -40,6 +40,7 @@ beside_keras prediction
 beside_keras training
 confidence digits4
 costs cache
+costs networks
 costs memory
 costs search_files
 costs vocabulary
