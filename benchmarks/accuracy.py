@@ -58,8 +58,8 @@ def split_cs4243(folder, part, seed):
     return X_train, X_test, y_train, y_test
 
 
-def split_digits4(folder, part, seed):
-    X, y = load_labels_csv(folder / "digits4" / "labels.csv")
+def split_table(folder, part, seed, *, name):
+    X, y = load_labels_csv(folder / name / "labels.csv")
     return train_test_split(X, y, test_size=0.2, random_state=seed)
 
 
@@ -221,12 +221,30 @@ ROWS = {
     ),
     "digits4": DataSet(
         words="80/20",
-        split=split_digits4,
+        split=partial(split_table, name="digits4"),
         factors={"part": (3279,)},
         seeds=(0, 1, 2),
         means={None: 0.985},
         archive="digits4.zip",
     ),
+    **{
+        name: DataSet(
+            words=f"80/20, {words}",
+            split=partial(split_table, name=name),
+            factors={"part": (n_training,)},
+            seeds=(0, 1, 2),
+            means={None: mean},
+            archive=f"{name}.zip",
+        )
+        for name, words, n_training, mean in (
+            ("swust4_2019b", "4 of 36 characters", 1308, 0.951),
+            ("kaptcha_pku", "4 of 21 characters", 1413, 0.972),
+            ("upper4_panther", "4 of 23 characters", 584, 0.95),
+            ("sysu4_mixed", "4 of 57 characters", 736, 0.94),
+            ("weixin4_3d", "4 of 22 characters", 780, 0.80),
+            ("fssp_cyrillic", "5 of 20 Cyrillic letters and digits", 476, 0.983),
+        )
+    },
     "captcha_62x5": DataSet(
         words="5 of 62 characters, 150x40, that many to train, 2,000 to test",
         split=partial(
