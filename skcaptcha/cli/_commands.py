@@ -296,7 +296,8 @@ def evaluate(options):
     model = load_model(options.model)
     check_input(options.source, "the source")
     X, y = load_data(options)
-    X, y, found, notes = read_labeled(make_reader(model), X, y, options)
+    reader = make_reader(model)
+    X, y, found, notes = read_labeled(reader, X, y, options, options.ignore_case)
     title = f"{options.model} on {options.source}"
     try:
         _draw(model, X, y, found, options, title, notes)
