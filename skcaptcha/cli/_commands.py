@@ -219,6 +219,7 @@ def _check_training(options):
         raise ValueError("--jobs=0 must be at least 1, or -1 for one on each core")
     if options.start is not None:
         raise ValueError("--search fits anew, so that --from has no use beside it")
+    check_input(options.search, "the search file")
     return _read_grid(options.search, CaptchaRecognizer().get_params())
 
 
