@@ -205,11 +205,13 @@ def test_files_from_elsewhere_and_damaged_ones_are_refused(exported, tmp_path):
 # Runs in a process of its own, as the runtime might crash.
 DAMAGE = """
 import sys
+import warnings
 import numpy as np
 import torch
 from skcaptcha.export._metadata import CHECKSUM_SIZE, append_checksum
 from skcaptcha.export import load_onnx
 
+warnings.simplefilter("ignore")  # the image is unlike the training images
 torch.set_num_threads(1)
 image = np.eye(16, 48) * 255
 with open(sys.argv[1], "rb") as file:
