@@ -645,11 +645,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         """Return why nothing may have been learned, as a list of texts."""
         odd = []
         if origin == "random weights" and self.pretrained == "auto":
-            names, default = (
-                ("conv_channels", "lstm_units", "lstm_layers"),
-                type(self)(),
-            )
-            config = data.network_config
+            config, default = data.network_config, type(self)()
+            names = ("conv_channels", "lstm_units", "lstm_layers")
             odd = [n for n in names if config[n] != getattr(default, n)]
         return find_causes(
             data.X, data.texts, background=self.background, odd_parameters=odd
