@@ -29,7 +29,6 @@ from skcaptcha._reader import find_texts
 from skcaptcha.datasets import load_image_folder, load_labels_csv
 from skcaptcha.images import read_images
 from skcaptcha.metrics import exact_match_score
-from skcaptcha.model.network import NETWORKS
 
 REQUIREMENTS = runner.FOLDER / "requirements-before-labels.txt"
 SIDE = runner.FOLDER / "sides" / "other_readers.py"
@@ -44,7 +43,7 @@ GIVEN = {
 
 
 def read_ours(arguments, images):
-    reader = load_pretrained(network_size=arguments.network, n_jobs=1)
+    reader = load_pretrained(n_jobs=1)
     known = [c for c in images.characters if c in reader.vocabulary_]
     allowed = reader.vocabulary_.indices(known)
     given = {
@@ -56,7 +55,7 @@ def read_ours(arguments, images):
     for position, frames in reader.iter_frames(images.arrays):
         for name, what in given.items():
             texts[name][position] = find_texts(reader, frames, *what)[0][0]
-    return {reader.network_size: texts}, {}
+    return {"pretrained": texts}, {}
 
 
 def read_others(task, arguments, images):
@@ -308,7 +307,7 @@ def summarize(entries):
 # ---- options ---------------------------------------------------------------------
 
 # What changes that which is read, or how we read it.
-OPTIONS = "part", "images", "split_seed", "network"
+OPTIONS = "part", "images", "split_seed"
 
 
 def add_options(parser):
@@ -331,9 +330,6 @@ def add_options(parser):
     )
     parser.add_argument(
         "--split-seed", type=int, default=0, help="cuts the sets (default: 0)"
-    )
-    parser.add_argument(
-        "--network", choices=NETWORKS, default="large", help="ours (default: large)"
     )
     parser.add_argument(
         "--cache",

@@ -11,9 +11,8 @@ Longer texts stand on images of 480x40, which have room for them.
 `memory`: the peak memory of the whole process, for images from files. `cache`: what
 updates cost with images that wait in the temporary file, beside images in memory.
 
-`networks`: an update and reading, by the two networks that there are pretrained weights
-for, and by one like the small one that pools after its convolutions as earlier versions
-did.
+`networks`: an update and reading, by the default network, which pools after its
+convolutions, and by one that has strides in them.
 
 `imports`: what importing the recognizer takes after `import torch, sklearn`, in a fresh
 process, and what it loads. What scikit-learn's callbacks load by themselves is said and
@@ -48,7 +47,7 @@ from skcaptcha.datasets import make_captchas
 from skcaptcha.images import read_images
 from skcaptcha.metrics import character_accuracy_scorer
 from skcaptcha.model.inference import run_network
-from skcaptcha.model.network import NETWORKS, for_reading
+from skcaptcha.model.network import for_reading
 from skcaptcha.preprocessing import ImageReader
 from skcaptcha.training.fit import TrainingConfig
 from skcaptcha.training.schedule import Schedule
@@ -217,15 +216,12 @@ class Imports(runner.Row):
 class Networks(runner.Row):
     """An update and reading, of noise as wide as a usual image of five characters."""
 
-    GREATEST_RATIO = 0.55  # of the default network to one that pools
-    NAMES = ("pooling", "small", "large")
+    GREATEST_RATIO = 0.55  # of the network with strides to the one that pools
+    NAMES = ("pooling", "stride")
     SIZE, N_UPDATE, N_READ = (40, 160), 8, 64
 
     def measure(self, run, arguments, folder):
-        pooling = run["network"] == "pooling"
-        config = NETWORKS["small" if pooling else run["network"]]
-        config = {**config, "n_classes": 37, "in_channels": 1, "dropout": 0.3}
-        trainer = make_trainer(config | ({"pooling": True} if pooling else {}))
+        trainer = make_trainer(run["network"] == "pooling")
         rng = np.random.default_rng(0)
         images = list(rng.integers(0, 256, (self.N_READ, *self.SIZE, 1), np.uint8))
         targets = list(rng.integers(1, 37, (self.N_UPDATE, 5)))
@@ -249,7 +245,7 @@ class Networks(runner.Row):
         return runner.find_ratios(costs[network], costs["pooling"])
 
     def judge(self, entry):
-        ratios = [self.find_ratios(entry, "small", unit) for unit in self.columns]
+        ratios = [self.find_ratios(entry, "stride", unit) for unit in self.columns]
         if not all(ratios):
             return "open: not run with both"
         greatest = max(map(statistics.median, ratios))
@@ -265,7 +261,10 @@ class Networks(runner.Row):
         return f"As a multiple of the network that pools: {'; '.join(parts)}."
 
 
-def make_trainer(config):
+def make_trainer(pooling):
+    config = {"conv_channels": (24, 48, 96, 128, 128), "pooling": pooling}
+    config |= {"lstm_units": 128, "lstm_layers": 1, "dropout": 0.3}
+    config |= {"n_classes": 37, "in_channels": 1}
     training_config = TrainingConfig(
         batch_size=Networks.N_UPDATE,
         learning_rate_init=3e-3,

@@ -22,16 +22,22 @@ from safetensors.numpy import save_file
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples
-from skcaptcha.model.network import NETWORKS, TIME_STRIDE
+from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.training.fit import TrainingConfig, evaluate
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import Schedule
 from skcaptcha.training.step import Trainer
 from skcaptcha.vocabulary import Vocabulary
 
-SHAPE = {"n_classes": len(drawings.CHARACTERS) + 1, "in_channels": 3, "dropout": 0.1}
-# Updates of each network, for about an hour of one core.
-UPDATES = {"small": 60_000, "large": 30_000}
+NETWORK = {
+    "n_classes": len(drawings.CHARACTERS) + 1,
+    "in_channels": 3,
+    "conv_channels": (24, 48, 96, 128, 128),
+    "pooling": False,
+    "lstm_units": 128,
+    "lstm_layers": 1,
+    "dropout": 0.1,
+}
 FONTS = Path(__file__).parent / "pretrain_fonts"
 # Heights at which the network reads, each as likely as it stands here.
 HEIGHTS = [32] * 5 + [40] * 9 + [48] * 5 + [56]
@@ -117,7 +123,7 @@ def recolor(image, rng):
     return 255 - image if rng.random() < 0.2 else image
 
 
-def train(folder, n_shards, size, n_updates, batch_size, seed):
+def train(folder, n_shards, n_updates, batch_size, seed):
     """Learn to read the shards, pass after pass; return the network.
 
     After each group of shards the state is saved, and taken up from when called again.
@@ -138,10 +144,10 @@ def train(folder, n_shards, size, n_updates, batch_size, seed):
     held_out = load_shard(folder, 0)
     targets = [target for samples in held_out.values() for target in samples.targets]
     schedule = Schedule(symbol_entropy(targets), n_updates, 10**9)
-    trainer = Trainer(NETWORKS[size] | SHAPE, config, schedule, generator)
+    trainer = Trainer(NETWORK, config, schedule, generator)
     groups = np.arange(N_HELD_OUT, n_shards)
     groups = np.array_split(groups, max(1, len(groups) // PER_GROUP))
-    state = folder / f"{size}.pt"
+    state = folder / "state.pt"
     done = restore(trainer, state) if state.exists() else 0
     begun, losses = time.process_time(), []
     while not schedule.finished:
@@ -245,8 +251,7 @@ def main(argv=None):
         "--work", type=Path, required=True, help="folder to resume from"
     )
     parser.add_argument("--images", type=int, default=300_000, help="drawn, about")
-    parser.add_argument("--network", choices=NETWORKS, default="small")
-    parser.add_argument("--updates", type=int, help=f"by network: {UPDATES}")
+    parser.add_argument("--updates", type=int, default=52_000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -270,10 +275,7 @@ def main(argv=None):
             for number in range(n_shards)
         )
     if args.only != "draw":
-        n_updates = args.updates or UPDATES[args.network]
-        network = train(
-            args.work, n_shards, args.network, n_updates, args.batch_size, args.seed
-        )
+        network = train(args.work, n_shards, args.updates, args.batch_size, args.seed)
         save(network, args.output)
         print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 

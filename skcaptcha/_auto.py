@@ -19,7 +19,7 @@ from skcaptcha.images._prepare import (
     resized_width,
     round_width,
 )
-from skcaptcha.model.network import NETWORKS, TIME_STRIDE
+from skcaptcha.model.network import TIME_STRIDE
 
 # Rows. Where most images have text, there is on average half of the ink of the fullest
 # part of the height, and a fifth where some have it. Of the nine sets cs4243 alone is
@@ -37,12 +37,12 @@ _MIN_HEIGHT, _MAX_HEIGHT, _HEIGHT_STEP = 32, 56, 8
 _FILLED_HEIGHT, _FILLED_SHARE = 40, 0.8
 
 # Time steps. CTC needs one for each character and one between equal neighbors; the
-# median label gets three, as widths differ. More than nine cost time alone.
-_LEAST_STEPS, _MOST_STEPS = 3, 9
+# median label gets three, as widths differ. Guards: no image of the nine sets needs it.
+_STEPS_PER_CHARACTER = 3
 MAX_STRETCH = 4
 """Largest factor by which images are widened; more only blurs them."""
 MIN_STRETCH = 0.5
-"""Smallest factor; where text fills a part of the width, less would squeeze it."""
+"""Smallest factor, which `load_pretrained` alone may choose."""
 
 # Small batches make more updates; large sets have enough of them.
 _SMALL_BATCH, _LARGE_BATCH, _IMAGES_FOR_LARGE_BATCHES = 8, 16, 2000
@@ -74,18 +74,6 @@ class AutoChoices:
         return "\n".join(
             f"{name:14} {value}" for name, value in dataclasses.asdict(self).items()
         )
-
-
-def choose_network(size, given=None):
-    """Return the parameters of a network of that size, those `given` in place of it."""
-    config = dict(NETWORKS["small" if size == "auto" else size])
-    given = {n: value for n, value in (given or {}).items() if value != "auto"}
-    if given.get("conv_channels", config["conv_channels"]) != config["conv_channels"]:
-        # Few channels learn better where they see all of an image. Of 20 images of two
-        # digits (4, 8, 8, 16) read 0.77 with pooling and 0.40 with strides, mean of
-        # three seeds.
-        config |= {"conv_depths": None, "pooling": True}
-    return config | given
 
 
 def choose_rows(ink, sizes):
@@ -123,7 +111,7 @@ def choose_height(sizes, rows=ALL_ROWS):
 def choose_stretch(
     sizes, targets, texts, height, fixed=None, rows=ALL_ROWS, items=None
 ):
-    """Return the factor that gives images enough time steps, and no more than of use.
+    """Return the factor, at least 1, that widens images to enough time steps.
 
     `fixed` is the factor of an earlier fit, which these images have to do with. Labels
     that need more time steps than their images can have raise a ValueError, which
@@ -157,9 +145,8 @@ def choose_stretch(
         )
     if fixed is not None:
         return fixed
-    factor = np.median((lengths / steps)[lengths > 0])  # for one time step a character
-    wished = np.clip(1.0, _LEAST_STEPS * factor, _MOST_STEPS * factor)
-    return float(max(stretch.max(), np.clip(wished, MIN_STRETCH, MAX_STRETCH)))
+    comfortable = np.median((_STEPS_PER_CHARACTER * lengths / steps)[lengths > 0])
+    return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
 
 
 def _name(items, position):

@@ -8,7 +8,6 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skcaptcha.model.network import NETWORKS
 from skcaptcha.vocabulary import Vocabulary
 
 MAX_BEAM_WIDTH = 10_000
@@ -89,10 +88,10 @@ RECOGNIZER_PARAMS = {
     "image_shape": [instance_of(tuple), instance_of(list), None],
     "color_mode": [_one_of("auto", "grayscale", "rgb")],
     "background": [instance_of(str), instance_of(tuple), instance_of(list)],
-    "network_size": [_one_of("auto", *NETWORKS)],
-    "conv_channels": [_ARRAY_LIKE, _AUTO],
-    "lstm_units": [interval(Integral, 1, 10_000), _AUTO],
-    "lstm_layers": [interval(Integral, 0, 100), _AUTO],
+    "conv_channels": [_ARRAY_LIKE],
+    "downsampling": [_one_of("pooling", "stride")],
+    "lstm_units": [interval(Integral, 1, 10_000)],
+    "lstm_layers": [interval(Integral, 0, 100)],
     "dropout": [interval(Real, 0, 1, open_high=True)],
     "pretrained": [_BOOLEAN, _AUTO],
     "augmentation": [interval(Real, 0, 5)],

@@ -7,11 +7,13 @@ import numpy as np
 from skcaptcha._auto import choose_rows
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import find_texts
+from skcaptcha._threads import count_threads
 from skcaptcha._validation import check_device, check_images
+from skcaptcha.ensemble import CaptchaEnsemble
 from skcaptcha.images import read_images
 from skcaptcha.images._prepare import ALL_ROWS, measure_ink
 from skcaptcha.images._read import parse_background
-from skcaptcha.model.pretrained import load_whole
+from skcaptcha.model.pretrained import FORMS, load_whole, read_weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
@@ -23,30 +25,23 @@ _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
 _MAX_LOOKED_AT, _LEAST = 100, -10.0
 
 
-def load_pretrained(
-    X=None, *, network_size="auto", background="white", device="auto", n_jobs=None
-):
-    """Return a recognizer that reads images before any of them has a label.
+def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
+    """Return a reader for images of which none has a label yet.
 
     It has learned from drawn images alone: print, counters, plates, sums, captchas of
     many styles, in digits, Latin, Russian and Greek letters and ``+-*/=?×``, of 1 to 12
     characters. Text in one line and with the letters apart it reads well; hollow
     letters that overlap, or photographs, hardly. Say which characters there may be
     (``predict(X, vocabulary="0123456789")``) and how many (``length=4``), if you know:
-    it then reads far better. The next step is some labels of your own: `fit` with
-    ``CaptchaRecognizer()`` starts from the same weights.
+    it then reads better. The next step is some labels of your own, for
+    ``CaptchaRecognizer().fit``, which starts from pretrained weights as well.
 
     Parameters
     ----------
     X : sequence of images, default=None
         Some of the images to read, in any form that `CaptchaRecognizer.fit` takes; 20
-        do, the first 100 are looked at. One size is then chosen for all images, at
-        which the network is most confident: it reads 12 times as fast and can be
-        exported. Without them each image is read at 12 sizes, and the text that is most
-        probable at all of them together is taken (multi-scale testing [1]_), which is
-        more accurate.
-    network_size : {"auto", "small", "large"}, default="auto"
-        Which of the pretrained networks. "auto" is the large one.
+        do, the first 100 are looked at. The one network and size is then chosen that is
+        most confident of them, which reads 24 times as fast, though less well.
     background : str or tuple of int, default="white"
         Color on which transparent images are composited.
     device : str, default="auto"
@@ -56,13 +51,18 @@ def load_pretrained(
 
     Returns
     -------
-    CaptchaRecognizer
-        A fitted one. `fit` with ``warm_start=True`` goes on from it, at one size.
+    CaptchaEnsemble or CaptchaRecognizer
+        Without `X` an ensemble of two networks, of which each reads an image at 12
+        sizes: the text is taken that is most probable for all of them together
+        (multi-scale testing [1]_). With `X` a fitted recognizer, which can be exported,
+        and from which `fit` with ``warm_start=True`` goes on.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range, or an image of `X` cannot be read.
+        If a parameter is out of range.
+    OSError
+        If an image of `X` cannot be read.
 
     See Also
     --------
@@ -84,22 +84,28 @@ def load_pretrained(
     >>> sum(read == texts) >= 3
     True
     """
-    if network_size == "auto":
-        network_size = "large"
-    recognizer = CaptchaRecognizer(
-        network_size=network_size,
-        background=background,
-        device=device,
-        n_jobs=n_jobs,
-    )
-    check_params(recognizer, RECOGNIZER_PARAMS)
     parse_background(background)
-    network, characters, config = load_whole(network_size)
+    count_threads(n_jobs)  # raises where they cannot be
+    characters = max((read_weights(form)[1] for form in FORMS), key=len)
+    options = {"background": background, "device": device, "n_jobs": n_jobs}
+    readers = [_load_reader(form, characters, options) for form in FORMS]
+    if X is not None:
+        return _choose_size(readers, X)
+    ensemble = CaptchaEnsemble(readers[0])
+    ensemble.estimators_ = readers
+    return ensemble
+
+
+def _load_reader(form, characters, options):
+    """Return a recognizer that reads at several sizes."""
+    recognizer = CaptchaRecognizer(downsampling=form, **options)
+    check_params(recognizer, RECOGNIZER_PARAMS)
+    network, config = load_whole(form, characters)
     recognizer._set_fitted(
         {
             "vocabulary_": Vocabulary(characters),
             "has_empty_labels_": False,
-            "background_": background,
+            "background_": recognizer.background,
             "image_height_": 40,
             "text_rows_": ALL_ROWS,
             "width_stretch_": 1.0,
@@ -107,7 +113,7 @@ def load_pretrained(
             "color_mode_": "rgb",
             "training_images_": None,
             "_network_config": config,
-            "network_": network.to(check_device(device)),
+            "network_": network.to(check_device(recognizer.device)),
             "loss_curve_": [],
             "learning_rate_curve_": [],
             "n_iter_": 0,
@@ -118,21 +124,23 @@ def load_pretrained(
             "converged_": True,
         }
     )
-    if X is not None:
-        _choose_size(recognizer, X)
     return recognizer
 
 
-def _choose_size(recognizer, X):
-    """Let a recognizer read at the size at which it is most confident on average."""
-    options = {"background": recognizer.background, "n_jobs": recognizer.n_jobs}
+def _choose_size(readers, X):
+    """Return the reader that is most confident on average, at the size where it is."""
+    options = {"background": readers[0].background, "n_jobs": readers[0].n_jobs}
     images = read_images(check_images(X)[:_MAX_LOOKED_AT], **options)
     ink = np.mean([measure_ink(image) for image in images], axis=0)
-    recognizer.text_rows_ = choose_rows(ink, [image.shape[:2] for image in images])
-    total = np.zeros(len(recognizer.scales_))
-    for _, frames in recognizer.iter_frames(images):
-        found = [find_texts(recognizer, [one], exact=True)[0][1] for one in frames]
-        total += np.maximum(found, _LEAST)
-    height, factor = recognizer.scales_[int(total.argmax())]
-    recognizer.image_height_, recognizer.width_stretch_ = height, factor
-    del recognizer.scales_
+    rows = choose_rows(ink, [image.shape[:2] for image in images])
+    total = np.zeros((len(readers), len(_SCALES)))
+    for reader, of_reader in zip(readers, total, strict=True):
+        reader.text_rows_ = rows
+        for _, frames in reader.iter_frames(images):
+            found = [find_texts(reader, [one], exact=True)[0][1] for one in frames]
+            of_reader += np.maximum(found, _LEAST)
+    best, scale = np.unravel_index(total.argmax(), total.shape)
+    reader = readers[best]
+    reader.image_height_, reader.width_stretch_ = _SCALES[scale]
+    del reader.scales_
+    return reader

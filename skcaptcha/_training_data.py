@@ -4,12 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from skcaptcha._auto import (
-    choose_height,
-    choose_network,
-    choose_rows,
-    choose_stretch,
-)
+from skcaptcha._auto import choose_height, choose_rows, choose_stretch
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
     check_device,
@@ -22,9 +17,6 @@ from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
 from skcaptcha.vocabulary import Vocabulary
-
-NETWORK_PARAMS = ("conv_channels", "lstm_units", "lstm_layers")
-"""Parameters that make a network other than those there are pretrained weights for."""
 
 
 @dataclass
@@ -181,21 +173,27 @@ def _choose_input_size(estimator, scan, targets, texts, resume, items):
 
 def _choose_network(estimator, resume):
     """Return the parameters of the network but for its inputs and outputs."""
-    given = {n: getattr(estimator, n) for n in NETWORK_PARAMS}
-    if given["conv_channels"] != "auto":
-        channels = check_ints("conv_channels", given["conv_channels"], (2, 12))
-        given["conv_channels"] = channels
+    config = {
+        "conv_channels": check_ints("conv_channels", estimator.conv_channels, (2, 12)),
+        "pooling": estimator.downsampling == "pooling",
+        "lstm_units": estimator.lstm_units,
+        "lstm_layers": estimator.lstm_layers,
+    }
     if resume:
-        _check_unchanged(estimator, given)
-        return dict(estimator._network_config)
-    return choose_network(estimator.network_size, given)
+        _check_unchanged(estimator, config)
+    return config
 
 
-def _check_unchanged(estimator, given):
+def _check_unchanged(estimator, config):
     """Raise a ValueError if parameters don't match the fitted network."""
-    config = estimator._network_config
+    fitted = estimator._network_config
     pairs = {
-        **{name: (value, config[name]) for name, value in given.items()},
+        "conv_channels": (config["conv_channels"], tuple(fitted["conv_channels"])),
+        "downsampling": tuple(
+            "pooling" if form["pooling"] else "stride" for form in (config, fitted)
+        ),
+        "lstm_units": (config["lstm_units"], fitted["lstm_units"]),
+        "lstm_layers": (config["lstm_layers"], fitted["lstm_layers"]),
         "image_height": (estimator.image_height, estimator.image_height_),
         "color_mode": (estimator.color_mode, estimator.color_mode_),
         "background": tuple(
@@ -206,7 +204,6 @@ def _check_unchanged(estimator, given):
     if estimator.image_shape is not None and hasattr(estimator, "image_shape_"):
         image_shape = check_ints("image_shape", estimator.image_shape, (2, 3))
         pairs["image_shape"] = (image_shape, estimator.image_shape_)
-    pairs["conv_channels"] = given["conv_channels"], tuple(config["conv_channels"])
     for name, (value, fitted) in pairs.items():
         if value not in ("auto", fitted):
             raise ValueError(

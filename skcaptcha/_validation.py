@@ -65,6 +65,8 @@ def _have_same_edges(X):
         planes = np.array([np.asarray(p) for p in X[:3, *steps]], np.float32)
     except Exception:  # array libraries raise anything; reading says what is wrong
         return False
+    if (planes == planes[0]).all():  # a slope has no edges
+        return bool(planes.min() < planes.max())
     with np.errstate(all="ignore"):  # it is not said yet that all are finite
         across = np.diff(planes, axis=2)[:, 1:]
         down = np.diff(planes, axis=1)[:, :, 1:]

@@ -19,7 +19,6 @@ from skcaptcha._auto import (
     choose_batch_size,
     choose_max_iter,
     choose_n_held_out,
-    choose_network,
 )
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
@@ -28,7 +27,6 @@ from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import (
-    NETWORK_PARAMS,
     input_size_of,
     input_sizes_of,
     read_training_data,
@@ -78,31 +76,25 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
     background : str or tuple of int, default="white"
         Color on which transparent images are composited: a name or hexadecimal
         code that Pillow knows, or three values from 0 to 255.
-    network_size : {"auto", "small", "large"}, default="auto"
-        Which of the two networks that there are pretrained weights for. The large one
-        takes about 1.5 times as long to train and 1.8 times as long to read, and reads
-        more before it has learned from any label. "auto" is the small one.
-    conv_channels : tuple of int or "auto", default="auto"
+    conv_channels : tuple of int, default=(24, 48, 96, 128, 128)
         Output channels of each convolution block, at least two. Each block halves the
         height, and the maximum over the rows that the last one leaves is taken. Give
-        as many blocks as bring `image_height` down to one or two rows. "auto" is
-        (24, 48, 96, 128, 128), and (32, 64, 128, 160, 192) in the large network, where
-        the last block has two convolutions. Their convolutions have strides; blocks of
-        other channels pool after the convolution, which takes longer and learns more
-        where there are few channels.
-    lstm_units : int, at most 10,000, or "auto", default="auto"
-        Units of each direction of each LSTM; "auto" is 128.
-    lstm_layers : int, at most 100, or "auto", default="auto"
-        Number of bidirectional LSTMs; "auto" is one. With 0 the convolutions read
-        alone.
+        as many blocks as bring `image_height` down to one or two rows.
+    downsampling : {"pooling", "stride"}, default="pooling"
+        How a block halves the height: by max pooling after its convolution, or by a
+        stride in it. With strides an update takes about 0.7 of the time and reading
+        0.3; small characters then need more rows, such as ``image_height=48``.
+    lstm_units : int, default=128, at most 10,000
+        Units of each direction of each LSTM.
+    lstm_layers : int, default=1, at most 100
+        Number of bidirectional LSTMs. With 0 the convolutions read alone.
     dropout : float, default=0.3
         Share of the features that are dropped while training, in [0, 1).
     pretrained : bool or "auto", default="auto"
         Whether training starts from weights that ship with the package, learned on
         drawn images of digits and Latin letters, rather than from random ones. It
         then takes fewer images and less time, also for other characters. "auto" does
-        so if `conv_channels`, `lstm_units` and `lstm_layers` are "auto" or what
-        "auto" is.
+        so if `conv_channels`, `lstm_units` and `lstm_layers` have their defaults.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
         turns it off, 1 is at most 6 degrees of rotation. Like the dropout, it fades
@@ -287,10 +279,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         image_shape=None,
         color_mode="auto",
         background="white",
-        network_size="auto",
-        conv_channels="auto",
-        lstm_units="auto",
-        lstm_layers="auto",
+        conv_channels=(24, 48, 96, 128, 128),
+        downsampling="pooling",
+        lstm_units=128,
+        lstm_layers=1,
         dropout=0.3,
         pretrained="auto",
         augmentation=1.0,
@@ -319,8 +311,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         self.image_shape = image_shape
         self.color_mode = color_mode
         self.background = background
-        self.network_size = network_size
         self.conv_channels = conv_channels
+        self.downsampling = downsampling
         self.lstm_units = lstm_units
         self.lstm_layers = lstm_layers
         self.dropout = dropout
@@ -665,8 +657,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         """Return why nothing may have been learned, as a list of texts."""
         odd = []
         if origin == "random weights" and self.pretrained == "auto":
-            usual = choose_network(self.network_size)
-            odd = [n for n in NETWORK_PARAMS if data.network_config[n] != usual[n]]
+            config, default = data.network_config, type(self)()
+            names = ("conv_channels", "lstm_units", "lstm_layers")
+            odd = [n for n in names if config[n] != getattr(default, n)]
         return find_causes(
             data.X, data.texts, background=self.background, odd_parameters=odd
         )

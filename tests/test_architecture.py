@@ -52,7 +52,8 @@ LAYERS = [
     {"training.step"},
     {"training.fit"},
     {"recognizer"},
-    {"_pretrained", "ensemble"},
+    {"ensemble"},
+    {"_pretrained"},
     {"__init__"},
     {
         "datasets",

@@ -21,6 +21,8 @@ from skcaptcha.metrics import character_error_rate, recognition_report
 from skcaptcha.preprocessing import GrayscaleConverter
 
 ENOUGH = {**TINY, "max_iter": 20}
+# Who has never seen an empty image is warned that it has no contrast, too.
+blank = pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 
 
 def draw_empty(n, seed):
@@ -55,6 +57,7 @@ def test_blank_images_and_noise_are_learned_beside_text(with_empty, captchas, em
     assert len(with_empty.predict(empty[:1], length=2)[0]) == 2
 
 
+@blank
 def test_without_empty_labels_an_empty_text_is_not_believed(fitted, captchas, empty):
     X = [empty[0], captchas[0][160], empty[20]]
     assert fitted.has_empty_labels_ is False
@@ -71,12 +74,14 @@ def test_without_empty_labels_an_empty_text_is_not_believed(fitted, captchas, em
     assert (text, value, error) == ("", 0.0, None)
 
 
+@blank
 def test_the_frames_are_those_of_the_network(fitted, empty):
     """They tell what it finds; only what is said of the text is doubted."""
     (frames,) = fitted.frame_log_proba(empty[:1])
     assert np.exp(frames[:, 0].sum()) > 0.5
 
 
+@blank
 def test_an_ensemble_knows_what_any_of_its_recognizers_learned(
     with_empty, fitted, empty
 ):
@@ -88,6 +93,7 @@ def test_an_ensemble_knows_what_any_of_its_recognizers_learned(
     assert ensemble.predict_confidence(empty[:2]).min() > 0.5
 
 
+@blank
 @pytest.mark.parametrize("knows", [True, False])
 def test_saved_models_keep_what_they_know(knows, with_empty, fitted, empty, tmp_path):
     pytest.importorskip("skops")
@@ -99,6 +105,7 @@ def test_saved_models_keep_what_they_know(knows, with_empty, fitted, empty, tmp_
     assert (loaded.predict_confidence(empty[:1])[0] > 0.95) == knows
 
 
+@blank
 @pytest.mark.parametrize("knows", [True, False])
 def test_exported_models_keep_what_they_know(
     knows, with_empty, fitted, empty, tmp_path

@@ -154,6 +154,7 @@ def test_a_label_of_broken_unicode_is_refused(captchas, tmp_path):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 def test_images_of_any_shape_are_read(fitted, quick, captchas, shape):
     image = np.full(shape, 255, np.uint8)
     (text,) = fitted.predict([encode(image)])
@@ -295,6 +296,7 @@ def test_a_large_image_takes_few_bytes_a_pixel():
     assert peak_memory(lambda: read_image(packed)) < 14 * side**2
 
 
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 def test_many_large_images_are_not_held_at_once(fitted):
     side = 2000
     packed = png(side, side, 1, 0, (b"\0" + bytes(side // 8)) * side)
@@ -399,6 +401,7 @@ def test_where_all_is_skipped_every_place_is_empty(fitted, method):
         assert value is None or np.isnan(value)
 
 
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 def test_an_image_too_narrow_for_the_length_is_skipped(fitted, captchas):
     X = [captchas[0][160], captchas[0][161][:, :8], captchas[0][162]]
     match = r"^1 of 3 .*: X\[1\]: No text of length=10 fits"

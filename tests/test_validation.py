@@ -88,6 +88,7 @@ def test_planes_with_the_same_outlines_are_one_image(make):
         [gray] * 3 + [np.ones((8, 20))],  # an opacity
         list(1 - colors * gray),  # text of some color
         [gray, gray, np.ones((8, 20))],  # yellow on white
+        [np.tile(np.arange(20.0), (8, 1))] * 3,  # a slope, which has no edges
     ):
         with pytest.raises(
             TypeError, match=r"its channels last: \[X\.transpose.*list\("

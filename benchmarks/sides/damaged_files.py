@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from sides import common
 
-from skcaptcha.exceptions import ImageReadError
+from skcaptcha.exceptions import ImageReadError, UnlikeTrainingWarning
 from skcaptcha.images import read_images
 
 MAX_PIXELS = 2**22
@@ -112,6 +112,7 @@ class Tally:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # none may come through
+                warnings.simplefilter("ignore", UnlikeTrainingWarning)
                 outcome = self.read(data)
         except Exception as error:
             outcome = "found"

@@ -219,6 +219,7 @@ def _check_training(options):
         raise ValueError("--jobs=0 must be at least 1, or -1 for one on each core")
     if options.start is not None:
         raise ValueError("--search fits anew, so that --from has no use beside it")
+    check_input(options.search, "the search file")
     return _read_grid(options.search, CaptchaRecognizer().get_params())
 
 
@@ -296,7 +297,8 @@ def evaluate(options):
     model = load_model(options.model)
     check_input(options.source, "the source")
     X, y = load_data(options)
-    X, y, found, notes = read_labeled(make_reader(model), X, y, options)
+    reader = make_reader(model)
+    X, y, found, notes = read_labeled(reader, X, y, options, options.ignore_case)
     title = f"{options.model} on {options.source}"
     try:
         _draw(model, X, y, found, options, title, notes)

@@ -36,10 +36,11 @@ def check_data(X, y, options):
     _refuse_unreadable(list(report.unreadable), len(y))
 
 
-def read_labeled(reader, X, y, options):
+def read_labeled(reader, X, y, options, ignore_case=False):
     """Return images that can be read, labels, what `find_label_issues` returns, notes.
 
-    The notes are the warnings, each as a line.
+    The notes are the warnings, each as a line. With `ignore_case` what is read and the
+    labels are case-folded before they are compared.
     """
     notices = []
     found = judge(reader, X, y, on_error="skip", notices=notices)
@@ -53,8 +54,12 @@ def read_labeled(reader, X, y, options):
         say(f"skcaptcha: warning: {len(bad)} of {len(X)} images skipped ({named})")
     kept = sorted(set(range(len(X))).difference(bad))
     X, y = ([values[i] for i in kept] for values in (X, y))
+    texts, *probabilities = (values[kept] for values in found)
+    if ignore_case:
+        y = [label.casefold() for label in y]
+        texts[:] = [text.casefold() for text in texts]
     notes = "".join(f"Warning: {message}\n" for message, _ in notices)
-    return X, y, list_issues(y, *(values[kept] for values in found)), notes
+    return X, y, list_issues(y, texts, *probabilities), notes
 
 
 def _refuse_unreadable(names, n_images):

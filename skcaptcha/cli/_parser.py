@@ -116,6 +116,7 @@ FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
 )
+CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
     "(%(default)s)"
@@ -143,6 +144,7 @@ def make_parser():
     _add_pictures(command, "the images")
     formats = ["text", "json", "csv"]
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
+    command.add_argument("--ignore-case", action="store_true", help=CASE)
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)

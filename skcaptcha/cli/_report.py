@@ -13,6 +13,7 @@ from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, __version__
 from skcaptcha._files import write_atomically
 from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
+from skcaptcha._training_data import input_size_of
 from skcaptcha.cli._scores import name_image
 from skcaptcha.metrics import recognition_report
 
@@ -45,12 +46,28 @@ def describe(model):
         return f"{_section(title, _align(rows))}\n\n{describe(model.estimators_[0])}"
     if isinstance(model, CaptchaRecognizer):
         return _describe_recognizer(model)
-    characters = model.vocabulary_.characters  # of an ONNX file
-    parts = {
-        f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),
-        "What an image is brought to": _align(model.metadata.input_size.items()),
+    metadata = model.metadata  # of an ONNX file
+    return _join(_list_input(model, metadata.input_size, metadata.background))
+
+
+def _list_input(reader, input_size, background):
+    """Return the sections on the vocabulary and on what is read, as a dict."""
+    characters = reader.vocabulary_.characters
+    size = {
+        "height": input_size["height"],
+        "widened": f"{input_size['stretch']:.3g} times",
+        "rows": "{:.0%} to {:.0%} of the image's height".format(*input_size["rows"]),
+        "channels": input_size["color_mode"],
+        "background of what is transparent": background,
     }
-    return "\n\n".join(itertools.starmap(_section, parts.items()))
+    return {
+        f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),
+        "What an image is brought to": _align(size.items()),
+    }
+
+
+def _join(sections):
+    return "\n\n".join(itertools.starmap(_section, sections.items()))
 
 
 def _section(title, body):
@@ -59,29 +76,16 @@ def _section(title, body):
 
 def _describe_recognizer(recognizer):
     """Return the layers, the vocabulary, the input and the training of a recognizer."""
-    characters = recognizer.vocabulary_.characters
-    size = {
-        "height": recognizer.image_height_,
-        "widened": f"{recognizer.width_stretch_:.3g} times",
-        "rows": "{:.0%} to {:.0%} of the image's height".format(*recognizer.text_rows_),
-        "channels": recognizer.color_mode_,
-        "background of what is transparent": recognizer.background_,
-    }
-    if scales := getattr(recognizer, "scales_", None):
-        heights = sorted({height for height, _ in scales})
-        size["height"] = f"{', '.join(map(str, heights))} in turn"
-        factors = sorted({factor for _, factor in scales})
-        size["widened"] = f"{', '.join(map(str, factors))} times in turn"
+    input_size = input_size_of(recognizer)
     sections = {
         "Network": _align(_list_layers(recognizer)),
-        f"Vocabulary ({len(characters)})": " ".join(map(_name, characters)),
-        "What an image is brought to": _align(size.items()),
+        **_list_input(recognizer, input_size, recognizer.background_),
         "Training": _align(_list_training(recognizer)),
     }
     if choices := getattr(recognizer, "auto_choices_", None):  # not in older models
         sections['What "auto" became'] = _align(choices.items())
     sections["Parameters"] = repr(recognizer)
-    return "\n\n".join(itertools.starmap(_section, sections.items()))
+    return _join(sections)
 
 
 def _list_training(recognizer):

@@ -4,6 +4,7 @@ import csv
 import json
 from types import SimpleNamespace
 
+from skcaptcha._validation import count
 from skcaptcha.cli._output import escape, write
 from skcaptcha.cli._reading import show_path
 from skcaptcha.metrics import recognition_report
@@ -49,15 +50,12 @@ def describe_mistakes(X, y, found):
     wrong = [row for row in rows if row["is_likely_wrong"]]
     if not rows:
         return ""
-    mistakes = "1 mistake" if len(rows) == 1 else f"{len(rows)} mistakes"
+    mistakes = count(len(rows), "mistake")
     if not wrong:
         return f"{mistakes}; none of them looks like a wrong label."
-    several = (
-        "is probably a wrong label"
-        if len(wrong) == 1
-        else ("are probably wrong labels")
-    )
-    lines = [f"{mistakes}; {len(wrong)} of them {several}:"]
+    one = len(wrong) == 1
+    what = "is probably a wrong label" if one else "are probably wrong labels"
+    lines = [f"{mistakes}; {len(wrong)} of them {what}:"]
     wrong.sort(key=lambda row: row["label_confidence"])
     for row in wrong[:_MAX_NAMED]:
         lines.append(

@@ -458,6 +458,11 @@ def _load_font(font, name):
         raise ValueError(
             f"{name}={font!r} must be the path of a TrueType font or a FreeTypeFont"
         )
+    if os.path.exists(font) and not os.path.isfile(font):  # to open a pipe would wait
+        raise ValueError(
+            f"{name}={os.fspath(font)!r} is not a regular file; give the path of a "
+            ".ttf or .otf file"
+        )
     try:
         return ImageFont.truetype(font, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:

@@ -130,11 +130,7 @@ def _add_block(graph, block, x, mask):
         start, stop, axis, step = 0, np.iinfo(np.int64).max, 3, stride[1]
         arrays = [graph.add_array(np.array([n])) for n in (start, stop, axis, step)]
         mask = graph.add("Slice", mask, *arrays)
-    x = _add_normalization(graph, block.norm, x, mask)
-    for part in block.residuals:
-        new = _add_convolution(graph, part["conv"], x)
-        x = graph.add("Add", x, _add_normalization(graph, part["norm"], new, mask))
-    return x, mask
+    return _add_normalization(graph, block.norm, x, mask), mask
 
 
 def _add_convolution(graph, conv, x):

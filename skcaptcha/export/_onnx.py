@@ -87,9 +87,9 @@ def export_onnx(recognizer, path):
         )
     if "scales_" in vars(recognizer):
         raise ValueError(
-            "The recognizer of load_pretrained() reads each image at several sizes, "
-            "and an ONNX file has one: export load_pretrained(X), which chooses one "
-            "for some images X, or a recognizer that was fitted."
+            "The recognizer is one of load_pretrained(), which reads each image at "
+            "several sizes, and an ONNX file has one: export load_pretrained(X), which "
+            "chooses one for some images X, or a recognizer that was fitted."
         )
     onnx = import_optional("onnx", "onnx", "export_onnx")
     metadata = ModelMetadata(

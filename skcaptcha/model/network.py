@@ -15,24 +15,6 @@ _N_TIME_STRIDES = 2
 TIME_STRIDE = 2**_N_TIME_STRIDES
 """Columns of the input for each time step of the output."""
 
-NETWORKS = {
-    "small": {
-        "conv_channels": (24, 48, 96, 128, 128),
-        "conv_depths": None,
-        "lstm_units": 128,
-        "lstm_layers": 1,
-        "pooling": False,
-    },
-    "large": {
-        "conv_channels": (32, 64, 128, 160, 192),
-        "conv_depths": (1, 1, 1, 1, 2),
-        "lstm_units": 128,
-        "lstm_layers": 1,
-        "pooling": False,
-    },
-}
-"""The networks that there are pretrained weights for."""
-
 
 class Padding:
     """Where the images of a batch end and padding begins.
@@ -180,56 +162,35 @@ class _MaskedNormalization(torch.autograd.Function):
 
 
 class ConvBlock(nn.Module):
-    """Convolution 3x3 with a stride, batch normalization and ReLU, `depth` times.
+    """Convolution 3x3, batch normalization and ReLU, of every `stride`-th place.
 
-    From the second on, convolutions have no stride and add to what they get [1]_. With
-    `pooling` the first has none either; max pooling comes after it.
-
-    References
-    ----------
-    .. [1] K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+    With `pooling` it is the greatest of the places, max pooling after the convolution.
     """
 
-    def __init__(self, in_channels, out_channels, stride, *, depth=1, pooling=False):
+    def __init__(self, in_channels, out_channels, stride, *, pooling):
         super().__init__()
         self.stride, self.pooling = stride, pooling
+        step = 1 if pooling else stride
         self.conv = nn.Conv2d(
-            in_channels,
-            out_channels,
-            3,
-            stride=1 if pooling else stride,
-            padding=1,
-            bias=False,
+            in_channels, out_channels, 3, stride=step, padding=1, bias=False
         )
         self.norm = MaskedBatchNorm2d(out_channels)
-        self.residuals = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "conv": nn.Conv2d(
-                        out_channels, out_channels, 3, padding=1, bias=False
-                    ),
-                    "norm": MaskedBatchNorm2d(out_channels),
-                }
-            )
-            for _ in range(depth - 1)
-        )
 
     def forward(self, x, padding=None, all_reduce=None):
         """Return the new map (N, C, H, W) and its padding."""
         if padding is not None:
             padding = padding.stride(self.stride[1])
-        x = self._convolve(self.conv, self.norm, x, padding, all_reduce)
-        for part in self.residuals:
-            x = x + self._convolve(part["conv"], part["norm"], x, padding, all_reduce)
-        return x, padding
-
-    def _convolve(self, conv, norm, x, padding, all_reduce):
         if self.pooling:
-            x = functional.max_pool2d(conv(x), self.stride, ceil_mode=True)
-            return norm(x, padding, all_reduce)
-        if norm.training:
-            return norm(conv(x), padding, all_reduce)
-        # Normalization by given statistics is a matter of the weights.
+            x = functional.max_pool2d(self.conv(x), self.stride, ceil_mode=True)
+        elif self.norm.training:
+            x = self.conv(x)
+        else:
+            return self._convolve_and_normalize(x, padding), padding
+        return self.norm(x, padding, all_reduce), padding
+
+    def _convolve_and_normalize(self, x, padding):
+        """Normalize by given statistics, which is a matter of the weights."""
+        conv, norm = self.conv, self.norm
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         x = functional.conv2d(
             x,
@@ -284,6 +245,8 @@ class CRNN(nn.Module):
         Number of bidirectional LSTMs, 0 for none.
     dropout : float
         Share of the features to drop before each LSTM and the head.
+    pooling : bool, default=True
+        Whether blocks pool after their convolution, rather than have a stride in it.
 
     References
     ----------
@@ -307,27 +270,18 @@ class CRNN(nn.Module):
         *,
         in_channels,
         conv_channels,
-        conv_depths=None,
         lstm_units,
         lstm_layers,
         dropout,
-        pooling=False,
+        pooling=True,
     ):
         super().__init__()
         self.dropout = dropout
         self.frozen = False
         blocks, channels = [], in_channels
-        depths = conv_depths or [1] * len(conv_channels)
         for position, out_channels in enumerate(conv_channels):
             stride = (2, 2 if position < _N_TIME_STRIDES else 1)
-            block = ConvBlock(
-                channels,
-                out_channels,
-                stride,
-                depth=depths[position],
-                pooling=pooling,
-            )
-            blocks.append(block)
+            blocks.append(ConvBlock(channels, out_channels, stride, pooling=pooling))
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
         self.n_features = n_features = channels  # at each time step

@@ -7,31 +7,52 @@ from importlib.resources import files
 import torch
 from safetensors.torch import load
 
-from skcaptcha.model.network import NETWORKS, build_network, for_reading
+from skcaptcha.model.network import build_network, for_reading
+
+FORMS = {"pooling": True, "stride": False}
+"""What there are weights of, and whether its network pools."""
+
+_CONFIG = {
+    "conv_channels": (24, 48, 96, 128, 128),
+    "lstm_units": 128,
+    "lstm_layers": 1,
+}
+# The logit of characters that a network knows nothing of.
+_UNKNOWN = -30.0
 
 
 @cache
 @torch.inference_mode(False)
-def read_weights(size):
-    """Return the weights of a network of `NETWORKS`, and the characters it reads."""
-    data = (files("skcaptcha.model") / f"pretrained_{size}.safetensors").read_bytes()
+def read_weights(form):
+    """Return the weights of one of `FORMS` by name, and the characters it reads."""
+    data = (files("skcaptcha.model") / f"pretrained_{form}.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     weights = {name: tensor.float() for name, tensor in load(data).items()}
     return weights, header["__metadata__"]["characters"]
 
 
-def load_whole(size):
-    """Return a pretrained network that is ready to read, its characters and config."""
-    weights, characters = read_weights(size)
+def load_whole(form, characters):
+    """Return a pretrained network that is ready to read, and its config.
+
+    Its classes are `characters`, which begin with those that it knows.
+    """
+    weights, known = read_weights(form)
+    n_more = len(characters) - len(known)
+    head, bias = weights["head.weight"], weights["head.bias"]
+    weights = weights | {
+        "head.weight": torch.cat([head, head.new_zeros(n_more, head.shape[1])]),
+        "head.bias": torch.cat([bias, bias.new_full((n_more,), _UNKNOWN)]),
+    }
     config = {
-        **NETWORKS[size],
+        **_CONFIG,
+        "pooling": FORMS[form],
         "n_classes": len(characters) + 1,
         "in_channels": 3,
         "dropout": 0.0,
     }
     network = for_reading(build_network(config))
     network.load_state_dict(weights, strict=False)  # without the counts of batches
-    return network, characters, config
+    return network, config
 
 
 def load_start(config, symbols, generator):
@@ -40,11 +61,9 @@ def load_start(config, symbols, generator):
     The generator draws the weights of the auxiliary head and of those `symbols` that
     are not among the characters of the weights.
     """
-    form = {name: config[name] for name in NETWORKS["small"]}
-    sizes = [size for size, network in NETWORKS.items() if network == form]
-    if not sizes:
+    if any(config[name] != value for name, value in _CONFIG.items()):
         return None
-    weights, characters = read_weights(sizes[0])
+    weights, characters = read_weights("pooling" if config["pooling"] else "stride")
     weights = dict(weights)
     network = build_network(config, generator)
     state = network.state_dict()

@@ -73,12 +73,8 @@ def unpack_state(state, estimator_class):
     if version < 3 and "_network_shape" in state:
         state["_network_config"] = state.pop("_network_shape")
     if version < 4 and isinstance(state.get("_network_config"), dict):
-        # There were no strides, and one convolution in each block.
-        state["_network_config"] = {
-            "conv_depths": None,
-            "pooling": True,
-            **state["_network_config"],
-        }
+        # There were no strides.
+        state["_network_config"] = {"pooling": True, **state["_network_config"]}
     weights = state.pop(_WEIGHTS, None)
     try:
         for attribute in state:
@@ -207,8 +203,6 @@ def _is_config(value):
         isinstance(value, dict)
         and value.keys() == _CONFIG.keys()
         and all(is_valid(value[name]) for name, is_valid in _CONFIG.items())
-        and len(value["conv_depths"] or value["conv_channels"])
-        == len(value["conv_channels"])
     )
 
 
@@ -224,9 +218,6 @@ _CONFIG = {
     "n_classes": lambda v: _is_int(v, 2),
     "in_channels": lambda v: v in (1, 3),
     "conv_channels": lambda v: _is_list(v, lambda n: _is_int(n, 1), range(2, 13)),
-    "conv_depths": lambda v: (
-        v is None or _is_list(v, lambda n: _is_int(n, 1, 100), range(2, 13))
-    ),
     "pooling": lambda v: isinstance(v, bool),
     "lstm_units": lambda v: _is_int(v, 1),
     "lstm_layers": lambda v: _is_int(v, 0),

@@ -8,7 +8,6 @@ lists of uint8 arrays, so that they stand before it in a Pipeline. `MedianFilter
 
 from skcaptcha.preprocessing._functions import (
     adaptive_threshold,
-    crop_margins,
     dark_on_light,
     equalize_histogram,
     median_filter,
@@ -16,6 +15,7 @@ from skcaptcha.preprocessing._functions import (
     resize_and_pad,
     resize_image,
 )
+from skcaptcha.preprocessing._margins import MarginCropper, crop_margins
 from skcaptcha.preprocessing._transformers import (
     CLAHE,
     AdaptiveThreshold,
@@ -23,7 +23,6 @@ from skcaptcha.preprocessing._transformers import (
     GrayscaleConverter,
     ImageReader,
     ImageResizer,
-    MarginCropper,
     MedianFilter,
     MorphologicalOpening,
 )

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from skcaptcha._optional import import_optional
 from skcaptcha.images import to_grayscale
@@ -16,13 +16,6 @@ _MAX_BLOCK = 999
 _MAX_CLIP_LIMIT = 256
 # Longest side of an image that is made here, so that none can fill the memory.
 _MAX_SIDE = 2**15
-# What of the greatest ink of the rows, or columns, is text, above that of the others.
-_TEXT_SHARE = 0.1
-# Gray levels by which the rows with text differ from those without, at the least.
-_LEAST_INK = 4
-# Gray levels by which an even margin may vary, as in a JPEG, and by which the paper of
-# an image differs from a mount of another color.
-_FLAT, _MOUNT = 8, 16
 # Equalizing fewer pixels than 4 by 4 leaves only noise, and turns a single one white.
 _MIN_TILE = 4
 
@@ -59,7 +52,7 @@ def median_filter(image, size=3):
     >>> median_filter(speck).tolist()
     [[9, 9, 9], [9, 9, 9], [9, 9, 7]]
     """
-    image = _check_image(image)
+    image = check_image(image)
     _check_int("size", size, 1, _MAX_KERNEL, odd=True)
     with _opencv("median_filter", image) as cv2:
         return cv2.medianBlur(image, int(size))
@@ -108,7 +101,7 @@ def equalize_histogram(image, *, clip_limit=2.0, tile_grid_size=(8, 8)):
     >>> equalize_histogram(faint, clip_limit=256, tile_grid_size=(1, 1)).tolist()
     [[64, 128, 191, 255]]
     """
-    image = _check_image(image)
+    image = check_image(image)
     if not isinstance(clip_limit, Real) or not 0 < clip_limit <= _MAX_CLIP_LIMIT:
         allowed = f"a number above 0 and at most {_MAX_CLIP_LIMIT}"
         raise ValueError(f"clip_limit={clip_limit!r}; pass {allowed}.")
@@ -163,7 +156,7 @@ def adaptive_threshold(image, *, block_size=11, offset=10, method="mean"):
     >>> adaptive_threshold(row, block_size=3, offset=10).tolist()
     [[255, 255, 0, 255, 255, 0, 255, 0, 255]]
     """
-    image = to_grayscale(_check_image(image))
+    image = to_grayscale(check_image(image))
     _check_int("block_size", block_size, 3, _MAX_BLOCK, odd=True)
     _check_int("offset", offset, -255, 255)
     _check_option("method", method, ("mean", "gaussian"))
@@ -220,7 +213,7 @@ def morphological_opening(image, size=(2, 2), *, foreground="dark"):
     >>> morphological_opening(row, size=(1, 2)).tolist()
     [[9, 9, 9, 9, 9, 3, 3, 9]]
     """
-    image = _check_image(image)
+    image = check_image(image)
     _check_option("foreground", foreground, ("dark", "light"))
     height, width = _check_pair("size", size, _MAX_KERNEL)
     kernel = np.ones((height, width), dtype=np.uint8)
@@ -275,96 +268,9 @@ def dark_on_light(image):
     >>> dark_on_light(np.array([[90, 90, 30, 90, 90]], dtype=np.uint8)).tolist()
     [[90, 90, 30, 90, 90]]
     """
-    image = _check_image(image)
+    image = check_image(image)
     gray = to_grayscale(image)
-    return 255 - image if gray.mean() > np.median(_list_border(gray)) else image
-
-
-def crop_margins(image, *, margin=0.1):
-    """Cut an image to where its text stands.
-
-    What is as even as the edges of the image is cut off first. Of the rest, rows and
-    columns are text from the first to the last that has clearly more ink than those
-    with the least. Ink is the distance from the level of the paper, which the edges
-    have, so text may be dark or light; a local mean takes noise away first.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, 3), uint8
-        The image. A color image is judged by its luma.
-    margin : float, default=0.1
-        What to leave around the text where the image, or its paper, reaches so far: a
-        share of the height of the text, from 0 to 10.
-
-    Returns
-    -------
-    ndarray of shape (H', W') or (H', W', 3), uint8
-        The part of the image, a copy; the image itself, not copied, where there is
-        nothing to cut or no ink.
-
-    Raises
-    ------
-    ValueError
-        If `image` is of another shape or dtype, or `margin` is not allowed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skcaptcha.preprocessing import crop_margins
-    >>> image = np.full((60, 90), 255, dtype=np.uint8)
-    >>> image[20:40, 30:70:5] = 0  # rows 20 to 39, columns 30 to 65
-    >>> crop_margins(image, margin=0.25).shape
-    (30, 46)
-    """
-    image = _check_image(image)
-    if not isinstance(margin, Real) or not 0 <= margin <= 10:
-        raise ValueError(f"margin={margin!r}; pass a number from 0 to 10.")
-    gray = to_grayscale(image)
-    whole = tuple(slice(0, length) for length in gray.shape)
-    paper = np.float32(np.median(_list_border(gray)))
-    marked = np.abs(gray - paper) > _FLAT
-    if not marked.any():
-        return image
-    inside = _span(marked.any(axis=1)), _span(marked.any(axis=0))
-    is_mounted = abs(np.median(gray[inside]) - paper) > _MOUNT
-    if is_mounted:  # which is no margin to leave
-        whole = inside
-    edge = np.float32(np.median(_list_border(gray[inside])))
-    if is_mounted or abs(edge - paper) <= _MOUNT:  # else it is text
-        paper = edge
-    text = tuple(
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for outer, inner in zip(inside, _find_text(gray[inside], paper), strict=True)
-    )
-    room = round(margin * (text[0].stop - text[0].start))
-    part = tuple(
-        slice(max(inner.start - room, outer.start), min(inner.stop + room, outer.stop))
-        for inner, outer in zip(text, whole, strict=True)
-    )
-    cut = image[part]
-    return image if cut.shape == image.shape else cut.copy()
-
-
-def _find_text(gray, paper):
-    """Return the rows and the columns of the text in an image (H, W), as slices."""
-    smooth = np.asarray(Image.fromarray(gray).filter(ImageFilter.BoxBlur(1)))
-    ink = np.abs(smooth - paper)
-    rows = _find_inked(ink.mean(axis=1))
-    return rows, _find_inked(ink[rows].mean(axis=0))
-
-
-def _find_inked(profile):
-    """Return from where to where there is text, by the ink of each row or column."""
-    low, high = np.quantile(profile, [0.05, 0.95])
-    if high - low < max(_LEAST_INK, low / 2):
-        return slice(0, len(profile))
-    return _span(profile > low + _TEXT_SHARE * (high - low))
-
-
-def _span(is_there):
-    """Return the slice from the first place where something is to the last."""
-    places = np.flatnonzero(is_there)
-    return slice(int(places[0]), int(places[-1]) + 1)
+    return 255 - image if gray.mean() > np.median(list_border(gray)) else image
 
 
 def resize_and_pad(image, *, height=50, width=None, align="left", fill="border"):
@@ -410,7 +316,7 @@ def resize_and_pad(image, *, height=50, width=None, align="left", fill="border")
     >>> resize_and_pad(np.zeros((50, 200), dtype=np.uint8), height=32).shape
     (32, 128)
     """
-    image = _check_image(image)
+    image = check_image(image)
     _check_int("height", height, 1, _MAX_SIDE)
     _check_option("align", align, ("left", "center"))
     _check_option("fill", fill, ("border", "white", "black"))
@@ -428,7 +334,7 @@ def resize_and_pad(image, *, height=50, width=None, align="left", fill="border")
         high, wide = max(1, round(image.shape[0] * width / image.shape[1])), width
     level = 255 if fill == "white" else 0
     if fill == "border":
-        border = np.sort(_list_border(image), axis=0)  # (P,) or (P, 3)
+        border = np.sort(list_border(image), axis=0)  # (P,) or (P, 3)
         level = border[len(border) // 2]  # no mean of two, which no pixel may have
     out = np.empty((height, width, *image.shape[2:]), dtype=np.uint8)
     out[:] = level
@@ -483,12 +389,12 @@ def _opencv(operation, image):
         ) from error
 
 
-def _list_border(image):
+def list_border(image):
     """List the pixels at the four edges: (H, W[, 3]) -> (2 W + 2 H[, 3])."""
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
-def _check_image(image):
+def check_image(image):
     """Return the image as a contiguous array, which is what OpenCV takes."""
     shape = np.shape(image)
     if getattr(image, "dtype", None) != np.uint8 or not (

@@ -14,7 +14,6 @@ from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
 from skcaptcha.preprocessing._functions import (
     adaptive_threshold,
-    crop_margins,
     dark_on_light,
     equalize_histogram,
     median_filter,
@@ -26,7 +25,7 @@ from skcaptcha.preprocessing._functions import (
 _READING = {"background", "n_jobs", "memory"}
 
 
-class _ImageTransformer(TransformerMixin, BaseEstimator):
+class ImageTransformer(TransformerMixin, BaseEstimator):
     """Reads images and calls `_function`, which a subclass names, on each.
 
     Nothing is learned, so `transform` needs no `fit`. The function checks parameters.
@@ -120,7 +119,7 @@ class _ImageTransformer(TransformerMixin, BaseEstimator):
         return read_images(items, background=self.background, n_jobs=self.n_jobs)
 
 
-class ImageReader(_ImageTransformer):
+class ImageReader(ImageTransformer):
     """Decodes images, the first step of a pipeline.
 
     Every transformer of this module, and `CaptchaRecognizer`, reads images by itself.
@@ -179,7 +178,7 @@ class ImageReader(_ImageTransformer):
         return [np.array(part).reshape(shape) for part, shape in parts]
 
 
-class GrayscaleConverter(_ImageTransformer):
+class GrayscaleConverter(ImageTransformer):
     """Turns images gray, by their luma.
 
     Parameters
@@ -203,7 +202,7 @@ class GrayscaleConverter(_ImageTransformer):
     _function = staticmethod(to_grayscale)
 
 
-class MedianFilter(_ImageTransformer):
+class MedianFilter(ImageTransformer):
     """Replaces each pixel by the median of its neighborhood, which removes specks.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
@@ -235,7 +234,7 @@ class MedianFilter(_ImageTransformer):
         self.size = size
 
 
-class CLAHE(_ImageTransformer):
+class CLAHE(ImageTransformer):
     """Raises the contrast by contrast limited adaptive histogram equalization.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
@@ -272,7 +271,7 @@ class CLAHE(_ImageTransformer):
         self.tile_grid_size = tile_grid_size
 
 
-class AdaptiveThreshold(_ImageTransformer):
+class AdaptiveThreshold(ImageTransformer):
     """Sets pixels black that are darker than their neighborhood, others white.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
@@ -319,7 +318,7 @@ class AdaptiveThreshold(_ImageTransformer):
         self.method = method
 
 
-class MorphologicalOpening(_ImageTransformer):
+class MorphologicalOpening(ImageTransformer):
     """Removes what is thinner than a rectangle, such as crossing lines and specks.
 
     It needs OpenCV: ``pip install "skcaptcha[preprocessing]"``.
@@ -356,7 +355,7 @@ class MorphologicalOpening(_ImageTransformer):
         self.foreground = foreground
 
 
-class DarkOnLight(_ImageTransformer):
+class DarkOnLight(ImageTransformer):
     """Inverts images whose text is light, so that all text is dark on light.
 
     Parameters
@@ -382,41 +381,7 @@ class DarkOnLight(_ImageTransformer):
     _function = staticmethod(dark_on_light)
 
 
-class MarginCropper(_ImageTransformer):
-    """Cuts images to where their text stands.
-
-    Put it before the recognizer in fit and predict alike, where images come with
-    margins that differ from those of the training images.
-
-    Parameters
-    ----------
-    margin : float, default=0.1
-        What to leave around the text, a share of its height, from 0 to 10.
-    background, n_jobs
-        As for `ImageReader`.
-
-    See Also
-    --------
-    crop_margins : The same for one image, described precisely.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skcaptcha.preprocessing import MarginCropper
-    >>> image = np.full((60, 90), 255, dtype=np.uint8)
-    >>> image[20:40, 30:70:5] = 0  # rows 20 to 39, columns 30 to 65
-    >>> [image.shape for image in MarginCropper(margin=0.25).transform([image])]
-    [(30, 46)]
-    """
-
-    _function = staticmethod(crop_margins)
-
-    def __init__(self, *, margin=0.1, background="white", n_jobs=None):
-        super().__init__(background=background, n_jobs=n_jobs)
-        self.margin = margin
-
-
-class ImageResizer(_ImageTransformer):
+class ImageResizer(ImageTransformer):
     """Resizes images, their aspect ratio kept, and pads them to a common width.
 
     Parameters

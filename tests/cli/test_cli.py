@@ -1,5 +1,6 @@
 """The command line, as a user runs it."""
 
+import copy
 import csv
 import io
 import json
@@ -16,7 +17,8 @@ from support.commands import QUICK
 from skcaptcha import CaptchaRecognizer, __version__, persistence, recognizer
 from skcaptcha.cli import main
 from skcaptcha.datasets import load_labels_csv
-from skcaptcha.export import load_onnx
+from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.vocabulary import Vocabulary
 
 
 @pytest.fixture
@@ -237,6 +239,26 @@ def test_mistakes_that_are_probably_wrong_labels_are_named(
     assert section.count(f"<td>{labeled}") == 2 and "170.png</td>" in section
 
 
+def test_evaluate_ignores_case_if_asked(run, fitted, labeled, captchas, close_figures):
+    recognizer, path = copy.copy(fitted), labeled.parent / "letters.joblib"
+    recognizer.vocabulary_ = Vocabulary("abcd")
+    joblib.dump(recognizer, path)
+    table, to_capitals = labeled / "labels.csv", str.maketrans("0123", "ABCD")
+    rows = [row.split(",") for row in table.read_text().split()[1:]]
+    lines = [f"{name},{text.translate(to_capitals)}" for name, text in rows]
+    table.write_text("\n".join(["filename,text", *lines]))
+    page, words = labeled.parent / "page.html", ("evaluate", path, labeled)
+    score = fitted.score(captchas[0][160:], captchas[1][160:])
+    for options, expected in (([], 0), (["--ignore-case"], score)):
+        _, out, _ = run(*words, *options, "--format", "json")
+        report = json.loads(out)
+        assert report["exact_match"] == expected
+        assert len(report["mistakes"]) == round(40 * (1 - expected))
+    _, out, _ = run(*words, "--ignore-case", "--html", page)
+    assert re.search(rf"exact match +{score:.4f} ", out) and "'a' " in out
+    assert f"<td>{score:.4f}</td>" in page.read_text("utf-8")
+
+
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_scores_and_mistakes_for_other_programs(run, model, labeled, fitted, form):
     wrong = mislabel(labeled, "170.png")
@@ -310,6 +332,19 @@ def test_export_writes_onnx(run, model, fitted, captchas, tmp_path):
     assert (code, err) == (0, "") and str(path) in out
     images = captchas[0][160:]
     assert load_onnx(path).predict(images).tolist() == fitted.predict(images).tolist()
+
+
+def test_info_says_the_same_of_an_exported_model(run, model, fitted, tmp_path):
+    path = tmp_path / "model.onnx"
+    export_onnx(fitted, path)
+    section = "What an image is brought to\n"
+    (_, whole, _), (_, exported, _) = run("info", model), run("info", path)
+    for out in (whole, exported):
+        assert re.search(
+            "  height +16\n  widened +1.* times\n  rows +0% to 100% of the image's "
+            "height\n  channels +grayscale\n  background of what is transparent +",
+            out.split(section)[1],
+        )
 
 
 def test_info_says_what_is_in_a_model(run, model, fitted):

@@ -299,7 +299,7 @@ def test_half_a_set_of_drawings_is_not_in_the_way(tmp_path, monkeypatch, run):
         ("--out a --picture a", "--picture='a' must end in one of ."),
         ("--out a --picture labeled/labels.csv", "must end in one of ."),
         ("--out dangling", "the folder of --out, "),
-        ("--out a --search pipe", "No such file"),
+        ("--out a --search pipe", "the search file 'pipe' does not exist"),
     ],
 )
 def test_what_could_not_be_written_is_known_before(

@@ -154,6 +154,24 @@ def test_sources_that_are_no_files(run, model, tmp_path, monkeypatch, name):
         assert code == 2 and f"the source {name!r} is " in err
 
 
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("train labeled --out a.pkl --search pipe", "the search file 'pipe' is a pipe"),
+        ("train labeled --out a.pkl --search gone", "the search file 'gone' does not"),
+        ("train labeled --out a.pkl --from pipe", "the model 'pipe' is a pipe"),
+        ("generate new --fonts pipe", "--fonts[0]='pipe' is not a regular file"),
+        ("check pipe", "the source 'pipe' is a pipe"),
+    ],
+)
+def test_no_pipe_is_waited_for(run, labeled, monkeypatch, line, message):
+    monkeypatch.chdir(labeled.parent)
+    os.mkfifo("pipe")
+    code, out, err = run(*line.split())
+    assert (code, out) == (2, "") and message in err
+    assert not Path("a.pkl").exists() and not Path("new").exists()
+
+
 def test_training_goes_on_with_new_characters(run, model, fitted, labeled, tmp_path):
     table = labeled / "labels.csv"
     table.write_text(table.read_text().replace(",0", ",é"))

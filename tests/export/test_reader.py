@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import load_image_folder, load_labels_csv
@@ -205,11 +205,13 @@ def test_files_from_elsewhere_and_damaged_ones_are_refused(exported, tmp_path):
 # Runs in a process of its own, as the runtime might crash.
 DAMAGE = """
 import sys
+import warnings
 import numpy as np
 import torch
 from skcaptcha.export._metadata import CHECKSUM_SIZE, append_checksum
 from skcaptcha.export import load_onnx
 
+warnings.simplefilter("ignore")  # the image is unlike the training images
 torch.set_num_threads(1)
 image = np.eye(16, 48) * 255
 with open(sys.argv[1], "rb") as file:
@@ -337,11 +339,15 @@ def change_weight(exported, path, which, value, *, as_floats=False):
         changed.ClearField("raw_data")
         changed.float_data.extend(array.ravel().tolist())
     weights[which].CopyFrom(changed)
+    save_with_checksum(model, path)
+    return len(weights)
+
+
+def save_with_checksum(model, path):
     kept = [p for p in model.metadata_props if p.key != "skcaptcha_sha256"]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     path.write_bytes(append_checksum(model.SerializeToString()))
-    return len(weights)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -357,3 +363,54 @@ def test_weights_that_are_not_finite_are_refused(exported, tmp_path, as_floats, 
     assert n_weights > 10
     change_weight(exported, path, 0, 0.5, as_floats=as_floats)
     load_onnx(path)
+
+
+def as_constant(model, node, weight):
+    return [helper.make_node("Constant", [], [weight.name], value=weight)]
+
+
+def as_number(model, node, weight):
+    return [helper.make_node("Constant", [], ["x"], value_float=np.nan)]
+
+
+def as_numbers(model, node, weight):
+    return [helper.make_node("Constant", [], ["x"], value_floats=[1.0, np.inf])]
+
+
+def as_attribute(model, node, weight):
+    norm = next(n for n in model.graph.node if n.op_type == "BatchNormalization")
+    norm.attribute[0].f = np.nan
+    return []
+
+
+def as_sparse_initializer(model, node, weight):
+    values = numpy_helper.from_array(np.array([np.nan], np.float32), "sparse")
+    places = numpy_helper.from_array(np.array([0]), "places")
+    tensor = helper.make_sparse_tensor(values, places, [9])
+    model.graph.sparse_initializer.append(tensor)
+    return []
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (as_constant, "its graph is not one that export_onnx writes"),
+        (as_number, "its weights are not all finite"),
+        (as_numbers, "its weights are not all finite"),
+        (as_attribute, "its weights are not all finite"),
+        (as_sparse_initializer, "its graph is not one that export_onnx writes"),
+    ],
+)
+def test_weights_are_looked_for_everywhere(exported, tmp_path, change, message):
+    model, path = onnx.load(exported), tmp_path / "model.onnx"
+    node = next(n for n in model.graph.node if n.op_type == "Conv")
+    weight = next(w for w in model.graph.initializer if w.name == node.input[1])
+    added = change(model, node, weight)
+    if change is as_constant:
+        model.graph.initializer.remove(weight)
+    nodes = [*added, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    save_with_checksum(model, path)
+    with pytest.raises(ValueError, match=f"is damaged: {message}"):
+        load_onnx(path)

@@ -20,6 +20,7 @@ from support.training import before_network_runs
 
 from skcaptcha._threads import count_threads, map_in_threads
 from skcaptcha.exceptions import ImageReadError
+from skcaptcha.export import export_onnx
 from skcaptcha.images import read_images
 
 READERS = ["predict", "predict_confidence", "predict_topk", "frame_log_proba"]
@@ -339,6 +340,7 @@ def test_forked_processes_read_and_learn_without_the_threads_of_pytorch(
 FORK_WHILE_READING = """
 import os, signal, sys, threading, time
 from PIL import Image, ImageFile
+from skcaptcha.export import export_onnx
 from skcaptcha.images import read_images
 
 class Slow(Image.Image):
@@ -387,6 +389,53 @@ def test_a_child_that_was_forked_while_a_thread_reads_does_not_wait_for_it(n_job
         timeout=300,
     )
     assert done.stdout == f"{[0] * 5}\n", done.stderr
+
+
+FORK_WHILE_PREDICTING = """
+import os, signal, sys, threading, time
+import joblib, torch
+from skcaptcha.export import load_onnx
+
+def read():
+    while True:
+        reader.predict(images)
+        n_read.append(0)
+
+torch.set_num_threads(2)
+recognizer, images = joblib.load(sys.argv[1])
+expected, n_read, statuses = list(recognizer.predict(images)), [], []
+reader = load_onnx(sys.argv[2]) if len(sys.argv) > 2 else recognizer
+threading.Thread(target=read, daemon=True).start()
+while not n_read:
+    time.sleep(0.01)
+for _ in range(6):
+    if (number := os.fork()) == 0:
+        signal.alarm(60)
+        os._exit(0 if list(reader.predict(images)) == expected else 1)
+    statuses.append(os.waitpid(number, 0)[1])
+    time.sleep(0.007)  # another moment of a prediction
+print(statuses, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+@pytest.mark.parametrize("kind", ["recognizer", "onnx"])
+def test_a_child_that_was_forked_while_a_network_runs_reads_the_same(
+    fitted, captchas, tmp_path, kind
+):
+    model, exported = tmp_path / "model.joblib", tmp_path / "model.onnx"
+    joblib.dump((fitted, captchas[0][:60]), model)
+    export_onnx(fitted, exported)
+    command = [sys.executable, "-W", "ignore", "-c", FORK_WHILE_PREDICTING, model]
+    done = subprocess.run(
+        command + [exported] * (kind == "onnx"),
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.stdout == f"{[0] * 6}\n", done.stderr
 
 
 @pytest.mark.slow

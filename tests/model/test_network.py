@@ -26,6 +26,7 @@ SHAPE = {
     "lstm_units": 6,
     "lstm_layers": 1,
     "dropout": 0.0,
+    "pooling": False,
 }
 
 
@@ -48,7 +49,6 @@ def random_images(widths, height=16, channels=1, seed=0):
         {"lstm_layers": 2},
         {"conv_channels": (4, 4)},
         {"conv_channels": (4, 4, 4, 4, 4, 4, 4)},
-        {"conv_depths": (1, 2, 3)},
         {"pooling": True},
     ],
 )
@@ -68,7 +68,6 @@ def test_output_is_log_probabilities_for_each_time_step(changes, height):
         {"lstm_layers": 0},
         {"lstm_layers": 2},
         {"pooling": True},
-        {"conv_depths": [2] * 3},
     ],
 )
 def test_an_image_reads_the_same_alone_and_padded_in_a_batch(changes):
