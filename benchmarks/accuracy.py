@@ -63,6 +63,9 @@ def split_table(folder, part, seed, *, name):
     return train_test_split(X, y, test_size=0.2, random_state=seed)
 
 
+split_digits4 = partial(split_table, name="digits4")
+
+
 def draw_captchas(n_samples, vocabulary, length, size, seed):
     """Draw by the `captcha` package, whose randomness has no seed of its own."""
     import captcha.image
@@ -221,7 +224,7 @@ ROWS = {
     ),
     "digits4": DataSet(
         words="80/20",
-        split=partial(split_table, name="digits4"),
+        split=split_digits4,
         factors={"part": (3279,)},
         seeds=(0, 1, 2),
         means={None: 0.985},

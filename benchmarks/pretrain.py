@@ -1,4 +1,4 @@
-"""How are the pretrained weights made that fits start from, and read without any?
+"""How are the pretrained weights made that fits start from?
 
 Out of drawn images alone: `drawings` makes each in a style of its own, and one network
 learns to read them all. Needs the fonts that `pretrain_fonts/package.json` beside this

@@ -52,7 +52,7 @@ def test_blank_images_and_noise_are_learned_beside_text(with_empty, captchas, em
     texts, confidence = with_empty.predict(empty, return_confidence=True)
     assert texts.tolist() == [""] * 30
     assert confidence.min() > 0.95
-    assert with_empty.score([*X[100:], *empty], [*y[100:], *[""] * 30]) >= 0.95
+    assert with_empty.score([*X[100:], *empty], [*y[100:], *[""] * 30]) >= 0.9
     assert with_empty.predict_characters(empty[:1]) == [[]]
     assert len(with_empty.predict(empty[:1], length=2)[0]) == 2
 

@@ -52,7 +52,7 @@ def test_texts_are_an_array_of_str(reader, X, y):
     texts = reader.predict(X)
     assert texts.shape == (len(X),) and texts.dtype == object
     assert all(type(text) is str for text in texts)
-    assert np.mean(texts == np.array(y)) >= 0.5
+    assert np.mean(texts == np.array(y)) >= 0.4
     assert set("".join(texts)) <= set(reader.vocabulary_)
 
 

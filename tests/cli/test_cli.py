@@ -353,8 +353,8 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
     n_parameters = sum(p.numel() for p in fitted.network_.parameters())
     assert f"{n_parameters:,}" in out
     # An image of 16 rows and 64 columns makes 16 time steps.
-    assert re.search(r"blocks\.0\.conv +8x16x64 ", out)
-    assert re.search(r"lstms\.0\.ahead +16x16 ", out)
+    assert re.search(r"blocks\.0 +8x8x32 ", out)
+    assert re.search(r"lstms\.0 +16x32 ", out)
     assert re.search(r"head +16x5 ", out)
     assert "Vocabulary (4)\n  0 1 2 3" in out
     assert "height" in out and "grayscale" in out
@@ -379,7 +379,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("train . --out a.pkl --param max_itr=2", "'max_itr'; did you mean max_iter?"),
         ("train . --out a.pkl --search grid.toml", "max_iter = 3 must be a list of"),
         ("train . --out a.pkl --search grid.toml --cv 1", "--cv=1 must be at least 2"),
-        ("train . --out a.pkl --search empty.toml", "'empty.toml' names no parameter"),
+        ("train . --out a.pkl --search empty.toml", "'empty.toml' is empty"),
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
         ("generate new --param tilt=3", "make_captchas has no parameter"),

@@ -319,7 +319,8 @@ def test_what_was_not_loaded_from_a_file_says_so(exported):
 
 def test_a_damaged_pickle_is_refused(exported):
     state = load_onnx(exported).__getstate__()
-    state["_content"] = state["_content"][:-1] + b"0"
+    last = state["_content"][-1]
+    state["_content"] = state["_content"][:-1] + bytes([last ^ 1])
     reader = OnnxRecognizer.__new__(OnnxRecognizer)
     with pytest.raises(ValueError, match="The saved OnnxRecognizer is not a complete"):
         reader.__setstate__(state)
