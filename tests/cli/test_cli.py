@@ -393,7 +393,7 @@ def test_an_error_is_one_line(run, tmp_path, monkeypatch, line, message):
     joblib.dump([1], "list.joblib")
     joblib.dump(CaptchaRecognizer(), "unfitted.joblib")
     (tmp_path / "grid.toml").write_text("max_iter = 3")
-    (tmp_path / "empty.toml").write_text("")
+    (tmp_path / "empty.toml").write_text("# nothing yet")
     code, out, err = run(*line.split())
     assert (code, out) == (2, "")
     assert err.startswith("skcaptcha: error: ") and err.count("\n") == 1
