@@ -9,6 +9,7 @@ same machine with one thread gives the same file.
 
 import argparse
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,6 +40,7 @@ NETWORK = {
     "dropout": 0.1,
 }
 FONTS = Path(__file__).parent / "pretrain_fonts"
+WORK = Path(tempfile.gettempdir(), "skcaptcha-pretraining")
 # Heights at which the network reads, each as likely as it stands here.
 HEIGHTS = [32] * 5 + [40] * 9 + [48] * 5 + [56]
 # Time steps that a character of an image gets, on average.
@@ -248,7 +250,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="file of the weights (.safetensors)")
     parser.add_argument(
-        "--work", type=Path, required=True, help="folder to resume from"
+        "--work", type=Path, default=WORK, help=f"what is done so far (default: {WORK})"
     )
     parser.add_argument("--images", type=int, default=300_000, help="drawn, about")
     parser.add_argument("--updates", type=int, default=52_000)
