@@ -1,5 +1,7 @@
 """Reading images with an exported file and ONNX Runtime."""
 
+import os
+
 import numpy as np
 import torch
 
@@ -7,6 +9,7 @@ from skcaptcha import __version__
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import is_table
+from skcaptcha._threads import survive_fork
 from skcaptcha._validation import check_path, iterate_items
 from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
@@ -193,6 +196,7 @@ class OnnxRecognizer(ReaderMixin):
         self.session = session
         self.metadata = metadata
         self.n_jobs = n_jobs
+        self._process = os.getpid()
         self.vocabulary_ = metadata.vocabulary
         self.has_empty_labels_ = metadata.has_empty_labels
         self.training_images_ = metadata.training_images
@@ -205,7 +209,13 @@ class OnnxRecognizer(ReaderMixin):
                 "This OnnxRecognizer was not made by load_onnx, so the file that it "
                 "would be saved as is not known; make it by load_onnx."
             )
-        for name in ("session", "metadata", "vocabulary_", "training_images_"):
+        for name in (
+            "session",
+            "metadata",
+            "vocabulary_",
+            "training_images_",
+            "_process",
+        ):
             del state[name]
         return state
 
@@ -245,6 +255,7 @@ class OnnxRecognizer(ReaderMixin):
                 "list(X.reshape(-1, H, W)) of a table of such. If X is a single image, "
                 "put it into a list: [X]."
             )
+        self._survive_fork()
         return iterate_frames(
             self._run,
             iterate_items(X),
@@ -255,6 +266,13 @@ class OnnxRecognizer(ReaderMixin):
             widths=widths,
             seen=seen,
         )
+
+    def _survive_fork(self):
+        """Open the file anew in a forked process, which lacks the session's threads."""
+        survive_fork()
+        if self._process != os.getpid() and hasattr(self, "_content"):
+            self.session, _ = _open(self._content, "The OnnxRecognizer")
+            self._process = os.getpid()
 
     def _run(self, images):
         for positions in plan_batches([image.shape[1] for image in images]):

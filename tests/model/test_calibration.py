@@ -68,7 +68,7 @@ def test_confidence_is_calibrated_on_what_was_held_out(captchas):
     divide_logits(recognizer.network_, 1 / recognizer.temperature_)
     assert list(recognizer.predict(images[100:])) == list(read)
     before = recognizer.predict_confidence(images[100:]).mean() - exact_match
-    assert abs(gap) < 0.1 and gap < before - 0.05
+    assert abs(gap) < 0.15 and gap < before - 0.05
 
 
 def test_logits_are_divided():
