@@ -39,6 +39,13 @@ def describe(model):
     if isinstance(model, Pipeline):
         steps = [(name, repr(step)) for name, step in model.steps[:-1]]
         return f"{_section('Steps before', _align(steps))}\n\n{describe(model[-1])}"
+    if isinstance(model, CaptchaEnsemble) and not hasattr(model, "cv_scores_"):
+        # Of `load_pretrained`, whose networks were fitted on no images of the user.
+        parts = map(_describe_recognizer, model.estimators_)
+        return "\n\n".join(
+            f"{_section(f'Recognizer {i}', '')}\n{part}"
+            for i, part in enumerate(parts, 1)
+        )
     if isinstance(model, CaptchaEnsemble):
         scores = enumerate(model.cv_scores_)
         rows = [(f"recognizer {i + 1}", f"{score:.4f}") for i, score in scores]
@@ -50,12 +57,18 @@ def describe(model):
     return _join(_list_input(model, metadata.input_size, metadata.background))
 
 
+def _list_values(reader, position, usual):
+    """Return a height or factor, all of them where an image is read at several."""
+    values = sorted({s[position] for s in getattr(reader, "scales_", ())}) or [usual]
+    return ", ".join(f"{value:.3g}" for value in values)
+
+
 def _list_input(reader, input_size, background):
     """Return the sections on the vocabulary and on what is read, as a dict."""
     characters = reader.vocabulary_.characters
     size = {
-        "height": input_size["height"],
-        "widened": f"{input_size['stretch']:.3g} times",
+        "height": _list_values(reader, 0, input_size["height"]),
+        "widened": f"{_list_values(reader, 1, input_size['stretch'])} times",
         "rows": "{:.0%} to {:.0%} of the image's height".format(*input_size["rows"]),
         "channels": input_size["color_mode"],
         "background of what is transparent": background,

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -448,3 +449,16 @@ def test_a_pipeline_counts_all_of_its_images(run, fitted, inverted, tmp_path):
         code, _, err = run("predict", tmp_path / "m.joblib", inverted)
         assert (code, err.count("300 of 300 images are unlike")) == (0, expected)
         assert err.count("\n") == expected
+
+
+def test_the_word_pretrained_is_a_model_that_nobody_has_trained(run, tmp_path):
+    run("generate", tmp_path / "drawn", "-n", "3", "--vocabulary", "0123456789")
+    folder = tmp_path / "drawn"
+    code, out, _ = run("predict", "pretrained", folder, "--characters", "0123456789")
+    read = [line.split("\t")[1] for line in out.splitlines()]
+    assert code == 0 and len(read) == 3 and set("".join(read)) <= set("0123456789")
+    code, out, _ = run("info", "pretrained")
+    assert code == 0 and out.count("Vocabulary (183)") == 2
+    assert re.search(r"height +32, 40, 48, 56\n", out)
+    code, _, err = run("export", "pretrained", "--onnx", tmp_path / "a.onnx")
+    assert code == 2 and "only a CaptchaRecognizer can be exported" in err
