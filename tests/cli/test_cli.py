@@ -379,7 +379,7 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
         ("train . --out a.pkl --param max_itr=2", "'max_itr'; did you mean max_iter?"),
         ("train . --out a.pkl --search grid.toml", "max_iter = 3 must be a list of"),
         ("train . --out a.pkl --search grid.toml --cv 1", "--cv=1 must be at least 2"),
-        ("train . --out a.pkl --search empty.toml", "'empty.toml' is empty"),
+        ("train . --out a.pkl --search empty.toml", "'empty.toml' names no parameter"),
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
         ("generate new --param tilt=3", "make_captchas has no parameter"),
