@@ -41,7 +41,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     X : sequence of images, default=None
         Some of the images to read, in any form that `CaptchaRecognizer.fit` takes; 20
         do, the first 100 are looked at. The one network and size is then chosen that is
-        most confident of them, which reads 24 times as fast, though less well.
+        most confident of them: one run of a network for an image in place of 24, which
+        reads less well.
     background : str or tuple of int, default="white"
         Color on which transparent images are composited.
     device : str, default="auto"
@@ -54,7 +55,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     CaptchaEnsemble or CaptchaRecognizer
         Without `X` an ensemble of two networks, of which each reads an image at 12
         sizes: the text is taken that is most probable for all of them together
-        (multi-scale testing [1]_). With `X` a fitted recognizer, which can be exported,
+        (multi-scale testing [1]_). It was fitted on no folds and has no `cv_scores_`.
+        With `X` a fitted recognizer, which can be exported,
         and from which `fit` with ``warm_start=True`` goes on.
 
     Raises

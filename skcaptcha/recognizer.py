@@ -82,8 +82,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         as many blocks as bring `image_height` down to one or two rows.
     downsampling : {"pooling", "stride"}, default="pooling"
         How a block halves the height: by max pooling after its convolution, or by a
-        stride in it. With strides an update takes about 0.7 of the time and reading
-        0.3; small characters then need more rows, such as ``image_height=48``.
+        stride in it. With strides an update takes about two thirds of the time and
+        reading a third; small characters then need more rows, such as
+        ``image_height=48``.
     lstm_units : int, default=128, at most 10,000
         Units of each direction of each LSTM.
     lstm_layers : int, default=1, at most 100

@@ -25,7 +25,7 @@ LAYERS = [
         "_validation",
         "images._decode",
     },
-    {"_tables", "images._read", "model.alignment"},
+    {"_tables", "images._read", "model.alignment", "model.normalization"},
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},

@@ -12,11 +12,10 @@ from skcaptcha.model.network import (
     CRNN,
     TIME_STRIDE,
     BidirectionalLSTM,
-    MaskedBatchNorm2d,
-    Padding,
     build_network,
     standardize,
 )
+from skcaptcha.model.normalization import MaskedBatchNorm2d, Padding
 from skcaptcha.training import fit as _training
 
 SHAPE = {
