@@ -64,6 +64,7 @@ LAYERS = [
         "plotting",
     },
     {"export", "persistence"},  # their public names
+    {"labelling"},
     {"cli"},
     {"__main__"},
 ]
@@ -76,7 +77,17 @@ DISTRIBUTIONS = {
 }
 
 # Optional or slow to load: imported inside the function that needs it.
-NEVER_AT_THE_TOP = {"cv2", "dask", "jinja2", "matplotlib", "onnx", "onnxruntime"}
+NEVER_AT_THE_TOP = {
+    "cv2",
+    "dask",
+    "filelock",
+    "flask",
+    "jinja2",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "waitress",
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from skcaptcha import __version__
-from skcaptcha.cli import _commands
+from skcaptcha.cli import _commands, _labelling
 
 OVERVIEW = """
 examples:
@@ -69,6 +69,25 @@ examples:
   skcaptcha evaluate model.joblib held_out --format csv > read.csv
         each image with its label, what was read, and whether the label looks wrong
 """
+LABELING = """
+examples:
+  skcaptcha label my_images
+        opens a page in the browser; my_images/labels.csv has the labels
+  skcaptcha label my_images --characters 0123456789 --length 4
+        only such texts are proposed and taken
+  skcaptcha label my_images --model model.joblib --save-model better.joblib
+        proposals of a model; the one that learns on from it is saved as it grows
+
+The address has a secret and works on this machine alone. Ctrl-C ends; the same command
+goes on.
+"""
+CHECK_LABELS = """
+examples:
+  skcaptcha check-labels my_images --page
+        labels that differ from what networks read that were not fitted on them
+  skcaptcha check-labels labels.csv --model model.joblib --page
+        the same with a model that has not learned from these labels
+"""
 EXPORT = """
 example:
   skcaptcha export model.joblib --onnx model.onnx
@@ -87,6 +106,18 @@ SOURCE = (
     "among the images, or a text beside each, is used as well"
 )
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
+START = (
+    "model whose texts are proposed at first (default: the file of --save-model if there "
+    "is one, else what is read before any training)"
+)
+JUDGE = (
+    "model that has not learned from these labels; without one a network is trained "
+    "for each fifth of them, on the others"
+)
+SAVED = (
+    "file for what was learned, written after each round: .joblib, .pkl or .skops "
+    "(default: model.joblib beside the labels, when the page is asked to)"
+)
 FROM = (
     "recognizer to train on, with the new characters of the labels added; images that "
     "it has seen before may be among those held out"
@@ -145,6 +176,10 @@ def make_parser():
     formats = ["text", "json", "csv"]
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command.add_argument("--ignore-case", action="store_true", help=CASE)
+    _fill_label(_add(commands, "label", "label images on a local page", LABELING))
+    _fill_check_labels(
+        _add(commands, "check-labels", "look for wrong labels", CHECK_LABELS)
+    )
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
@@ -206,6 +241,47 @@ def _fill_predict(command):
     add("--sort", choices=orders, default="input", help=SORT)
 
 
+def _fill_label(command):
+    add = command.add_argument
+    _add_path(command, "folder", "FOLDER", "folder of images, which stay as they are")
+    _add_path(command, "--model", "MODEL", START)
+    _add_path(command, "--out", "FILE", "table of the labels (FOLDER/labels.csv)")
+    _add_rules(command)
+    _add_path(command, "--save-model", "FILE", SAVED)
+    every = "labels between two rounds of learning, 0 for no round (%(default)s)"
+    add("--learn-every", metavar="N", type=_parse_count, default=25, help=every)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    _add_page(command)
+
+
+def _fill_check_labels(command):
+    add = command.add_argument
+    _add_source(command)
+    _add_path(command, "--model", "MODEL", JUDGE)
+    page = "show each doubtful label in the browser, to keep or correct it"
+    add("--page", action="store_true", required=True, help=page)
+    out = "table that is corrected (default: that of the source, or SOURCE/labels.csv)"
+    _add_path(command, "--out", "FILE", out)
+    _add_rules(command)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    _add_page(command)
+
+
+def _add_rules(command):
+    add = command.add_argument
+    add("--characters", help="the only characters that texts may have")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+
+
+def _add_page(command):
+    add = command.add_argument
+    port = "port of the page (one that is free)"
+    add("--port", metavar="N", type=_parse_port, default=0, help=port)
+    browser = "open no browser, only print the address"
+    add("--no-browser", action="store_true", help=browser)
+
+
 class _Parser(argparse.ArgumentParser):
     def __init__(self, prog, description, epilog):
         super().__init__(
@@ -238,7 +314,9 @@ def _add(commands, name, description, epilog):
     command.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose"
     )
-    command.set_defaults(command=getattr(_commands, name), parser=command)
+    function = name.replace("-", "_")
+    module = _labelling if function in vars(_labelling) else _commands
+    command.set_defaults(command=getattr(module, function), parser=command)
     return command
 
 
@@ -298,6 +376,18 @@ def _parse_seed(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an int from 0 to {2**32 - 1}"
         )
+    return int(text)
+
+
+def _parse_count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return int(text)
+
+
+def _parse_port(text):
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 0 to 65535")
     return int(text)
 
 
