@@ -107,8 +107,8 @@ SOURCE = (
 )
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
 START = (
-    "model whose texts are proposed at first (default: the file of --save-model if there "
-    "is one, else what is read before any training)"
+    "model whose texts are proposed at first (default: the file of --save-model if it "
+    "is there, else pretrained)"
 )
 JUDGE = (
     "model that has not learned from these labels; without one a network is trained "
