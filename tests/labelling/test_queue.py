@@ -10,7 +10,9 @@ def rank(uncertainty, looks=None, texts=None, labeled=(), labels=(), n=None):
     size = len(uncertainty)
     looks = np.zeros(size, int) if looks is None else np.array(looks)
     texts = [""] * size if texts is None else texts
-    return rank_by_value(np.array(uncertainty), looks, texts, labeled, labels, n or size)
+    return rank_by_value(
+        np.array(uncertainty), looks, texts, labeled, labels, n or size
+    )
 
 
 def test_the_least_confident_comes_first():

@@ -99,7 +99,7 @@ class Command:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if self.url is None:
-            self.process.wait(30)
+            self._finish()
             raise AssertionError(f"no page is served: {''.join(self.notes)}")
 
     def _read(self):
@@ -108,11 +108,17 @@ class Command:
     def kill(self):
         """End it as a loss of power would."""
         self.process.kill()
-        self.process.wait(60)
+        self._finish()
 
     def end(self, number):
         """Send a signal; return the exit code and what went to standard output."""
         self.process.send_signal(number)
+        return self._finish()
+
+    def _finish(self):
         code = self.process.wait(60)
-        self._reader.join(10)
-        return code, self.process.stdout.read()
+        self._reader.join(60)
+        output = self.process.stdout.read()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code, output
