@@ -14,9 +14,10 @@ PACKAGE = ROOT / "skcaptcha"
 # module has to be given its place here first. A sub-package that is named as a whole
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
-    {"_version", "exceptions"},
+    {"_lazy", "_version", "exceptions"},
     {
         "_curves",
+        "_exact_match",
         "_files",
         "_labels",
         "_intervals",
@@ -24,6 +25,7 @@ LAYERS = [
         "_threads",
         "_validation",
         "images._decode",
+        "model.geometry",
     },
     {"_tables", "images._read", "model.alignment", "model.normalization"},
     {"images", "model", "training"},  # their public names

@@ -6,8 +6,7 @@ import difflib
 import math
 from pathlib import Path
 
-from skcaptcha import __version__
-from skcaptcha.cli import _commands
+from skcaptcha._version import __version__
 
 OVERVIEW = """
 examples:
@@ -124,7 +123,7 @@ SCORES = (
 
 
 def make_parser():
-    """Return the parser; what it parsed has the function to call as `command`."""
+    """Return the parser; what it parsed has the name of the function as `command`."""
     parser = _Parser("skcaptcha", "Read short text images: train, test, use.", OVERVIEW)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
@@ -238,7 +237,7 @@ def _add(commands, name, description, epilog):
     command.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose"
     )
-    command.set_defaults(command=getattr(_commands, name), parser=command)
+    command.set_defaults(command=name, parser=command)
     return command
 
 

@@ -9,7 +9,7 @@ from PIL import ImageColor
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
 from skcaptcha.images._likeness import is_summary
 from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.geometry import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 METADATA_KEY = "skcaptcha"

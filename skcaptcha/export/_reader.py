@@ -3,20 +3,18 @@
 import os
 
 import numpy as np
-import torch
 
-from skcaptcha import __version__
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import is_table
-from skcaptcha._threads import survive_fork
+from skcaptcha._threads import count_network_threads, survive_fork
 from skcaptcha._validation import check_path, iterate_items
+from skcaptcha._version import __version__
 from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
 from skcaptcha.export._weights import check_finite
-from skcaptcha.images._batches import pad_images
-from skcaptcha.model.inference import plan_batches
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.images._batches import plan_batches, stack_images
+from skcaptcha.model.geometry import TIME_STRIDE
 
 
 def load_onnx(path, *, n_jobs=None):
@@ -86,7 +84,7 @@ def _open(content, name):
             "another tool has changed, use onnxruntime itself."
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = count_network_threads()
     options.log_severity_level = 4  # errors are raised, so nothing has to be printed
     try:
         session = onnxruntime.InferenceSession(
@@ -276,12 +274,9 @@ class OnnxRecognizer(ReaderMixin):
 
     def _run(self, images):
         for positions in plan_batches([image.shape[1] for image in images]):
-            batch, widths = pad_images([images[i] for i in positions], "cpu")
-            if widths is None:
-                widths = np.full(len(positions), batch.shape[3], np.int64)
-            else:
-                widths = widths.numpy()
-            inputs = {"images": batch.contiguous().numpy(), "widths": widths}
+            batch, widths = stack_images([images[i] for i in positions])
+            batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))  # (N, C, H, W)
+            inputs = {"images": batch, "widths": widths}
             try:
                 log_probs, lengths = self.session.run(["log_probs", "lengths"], inputs)
             except Exception as error:  # the runtime's own classes share no other base
