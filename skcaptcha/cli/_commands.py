@@ -18,6 +18,7 @@ from skcaptcha.cli._data import check_data, load_data, read_labeled
 from skcaptcha.cli._models import (
     find_saver,
     is_recognizer,
+    load_head,
     load_model,
     make_reader,
     save_interrupted,
@@ -38,6 +39,7 @@ from skcaptcha.cli._reading import (
     check_characters,
     choose_threshold,
     find_thresholds,
+    list_paths,
     read_rows,
 )
 
@@ -347,7 +349,8 @@ def export(options):
             f"{str(options.model)!r} has the type {type(model).__name__}; only a "
             "CaptchaRecognizer can be exported"
         )
-    export_onnx(model, options.onnx)
+    images = options.test_images and list(list_paths(options.test_images))
+    export_onnx(model, options.onnx, dtype=options.dtype, test_images=images)
     write_last(f"The ONNX model is in {options.onnx}")
 
 
@@ -355,7 +358,22 @@ def info(options):
     """Say what a model is made of and where it comes from."""
     from skcaptcha.cli import _report
 
-    write(_report.describe(load_model(options.model)) + "\n")
+    if options.self_test:
+        _check_reading(options.model)
+    write(_report.describe(load_head(options.model)) + "\n")
+
+
+def _check_reading(path):
+    """Raise an error unless an ONNX file reads its test images right."""
+    from skcaptcha.export import load_onnx
+
+    if path.suffix.lower() != ".onnx":
+        raise ValueError(
+            f"--self-test is for files of `skcaptcha export`; {str(path)!r} does not "
+            "end in .onnx"
+        )
+    load_onnx(path, self_test=True)
+    say("The test images of the model are read as they must be.")
 
 
 def _check_names(assignments, known, what, options=()):

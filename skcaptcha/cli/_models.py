@@ -137,6 +137,16 @@ def _find_free(path):
     return path
 
 
+def load_head(path):
+    """Load what there is to say of a model, of an ONNX file without its network."""
+    if path.suffix.lower() != ".onnx":
+        return load_model(path)
+    _check_file(path)
+    from skcaptcha.export._reader import OnnxRecognizer, load_metadata
+
+    return OnnxRecognizer(None, load_metadata(path))
+
+
 def load_model(path):
     """Load a fitted reader of any kind from a file.
 
@@ -147,9 +157,7 @@ def load_model(path):
         from skcaptcha import load_pretrained
 
         return load_pretrained()
-    check_input(path, "the model")
-    if path.is_dir():
-        raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
+    _check_file(path)
     if path.suffix.lower() == ".onnx":
         from skcaptcha.export import load_onnx
 
@@ -170,6 +178,12 @@ def load_model(path):
     if not reader.__sklearn_is_fitted__():
         raise ValueError(f"{str(path)!r} holds a recognizer that is not fitted")
     return model
+
+
+def _check_file(path):
+    check_input(path, "the model")
+    if path.is_dir():
+        raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
 
 
 def _load_pickle(path):

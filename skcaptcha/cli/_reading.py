@@ -86,7 +86,7 @@ def check_characters(model, characters):
 
 def read_rows(reader, options):
     """Yield a `Row` for each image that the options name, in order."""
-    paths, notices, seen = _list_paths(options.images), [], SeenImages.of(reader)
+    paths, notices, seen = list_paths(options.images), [], SeenImages.of(reader)
     while chunk := list(islice(paths, CHUNK)):
         found = reader._iter_texts(
             chunk,
@@ -120,7 +120,7 @@ def _make_row(path, texts, characters, min_confidence):
     return Row(path, texts, confidence, None, characters)
 
 
-def _list_paths(images):
+def list_paths(images):
     """Yield the paths that the arguments stand for."""
     for item in images:
         if item == "-":

@@ -37,7 +37,8 @@ def describe(model):
         steps = [(name, repr(step)) for name, step in model.steps[:-1]]
         return f"{_section('Steps before', _align(steps))}\n\n{describe(model[-1])}"
     if metadata := getattr(model, "metadata", None):  # of an ONNX file
-        return _join(_list_input(model, metadata.input_size, metadata.background))
+        sections = _list_input(model, metadata.input_size, metadata.background)
+        return _join({**sections, "Weights": metadata.dtype})
     if hasattr(model, "estimators_") and not hasattr(model, "cv_scores_"):
         # Of `load_pretrained`, whose networks were fitted on no images of the user.
         parts = map(_describe_recognizer, model.estimators_)
