@@ -1,16 +1,53 @@
-"""Threads that decode images, and PyTorch's threads after a fork."""
+"""Threads that decode images or run networks, and PyTorch's threads after a fork.
+
+Where joblib or PyTorch is not loaded, nothing was set by their means.
+"""
 
 import os
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain, islice
 from numbers import Integral
-
-import joblib
-import torch
-from joblib.parallel import get_active_backend
+from pathlib import Path
 
 _PROCESS = os.getpid()
+# The share of the cores that a container may use (Linux, "Control Group v2").
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def count_cores():
+    """Return the number of cores that this process may use."""
+    if "joblib" in sys.modules:
+        import joblib
+
+        return joblib.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        n_cores = len(os.sched_getaffinity(0))
+    else:
+        n_cores = os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+        quota, period = map(int, _QUOTA.read_text("ascii").split())
+        n_cores = min(n_cores, -(-quota // period))
+    return n_cores
+
+
+def count_network_threads():
+    """Return the number of threads that run a network without PyTorch.
+
+    It is what PyTorch is set to, where that is loaded, or ``OMP_NUM_THREADS``. 0 means
+    one for each physical core, as all of them may be used.
+    """
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.get_num_threads()
+    with suppress(ValueError):
+        if (n_threads := int(os.environ.get("OMP_NUM_THREADS", ""))) > 0:
+            return n_threads
+    n_cores = count_cores()
+    return 0 if n_cores == os.cpu_count() else n_cores
 
 
 def count_threads(n_jobs):
@@ -19,15 +56,22 @@ def count_threads(n_jobs):
     None is one thread for each core, 8 at most, unless ``joblib.parallel_config`` says
     otherwise. In a joblib job it is one thread, as the jobs share the cores.
     """
-    if n_jobs is None:
-        backend, configured = get_active_backend()
-        if configured is None and not backend.nesting_level:
-            return min(8, joblib.cpu_count())
-    elif not isinstance(n_jobs, Integral) or n_jobs == 0:
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise ValueError(
             f"n_jobs={n_jobs!r} must be None or an int other than 0; "
             "-1 uses all cores, 1 only the calling thread."
         )
+    if "joblib" not in sys.modules:
+        n_cores = count_cores()
+        if n_jobs is None:
+            return min(8, n_cores)
+        return int(n_jobs) if n_jobs > 0 else max(1, n_cores + 1 + int(n_jobs))
+    from joblib.parallel import get_active_backend
+
+    if n_jobs is None:
+        backend, configured = get_active_backend()
+        if configured is None and not backend.nesting_level:
+            return min(8, count_cores())
     # Only threads count, not the processes of other backends.
     backend, configured = get_active_backend(require="sharedmem", verbose=0)
     return backend.effective_n_jobs(configured if n_jobs is None else int(n_jobs))
@@ -69,5 +113,8 @@ def survive_fork():
     """
     global _PROCESS
     if os.getpid() != _PROCESS:
-        torch.set_num_threads(1)
+        if "torch" in sys.modules:
+            import torch
+
+            torch.set_num_threads(1)
         _PROCESS = os.getpid()

@@ -14,9 +14,10 @@ PACKAGE = ROOT / "skcaptcha"
 # module has to be given its place here first. A sub-package that is named as a whole
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
-    {"_version", "exceptions"},
+    {"_lazy", "_version", "exceptions"},
     {
         "_curves",
+        "_exact_match",
         "_files",
         "_labels",
         "_intervals",
@@ -24,6 +25,7 @@ LAYERS = [
         "_threads",
         "_validation",
         "images._decode",
+        "model.geometry",
     },
     {"_tables", "images._read", "model.alignment", "model.normalization"},
     {"images", "model", "training"},  # their public names
@@ -38,7 +40,8 @@ LAYERS = [
         "_training_data",
         "export._graph",
         "export._metadata",
-        "export._weights",
+        "export._precision",
+        "export._content",
         "model.calibration",
         "model.pretrained",
         "persistence._state",
@@ -49,7 +52,7 @@ LAYERS = [
         "training.progress",
         "training.schedule",
     },
-    {"training.step"},
+    {"export._self_test", "training.step"},
     {"training.fit"},
     {"recognizer"},
     {"ensemble"},
@@ -57,12 +60,12 @@ LAYERS = [
     {"__init__"},
     {
         "datasets",
-        "export._onnx",
         "export._reader",
         "inspection",
         "persistence._skops",
         "plotting",
     },
+    {"export._onnx"},
     {"export", "persistence"},  # their public names
     {"cli"},
     {"__main__"},

@@ -53,7 +53,7 @@ def main(argv=None):
                 warnings.simplefilter("ignore", category)
             warnings.showwarning = partial(_print_note, "warning")
         try:
-            code = options.command(options) or 0
+            code = _find_function(options.command)(options) or 0
             flush()
             return code
         except BrokenPipeError:  # what reads the output, such as head, has ended
@@ -70,8 +70,21 @@ def main(argv=None):
             return 2
 
 
+def _find_function(command):
+    """Return the function of a command; what it imports may take seconds."""
+    from skcaptcha.cli import _commands
+
+    return getattr(_commands, command)
+
+
 def _describe(error, options):
     """Return an error as a text in which parameters have the names of options."""
+    if isinstance(error, ModuleNotFoundError) and "No module named" in str(error):
+        return (
+            f"{options.command} needs {(error.name or '').partition('.')[0]}, which is "
+            "not installed; install skcaptcha with all that it requires: pip install "
+            "skcaptcha"
+        )
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename!r}: {error.strerror}"
     if isinstance(error, MemoryError):

@@ -2,8 +2,6 @@
 
 from skcaptcha._validation import count, issue_warnings
 from skcaptcha.cli._output import escape, say
-from skcaptcha.datasets import check_labeled_images, load_labeled_images
-from skcaptcha.inspection import judge, list_issues
 
 _OPTIONS = (
     "label",
@@ -18,6 +16,8 @@ _OPTIONS = (
 
 def load_data(options):
     """Load the images and labels of the source."""
+    from skcaptcha.datasets import load_labeled_images
+
     return load_labeled_images(
         options.source, **{name: getattr(options, name) for name in _OPTIONS}
     )
@@ -25,6 +25,8 @@ def load_data(options):
 
 def check_data(X, y, options):
     """Say what there is before it is trained on; refuse images that cannot be read."""
+    from skcaptcha.datasets import check_labeled_images
+
     report = check_labeled_images(
         X, y, source=options.source, metadata_encoding=options.metadata_encoding
     )
@@ -42,6 +44,8 @@ def read_labeled(reader, X, y, options, ignore_case=False):
     The notes are the warnings, each as a line. With `ignore_case` what is read and the
     labels are case-folded before they are compared.
     """
+    from skcaptcha.inspection import judge, list_issues
+
     notices = []
     found = judge(reader, X, y, on_error="skip", notices=notices)
     issue_warnings(notices)

@@ -6,8 +6,7 @@ import difflib
 import math
 from pathlib import Path
 
-from skcaptcha import __version__
-from skcaptcha.cli import _commands
+from skcaptcha._version import __version__
 
 OVERVIEW = """
 examples:
@@ -70,12 +69,15 @@ examples:
         each image with its label, what was read, and whether the label looks wrong
 """
 EXPORT = """
-example:
+examples:
   skcaptcha export model.joblib --onnx model.onnx
+  skcaptcha export model.joblib --onnx small.onnx --dtype int8 --test-images some/*.png
+        a quarter of the size, with images by which `info --self-test` checks it
 """
 INFO = """
-example:
+examples:
   skcaptcha info model.joblib
+  skcaptcha info model.onnx --self-test
 """
 MODEL = (
     "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); use "
@@ -116,6 +118,15 @@ FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
 )
+DTYPE = "type of the weights; the fewer bits, the smaller the file (%(default)s)"
+TEST_IMAGES = (
+    "images, patterns or folders, 100 images at most, that the file keeps with what is "
+    "read in them"
+)
+SELF_TEST = (
+    "read the test images of an .onnx file first; it is an error if one is read "
+    "otherwise than it must be"
+)
 CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
@@ -124,7 +135,7 @@ SCORES = (
 
 
 def make_parser():
-    """Return the parser; what it parsed has the function to call as `command`."""
+    """Return the parser; what it parsed has the name of the function as `command`."""
     parser = _Parser("skcaptcha", "Read short text images: train, test, use.", OVERVIEW)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
@@ -148,8 +159,12 @@ def make_parser():
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
+    dtypes = ["float32", "float16", "int8"]
+    command.add_argument("--dtype", choices=dtypes, default="float32", help=DTYPE)
+    command.add_argument("--test-images", metavar="IMAGE", nargs="+", help=TEST_IMAGES)
     command = _add(commands, "info", "say what is in a model", INFO)
     _add_path(command, "model", "MODEL", MODEL)
+    command.add_argument("--self-test", action="store_true", help=SELF_TEST)
     return parser
 
 
@@ -238,7 +253,7 @@ def _add(commands, name, description, epilog):
     command.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose"
     )
-    command.set_defaults(command=getattr(_commands, name), parser=command)
+    command.set_defaults(command=name, parser=command)
     return command
 
 

@@ -6,16 +6,13 @@ import itertools
 import textwrap
 
 import numpy as np
-import torch
-from sklearn.pipeline import Pipeline
 
-from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, __version__
 from skcaptcha._files import write_atomically
 from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
-from skcaptcha._training_data import input_size_of
+from skcaptcha._version import __version__
+from skcaptcha.cli._models import find_reader, is_pipeline
 from skcaptcha.cli._scores import name_image
-from skcaptcha.metrics import recognition_report
 
 
 def check_reports(options):
@@ -36,25 +33,25 @@ def check_reports(options):
 
 def describe(model):
     """Return what a model of any kind is made of and where it comes from."""
-    if isinstance(model, Pipeline):
+    if is_pipeline(model):
         steps = [(name, repr(step)) for name, step in model.steps[:-1]]
         return f"{_section('Steps before', _align(steps))}\n\n{describe(model[-1])}"
-    if isinstance(model, CaptchaEnsemble) and not hasattr(model, "cv_scores_"):
+    if metadata := getattr(model, "metadata", None):  # of an ONNX file
+        sections = _list_input(model, metadata.input_size, metadata.background)
+        return _join({**sections, "Weights": metadata.dtype})
+    if hasattr(model, "estimators_") and not hasattr(model, "cv_scores_"):
         # Of `load_pretrained`, whose networks were fitted on no images of the user.
         parts = map(_describe_recognizer, model.estimators_)
         return "\n\n".join(
             f"{_section(f'Recognizer {i}', '')}\n{part}"
             for i, part in enumerate(parts, 1)
         )
-    if isinstance(model, CaptchaEnsemble):
+    if hasattr(model, "estimators_"):
         scores = enumerate(model.cv_scores_)
         rows = [(f"recognizer {i + 1}", f"{score:.4f}") for i, score in scores]
         title = "Exact match of each on its test part"
         return f"{_section(title, _align(rows))}\n\n{describe(model.estimators_[0])}"
-    if isinstance(model, CaptchaRecognizer):
-        return _describe_recognizer(model)
-    metadata = model.metadata  # of an ONNX file
-    return _join(_list_input(model, metadata.input_size, metadata.background))
+    return _describe_recognizer(model)
 
 
 def _list_values(reader, position, usual):
@@ -89,6 +86,8 @@ def _section(title, body):
 
 def _describe_recognizer(recognizer):
     """Return the layers, the vocabulary, the input and the training of a recognizer."""
+    from skcaptcha._training_data import input_size_of
+
     input_size = input_size_of(recognizer)
     sections = {
         "Network": _align(_list_layers(recognizer)),
@@ -196,6 +195,7 @@ def make_page(model, X, y_true, found, *, title, notes=""):
     """
     y_pred = found.y_pred
     jinja2 = import_optional("jinja2", "plot", "the HTML report")
+    from skcaptcha.metrics import recognition_report
     from skcaptcha.plotting import (
         CharacterConfusionDisplay,
         ConfidenceDisplay,
@@ -225,7 +225,7 @@ def make_page(model, X, y_true, found, *, title, notes=""):
         figures[name] = _draw_images(X, y_true, found, unlikely[:24], name)
         listed[name] = _list_mistakes(X, y_true, found, unlikely[:100])
     figures |= {"Confidence": confidences.figure_, "Confusions": confusions.figure_}
-    recognizer = model[-1] if isinstance(model, Pipeline) else model
+    recognizer = find_reader(model)
     if getattr(recognizer, "loss_curve_", None):
         figures["Training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
     templates = jinja2.Environment(
@@ -269,6 +269,8 @@ def _render(figure, **options):
 
 def _list_layers(recognizer):
     """Return (layer, shape of its output, parameters), with a header and the sum."""
+    import torch
+
     network = recognizer.network_
     height, channels = recognizer.image_height_, network.blocks[0].conv.in_channels
     image = (channels, height, 4 * height)

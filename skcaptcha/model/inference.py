@@ -3,20 +3,9 @@
 import numpy as np
 import torch
 
-from skcaptcha.images._batches import make_batches, pad_images
+from skcaptcha.images._batches import BATCH_SIZE, pad_images, plan_batches
 from skcaptcha.model.decoding import greedy_decode
 from skcaptcha.vocabulary import BLANK
-
-# Images in a batch, and the most columns of all of them.
-_BATCH_SIZE, _MAX_COLUMNS = 64, 2**16
-
-
-def plan_batches(widths, batch_size=_BATCH_SIZE):
-    """Yield the positions of the images of each batch; wide images get smaller ones."""
-    for group in make_batches(widths, batch_size):
-        size = max(1, min(len(group), _MAX_COLUMNS // widths[group[-1]]))
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
 
 
 def halve_batch(size):
@@ -38,7 +27,7 @@ def halve_batch(size):
     )
 
 
-def run_network(network, images, batch_size=_BATCH_SIZE, *, notices=None):
+def run_network(network, images, batch_size=BATCH_SIZE, *, notices=None):
     """Yield positions, log-probabilities (T, N, K) and lengths (N,) of each batch.
 
     The network is in evaluation mode, and the images (H, W_i, C), uint8, have its

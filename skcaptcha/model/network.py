@@ -6,14 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from skcaptcha.model import geometry
 from skcaptcha.model.normalization import MaskedBatchNorm2d, Padding
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
-# How many convolution blocks halve the width.
-_N_TIME_STRIDES = 2
-
-TIME_STRIDE = 2**_N_TIME_STRIDES
+TIME_STRIDE = geometry.TIME_STRIDE
 """Columns of the input for each time step of the output."""
 
 
@@ -136,7 +134,7 @@ class CRNN(nn.Module):
         self.frozen = False
         blocks, channels = [], in_channels
         for position, out_channels in enumerate(conv_channels):
-            stride = (2, 2 if position < _N_TIME_STRIDES else 1)
+            stride = (2, 2 if position < geometry.N_TIME_STRIDES else 1)
             blocks.append(ConvBlock(channels, out_channels, stride, pooling=pooling))
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
