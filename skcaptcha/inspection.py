@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
+from skcaptcha._power_law import PowerLaw, fit_power_law
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
 from skcaptcha._tables import is_table
 from skcaptcha._validation import (
@@ -20,7 +21,7 @@ from skcaptcha.images._read import is_error
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.recognizer import CaptchaRecognizer
 
-__all__ = ["find_label_issues"]
+__all__ = ["PowerLaw", "find_label_issues", "fit_power_law"]
 
 # A mistake is taken for a wrong label where the text read is at least so probable, and
 # the label at most so. Of 740 images of captcha_images_v2 with 37 labels made wrong

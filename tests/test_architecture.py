@@ -21,6 +21,7 @@ LAYERS = [
         "_labels",
         "_intervals",
         "_optional",
+        "_power_law",
         "_threads",
         "_validation",
         "images._decode",
