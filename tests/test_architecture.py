@@ -35,6 +35,7 @@ LAYERS = [
     {
         "_callbacks",
         "_causes",
+        "_label_curve",
         "_reader",
         "_training_data",
         "export._graph",
@@ -56,11 +57,11 @@ LAYERS = [
     {"ensemble"},
     {"_pretrained"},
     {"__init__"},
+    {"inspection"},
     {
         "datasets",
         "export._onnx",
         "export._reader",
-        "inspection",
         "persistence._skops",
         "plotting",
     },
