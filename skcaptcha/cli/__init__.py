@@ -1,4 +1,4 @@
-"""The command line: generate, check, train, predict, evaluate, export, info."""
+"""The command line: from drawing images to checking labels and exporting models."""
 
 import re
 import sys
