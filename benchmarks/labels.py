@@ -1,4 +1,4 @@
-"""What are more labels worth, how do wrong ones harm it, and how are new ones learned?
+"""What do more labels bring, what do wrong ones cost, how does it learn new characters?
 
 `curve`: of some sets a part is held out. `label_curve` is given half of the other
 labels and estimates what all of them give; that is then measured.
@@ -162,6 +162,9 @@ class SetsRow(runner.Row):
 
 
 class Curve(SetsRow):
+    def describe(self, arguments):
+        return {"cv": arguments.cv, "most_labels": MOST_LABELS}
+
     def measure(self, run, arguments, prepared):
         X, y = self.load(run, arguments)
         last = N_TEST + MOST_LABELS
@@ -170,7 +173,9 @@ class Curve(SetsRow):
         )
         recognizer = runner.make_recognizer(arguments, random_state=run["seed"])
         half = len(X) // 2
-        curve = label_curve(recognizer, X[:half], y[:half], random_state=run["seed"])
+        curve = label_curve(
+            recognizer, X[:half], y[:half], cv=arguments.cv, random_state=run["seed"]
+        )
         estimate, (low, high) = curve.power_law.predict(len(X), return_interval=True)
         seconds, _ = clock(recognizer.fit, X, y)
         exact_match = recognizer.score(X_test, y_test)
@@ -179,7 +184,7 @@ class Curve(SetsRow):
             "n_all": len(X),
             "n_test": len(X_test),
             "sizes": curve.train_sizes.tolist(),
-            "scores": curve.test_scores[:, 0].tolist(),
+            "scores": curve.test_scores.tolist(),
             "estimate": float(estimate),
             "low": float(low),
             "high": float(high),
@@ -321,6 +326,9 @@ def add_options(parser):
     )
     parser.add_argument(
         "--sets", nargs="+", choices=SETS, help="of `curve` and `found` (default: all)"
+    )
+    parser.add_argument(
+        "--cv", type=int, help="repeats of each curve (default: one, of a part)"
     )
     parser.add_argument(
         "--folds", type=int, default=5, help="of the search for them (default: 5)"

@@ -46,6 +46,8 @@ costs search_files
 costs vocabulary
 ensemble digits4_400 --folds 2 --seeds 0 1
 ensemble digits4_400 --folds 2 --no-single
+labels curve --sets captcha_images_v2 digits4
+labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 soak cut
@@ -481,6 +483,20 @@ def test_labels_are_corrupted_and_split_by_the_seed(load):
     for name, (paths, found) in parts.items():
         assert found == [texts[i] for i in paths]
         assert {bool(set(new) & set(t)) for t in found} == {name.startswith("new")}
+
+
+def test_estimates_are_judged_by_how_near_they_come(load):
+    def estimate(*off):
+        runs = [
+            {"data": name, "seed": seed, "off_by": value}
+            for name, values in enumerate(off)
+            for seed, value in enumerate(values)
+        ]
+        return judge(load("labels"), "curve", *runs)
+
+    near, far = (0.03, -0.01, 0.01), (0.03, 0.02, 0.02)  # by their mean
+    assert estimate(near, near, near, near, near, far) == "met"
+    assert estimate(near, near, near, near, far, far) == "missed"
 
 
 def test_a_gpu_is_watched_in_the_interval_alone(load):
