@@ -145,6 +145,7 @@ class WrongLabels(LabelRow):
 class SetsRow(runner.Row):
     """What is measured on several sets, each read from its archive."""
 
+    reads_data: bool = True
     seeds: tuple = (0, 1, 2)
     factors: dict = field(default_factory=lambda: {"data": SETS})
     n_quick: int = 2

@@ -52,6 +52,8 @@ labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 soak cut
 soak threads
+unlike alarms
+unlike margins
 costs imports
 gpu captcha_62x5 --device cpu
 soak damaged
@@ -117,7 +119,7 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
 
     def run(script, *arguments):
         given = [*arguments, "--quick", "--threads", "1"]
-        if any(row.archive for row in load(script).ROWS.values()):
+        if any(row.archive or row.reads_data for row in load(script).ROWS.values()):
             given += ["--data", str(archives)]
         return load(script).main([*given, "--output", str(tmp_path / "results.json")])
 
@@ -132,7 +134,7 @@ def test_each_script_asks_a_question_and_refuses_other_arguments(load, name, cap
     script, question = load(name), load(name).__doc__.splitlines()[0]
     page = " ".join((ROOT / "docs" / "benchmarks.rst").read_text("utf-8").split())
     assert question.endswith("?") and question in page
-    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 13
+    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 14
     with pytest.raises(SystemExit, match="0"):
         script.main(["--help"])
     assert question in " ".join(capsys.readouterr().out.split())
