@@ -181,7 +181,7 @@ ROWS = {
         },
     ),
     "alarms": Alarms(
-        words=f"{N_HALVES} random halves of real sets, and {LEAST_IMAGES} images of them",
+        words="parts of real sets, and whether the rest is unlike them",
         columns={
             "n_images": ("images", ".0f"),
             "warned_of_half": ("halves warned of", ".0f"),
