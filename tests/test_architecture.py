@@ -22,6 +22,7 @@ LAYERS = [
         "_labels",
         "_intervals",
         "_optional",
+        "_power_law",
         "_threads",
         "_validation",
         "images._decode",
@@ -36,6 +37,7 @@ LAYERS = [
     {
         "_callbacks",
         "_causes",
+        "_label_curve",
         "_reader",
         "_training_data",
         "export._graph",
@@ -58,10 +60,10 @@ LAYERS = [
     {"ensemble"},
     {"_pretrained"},
     {"__init__"},
+    {"inspection"},
     {
         "datasets",
         "export._reader",
-        "inspection",
         "persistence._skops",
         "plotting",
     },

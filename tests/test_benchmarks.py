@@ -46,10 +46,14 @@ costs search_files
 costs vocabulary
 ensemble digits4_400 --folds 2 --seeds 0 1
 ensemble digits4_400 --folds 2 --no-single
+labels curve --sets captcha_images_v2 digits4
+labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 soak cut
 soak threads
+unlike alarms
+unlike margins
 costs imports
 gpu captcha_62x5 --device cpu
 soak damaged
@@ -115,7 +119,7 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
 
     def run(script, *arguments):
         given = [*arguments, "--quick", "--threads", "1"]
-        if any(row.archive for row in load(script).ROWS.values()):
+        if any(row.archive or row.reads_data for row in load(script).ROWS.values()):
             given += ["--data", str(archives)]
         return load(script).main([*given, "--output", str(tmp_path / "results.json")])
 
@@ -130,7 +134,7 @@ def test_each_script_asks_a_question_and_refuses_other_arguments(load, name, cap
     script, question = load(name), load(name).__doc__.splitlines()[0]
     page = " ".join((ROOT / "docs" / "benchmarks.rst").read_text("utf-8").split())
     assert question.endswith("?") and question in page
-    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 13
+    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 14
     with pytest.raises(SystemExit, match="0"):
         script.main(["--help"])
     assert question in " ".join(capsys.readouterr().out.split())
@@ -481,6 +485,20 @@ def test_labels_are_corrupted_and_split_by_the_seed(load):
     for name, (paths, found) in parts.items():
         assert found == [texts[i] for i in paths]
         assert {bool(set(new) & set(t)) for t in found} == {name.startswith("new")}
+
+
+def test_estimates_are_judged_by_how_near_they_come(load):
+    def estimate(*off):
+        runs = [
+            {"data": name, "seed": seed, "off_by": value}
+            for name, values in enumerate(off)
+            for seed, value in enumerate(values)
+        ]
+        return judge(load("labels"), "curve", *runs)
+
+    near, far = (0.03, -0.01, 0.01), (0.03, 0.02, 0.02)  # by their mean
+    assert estimate(near, near, near, near, near, far) == "met"
+    assert estimate(near, near, near, near, far, far) == "missed"
 
 
 def test_a_gpu_is_watched_in_the_interval_alone(load):

@@ -1,5 +1,6 @@
-"""The command line: generate, check, train, predict, evaluate, export, info."""
+"""The command line: from drawing images to checking labels and exporting models."""
 
+import importlib
 import re
 import sys
 import warnings
@@ -22,6 +23,8 @@ _MISTAKES = (
 )
 # What tells of the code and not of the user's files.
 _HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+# Modules that have the functions of commands, where it is not `_commands`.
+_MODULES = {"check-labels": "_inspection", "curve": "_inspection"}
 _POSITIONAL = {"command", "folder", "images", "model", "source"}
 
 
@@ -72,9 +75,9 @@ def main(argv=None):
 
 def _find_function(command):
     """Return the function of a command; what it imports may take seconds."""
-    from skcaptcha.cli import _commands
-
-    return getattr(_commands, command)
+    name = _MODULES.get(command, "_commands")
+    module = importlib.import_module(f"skcaptcha.cli.{name}")
+    return getattr(module, command.replace("-", "_"))
 
 
 def _describe(error, options):

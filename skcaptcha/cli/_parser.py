@@ -68,6 +68,21 @@ examples:
   skcaptcha evaluate model.joblib held_out --format csv > read.csv
         each image with its label, what was read, and whether the label looks wrong
 """
+CURVE = """
+examples:
+  skcaptcha curve my_images
+        what these labels, twice and four times as many would give
+  skcaptcha curve my_images --cv 5 --target 0.99 --picture curve.png
+        surer and longer; how many labels 0.99 takes; drawn
+"""
+CHECK_LABELS = """
+examples:
+  skcaptcha check-labels my_images
+        labels that are not what networks read that were not fitted on them
+  skcaptcha check-labels labels.csv --model model.joblib --picture issues.png
+        the same by a model that has not learned from these labels; the images drawn
+  skcaptcha check-labels my_images --format csv > issues.csv
+"""
 EXPORT = """
 examples:
   skcaptcha export model.joblib --onnx model.onnx
@@ -87,6 +102,14 @@ MODEL = (
 SOURCE = (
     "folder or zip file of images, or table of their names and labels; a single table "
     "among the images, or a text beside each, is used as well"
+)
+JUDGE = (
+    "model that has not learned from these labels; without one a network is fitted for "
+    "each fold of them, on the others"
+)
+REPEATS = (
+    "cut the labels into so many parts and measure a curve for each, held out in turn "
+    "(default: one curve, a quarter of the labels held out)"
 )
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
 FROM = (
@@ -156,6 +179,10 @@ def make_parser():
     formats = ["text", "json", "csv"]
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command.add_argument("--ignore-case", action="store_true", help=CASE)
+    _fill_curve(_add(commands, "curve", "estimate what more labels would bring", CURVE))
+    _fill_check_labels(
+        _add(commands, "check-labels", "look for wrong labels", CHECK_LABELS)
+    )
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
@@ -219,6 +246,39 @@ def _fill_predict(command):
     add("--characters-detail", action="store_true", help=DETAIL)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
+
+
+def _fill_curve(command):
+    add = command.add_argument
+    _add_source(command)
+    add("--cv", metavar="N", type=int, help=REPEATS)
+    target = "score for which to say how many labels it takes, such as 0.99"
+    add("--target", metavar="SCORE", type=_parse_target, help=target)
+    names = ["exact_match", "character_accuracy"]
+    score = "score to measure (%(default)s)"
+    add("--scoring", choices=names, default="exact_match", help=score)
+    _add_fits(command, "draw the curve to it")
+
+
+def _fill_check_labels(command):
+    add = command.add_argument
+    _add_source(command)
+    _add_path(command, "--model", "MODEL", JUDGE)
+    add("--cv", metavar="N", type=int, help="folds to fit on the others of (5)")
+    _add_fits(command, "draw the images beside both texts to it")
+
+
+def _add_fits(command, picture):
+    add = command.add_argument
+    formats = ["text", "json", "csv"]
+    words = "a table as text, JSON or CSV (%(default)s)"
+    add("--format", choices=formats, default="text", help=words)
+    _add_path(command, "--picture", "FILE", picture)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    add("--jobs", metavar="N", type=int, help="fits at a time (1)")
+    add("--quiet", action="store_true", help="say nothing of the images")
+    _add_seed(command)
+    command.set_defaults(start=None, html=None)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -323,6 +383,13 @@ def _parse_share(text):
         share = math.nan
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
+def _parse_target(text):
+    share = _parse_share(text)
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
     return share
 
 

@@ -432,7 +432,16 @@ def test_warnings_are_notes(capsys, labeled, tmp_path):
 
 
 def test_help_has_examples_of_every_command(capsys):
-    for command in ("generate", "train", "predict", "evaluate", "export", "info"):
+    for command in (
+        "generate",
+        "train",
+        "predict",
+        "evaluate",
+        "curve",
+        "check-labels",
+        "export",
+        "info",
+    ):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         shown = capsys.readouterr().out
