@@ -17,6 +17,7 @@ LAYERS = [
     {"_version", "exceptions"},
     {
         "_curves",
+        "_device_errors",
         "_files",
         "_labels",
         "_intervals",
