@@ -11,10 +11,12 @@ import traceback
 
 import torch
 
+from skcaptcha.exceptions import DeviceError
+
 # A handle that cannot be made, once others could, is for want of memory as well.
 _OUT_OF_MEMORY = re.compile(
-    r"CUDA out of memory"
-    r"|CUDA (driver )?error: out of memory"
+    r"(CUDA|HIP) out of memory"
+    r"|(CUDA|HIP) (driver )?error: out of memory"
     r"|Cuda failure (2 )?'out of memory'"
     r"|CU(DNN|BLAS|SPARSE|SOLVER)_STATUS_ALLOC_FAILED"
     r"|CUDNN_STATUS_INTERNAL_ERROR_(DEVICE|HOST)_ALLOCATION_FAILED"
@@ -22,7 +24,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|CUBLAS_STATUS_NOT_INITIALIZED when calling `cublas(Lt)?Create"
 )
 _OF_DEVICE = re.compile(
-    r"CUDA (driver )?error: "
+    r"(CUDA|HIP) (driver )?error: "
     r"|Cuda failure \d+ '"
     r"|cuDNN (Frontend )?error"
     r"|CU(DNN|BLAS|SPARSE|SOLVER)_STATUS_"
@@ -47,8 +49,11 @@ def is_out_of_memory(error):
 def is_device_error(error):
     """Tell whether an exception is of a GPU, for want of memory or otherwise.
 
-    All but those for want of memory mostly leave CUDA of no use to the process.
+    All but those for want of memory mostly leave CUDA of no use to the process. One
+    that is in words already does not count.
     """
+    if isinstance(error, DeviceError):
+        return False
     return isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)) or (
         isinstance(error, RuntimeError)
         and bool(_OUT_OF_MEMORY.search(str(error)) or _OF_DEVICE.search(str(error)))
@@ -74,20 +79,20 @@ def describe_device_error(error, doing):
             "`conv_channels`, or set device='cpu'."
         )
     if "forked subprocess" in said:
-        return RuntimeError(
+        return DeviceError(
             f"The GPU cannot be used for {doing} in a process that was forked after "
             "CUDA had been used. Start processes by the method 'spawn' or through "
             "joblib, or set device='cpu'."
         )
     if _NOT_DETERMINISTIC.search(str(error)):
-        return RuntimeError(
+        return DeviceError(
             f"torch.use_deterministic_algorithms(True) is set, and {doing} uses "
             "operations that have no deterministic form on a GPU, or have one only "
             "where the environment variable CUBLAS_WORKSPACE_CONFIG is ':4096:8' when "
             "Python starts. Call torch.use_deterministic_algorithms(False), or set "
             "device='cpu'."
         )
-    return RuntimeError(
+    return DeviceError(
         f"The GPU failed in {doing} ({said}). CUDA is likely of no more use to this "
         "process, nor is what it holds on the GPU: restart Python and load or fit the "
         "recognizer again. If the GPU fails once more, see what nvidia-smi says of it, "

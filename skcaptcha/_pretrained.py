@@ -8,11 +8,12 @@ from skcaptcha._auto import choose_rows
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import find_texts
 from skcaptcha._threads import count_threads
-from skcaptcha._validation import check_device, check_images
+from skcaptcha._validation import check_images, issue_warnings
 from skcaptcha.ensemble import CaptchaEnsemble
 from skcaptcha.images import read_images
 from skcaptcha.images._prepare import ALL_ROWS, measure_ink
 from skcaptcha.images._read import parse_background
+from skcaptcha.model.device import choose_device, fallback_notices
 from skcaptcha.model.pretrained import FORMS, load_whole, read_weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
@@ -62,7 +63,7 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     Raises
     ------
     ValueError
-        If a parameter is out of range.
+        If a parameter is out of range, or `device` cannot be used.
     OSError
         If an image of `X` cannot be read.
 
@@ -91,6 +92,7 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     characters = max((read_weights(form)[1] for form in FORMS), key=len)
     options = {"background": background, "device": device, "n_jobs": n_jobs}
     readers = [_load_reader(form, characters, options) for form in FORMS]
+    issue_warnings(fallback_notices(device, choose_device(device)))
     if X is not None:
         return _choose_size(readers, X)
     ensemble = CaptchaEnsemble(readers[0])
@@ -115,7 +117,7 @@ def _load_reader(form, characters, options):
             "color_mode_": "rgb",
             "training_images_": None,
             "_network_config": config,
-            "network_": network.to(check_device(recognizer.device)),
+            "network_": network.to(choose_device(recognizer.device)),
             "loss_curve_": [],
             "learning_rate_curve_": [],
             "n_iter_": 0,
