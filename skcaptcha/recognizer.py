@@ -35,11 +35,7 @@ from skcaptcha._training_data import (
 from skcaptcha._validation import issue_warnings, iterate_items
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import iterate_images
-from skcaptcha.model.device import (
-    choose_device_of_saved,
-    fallback_notices,
-    use_device,
-)
+from skcaptcha.model.device import move_saved, use_device
 from skcaptcha.model.inference import run_network
 from skcaptcha.model.pretrained import load_start
 from skcaptcha.persistence._state import pack_state, unpack_state
@@ -564,10 +560,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         survive_fork()
         state = unpack_state(state, type(self))
         if "network_" in state:
-            device = choose_device_of_saved(state["device"])
-            with explain_device_errors("loading a model"):
-                state["network_"].to(device)
-            issue_warnings(fallback_notices(state["device"], device))
+            issue_warnings(move_saved(state["network_"], state["device"]))
         super().__setstate__(state)
 
     def _check_images(self, X):

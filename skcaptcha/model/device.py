@@ -7,7 +7,11 @@ import threading
 import torch
 from torch.nn import functional
 
-from skcaptcha._device_errors import first_line, is_out_of_memory
+from skcaptcha._device_errors import (
+    first_line,
+    is_device_error,
+    is_out_of_memory,
+)
 from skcaptcha._modes import own_modes
 from skcaptcha._validation import check_device
 from skcaptcha.model.network import build_network
@@ -53,15 +57,29 @@ def choose_device(device, *, training=False):
     raise ValueError(f"device={device!r} cannot be used: {fault}. {_CPU_REMEDY}.")
 
 
-def choose_device_of_saved(device):
-    """Return where a network reads that was saved with a parameter `device`.
+def move_saved(network, device):
+    """Move a network that was saved with a parameter `device` there, from the CPU.
 
-    That is the CPU where the device does not exist or is of no use.
+    It stays where the device does not exist or is of no use. Returns what to warn of
+    as a list of (message, category).
     """
     try:
-        return choose_device(device)
+        chosen = choose_device(device)
     except ValueError:
-        return CPU
+        chosen = CPU
+    try:
+        network.to(chosen)
+    except RuntimeError as error:
+        if not is_device_error(error):
+            raise
+        network.to(CPU)
+        message = (
+            f"device={device!r}: the model reads on the CPU, as it could not be moved "
+            f"to the GPU ({first_line(error)}). To read there, free the GPU's memory, "
+            "which nvidia-smi lists, and load the model again."
+        )
+        return [(message, UserWarning)]
+    return fallback_notices(device, chosen)
 
 
 def fallback_notices(device, chosen, *, training=False):
