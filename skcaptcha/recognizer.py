@@ -407,6 +407,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             issue_warnings(data.notices)  # before time is spent on them
+            processes.check_device(data.device)
             with explain_device_errors("training"), use_device(data.device):
                 notices = self._train(data, checkpoint, processes)
         in_search = is_part_of_more()

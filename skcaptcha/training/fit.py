@@ -427,6 +427,7 @@ def describe_job(network_config, samples, training_config, generator):
         "Some label": zlib.crc32(np.concatenate(samples.targets)),
         "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
         "`random_state`": generator.initial_seed(),
+        "The kind of device": training_config.device.type,
     } | {
         f"`{name}`": value
         for name, value in vars(training_config).items()
