@@ -235,7 +235,10 @@ def parse_batch_size(text):
 
 def add_options(parser):
     parser.add_argument(
-        "--batch-size", type=parse_batch_size, default="auto", help="default: auto"
+        "--batch-size",
+        type=parse_batch_size,
+        default=512,
+        help="or auto (default: 512)",
     )
     parser.add_argument(
         "--device",

@@ -148,8 +148,9 @@ def _find_fault_of_settings(training):
     )
     if strict and training:
         return (
-            "torch.use_deterministic_algorithms(True) is set, and CTC among others has "
-            "no deterministic form on a GPU; set it to False or to warn_only=True"
+            "torch.use_deterministic_algorithms(True) is set, and not all operations of "
+            "training have a deterministic form on a GPU; set it to False, or "
+            "warn_only=True"
         )
     if strict and not os.environ.get("CUBLAS_WORKSPACE_CONFIG"):
         return (
