@@ -148,8 +148,8 @@ def _find_fault_of_settings(training):
     )
     if strict and training:
         return (
-            "torch.use_deterministic_algorithms(True) is set, and not all operations of "
-            "training have a deterministic form on a GPU; set it to False, or "
+            "torch.use_deterministic_algorithms(True) is set, and not all operations "
+            "of training have a deterministic form on a GPU; set it to False, or "
             "warn_only=True"
         )
     if strict and not os.environ.get("CUBLAS_WORKSPACE_CONFIG"):
