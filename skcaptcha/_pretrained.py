@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 
 from skcaptcha._auto import choose_rows
+from skcaptcha._device_errors import explain_device_errors
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import find_texts
 from skcaptcha._threads import count_threads
@@ -105,6 +106,8 @@ def _load_reader(form, characters, options):
     recognizer = CaptchaRecognizer(downsampling=form, **options)
     check_params(recognizer, RECOGNIZER_PARAMS)
     network, config = load_whole(form, characters)
+    with explain_device_errors("loading a network"):
+        network.to(choose_device(recognizer.device))
     recognizer._set_fitted(
         {
             "vocabulary_": Vocabulary(characters),
@@ -117,7 +120,7 @@ def _load_reader(form, characters, options):
             "color_mode_": "rgb",
             "training_images_": None,
             "_network_config": config,
-            "network_": network.to(choose_device(recognizer.device)),
+            "network_": network,
             "loss_curve_": [],
             "learning_rate_curve_": [],
             "n_iter_": 0,

@@ -553,7 +553,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self):
         """Return a state in which the weights are plain NumPy arrays."""
-        return pack_state(super().__getstate__())
+        with explain_device_errors("saving or copying a recognizer"):
+            return pack_state(super().__getstate__())
 
     @torch.inference_mode(False)  # or a later fit could not learn from the weights
     def __setstate__(self, state):
