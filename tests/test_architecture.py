@@ -18,6 +18,8 @@ LAYERS = [
     {
         "_curves",
         "_exact_match",
+        "_device_errors",
+        "_modes",
         "_files",
         "_labels",
         "_intervals",
@@ -32,7 +34,7 @@ LAYERS = [
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},
-    {"images._samples", "model.inference"},
+    {"images._samples", "model.device", "model.inference"},
     {"_auto", "_parameters"},
     {
         "_callbacks",

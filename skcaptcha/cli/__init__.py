@@ -9,11 +9,13 @@ from functools import partial
 
 from skcaptcha.cli._output import Interrupted, escape, flush, open_streams
 from skcaptcha.cli._parser import make_parser
+from skcaptcha.exceptions import DeviceError
 
 __all__ = ["main"]
 
 # What is wrong with the arguments or the files, as against with the program.
 _MISTAKES = (
+    DeviceError,
     ImportError,
     MemoryError,
     OSError,
@@ -90,9 +92,9 @@ def _describe(error, options):
         )
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename!r}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"there is too little memory {error}".strip()
     text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError) and "too little memory" not in text:
+        return f"there is too little memory {error}".strip()
     for name in vars(options).keys() - _POSITIONAL:
         option = f"--{name.replace('_', '-')}"
         text = re.sub(rf"(?<![-\w.]){name}(?=[=\[])", option, text)

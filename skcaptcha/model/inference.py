@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skcaptcha._device_errors import explain_device_errors, is_out_of_memory
 from skcaptcha.images._batches import BATCH_SIZE, pad_images, plan_batches
 from skcaptcha.model.decoding import greedy_decode
 from skcaptcha.vocabulary import BLANK
@@ -38,17 +39,26 @@ def run_network(network, images, batch_size=BATCH_SIZE, *, notices=None):
         parts = [positions]
         while parts:
             part = parts.pop(0)
-            try:
-                found = _read_batch(network, [images[i] for i in part])
-            except torch.OutOfMemoryError:
-                found = None
-            if found is None:  # out of `except`, as the error holds tensors
-                half, message = halve_batch(len(part))
+            with explain_device_errors("reading"):
+                found = _read_or_fill(network, [images[i] for i in part])
+                if found is None:
+                    half, message = halve_batch(len(part))
+            if found is None:
                 parts = [part[:half], part[half:], *parts]
                 if notices is not None:
                     notices.append((message, UserWarning))
             else:
                 yield part, *found
+
+
+def _read_or_fill(network, images):
+    """Read a batch; return None if it fills the GPU's memory."""
+    try:
+        return _read_batch(network, images)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    return None  # out of `except`, as the error holds tensors
 
 
 def _read_batch(network, images):

@@ -4,7 +4,6 @@ Both go through the loop in `fit_network`. What an update does stands in `step`,
 when to do what in `schedule`.
 """
 
-import contextlib
 import copy
 import math
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skcaptcha._modes import own_modes
 from skcaptcha.model.calibration import divide_logits, find_temperature
 from skcaptcha.model.inference import greedy_and_count, run_network
 from skcaptcha.model.network import for_reading
@@ -117,18 +117,6 @@ def is_part_of_more():
             return True
         frame = frame.f_back
     return False
-
-
-@contextlib.contextmanager
-def own_modes():
-    """Compute as if the caller had set no mode of PyTorch, such as no_grad."""
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast("cpu", enabled=False),
-        torch.autocast("cuda", enabled=False),
-    ):
-        yield
 
 
 @own_modes()
@@ -439,6 +427,7 @@ def describe_job(network_config, samples, training_config, generator):
         "Some label": zlib.crc32(np.concatenate(samples.targets)),
         "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
         "`random_state`": generator.initial_seed(),
+        "The kind of device": training_config.device.type,
     } | {
         f"`{name}`": value
         for name, value in vars(training_config).items()
