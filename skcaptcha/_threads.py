@@ -1,8 +1,10 @@
 """Threads that decode images, and PyTorch's threads after a fork."""
 
 import os
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import chain, islice
 from numbers import Integral
 
@@ -22,7 +24,7 @@ def count_threads(n_jobs):
     if n_jobs is None:
         backend, configured = get_active_backend()
         if configured is None and not backend.nesting_level:
-            return min(8, joblib.cpu_count())
+            return _count_cores(os.getpid())
     elif not isinstance(n_jobs, Integral) or n_jobs == 0:
         raise ValueError(
             f"n_jobs={n_jobs!r} must be None or an int other than 0; "
@@ -33,22 +35,35 @@ def count_threads(n_jobs):
     return backend.effective_n_jobs(configured if n_jobs is None else int(n_jobs))
 
 
-def map_in_threads(function, items, n_threads, *, worthwhile, ahead=512):
+@cache
+def _count_cores(process):
+    """Return the number of cores of this process, 8 at most.
+
+    joblib reads files to count them, which took a twentieth of reading one image.
+    """
+    return min(8, joblib.cpu_count())
+
+
+def map_in_threads(
+    function, items, n_threads, *, worthwhile=None, ahead=512, start=ThreadPoolExecutor
+):
     """Yield the results of a function for items, lazily and in order.
 
     Threads compute them for up to `ahead` items in advance, but only if `worthwhile`
     returns true for the item. The calling thread computes the others, and all of them
-    if `n_threads` is 1. It alone iterates over `items`.
+    if `n_threads` is 1. It alone iterates over `items`. `start` makes the executor of
+    a number of threads.
     """
     items = iter(items)
     first = list(islice(items, 2))
     if len(first) < 2:
         n_threads = 1
     running = deque()
-    pool = ThreadPoolExecutor(n_threads)  # starts no thread before the first task
+    # Of one thread it starts none, as it gets no task.
+    pool = start(n_threads) if n_threads > 1 else ThreadPoolExecutor(1)
     try:
         for item in chain(first, items):
-            if n_threads > 1 and worthwhile(item):
+            if n_threads > 1 and (worthwhile is None or worthwhile(item)):
                 running.append(pool.submit(function, item))
                 if len(running) > ahead:
                     yield running.popleft().result()
@@ -60,6 +75,36 @@ def map_in_threads(function, items, n_threads, *, worthwhile, ahead=512):
             yield running.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def start_computing(n_threads):
+    """Return an executor of threads in each of which PyTorch computes by one thread.
+
+    Two threads that compute a batch each are sooner than two that share the work of
+    every operation. `torch.set_num_threads` counts for the thread that calls it, and
+    for those that compute for the first time after it. What these get is therefore set
+    back before anything else happens.
+    """
+    torch.get_num_threads()  # so that the calling thread is none of these
+    ready, go = threading.Semaphore(0), threading.Event()
+
+    def begin():
+        torch.set_num_threads(1)
+        ready.release()
+        go.wait()
+
+    pool = ThreadPoolExecutor(n_threads)
+    with ThreadPoolExecutor(1) as other:
+        usual = other.submit(torch.get_num_threads).result()
+        try:
+            for _ in range(n_threads):
+                pool.submit(begin)
+            for _ in range(n_threads):
+                ready.acquire()
+        finally:
+            other.submit(torch.set_num_threads, usual).result()
+            go.set()
+    return pool
 
 
 def survive_fork():

@@ -29,7 +29,7 @@ LAYERS = [
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},
-    {"images._samples", "model.inference"},
+    {"images._samples", "model.inference", "model.prepared"},
     {"_auto", "_parameters"},
     {
         "_callbacks",
@@ -49,7 +49,7 @@ LAYERS = [
         "training.progress",
         "training.schedule",
     },
-    {"training.step"},
+    {"export._network", "training.step"},
     {"training.fit"},
     {"recognizer"},
     {"ensemble"},
