@@ -62,8 +62,8 @@ def check_params(estimator, constraints):
 
     `constraints` has a list by the parameter's name, of `Constraint` or None.
     """
-    for name, value in estimator.get_params(deep=False).items():
-        allowed = constraints[name]
+    for name, allowed in constraints.items():
+        value = getattr(estimator, name)
         if value is None and None in allowed:
             continue
         if any(option and option.allows(value) for option in allowed):
@@ -107,6 +107,7 @@ RECOGNIZER_PARAMS = {
     "freeze_convolutions": [_BOOLEAN],
     "decoder": [_one_of("greedy", "beam")],
     "beam_width": [interval(Integral, 1, MAX_BEAM_WIDTH)],
+    "backend": [_one_of("torch", "onnx")],
     "checkpoint": [instance_of(str), instance_of(os.PathLike), None],
     "checkpoint_interval": [interval(Real, 0)],
     "device": [instance_of(str)],

@@ -470,6 +470,7 @@ def _find_symbols(reader, log_probs, length):
 def _normalize(log_probs):
     """Normalize in float64, as in float32 probabilities may sum to more than 1."""
     log_probs = log_probs.astype(np.float64)
+    # SciPy's logsumexp takes three times as long for so few numbers.
     return log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
 
 

@@ -5,9 +5,11 @@ Where joblib or PyTorch is not loaded, nothing was set by their means.
 
 import os
 import sys
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from itertools import chain, islice
 from numbers import Integral
 from pathlib import Path
@@ -71,28 +73,41 @@ def count_threads(n_jobs):
     if n_jobs is None:
         backend, configured = get_active_backend()
         if configured is None and not backend.nesting_level:
-            return min(8, count_cores())
+            return _count_cores(os.getpid())
     # Only threads count, not the processes of other backends.
     backend, configured = get_active_backend(require="sharedmem", verbose=0)
     return backend.effective_n_jobs(configured if n_jobs is None else int(n_jobs))
 
 
-def map_in_threads(function, items, n_threads, *, worthwhile, ahead=512):
+@cache
+def _count_cores(process):
+    """Return the number of cores of this process, 8 at most.
+
+    joblib reads files to count them, which took a twentieth of reading one image.
+    """
+    return min(8, count_cores())
+
+
+def map_in_threads(
+    function, items, n_threads, *, worthwhile=None, ahead=512, start=ThreadPoolExecutor
+):
     """Yield the results of a function for items, lazily and in order.
 
     Threads compute them for up to `ahead` items in advance, but only if `worthwhile`
     returns true for the item. The calling thread computes the others, and all of them
-    if `n_threads` is 1. It alone iterates over `items`.
+    if `n_threads` is 1. It alone iterates over `items`. `start` makes the executor of
+    a number of threads.
     """
     items = iter(items)
     first = list(islice(items, 2))
     if len(first) < 2:
         n_threads = 1
     running = deque()
-    pool = ThreadPoolExecutor(n_threads)  # starts no thread before the first task
+    # Of one thread it starts none, as it gets no task.
+    pool = start(n_threads) if n_threads > 1 else ThreadPoolExecutor(1)
     try:
         for item in chain(first, items):
-            if n_threads > 1 and worthwhile(item):
+            if n_threads > 1 and (worthwhile is None or worthwhile(item)):
                 running.append(pool.submit(function, item))
                 if len(running) > ahead:
                     yield running.popleft().result()
@@ -104,6 +119,38 @@ def map_in_threads(function, items, n_threads, *, worthwhile, ahead=512):
             yield running.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def start_computing(n_threads):
+    """Return an executor of threads in each of which PyTorch computes by one thread.
+
+    Two threads that compute a batch each are sooner than two that share the work of
+    every operation. `torch.set_num_threads` counts for the thread that calls it, and
+    for those that compute for the first time after it. What these get is therefore set
+    back before anything else happens.
+    """
+    import torch
+
+    torch.get_num_threads()  # so that the calling thread is none of these
+    ready, go = threading.Semaphore(0), threading.Event()
+
+    def begin():
+        torch.set_num_threads(1)
+        ready.release()
+        go.wait()
+
+    pool = ThreadPoolExecutor(n_threads)
+    with ThreadPoolExecutor(1) as other:
+        usual = other.submit(torch.get_num_threads).result()
+        try:
+            for _ in range(n_threads):
+                pool.submit(begin)
+            for _ in range(n_threads):
+                ready.acquire()
+        finally:
+            other.submit(torch.set_num_threads, usual).result()
+            go.set()
+    return pool
 
 
 def survive_fork():

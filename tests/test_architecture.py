@@ -34,7 +34,7 @@ LAYERS = [
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},
-    {"images._samples", "model.device", "model.inference"},
+    {"images._samples", "model.device", "model.inference", "model.prepared"},
     {"_auto", "_parameters"},
     {
         "_callbacks",
@@ -56,7 +56,7 @@ LAYERS = [
         "training.progress",
         "training.schedule",
     },
-    {"export._self_test", "training.step"},
+    {"export._network", "export._self_test", "training.step"},
     {"training.fit"},
     {"recognizer"},
     {"ensemble"},

@@ -26,6 +26,7 @@ from skcaptcha._version import __version__
 _FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
 _IRRELEVANT = {
+    "backend",
     "beam_width",
     "cache_size",
     "checkpoint",
