@@ -71,6 +71,7 @@ LAYERS = [
     },
     {"export._onnx"},
     {"export", "persistence"},  # their public names
+    {"labelling"},
     {"cli"},
     {"__main__"},
 ]
@@ -83,7 +84,17 @@ DISTRIBUTIONS = {
 }
 
 # Optional or slow to load: imported inside the function that needs it.
-NEVER_AT_THE_TOP = {"cv2", "dask", "jinja2", "matplotlib", "onnx", "onnxruntime"}
+NEVER_AT_THE_TOP = {
+    "cv2",
+    "dask",
+    "filelock",
+    "flask",
+    "jinja2",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "waitress",
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

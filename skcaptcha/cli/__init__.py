@@ -26,7 +26,11 @@ _MISTAKES = (
 # What tells of the code and not of the user's files.
 _HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
 # Modules that have the functions of commands, where it is not `_commands`.
-_MODULES = {"check-labels": "_inspection", "curve": "_inspection"}
+_MODULES = {
+    "check-labels": "_inspection",
+    "curve": "_inspection",
+    "label": "_labelling",
+}
 _POSITIONAL = {"command", "folder", "images", "model", "source"}
 
 

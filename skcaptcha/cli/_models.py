@@ -109,7 +109,7 @@ def save_model(recognizer, path):
         try:
             save(recognizer, path)
         except OSError as error:
-            spare = _find_free(Path(tempfile.gettempdir(), path.name))
+            spare = find_free(Path(tempfile.gettempdir(), path.name))
             save(recognizer, spare)
             raise OSError(
                 f"--out={str(path)!r} cannot be written ({error.strerror or error}); "
@@ -123,13 +123,13 @@ def save_model(recognizer, path):
 def save_interrupted(recognizer, path):
     """Save the weights of a fit that was broken off, and leave the file alone."""
     # The name is cut, as there may be no room for more than it has.
-    spare = _find_free(path.with_name(f"{path.stem[:50]}.interrupted{path.suffix}"))
+    spare = find_free(path.with_name(f"{path.stem[:50]}.interrupted{path.suffix}"))
     save_model(recognizer, spare)
     left = f"; {path} is as it was" if path.exists() else ""
     say(f"skcaptcha: interrupted; the weights so far are in {spare}{left}")
 
 
-def _find_free(path):
+def find_free(path):
     """Return a path that no file has, with a number where there has to be one."""
     names = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     while path.exists():

@@ -75,6 +75,18 @@ examples:
   skcaptcha curve my_images --cv 5 --target 0.99 --picture curve.png
         surer and longer; how many labels 0.99 takes; drawn
 """
+LABELING = """
+examples:
+  skcaptcha label my_images
+        opens a page in the browser; my_images/labels.csv has the labels
+  skcaptcha label my_images --characters 0123456789 --length 4
+        only such texts are proposed and taken
+  skcaptcha label my_images --model model.joblib --save-model better.joblib
+        proposals of a model; the one that is fine-tuned from it is saved as it grows
+
+The address has a secret and works on this machine alone. Ctrl-C ends; the same command
+continues.
+"""
 CHECK_LABELS = """
 examples:
   skcaptcha check-labels my_images
@@ -82,6 +94,8 @@ examples:
   skcaptcha check-labels labels.csv --model model.joblib --picture issues.png
         the same by a model that has not learned from these labels; the images drawn
   skcaptcha check-labels my_images --format csv > issues.csv
+  skcaptcha check-labels my_images --page
+        in the browser, to keep or correct each with one key
 """
 EXPORT = """
 examples:
@@ -112,6 +126,14 @@ REPEATS = (
     "(default: one curve, a quarter of the labels held out)"
 )
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
+START = (
+    "model whose texts are proposed at first (default: the file of --save-model if it "
+    "is there, else pretrained)"
+)
+SAVED = (
+    "file for what was learned, written after each round: .joblib, .pkl or .skops "
+    "(default: model.joblib beside the labels, when the page is asked to)"
+)
 FROM = (
     "recognizer to train on, with the new characters of the labels added; images that "
     "it has seen before may be among those held out"
@@ -180,6 +202,7 @@ def make_parser():
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command.add_argument("--ignore-case", action="store_true", help=CASE)
     _fill_curve(_add(commands, "curve", "estimate what more labels would bring", CURVE))
+    _fill_label(_add(commands, "label", "label images on a local page", LABELING))
     _fill_check_labels(
         _add(commands, "check-labels", "look for wrong labels", CHECK_LABELS)
     )
@@ -260,12 +283,31 @@ def _fill_curve(command):
     _add_fits(command, "draw the curve to it")
 
 
+def _fill_label(command):
+    add = command.add_argument
+    _add_path(command, "folder", "FOLDER", "folder of images, which stay as they are")
+    _add_path(command, "--model", "MODEL", START)
+    _add_path(command, "--out", "FILE", "table of the labels (FOLDER/labels.csv)")
+    _add_rules(command)
+    _add_path(command, "--save-model", "FILE", SAVED)
+    every = "labels between two rounds of learning, 0 for no round (%(default)s)"
+    add("--learn-every", metavar="N", type=_parse_count, default=25, help=every)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    _add_page(command)
+
+
 def _fill_check_labels(command):
     add = command.add_argument
     _add_source(command)
     _add_path(command, "--model", "MODEL", JUDGE)
     add("--cv", metavar="N", type=int, help="folds to fit on the others of (5)")
     _add_fits(command, "draw the images beside both texts to it")
+    page = "show each doubtful label in the browser, to keep or correct it"
+    add("--page", action="store_true", help=page)
+    out = "table that the page corrects (default: that of the source, or labels.csv)"
+    _add_path(command, "--out", "FILE", out)
+    _add_rules(command)
+    _add_page(command)
 
 
 def _add_fits(command, picture):
@@ -279,6 +321,21 @@ def _add_fits(command, picture):
     add("--quiet", action="store_true", help="say nothing of the images")
     _add_seed(command)
     command.set_defaults(start=None, html=None)
+
+
+def _add_rules(command):
+    add = command.add_argument
+    add("--characters", help="the only characters that texts may have")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+
+
+def _add_page(command):
+    add = command.add_argument
+    port = "port of the page (one that is free)"
+    add("--port", metavar="N", type=_parse_port, default=0, help=port)
+    browser = "open no browser, only print the address"
+    add("--no-browser", action="store_true", help=browser)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -373,6 +430,18 @@ def _parse_seed(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an int from 0 to {2**32 - 1}"
         )
+    return int(text)
+
+
+def _parse_count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return int(text)
+
+
+def _parse_port(text):
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 0 to 65535")
     return int(text)
 
 
