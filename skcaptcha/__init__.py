@@ -4,7 +4,13 @@ import lazy_loader
 
 from skcaptcha._version import __version__
 
-__all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__", "load_pretrained"]
+__all__ = [
+    "CaptchaEnsemble",
+    "CaptchaRecognizer",
+    "SelfTrainingRecognizer",
+    "__version__",
+    "load_pretrained",
+]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -25,5 +31,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_pretrained": ["load_pretrained"],
         "ensemble": ["CaptchaEnsemble"],
         "recognizer": ["CaptchaRecognizer"],
+        "self_training": ["SelfTrainingRecognizer"],
     },
 )
