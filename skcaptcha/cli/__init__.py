@@ -1,4 +1,4 @@
-"""The command line: generate, check, train, predict, evaluate, export, info."""
+"""The command line: generate, check, train, adapt, predict, evaluate, export, info."""
 
 import re
 import sys

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from skcaptcha import (
     CaptchaEnsemble,
     CaptchaRecognizer,
+    SelfTrainingRecognizer,
     load_pretrained,
     persistence,
 )
@@ -164,8 +165,11 @@ def load_model(path):
         else _load_pickle(path)
     )
     model = getattr(model, "best_estimator_", model)  # of a search
+    if isinstance(model, SelfTrainingRecognizer) and hasattr(model, "recognizer_"):
+        model = model.recognizer_
     reader = model[-1] if isinstance(model, Pipeline) else model
-    if not isinstance(reader, (CaptchaRecognizer, CaptchaEnsemble)):
+    readers = (CaptchaRecognizer, CaptchaEnsemble, SelfTrainingRecognizer)
+    if not isinstance(reader, readers):
         raise ValueError(
             f"{str(path)!r} holds a {type(reader).__name__} and no recognizer"
         )

@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from sklearn.pipeline import Pipeline
 
-from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, __version__
+from skcaptcha import (
+    CaptchaEnsemble,
+    CaptchaRecognizer,
+    SelfTrainingRecognizer,
+    __version__,
+)
 from skcaptcha._files import write_atomically
 from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
@@ -51,6 +56,8 @@ def describe(model):
         rows = [(f"recognizer {i + 1}", f"{score:.4f}") for i, score in scores]
         title = "Exact match of each on its test part"
         return f"{_section(title, _align(rows))}\n\n{describe(model.estimators_[0])}"
+    if isinstance(model, SelfTrainingRecognizer):  # the last step of a pipeline
+        model = model.recognizer_
     if isinstance(model, CaptchaRecognizer):
         return _describe_recognizer(model)
     metadata = model.metadata  # of an ONNX file

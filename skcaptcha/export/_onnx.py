@@ -72,7 +72,8 @@ def export_onnx(recognizer, path):
         raise TypeError(
             f"recognizer={recognizer!r} is not a CaptchaRecognizer; pass a fitted one. "
             "Of a Pipeline or a search pass the recognizer in it, such as pipeline[-1] "
-            "or search.best_estimator_; the steps before it are not exported."
+            "or search.best_estimator_; the steps before it are not exported. Of a "
+            "SelfTrainingRecognizer pass `recognizer_`."
         )
     check_is_fitted(recognizer)
     path = check_path(path)
