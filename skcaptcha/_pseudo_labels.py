@@ -43,6 +43,8 @@ _SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъ�
 # Updates of each of the two networks of a round: of the first, and of later ones, which
 # continue from it.
 _N_UPDATES, _N_MORE_UPDATES = 1250, 600
+# How many labels, of all, a round may lose by chance.
+_TOLERANCE = 0.5
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -238,10 +240,11 @@ class SelfTraining:
         """Say why nothing was learned from the unlabeled images, and what to do."""
         n_unlabeled = count(len(self.data.unlabeled), "unlabeled image")
         if self.condition == "no_improvement":
-            before, after = self.scores[-2:]
+            *before, after = self.scores
             return (
                 f"The {n_unlabeled} did not help: networks that learned from them "
-                f"read labels less well than without ({after:.3f} after {before:.3f}, "
+                f"read labels less well than without ({after:.3f} after "
+                f"{max(before):.3f}, "
                 "`label_scores_`), so that `recognizer_` has learned from the labels "
                 "alone. Label more images, those that it is least sure of first."
             )
@@ -276,9 +279,9 @@ class SelfTraining:
         if self.data.labeled.size:
             share, score = self.rate_networks()
             self.say(f"{share:.3f} of labels that were not learned from are read")
-            self.scores.append(score)
-            if score < max(self.scores):
+            if score < max(self.scores) - _TOLERANCE / self.data.labeled.size:
                 self.condition = "no_improvement"
+            self.scores.append(score)
         elif agreement < _MIN_AGREEMENT:
             self.condition = "nothing_read" if self.n_iter == 1 else "no_improvement"
         return reading
