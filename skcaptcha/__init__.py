@@ -3,7 +3,13 @@
 from skcaptcha._lazy import attach
 from skcaptcha._version import __version__
 
-__all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__", "load_pretrained"]
+__all__ = [
+    "CaptchaEnsemble",
+    "CaptchaRecognizer",
+    "SelfTrainingRecognizer",
+    "__version__",
+    "load_pretrained",
+]
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -12,6 +18,7 @@ __getattr__, __dir__ = attach(
         "_version": ["__version__"],
         "ensemble": ["CaptchaEnsemble"],
         "recognizer": ["CaptchaRecognizer"],
+        "self_training": ["SelfTrainingRecognizer"],
     },
     submodules={
         "cli",

@@ -110,3 +110,12 @@ def check_text_table(X):
             f"X is a table of shape {X.shape} that holds texts, such as "
             f"{cell[0, 0]!r}; pass the column of the paths alone, X['path'] or X[:, 0]."
         )
+
+
+def pick_rows(X, positions):
+    """Return the samples at some positions of a list, array or table."""
+    if hasattr(X, "iloc"):  # a data frame
+        return X.iloc[positions]
+    if isinstance(X, (list, tuple)):
+        return [X[i] for i in positions]
+    return X[positions]

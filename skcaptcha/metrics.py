@@ -385,10 +385,31 @@ def _format_report(report, digits):
     return "\n\n".join([parts[0], few, *parts[1:]] if few else parts)
 
 
-exact_match_scorer = make_scorer(exact_match_score)
-character_accuracy_scorer = make_scorer(character_accuracy_score)
+class _OfLabeled:
+    """A metric of the samples that have a label: those whose true text is not None.
+
+    Others are in the test folds of a cross-validation of a `SelfTrainingRecognizer`.
+    """
+
+    def __init__(self, metric):
+        self.metric, self.__name__ = metric, metric.__name__
+
+    def __call__(self, y_true, y_pred, **options):
+        if isinstance(y_true, str) or not any(text is None for text in y_true):
+            return self.metric(y_true, y_pred, **options)
+        pairs = [p for p in zip(y_true, y_pred, strict=True) if p[0] is not None]
+        if not pairs:
+            raise ValueError(
+                f"None of {len(y_true)} samples has a label, so that nothing can be "
+                "compared; pass folds as `cv` that have labels in each test part."
+            )
+        return self.metric(*map(list, zip(*pairs, strict=True)), **options)
+
+
+exact_match_scorer = make_scorer(_OfLabeled(exact_match_score))
+character_accuracy_scorer = make_scorer(_OfLabeled(character_accuracy_score))
 normalized_edit_distance_scorer = make_scorer(
-    normalized_edit_distance, greater_is_better=False
+    _OfLabeled(normalized_edit_distance), greater_is_better=False
 )
 SCORERS = {
     "exact_match": exact_match_scorer,

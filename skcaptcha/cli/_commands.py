@@ -14,7 +14,12 @@ from contextlib import redirect_stdout
 from skcaptcha._files import write_atomically
 from skcaptcha._parameters import MAX_BEAM_WIDTH, RECOGNIZER_PARAMS, check_params
 from skcaptcha._validation import count
-from skcaptcha.cli._data import check_data, load_data, read_labeled
+from skcaptcha.cli._data import (
+    check_data,
+    load_data,
+    load_partly_labeled,
+    read_labeled,
+)
 from skcaptcha.cli._models import (
     find_saver,
     is_recognizer,
@@ -154,6 +159,41 @@ def train(options):
     return 0
 
 
+def adapt(options):
+    """Train on images of which few or none have labels, and save."""
+    find_saver(options.out)
+    check_outputs(options)
+    from skcaptcha import SelfTrainingRecognizer
+
+    recognizer = _make_recognizer(options)
+    check_params(recognizer, RECOGNIZER_PARAMS)
+    reader = SelfTrainingRecognizer(
+        recognizer,
+        vocabulary=options.characters,
+        length=options.length,
+        threshold=options.threshold,
+        max_iter=options.max_iter,
+        verbose=not options.quiet,
+    )
+    check_input(options.folder, "the folder")
+    X, y = load_partly_labeled(options)
+    n_labels = sum(label is not None for label in y)
+    unlabeled = count(len(y) - n_labels, "image")
+    say(f"Learning from {unlabeled} and {count(n_labels, 'label')}.")
+    reader.fit(X, y)
+    save_model(reader.recognizer_, options.out)
+    n_read = int((reader.labeled_iter_ > 0).sum())
+    rounds = count(reader.n_iter_, "round")
+    lines = [
+        f"After {rounds} ({reader.termination_condition_}) it learned from {n_read} of "
+        f"{unlabeled} without a label."
+    ]
+    if reader.label_scores_:
+        scores = ", ".join(f"{score:.3f}" for score in reader.label_scores_)
+        lines.append(f"How well labels were read in turn, before they taught: {scores}")
+    write_last("\n".join([*lines, f"The model is in {options.out}"]))
+
+
 def _fit_and_save(recognizer, X, y, options):
     """Fit and save a recognizer; return False if its training was interrupted."""
     saved = []
@@ -254,7 +294,7 @@ def _make_recognizer(options):
     from skcaptcha import CaptchaRecognizer
 
     recognizer = CaptchaRecognizer()
-    if options.start is not None:
+    if getattr(options, "start", None) is not None:
         recognizer = load_model(options.start)
         if not is_recognizer(recognizer):
             raise ValueError(

@@ -1,5 +1,7 @@
 """Labeled images as the options of a command describe them."""
 
+from pathlib import Path
+
 from skcaptcha._validation import count, issue_warnings
 from skcaptcha.cli._output import escape, say
 
@@ -21,6 +23,27 @@ def load_data(options):
     return load_labeled_images(
         options.source, **{name: getattr(options, name) for name in _OPTIONS}
     )
+
+
+def load_partly_labeled(options):
+    """Load the images of the folder, and the labels of those that the source has."""
+    from skcaptcha.datasets import load_image_folder
+
+    images, _ = load_image_folder(
+        options.folder,
+        label=lambda path: "-",
+        metadata_encoding=options.metadata_encoding,
+        on_error=options.on_error,
+    )
+    X, y = ([], []) if options.source is None else load_data(options)
+    known = {_identify(image) for image in X}
+    others = [image for image in images if _identify(image) not in known]
+    return [*X, *others], [*y, *[None] * len(others)]
+
+
+def _identify(image):
+    """Return what two entries of the same image have in common."""
+    return image if isinstance(image, bytes) else Path(image).resolve()
 
 
 def check_data(X, y, options):

@@ -99,9 +99,10 @@ def _check_page(options):
         from skcaptcha.cli._labelling import check_page
 
         return check_page(options)
-    for name in ("out", "characters", "length", "port", "no_browser"):
+    for name in ("table", "characters", "length", "port", "no_browser"):
         if getattr(options, name):
-            raise ValueError(f"--{name.replace('_', '-')} is of the page; add --page")
+            option = "out" if name == "table" else name.replace("_", "-")
+            raise ValueError(f"--{option} is of the page; add --page")
     return None
 
 

@@ -38,7 +38,7 @@ def label(options):
 
 
 def check_page(options):
-    """Check what goes for the page of `check-labels`; return its rules and its table."""
+    """Check what goes for the page of `check-labels`; return its rules and table."""
     _check_extra()
     check_input(options.source, "the source")
     if options.source.is_file() and zipfile.is_zipfile(options.source):
@@ -46,7 +46,7 @@ def check_page(options):
             f"{str(options.source)!r} is a zip file, in which no label can be "
             "corrected; unpack it, and give the folder"
         )
-    rules, out = _make_rules(options), options.out or _find_table(options.source)
+    rules, out = _make_rules(options), options.table or _find_table(options.source)
     _check_table(out)
     if options.format != "text":
         raise ValueError(

@@ -162,7 +162,11 @@ def load_model(path):
         from skcaptcha.export import load_onnx
 
         return load_onnx(path)
-    from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+    from skcaptcha import (
+        CaptchaEnsemble,
+        CaptchaRecognizer,
+        SelfTrainingRecognizer,
+    )
 
     model = (
         persistence.load(path)
@@ -170,8 +174,11 @@ def load_model(path):
         else _load_pickle(path)
     )
     model = getattr(model, "best_estimator_", model)  # of a search
+    if isinstance(model, SelfTrainingRecognizer) and hasattr(model, "recognizer_"):
+        model = model.recognizer_
     reader = find_reader(model)
-    if not isinstance(reader, (CaptchaRecognizer, CaptchaEnsemble)):
+    readers = (CaptchaRecognizer, CaptchaEnsemble, SelfTrainingRecognizer)
+    if not isinstance(reader, readers):
         raise ValueError(
             f"{str(path)!r} holds a {type(reader).__name__} and no recognizer"
         )

@@ -43,6 +43,18 @@ examples:
         with, in grid.toml:  learning_rate_init = [0.001, 0.003]
                              lstm_units = [64, 128]
 """
+ADAPT = """
+examples:
+  skcaptcha adapt unread --out model.joblib
+        reads the images, and learns from what it is sure of, without any label
+  skcaptcha adapt unread --out model.joblib --characters 0123456789 --length 4
+        say what there may be, if you know
+  skcaptcha adapt unread --labels labels.csv --out model.joblib
+        some labels, such as 50, teach more; their images may be among the others
+
+Then look at what it is least sure of:
+  skcaptcha predict model.joblib unread --sort confidence
+"""
 PREDICT = """
 examples:
   skcaptcha predict model.joblib 1.png 2.png
@@ -125,6 +137,8 @@ REPEATS = (
     "cut the labels into so many parts and measure a curve for each, held out in turn "
     "(default: one curve, a quarter of the labels held out)"
 )
+LABELS = "labeled images as well: table of names and labels, folder or zip file"
+THRESHOLD = "confidence from which a text is learned from, from 0 to 1 (%(default)s)"
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
 START = (
     "model whose texts are proposed at first (default: the file of --save-model if it "
@@ -193,6 +207,8 @@ def make_parser():
         _add(commands, "check", "look at labeled images before training", CHECK)
     )
     _fill_train(_add(commands, "train", "train a recognizer on labeled images", TRAIN))
+    words = "train a recognizer on images of which few or none have labels"
+    _fill_adapt(_add(commands, "adapt", words, ADAPT))
     _fill_predict(_add(commands, "predict", "read images", PREDICT))
     command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
     _add_path(command, "model", "MODEL", MODEL)
@@ -252,6 +268,24 @@ def _fill_train(command):
     _add_seed(command)
 
 
+def _fill_adapt(command):
+    add = command.add_argument
+    out = "file to write: .joblib, .pkl, or .skops (needs skops)"
+    rounds = "rounds of reading and learning at the most (%(default)s)"
+    _add_path(command, "folder", "FOLDER", "folder or zip file of images to read")
+    _add_path(command, "--labels", "SOURCE", LABELS, dest="source")
+    _add_loading(command)
+    _add_path(command, "--out", "FILE", out, required=True)
+    add("--characters", help="the only characters that images show")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+    add("--threshold", metavar="P", type=float, default=0.6, help=THRESHOLD)
+    add("--max-iter", metavar="N", type=int, default=3, help=rounds)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    add("--quiet", action="store_true", help="show no progress")
+    _add_seed(command)
+
+
 def _fill_predict(command):
     add = command.add_argument
     images = "image files, patterns, folders, or - for paths from standard input"
@@ -305,7 +339,7 @@ def _fill_check_labels(command):
     page = "show each doubtful label in the browser, to keep or correct it"
     add("--page", action="store_true", help=page)
     out = "table that the page corrects (default: that of the source, or labels.csv)"
-    _add_path(command, "--out", "FILE", out)
+    _add_path(command, "--out", "FILE", out, dest="table")
     _add_rules(command)
     _add_page(command)
 
@@ -390,8 +424,12 @@ def _add_path(command, name, metavar, text, **options):
 
 
 def _add_source(command):
-    add = command.add_argument
     _add_path(command, "source", "SOURCE", SOURCE)
+    _add_loading(command)
+
+
+def _add_loading(command):
+    add = command.add_argument
     add("--label", metavar="REGEX", help=LABEL)
     add("--filename-column", metavar="NAME", help="column of the table with file names")
     add("--text-column", metavar="NAME", help="column of the table with labels")

@@ -51,7 +51,8 @@ def describe(model):
         rows = [(f"recognizer {i + 1}", f"{score:.4f}") for i, score in scores]
         title = "Exact match of each on its test part"
         return f"{_section(title, _align(rows))}\n\n{describe(model.estimators_[0])}"
-    return _describe_recognizer(model)
+    # A SelfTrainingRecognizer may be the last step of a pipeline.
+    return _describe_recognizer(getattr(model, "recognizer_", model))
 
 
 def _list_values(reader, position, usual):

@@ -99,7 +99,8 @@ def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
         raise TypeError(
             f"recognizer={recognizer!r} is not a CaptchaRecognizer; pass a fitted one. "
             "Of a Pipeline or a search pass the recognizer in it, such as pipeline[-1] "
-            "or search.best_estimator_; the steps before it are not exported."
+            "or search.best_estimator_; the steps before it are not exported. Of a "
+            "SelfTrainingRecognizer pass `recognizer_`."
         )
     check_is_fitted(recognizer)
     if not isinstance(dtype, str) or dtype not in DTYPES:

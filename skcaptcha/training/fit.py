@@ -115,6 +115,8 @@ def is_part_of_more():
         callbacks = name.startswith("sklearn.callback.")  # around every fit
         if name.partition(".")[0] in ("sklearn", "joblib") and not callbacks:
             return True
+        if name == "skcaptcha._pseudo_labels":  # the rounds of self-training
+            return True
         frame = frame.f_back
     return False
 
