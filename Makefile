@@ -25,7 +25,7 @@ help:
 	@echo "            the newest (one of them: make test-minimum VERSIONS=newest)"
 	@echo "make audit  look for known vulnerabilities of the pinned versions"
 	@echo "make checks run scikit-learn's estimator checks and print the counts"
-	@echo "make lint   check style and formatting"
+	@echo "make lint   check style, formatting and spelling"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make clean  remove the environments and everything that was built"
 	@echo "PYTHON=...  the Python (3.11 or later) that .venv is made with"
@@ -98,6 +98,8 @@ checks: $(VENV)/.with-test
 lint: $(VENV)/.with-test
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(RUN) -m codespell_lib --toml pyproject.toml
+	@$(RUN) docs/check_prose.py
 
 docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html

@@ -18,7 +18,6 @@ PATTERNS = (
     "skcaptcha/**/*.py",
     "skcaptcha/**/*.html",
     "benchmarks/**/*.py",
-    "tests/**/*.py",
 )
 
 
