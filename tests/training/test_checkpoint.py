@@ -498,8 +498,9 @@ def test_training_continues_where_the_disk_is_full(few, path, full_disk, monkeyp
     told = [w for w in caught if "No space left" in str(w.message)]
     assert len(told) == 1
     assert told[0].filename == __file__
-    assert "fit.ckpt' could not be written; training continued, and the one before " in (
-        str(told[0].message)
+    assert (
+        "fit.ckpt' could not be written; training continued, and the one before "
+        in (str(told[0].message))
     )
     assert same_weights(expected, recognizer)
     assert list(path.parent.iterdir()) == []
