@@ -1,8 +1,12 @@
 """Settings of the documentation, built by ``make docs``. Nothing needs the network."""
 
+import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 import skcaptcha
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "skcaptcha"
 author = "skcaptcha developers"
@@ -18,7 +22,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx_design",  # cards
     "sphinx_copybutton",
-    "sphinxarg.ext",  # the page of the command line, out of its parser
+    "command_line_directive",  # a page of the command line, out of its parser
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
