@@ -28,7 +28,7 @@ _MAX_LOOKED_AT, _LEAST = 100, -10.0
 
 
 def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
-    """Return a reader for images of which none has a label yet.
+    """Return a reader for images that have no labels yet.
 
     It has learned from drawn images alone: print, counters, plates, sums, captchas of
     many styles, in digits, Latin, Russian and Greek letters and ``+-*/=?×``, of 1 to 12
@@ -55,11 +55,11 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     Returns
     -------
     CaptchaEnsemble or CaptchaRecognizer
-        Without `X` an ensemble of two networks, of which each reads an image at 12
+        Without `X` an ensemble of two networks, each of which reads an image at 12
         sizes: the text is taken that is most probable for all of them together
         (multi-scale testing [1]_). It was fitted on no folds and has no `cv_scores_`.
         With `X` a fitted recognizer, which can be exported,
-        and from which `fit` with ``warm_start=True`` goes on.
+        and from which `fit` with ``warm_start=True`` continues.
 
     Raises
     ------

@@ -210,7 +210,7 @@ def _load_pickle(path):
         with open(path, "rb") as file:
             if file.read(20) == b"skcaptcha checkpoint":
                 raise ValueError(
-                    f"{name} is the checkpoint of a fit that has not ended; to go on "
+                    f"{name} is the checkpoint of a fit that has not ended; to resume "
                     "with it, call `skcaptcha train` again as it was called"
                 ) from None
         if isinstance(error, ValueError) and "CaptchaRecognizer" in str(error):

@@ -107,7 +107,7 @@ class BestState:
 def is_part_of_more():
     """Tell whether scikit-learn or joblib calls the fit, as a search or pipeline does.
 
-    The user has then called something else, which would go on after a fit that ends.
+    The user has then called something else, which would continue after a fit that ends.
     """
     frame = sys._getframe()
     while frame is not None:
@@ -358,7 +358,7 @@ def list_warnings(trainer, targets, checkpoint, result, find_causes):
         skipped = skipped_updates_message(result.n_skipped_updates, n_updates)
     if result.interrupted:
         there = checkpoint is not None and checkpoint.path.exists()
-        go_on = f" {checkpoint.name} is there to go on from." if there else ""
+        go_on = f" {checkpoint.name} is there to resume from." if there else ""
         message = (
             f"Training was interrupted in epoch {result.n_iter + 1}; the best weights "
             f"so far are kept.{go_on} {skipped}"

@@ -128,7 +128,7 @@ class Trainer:
         )
 
     def resume(self, network_config, training_config, samples, start):
-        """Go on with other samples, and maybe more classes or other parameters.
+        """Continue with other samples, and maybe more classes or other parameters.
 
         `start` is the network that was found so far.
         """
