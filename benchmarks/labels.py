@@ -1,4 +1,11 @@
-"""How do wrong labels harm it, and how does it learn new characters?
+"""What do more labels bring, what do wrong ones cost, how does it learn new characters?
+
+`curve`: of some sets a part is held out. `label_curve` is given half of the other
+labels and estimates what all of them give; that is then measured.
+
+`found`: a recognizer that is fitted on a part of some sets reads the others, of whose
+labels some are made wrong. Those that `find_label_issues` calls likely wrong are
+compared with those that are.
 
 `wrong`: of `captcha_images_v2` a fifth is held out with its labels as they are. Of the
 other labels a tenth, drawn by the seed, is corrupted: every second one has one
@@ -15,7 +22,7 @@ forget.
 import copy
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -23,12 +30,26 @@ import runner
 from sides.common import clock
 from sklearn.model_selection import train_test_split
 
-from skcaptcha.datasets import load_image_folder
-from skcaptcha.inspection import find_label_issues
+from skcaptcha.datasets import load_image_folder, load_labeled_images
+from skcaptcha.inspection import find_label_issues, label_curve, sort_issues
 from skcaptcha.metrics import exact_match_score
 
 EXACT_MATCH = 0.95
 N_TEST = 300
+SETS = (
+    "fssp_cyrillic",
+    "captcha_images_v2",
+    "upper4_panther",
+    "kaptcha_pku",
+    "sysu4_mixed",
+    "swust4_2019b",
+    "digits4",
+    "weixin4_3d",
+)
+MOST_LABELS = 800  # that a curve is estimated for
+N_FIT = 300  # images that a recognizer is fitted on which looks for wrong labels
+MADE_WRONG = 0.05
+NEAR, N_NEAR = 0.02, 5  # an estimate is good if it is so near; on so many sets
 ON_OLD = "fitted on the old alone"
 WAYS = {  # words -> number of images with new characters, and way
     words.format(size): (size, way)
@@ -120,6 +141,97 @@ class WrongLabels(LabelRow):
         return "met" if lowest >= EXACT_MATCH else "missed"
 
 
+@dataclass(frozen=True, kw_only=True)
+class SetsRow(runner.Row):
+    """What is measured on several sets, each read from its archive."""
+
+    reads_data: bool = True
+    seeds: tuple = (0, 1, 2)
+    factors: dict = field(default_factory=lambda: {"data": SETS})
+    n_quick: int = 2
+
+    def list_runs(self, arguments, prepared):
+        runs = super().list_runs(arguments, prepared)
+        chosen = arguments.sets or SETS
+        return [run for run in runs if run["data"] in chosen]
+
+    def load(self, run, arguments):
+        """Return images and labels in an order that the seed determines."""
+        X, y = load_labeled_images(arguments.data / f"{run['data']}.zip")
+        order = np.random.default_rng(run["seed"]).permutation(len(X)).tolist()
+        return [X[i] for i in order], [y[i] for i in order]
+
+
+class Curve(SetsRow):
+    def describe(self, arguments):
+        return {"cv": arguments.cv, "most_labels": MOST_LABELS}
+
+    def measure(self, run, arguments, prepared):
+        X, y = self.load(run, arguments)
+        last = N_TEST + MOST_LABELS
+        X_test, y_test, X, y = runner.shorten(
+            arguments, X[:N_TEST], y[:N_TEST], X[N_TEST:last], y[N_TEST:last]
+        )
+        recognizer = runner.make_recognizer(arguments, random_state=run["seed"])
+        half = len(X) // 2
+        curve = label_curve(
+            recognizer, X[:half], y[:half], cv=arguments.cv, random_state=run["seed"]
+        )
+        estimate, (low, high) = curve.power_law.predict(len(X), return_interval=True)
+        seconds, _ = clock(recognizer.fit, X, y)
+        exact_match = recognizer.score(X_test, y_test)
+        return {
+            "n_half": half,
+            "n_all": len(X),
+            "n_test": len(X_test),
+            "sizes": curve.train_sizes.tolist(),
+            "scores": curve.test_scores.tolist(),
+            "estimate": float(estimate),
+            "low": float(low),
+            "high": float(high),
+            "exact_match": exact_match,
+            "off_by": float(estimate) - exact_match,
+            "held": int(low <= exact_match <= high),
+            "seconds": round(float(curve.fit_times.sum()) + seconds, 1),
+        }
+
+    def judge(self, entry):
+        groups = self.group(entry).values()
+        off = [abs(np.mean(runner.list_values(runs, "off_by"))) for runs in groups]
+        n_near = sum(value <= NEAR for value in off)
+        verdict = "met" if n_near >= N_NEAR else "missed"
+        return f"{verdict}: {n_near} of {len(off)}"
+
+
+class Found(SetsRow):
+    def describe(self, arguments):
+        return {"made_wrong": MADE_WRONG, "n_fit": N_FIT}
+
+    def measure(self, run, arguments, prepared):
+        X, y = self.load(run, arguments)
+        X_fit, y_fit, X, y = runner.shorten(
+            arguments, X[:N_FIT], y[:N_FIT], X[N_FIT:], y[N_FIT:]
+        )
+        recognizer = runner.make_recognizer(arguments, random_state=run["seed"])
+        seconds, _ = clock(recognizer.fit, X_fit, y_fit)
+        corrupted, wrong = corrupt(y, MADE_WRONG, run["seed"])
+        found = find_label_issues(recognizer, X, corrupted, cv="prefit")
+        named = np.flatnonzero(found.is_likely_wrong)
+        hits = np.isin(named, wrong).sum()
+        first = np.isin(sort_issues(found)[: len(wrong)], wrong)
+        return {
+            "n_read": len(X),
+            "exact_match": exact_match_score(y, found.y_pred),
+            "n_wrong": len(wrong),
+            "n_named": len(named),
+            "n_named_wrong": int(hits),
+            "recall": float(hits / max(1, len(wrong))),
+            "precision": float(hits / len(named)) if len(named) else None,
+            "precision_at_all": float(first.mean()) if len(wrong) else None,
+            "seconds": round(seconds, 1),
+        }
+
+
 class NewCharacters(LabelRow):
     def prepare(self, arguments, folder):
         """Return a function of the seed: a fit on the old alone, and all the parts."""
@@ -158,6 +270,33 @@ class NewCharacters(LabelRow):
 
 
 ROWS = {
+    "curve": Curve(
+        words="what half of the labels tell of all of them",
+        columns={
+            "n_half": ("half", ".0f"),
+            "n_all": ("all", ".0f"),
+            "estimate": ("estimate for all", ".3f"),
+            "low": ("interval from", ".3f"),
+            "high": ("to", ".3f"),
+            "exact_match": ("exact match with all", ".3f"),
+            "off_by": ("difference", "+.3f"),
+            "seconds": ("seconds", ".0f"),
+        },
+        target=f"within {NEAR:g} on {N_NEAR} sets",
+    ),
+    "found": Found(
+        words="labels made wrong, and those that are called likely wrong",
+        columns={
+            "n_read": ("images read", ".0f"),
+            "exact_match": ("exact match, labels as they were", ".3f"),
+            "n_wrong": ("made wrong", ".0f"),
+            "n_named": ("called likely wrong", ".0f"),
+            "n_named_wrong": ("made wrong among them", ".0f"),
+            "precision": ("precision", ".3f"),
+            "recall": ("recall", ".3f"),
+            "precision_at_all": ("precision of as many as were made wrong", ".3f"),
+        },
+    ),
     "wrong": WrongLabels(
         words="fits of captcha_images_v2 on wrong labels, and the search for these",
         columns={
@@ -185,6 +324,12 @@ ROWS = {
 def add_options(parser):
     parser.add_argument(
         "--share", type=float, default=0.1, help="of wrong labels (default: 0.1)"
+    )
+    parser.add_argument(
+        "--sets", nargs="+", choices=SETS, help="of `curve` and `found` (default: all)"
+    )
+    parser.add_argument(
+        "--cv", type=int, help="repeats of each curve (default: one, of a part)"
     )
     parser.add_argument(
         "--folds", type=int, default=5, help="of the search for them (default: 5)"

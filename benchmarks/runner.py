@@ -51,6 +51,7 @@ class Row:
 
     words: str  # what is measured
     archive: str | None = None  # of real images, unpacked before `prepare`
+    reads_data: bool = False  # whether it reads archives of --data by itself
     seeds: tuple = ()  # that are run where --seeds names no others
     repeats: int = 0  # that are run where --repeats names no other number
     factors: dict = field(default_factory=dict)  # name -> values
@@ -250,7 +251,7 @@ def make_parser(script):
         if any(getattr(row, name) for row in rows.values()):
             words = "default: each row's own, one if quick"
             parser.add_argument(f"--{name}", type=int, help=words, **several)
-    if any(row.archive for row in rows.values()):
+    if any(row.archive or row.reads_data for row in rows.values()):
         parser.add_argument(
             "--data",
             type=Path,

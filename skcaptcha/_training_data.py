@@ -7,7 +7,6 @@ import torch
 from skcaptcha._auto import choose_height, choose_rows, choose_stretch
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
-    check_device,
     check_ints,
     check_same_length,
     check_texts,
@@ -16,6 +15,7 @@ from skcaptcha._validation import (
 from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
+from skcaptcha.model.device import choose_device, fallback_notices
 from skcaptcha.vocabulary import Vocabulary
 
 
@@ -41,7 +41,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
 
     The estimator is not changed. `resume` continues the training of a fitted one.
     """
-    device = check_device(estimator.device)
+    device = choose_device(estimator.device, training=True)
     network_config = _choose_network(estimator, resume)
     texts, notices = check_texts(y, whole_floats=is_table(X))
     items, table = _list_items(estimator, X, resume)
@@ -88,7 +88,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         resume=resume,
         training_images=training_images,
         table=table,
-        notices=notices,
+        notices=notices + fallback_notices(estimator.device, device, training=True),
     )
 
 

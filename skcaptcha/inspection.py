@@ -1,4 +1,6 @@
-"""Find wrong labels with the help of a recognizer."""
+"""What labels are worth: which are wrong, and what more of them would bring."""
+
+import os
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -6,6 +8,9 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch
 
+from skcaptcha._label_curve import label_curve
+from skcaptcha._optional import import_optional
+from skcaptcha._power_law import PowerLaw, fit_power_law
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
 from skcaptcha._tables import is_table
 from skcaptcha._validation import (
@@ -20,7 +25,7 @@ from skcaptcha.images._read import is_error
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.recognizer import CaptchaRecognizer
 
-__all__ = ["find_label_issues"]
+__all__ = ["PowerLaw", "find_label_issues", "fit_power_law", "label_curve"]
 
 # A mistake is taken for a wrong label where the text read is at least so probable, and
 # the label at most so. Of 740 images of captcha_images_v2 with 37 labels made wrong
@@ -28,7 +33,7 @@ __all__ = ["find_label_issues"]
 _SURE, _NEGLIGIBLE = 0.95, 1e-3
 
 
-def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
+def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
     """Rank labels by their probability under recognizers that were not fitted on them.
 
     For each fold of a cross-validation a clone of the recognizer is fitted on the other
@@ -50,6 +55,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
         `random_state` if that is an int, else by 0. With "prefit" nothing is fitted.
     n_jobs : int, default=None
         Parallel fits. ``None`` is 1 unless in a ``joblib.parallel_config`` context.
+    as_frame : bool, default=False
+        Whether to return a pandas data frame of all this, too, as ``frame``.
 
     Returns
     -------
@@ -101,6 +108,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     >>> 7 in found.ranking[:5]
     True
     """
+    if as_frame:  # before the fits
+        import_optional("pandas", "pandas", "find_label_issues(as_frame=True)")
     prefit = isinstance(cv, str) and cv == "prefit"
     if not isinstance(recognizer, ReaderMixin if prefit else CaptchaRecognizer):
         raise TypeError(
@@ -115,7 +124,9 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
         notices = []
         found = judge(recognizer, items, texts, notices=notices)
         issue_warnings(notices)
-        return list_issues(texts, *found)
+        issues = list_issues(texts, *found)
+        return _add_frame(issues, items, texts) if as_frame else issues
+    names = items
     if not is_table(X):
         items = read_images(
             items, background=recognizer.background, n_jobs=recognizer.n_jobs
@@ -133,7 +144,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None):
     y_pred = np.full(len(texts), None, dtype=object)
     for (_, test), found in zip(splits, results, strict=True):
         y_pred[test], confidence[test], self_confidence[test] = found
-    return list_issues(texts, y_pred, confidence, self_confidence)
+    issues = list_issues(texts, y_pred, confidence, self_confidence)
+    return _add_frame(issues, names, texts) if as_frame else issues
 
 
 def list_issues(texts, y_pred, confidence, self_confidence):
@@ -159,6 +171,40 @@ def list_issues(texts, y_pred, confidence, self_confidence):
         & (confidence >= _SURE)
         & (self_confidence <= _NEGLIGIBLE),
     )
+
+
+def sort_issues(found):
+    """Return the positions, those of labels that are likely wrong first.
+
+    Then come the other issues, then the rest, each by increasing self-confidence.
+    `found` is what `find_label_issues` returned.
+    """
+    return np.lexsort((found.self_confidence, ~found.is_issue, ~found.is_likely_wrong))
+
+
+def name_item(item):
+    """Return the path of an image, or its name in a zip file, or None."""
+    if isinstance(item, (str, os.PathLike)):
+        return os.fspath(item)
+    return getattr(item, "name", None)
+
+
+def _add_frame(found, items, texts):
+    """Add the data frame to what `find_label_issues` returns."""
+    pandas = import_optional("pandas", "pandas", "find_label_issues(as_frame=True)")
+    columns = {
+        "label": texts,
+        "y_pred": found.y_pred,
+        "confidence": found.confidence,
+        "self_confidence": found.self_confidence,
+        "is_issue": found.is_issue,
+        "is_likely_wrong": found.is_likely_wrong,
+    }
+    names = [None] if is_table(items) else list(map(name_item, items))
+    if None not in names:
+        columns = {"filename": names, **columns}
+    found.frame = pandas.DataFrame(columns).iloc[sort_issues(found)]
+    return found
 
 
 def _fit_and_predict(recognizer, items, texts, train, test):

@@ -46,12 +46,16 @@ costs search_files
 costs vocabulary
 ensemble digits4_400 --folds 2 --seeds 0 1
 ensemble digits4_400 --folds 2 --no-single
+labels curve --sets captcha_images_v2 digits4
+labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 soak cut
 soak threads
+unlike alarms
+unlike margins
 costs imports
-gpu captcha_62x5 --device cpu
+gpu captcha_62x5 --smoke
 soak damaged
 """.split("\n")[1:-1]
 TRIALS[-3:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-3:]]
@@ -115,7 +119,7 @@ def try_out(load, runner, archives, monkeypatch, tmp_path):
 
     def run(script, *arguments):
         given = [*arguments, "--quick", "--threads", "1"]
-        if any(row.archive for row in load(script).ROWS.values()):
+        if any(row.archive or row.reads_data for row in load(script).ROWS.values()):
             given += ["--data", str(archives)]
         return load(script).main([*given, "--output", str(tmp_path / "results.json")])
 
@@ -130,7 +134,7 @@ def test_each_script_asks_a_question_and_refuses_other_arguments(load, name, cap
     script, question = load(name), load(name).__doc__.splitlines()[0]
     page = " ".join((ROOT / "docs" / "benchmarks.rst").read_text("utf-8").split())
     assert question.endswith("?") and question in page
-    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 13
+    assert f"benchmarks/{name}.py" in page and len(SCRIPTS) <= 14
     with pytest.raises(SystemExit, match="0"):
         script.main(["--help"])
     assert question in " ".join(capsys.readouterr().out.split())
@@ -483,10 +487,73 @@ def test_labels_are_corrupted_and_split_by_the_seed(load):
         assert {bool(set(new) & set(t)) for t in found} == {name.startswith("new")}
 
 
+def test_estimates_are_judged_by_how_near_they_come(load):
+    def estimate(*off):
+        runs = [
+            {"data": name, "seed": seed, "off_by": value}
+            for name, values in enumerate(off)
+            for seed, value in enumerate(values)
+        ]
+        return judge(load("labels"), "curve", *runs)
+
+    near, far = (0.03, -0.01, 0.01), (0.03, 0.02, 0.02)  # by their mean
+    assert estimate(near, near, near, near, near, far) == "met"
+    assert estimate(near, near, near, near, far, far) == "missed"
+
+
 def test_a_gpu_is_watched_in_the_interval_alone(load):
     watch = load("gpu").Watch()
     watch.seen = [(0.5, 0.1), (1.5, 0.8), (2.5, 1.0), (3.5, 0.2)]
     assert watch.busy(1, 3) == pytest.approx(0.9) and watch.busy(4, 5) is None
+
+
+def test_a_watch_that_cannot_ask_the_driver_ends(load, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no nvidia-smi
+    watch = load("gpu").Watch()
+    watch.start()
+    watch.join(10)
+    assert not watch.is_alive() and watch.busy(-1e9, 1e9) is None
+    assert "how busy the GPU is remains unknown" in capsys.readouterr().out
+
+
+def test_few_captchas_are_drawn_and_the_others_moved(load, monkeypatch):
+    script = load("gpu")
+    monkeypatch.setattr(script, "N_DRAWN", 6)
+    monkeypatch.setattr(script, "CHUNK", 3)
+    monkeypatch.setattr(script.joblib, "cpu_count", lambda: 1)
+    images, texts = script.draw(15)
+    again, _ = script.draw(15)
+    assert texts[:6] == texts[6:12] and texts[:3] == texts[12:]
+    assert len(set(texts)) == 6 and all(len(text) == 5 for text in texts)
+    assert all(image.shape == (40, 150, 3) for image in images)
+    for i in range(6, 15):
+        assert np.array_equal(images[i], again[i])
+        assert np.array_equal(np.sort(images[i], None), np.sort(images[i % 6], None))
+    assert any(not np.array_equal(images[i], images[i % 6]) for i in range(6, 15))
+    n_bytes = script.Gpu.N_TRAIN * images[0].nbytes
+    assert n_bytes < script.CACHE * 1e6  # no image waits in a file
+
+
+def test_a_gpu_whose_work_is_unknown_leaves_the_target_open(load):
+    row = load("gpu").ROWS["captcha_62x5"]
+    run = {
+        "seconds": 4.0,
+        "busy": 0.9,
+        "alike": 1.0,
+        "through_nccl": 0.01,
+        "minutes": 5,
+    }
+    assert row.judge({"runs": [run]}) == "met"
+    for name, value in [
+        ("seconds", 6.0),
+        ("busy", 0.7),
+        ("alike", 0.99),
+        ("through_nccl", None),
+        ("through_nccl", 0.1),
+        ("minutes", 7),
+    ]:
+        assert row.judge({"runs": [{**run, name: value}]}) == "missed"
+    assert row.judge({"runs": [{**run, "busy": None}]}).startswith("open: how busy")
 
 
 def test_weights_are_compared_with_those_of_before(load, monkeypatch, tmp_path, capsys):

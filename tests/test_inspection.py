@@ -1,5 +1,7 @@
 """Wrong labels are found by recognizers that did not learn from them."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,6 +121,46 @@ def test_rows_of_a_table_are_taken_as_fit_takes_them():
     )
     found = find_label_issues(recognizer, pd.DataFrame(table), y, cv=2)
     assert found.ranking.shape == (12,) and not np.isnan(found.self_confidence).any()
+
+
+def test_a_data_frame_has_what_is_likely_wrong_first(fitted, corrupted, png_folder):
+    paths = [png_folder / f"{i}.png" for i in range(160, 200)]
+    texts = list(corrupted[1][160:])
+    texts[9] = "0" * len(texts[9])
+    found = find_label_issues(fitted, paths, texts, cv="prefit", as_frame=True)
+    frame, n_issues = found.frame, found.is_issue.sum()
+    assert frame.index[0] == 9 and frame["filename"][9] == str(paths[9])
+    assert frame["label"][9] == texts[9] and frame["y_pred"][9] == found.y_pred[9]
+    assert sorted(frame.index) == list(range(40))
+    n_wrong = frame["is_likely_wrong"].sum()
+    assert frame["is_likely_wrong"].tolist() == [True] * n_wrong + [False] * (
+        40 - n_wrong
+    )
+    assert frame["is_issue"].tolist() == [True] * n_issues + [False] * (40 - n_issues)
+    assert frame["self_confidence"][:n_wrong].is_monotonic_increasing
+    assert frame["self_confidence"][n_issues:].is_monotonic_increasing
+    assert "frame" not in find_label_issues(fitted, paths, texts, cv="prefit")
+    images = corrupted[0][160:]
+    frame = find_label_issues(fitted, images, texts, cv="prefit", as_frame=True).frame
+    assert list(frame.columns) == [
+        "label",
+        "y_pred",
+        "confidence",
+        "self_confidence",
+        "is_issue",
+        "is_likely_wrong",
+    ]
+
+
+def test_a_data_frame_of_a_cross_validation(corrupted, png_folder):
+    paths = [str(png_folder / f"{i}.png") for i in range(24)]
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    found = find_label_issues(recognizer, paths, corrupted[1][:24], cv=2, as_frame=True)
+    assert sorted(found.frame["filename"]) == sorted(paths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pandas", None)
+        with pytest.raises(ImportError, match=r'pip install "skcaptcha\[pandas\]"'):
+            find_label_issues(recognizer, paths, corrupted[1][:24], as_frame=True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The commands that open a page: to label images, and to check labels."""
 
 import os
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,8 @@ from skcaptcha._optional import import_optional
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._validation import count
 from skcaptcha.cli._commands import _check_names
-from skcaptcha.cli._data import load_data
 from skcaptcha.cli._models import find_free, find_saver, load_model, make_reader
 from skcaptcha.cli._output import check_input, say, write
-from skcaptcha.inspection import find_label_issues
 from skcaptcha.labelling._server import LabelServer, open_folder, open_issues
 from skcaptcha.labelling._session import Learner, Rules
 from skcaptcha.vocabulary import Vocabulary
@@ -38,27 +37,26 @@ def label(options):
     _serve(session, options, learner, load)
 
 
-def check_labels(options):
-    """Serve the page to check labels on until Ctrl-C."""
+def check_page(options):
+    """Check what goes for the page of `check-labels`; return its rules and table."""
     _check_extra()
     check_input(options.source, "the source")
-    rules = _make_rules(options)
-    out = options.out or _find_table(options.source)
-    _check_table(out)
-    X, y = load_data(options)
-    if not all(isinstance(path, str) for path in X):
+    if options.source.is_file() and zipfile.is_zipfile(options.source):
         raise ValueError(
             f"{str(options.source)!r} is a zip file, in which no label can be "
             "corrected; unpack it, and give the folder"
         )
-    if options.model is None:
-        recognizer, cv = _make_recognizer(CaptchaRecognizer(), options), 5
-        say(f"Training five networks to judge {count(len(y), 'label')}.")
-    else:
-        if options.param:
-            raise ValueError("--param is for training, and --model is trained already")
-        recognizer, cv = make_reader(load_model(options.model)), "prefit"
-    found = find_label_issues(recognizer, X, y, cv=cv)
+    rules, out = _make_rules(options), options.table or _find_table(options.source)
+    _check_table(out)
+    if options.format != "text":
+        raise ValueError(
+            f"--format={options.format!r} is of the table, which --page does not write"
+        )
+    return rules, out
+
+
+def serve_issues(options, X, y, found, rules, out):
+    """Serve the page to check labels on until Ctrl-C."""
     table = {"names": (options.filename_column, options.text_column)}
     table |= {"delimiter": options.delimiter, "encoding": options.encoding}
     session = open_issues(X, y, found, out, rules, **table)
@@ -139,7 +137,7 @@ def _make_learner(options, out):
             )
         if model is None and save_path.exists():
             model = save_path
-            say(f"Going on from {model}")
+            say(f"Continuing from {model}")
     else:
         save_path = find_free(out.with_name("model.joblib"))
     load, start, recognizer = load_pretrained, None, CaptchaRecognizer()

@@ -6,8 +6,7 @@ import difflib
 import math
 from pathlib import Path
 
-from skcaptcha import __version__
-from skcaptcha.cli import _commands, _labelling
+from skcaptcha._version import __version__
 
 OVERVIEW = """
 examples:
@@ -44,6 +43,18 @@ examples:
         with, in grid.toml:  learning_rate_init = [0.001, 0.003]
                              lstm_units = [64, 128]
 """
+ADAPT = """
+examples:
+  skcaptcha adapt unread --out model.joblib
+        reads the images, and learns from what it is sure of, without any label
+  skcaptcha adapt unread --out model.joblib --characters 0123456789 --length 4
+        say what there may be, if you know
+  skcaptcha adapt unread --labels labels.csv --out model.joblib
+        some labels, such as 50, teach more; their images may be among the others
+
+Then look at what it is least sure of:
+  skcaptcha predict model.joblib unread --sort confidence
+"""
 PREDICT = """
 examples:
   skcaptcha predict model.joblib 1.png 2.png
@@ -69,6 +80,13 @@ examples:
   skcaptcha evaluate model.joblib held_out --format csv > read.csv
         each image with its label, what was read, and whether the label looks wrong
 """
+CURVE = """
+examples:
+  skcaptcha curve my_images
+        what these labels, twice and four times as many would give
+  skcaptcha curve my_images --cv 5 --target 0.99 --picture curve.png
+        surer and longer; how many labels 0.99 takes; drawn
+"""
 LABELING = """
 examples:
   skcaptcha label my_images
@@ -76,25 +94,31 @@ examples:
   skcaptcha label my_images --characters 0123456789 --length 4
         only such texts are proposed and taken
   skcaptcha label my_images --model model.joblib --save-model better.joblib
-        proposals of a model; the one that learns on from it is saved as it grows
+        proposals of a model; the one that is fine-tuned from it is saved as it grows
 
 The address has a secret and works on this machine alone. Ctrl-C ends; the same command
-goes on.
+continues.
 """
 CHECK_LABELS = """
 examples:
+  skcaptcha check-labels my_images
+        labels that are not what networks read that were not fitted on them
+  skcaptcha check-labels labels.csv --model model.joblib --picture issues.png
+        the same by a model that has not learned from these labels; the images drawn
+  skcaptcha check-labels my_images --format csv > issues.csv
   skcaptcha check-labels my_images --page
-        labels that differ from what networks read that were not fitted on them
-  skcaptcha check-labels labels.csv --model model.joblib --page
-        the same with a model that has not learned from these labels
+        in the browser, to keep or correct each with one key
 """
 EXPORT = """
-example:
+examples:
   skcaptcha export model.joblib --onnx model.onnx
+  skcaptcha export model.joblib --onnx small.onnx --dtype int8 --test-images some/*.png
+        a quarter of the size, with images by which `info --self-test` checks it
 """
 INFO = """
-example:
+examples:
   skcaptcha info model.joblib
+  skcaptcha info model.onnx --self-test
 """
 MODEL = (
     "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); use "
@@ -105,14 +129,20 @@ SOURCE = (
     "folder or zip file of images, or table of their names and labels; a single table "
     "among the images, or a text beside each, is used as well"
 )
+JUDGE = (
+    "model that has not learned from these labels; without one a network is fitted for "
+    "each fold of them, on the others"
+)
+REPEATS = (
+    "cut the labels into so many parts and measure a curve for each, held out in turn "
+    "(default: one curve, a quarter of the labels held out)"
+)
+LABELS = "labeled images as well: table of names and labels, folder or zip file"
+THRESHOLD = "confidence from which a text is learned from, from 0 to 1 (%(default)s)"
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
 START = (
     "model whose texts are proposed at first (default: the file of --save-model if it "
     "is there, else pretrained)"
-)
-JUDGE = (
-    "model that has not learned from these labels; without one a network is trained "
-    "for each fifth of them, on the others"
 )
 SAVED = (
     "file for what was learned, written after each round: .joblib, .pkl or .skops "
@@ -147,6 +177,15 @@ FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
 )
+DTYPE = "type of the weights; the fewer bits, the smaller the file (%(default)s)"
+TEST_IMAGES = (
+    "images, patterns or folders, 100 images at most, that the file keeps with what is "
+    "read in them"
+)
+SELF_TEST = (
+    "read the test images of an .onnx file first; it is an error if one is read "
+    "otherwise than it must be"
+)
 CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
@@ -155,7 +194,7 @@ SCORES = (
 
 
 def make_parser():
-    """Return the parser; what it parsed has the function to call as `command`."""
+    """Return the parser; what it parsed has the name of the function as `command`."""
     parser = _Parser("skcaptcha", "Read short text images: train, test, use.", OVERVIEW)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
@@ -168,6 +207,8 @@ def make_parser():
         _add(commands, "check", "look at labeled images before training", CHECK)
     )
     _fill_train(_add(commands, "train", "train a recognizer on labeled images", TRAIN))
+    words = "train a recognizer on images of which few or none have labels"
+    _fill_adapt(_add(commands, "adapt", words, ADAPT))
     _fill_predict(_add(commands, "predict", "read images", PREDICT))
     command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
     _add_path(command, "model", "MODEL", MODEL)
@@ -176,6 +217,7 @@ def make_parser():
     formats = ["text", "json", "csv"]
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command.add_argument("--ignore-case", action="store_true", help=CASE)
+    _fill_curve(_add(commands, "curve", "estimate what more labels would bring", CURVE))
     _fill_label(_add(commands, "label", "label images on a local page", LABELING))
     _fill_check_labels(
         _add(commands, "check-labels", "look for wrong labels", CHECK_LABELS)
@@ -183,8 +225,12 @@ def make_parser():
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
+    dtypes = ["float32", "float16", "int8"]
+    command.add_argument("--dtype", choices=dtypes, default="float32", help=DTYPE)
+    command.add_argument("--test-images", metavar="IMAGE", nargs="+", help=TEST_IMAGES)
     command = _add(commands, "info", "say what is in a model", INFO)
     _add_path(command, "model", "MODEL", MODEL)
+    command.add_argument("--self-test", action="store_true", help=SELF_TEST)
     return parser
 
 
@@ -222,6 +268,24 @@ def _fill_train(command):
     _add_seed(command)
 
 
+def _fill_adapt(command):
+    add = command.add_argument
+    out = "file to write: .joblib, .pkl, or .skops (needs skops)"
+    rounds = "rounds of reading and learning at the most (%(default)s)"
+    _add_path(command, "folder", "FOLDER", "folder or zip file of images to read")
+    _add_path(command, "--labels", "SOURCE", LABELS, dest="source")
+    _add_loading(command)
+    _add_path(command, "--out", "FILE", out, required=True)
+    add("--characters", help="the only characters that images show")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+    add("--threshold", metavar="P", type=float, default=0.6, help=THRESHOLD)
+    add("--max-iter", metavar="N", type=int, default=3, help=rounds)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    add("--quiet", action="store_true", help="show no progress")
+    _add_seed(command)
+
+
 def _fill_predict(command):
     add = command.add_argument
     images = "image files, patterns, folders, or - for paths from standard input"
@@ -241,6 +305,18 @@ def _fill_predict(command):
     add("--sort", choices=orders, default="input", help=SORT)
 
 
+def _fill_curve(command):
+    add = command.add_argument
+    _add_source(command)
+    add("--cv", metavar="N", type=int, help=REPEATS)
+    target = "score for which to say how many labels it takes, such as 0.99"
+    add("--target", metavar="SCORE", type=_parse_target, help=target)
+    names = ["exact_match", "character_accuracy"]
+    score = "score to measure (%(default)s)"
+    add("--scoring", choices=names, default="exact_match", help=score)
+    _add_fits(command, "draw the curve to it")
+
+
 def _fill_label(command):
     add = command.add_argument
     _add_path(command, "folder", "FOLDER", "folder of images, which stay as they are")
@@ -258,13 +334,27 @@ def _fill_check_labels(command):
     add = command.add_argument
     _add_source(command)
     _add_path(command, "--model", "MODEL", JUDGE)
+    add("--cv", metavar="N", type=int, help="folds to fit on the others of (5)")
+    _add_fits(command, "draw the images beside both texts to it")
     page = "show each doubtful label in the browser, to keep or correct it"
-    add("--page", action="store_true", required=True, help=page)
-    out = "table that is corrected (default: that of the source, or SOURCE/labels.csv)"
-    _add_path(command, "--out", "FILE", out)
+    add("--page", action="store_true", help=page)
+    out = "table that the page corrects (default: that of the source, or labels.csv)"
+    _add_path(command, "--out", "FILE", out, dest="table")
     _add_rules(command)
-    _add_param(command, "a parameter of CaptchaRecognizer")
     _add_page(command)
+
+
+def _add_fits(command, picture):
+    add = command.add_argument
+    formats = ["text", "json", "csv"]
+    words = "a table as text, JSON or CSV (%(default)s)"
+    add("--format", choices=formats, default="text", help=words)
+    _add_path(command, "--picture", "FILE", picture)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    add("--jobs", metavar="N", type=int, help="fits at a time (1)")
+    add("--quiet", action="store_true", help="say nothing of the images")
+    _add_seed(command)
+    command.set_defaults(start=None, html=None)
 
 
 def _add_rules(command):
@@ -314,9 +404,7 @@ def _add(commands, name, description, epilog):
     command.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose"
     )
-    function = name.replace("-", "_")
-    module = _labelling if function in vars(_labelling) else _commands
-    command.set_defaults(command=getattr(module, function), parser=command)
+    command.set_defaults(command=name, parser=command)
     return command
 
 
@@ -336,8 +424,12 @@ def _add_path(command, name, metavar, text, **options):
 
 
 def _add_source(command):
-    add = command.add_argument
     _add_path(command, "source", "SOURCE", SOURCE)
+    _add_loading(command)
+
+
+def _add_loading(command):
+    add = command.add_argument
     add("--label", metavar="REGEX", help=LABEL)
     add("--filename-column", metavar="NAME", help="column of the table with file names")
     add("--text-column", metavar="NAME", help="column of the table with labels")
@@ -398,6 +490,13 @@ def _parse_share(text):
         share = math.nan
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
+def _parse_target(text):
+    share = _parse_share(text)
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
     return share
 
 

@@ -6,14 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from skcaptcha.model import geometry
 from skcaptcha.model.normalization import MaskedBatchNorm2d, Padding
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
-# How many convolution blocks halve the width.
-_N_TIME_STRIDES = 2
-
-TIME_STRIDE = 2**_N_TIME_STRIDES
+TIME_STRIDE = geometry.TIME_STRIDE
 """Columns of the input for each time step of the output."""
 
 
@@ -136,7 +134,7 @@ class CRNN(nn.Module):
         self.frozen = False
         blocks, channels = [], in_channels
         for position, out_channels in enumerate(conv_channels):
-            stride = (2, 2 if position < _N_TIME_STRIDES else 1)
+            stride = (2, 2 if position < geometry.N_TIME_STRIDES else 1)
             blocks.append(ConvBlock(channels, out_channels, stride, pooling=pooling))
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
@@ -209,16 +207,8 @@ class CRNN(nn.Module):
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x, padding = block(x, padding, all_reduce)
-        # (N, C, H', T) -> (N, C, T) -> (T, N, C); faster than amax
-        x = functional.max_pool2d(x, (x.shape[2], 1)).squeeze(2).permute(2, 0, 1)
-        x = self._drop(x, generator)
-        if widths is None:
-            lengths = torch.full(
-                (x.shape[1],), x.shape[0], dtype=torch.int64, device="cpu"
-            )
-        else:
-            lengths = widths.cpu() // TIME_STRIDE
-        features = x
+        features = x = self._drop(reduce_height(x), generator)
+        lengths = count_steps(x, widths)
         for lstm in self.lstms:
             x = self._drop(lstm(x, lengths), generator)  # (T, N, 2 * units)
         logits = [self.head(x)]  # (T, N, K)
@@ -251,6 +241,21 @@ class CRNN(nn.Module):
         )
         kept = draw >= self.dropout
         return x * kept.to(x.dtype) / (1 - self.dropout)
+
+
+def reduce_height(x):
+    """Take the maximum over the height: (N, C, H, T) -> (T, N, C); faster than amax."""
+    return functional.max_pool2d(x, (x.shape[2], 1)).squeeze(2).permute(2, 0, 1)
+
+
+def count_steps(x, widths):
+    """Return the time steps (N,) of each image in `x` of shape (T, N, C), on the CPU.
+
+    They are `widths` of the images over the columns of a step, or T if these are None.
+    """
+    if widths is None:
+        return torch.full((x.shape[1],), len(x), dtype=torch.int64, device="cpu")
+    return widths.cpu() // TIME_STRIDE
 
 
 def standardize(images, mask=None):

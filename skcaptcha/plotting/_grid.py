@@ -38,7 +38,7 @@ class GridMixin:
 
         Returns
         -------
-        SamplesDisplay or PredictionDisplay
+        SamplesDisplay, PredictionDisplay or LabelIssuesDisplay
             This object.
 
         Raises

@@ -26,6 +26,7 @@ from skcaptcha._version import __version__
 _FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
 _IRRELEVANT = {
+    "backend",
     "beam_width",
     "cache_size",
     "checkpoint",
@@ -112,7 +113,7 @@ class Checkpoint:
             more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise ValueError(
                 f"{self.name} is of another fit: {'; '.join(differences[:3])}{more}. "
-                f"To go on with that fit, call it as it was called. {_REMEDY}"
+                f"To resume that fit, call it as it was called. {_REMEDY}"
             )
 
     def restore(self, trainer, best, result):
@@ -156,7 +157,7 @@ class Checkpoint:
         self.due = time.monotonic() + self.interval
 
     def _warn(self, error, outcome):
-        message = f"could not be written; training went on, and {outcome}: {error}"
+        message = f"could not be written; training continued, and {outcome}: {error}"
         self.warnings.append((f"{self.name} {message}", UserWarning))
 
     def remove(self):
@@ -265,11 +266,11 @@ def describe_fit(params, samples, texts, vocabulary, device, network=None):
         "X": _digest(samples.images),
         "y": _digest([json.dumps(texts).encode()]),
         "vocabulary": list(vocabulary),
-        "network to go on from": None,
+        "network to continue from": None,
     }
     if network is not None:
         weights = network.state_dict().values()
-        fit["network to go on from"] = _digest(w.cpu().numpy() for w in weights)
+        fit["network to continue from"] = _digest(w.cpu().numpy() for w in weights)
     return json.loads(json.dumps(fit, default=_to_plain))
 
 

@@ -50,7 +50,7 @@ class Schedule:
         self._begin()
 
     def resume(self, entropy, updates_per_epoch):
-        """Go on at the full rate, with other samples."""
+        """Continue at the full rate, with other samples."""
         self.entropy, self.updates_per_epoch = max(entropy, 0.5), updates_per_epoch
         self.aligned |= self.left_plateau  # or a new start would lose what it learned
         self.n_restarts, self.patience = 0, self.least_patience

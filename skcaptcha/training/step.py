@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 
+from skcaptcha._device_errors import is_out_of_memory
 from skcaptcha.images._batches import make_batches, pad_images
 from skcaptcha.model.inference import halve_batch
 from skcaptcha.model.network import build_network, extend_network
@@ -127,7 +128,7 @@ class Trainer:
         )
 
     def resume(self, network_config, training_config, samples, start):
-        """Go on with other samples, and maybe more classes or other parameters.
+        """Continue with other samples, and maybe more classes or other parameters.
 
         `start` is the network that was found so far.
         """
@@ -225,7 +226,9 @@ class Trainer:
                 share = weight * len(part) / len(targets)
                 self.scaler.scale(share * sum(losses)).backward()
                 loss += share * losses[0].item()
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             return None
         return loss
 

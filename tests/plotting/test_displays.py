@@ -12,10 +12,13 @@ from support.pictures import draw, find_faults
 
 import skcaptcha.plotting
 from skcaptcha import CaptchaRecognizer
+from skcaptcha.inspection import fit_power_law
 from skcaptcha.plotting import (
     AlignmentDisplay,
     CharacterConfusionDisplay,
     ConfidenceDisplay,
+    LabelCurveDisplay,
+    LabelIssuesDisplay,
     PredictionDisplay,
     SamplesDisplay,
     TrainingCurveDisplay,
@@ -29,6 +32,7 @@ SURE = [0.99, 0.6, 0.3, 0.9, 0.5, 0.1]
 PROBA = np.full((20, 4), 0.01)
 PROBA[:, 0] = 0.97
 PROBA[4], PROBA[12] = [0.1, 0.88, 0.01, 0.01], [0.1, 0.01, 0.88, 0.01]
+SIZES, GROWN = np.array([50, 100, 200]), np.array([[0.6, 0.7], [0.8, 0.9], [0.92, 0.9]])
 LOSSES, SCORES = np.geomspace(3, 0.01, 40), np.linspace(0, 1, 40)
 MAKERS = {
     "AlignmentDisplay": lambda **options: AlignmentDisplay.from_predictions(
@@ -40,6 +44,15 @@ MAKERS = {
     "ConfidenceDisplay": lambda **options: ConfidenceDisplay.from_predictions(
         TRUE, READ, SURE, **options
     ),
+    "LabelCurveDisplay": lambda **options: LabelCurveDisplay(
+        SIZES,
+        GROWN,
+        power_law=fit_power_law(np.repeat(SIZES, 2), GROWN.ravel(), 100),
+        estimate_sizes=[250, 500, 1000],
+    ).plot(**options),
+    "LabelIssuesDisplay": lambda **options: LabelIssuesDisplay(
+        IMAGES, TRUE, READ, confidence=SURE, is_likely_wrong=[True, False] * 3
+    ).plot(**options),
     "PredictionDisplay": lambda **options: PredictionDisplay.from_predictions(
         IMAGES, READ, y_true=TRUE, confidence=SURE, **options
     ),
@@ -225,6 +238,7 @@ def test_one_image_in_place_of_a_list_is_refused(fitted):
         lambda X: PredictionDisplay(X, ["a"] * 20).plot(),
         lambda X: SamplesDisplay.from_samples(X),
         lambda X: SamplesDisplay(X).plot(),
+        lambda X: LabelIssuesDisplay(X, ["a"] * 20, ["b"] * 20).plot(),
     ]
     for call in calls:
         for single in (color, color.transpose(2, 0, 1)):
