@@ -24,6 +24,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 torch.set_num_threads(1)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests ran in a browser, which may be missing."""
+
+    def count(outcome):
+        found = terminalreporter.stats.get(outcome, [])
+        return sum("test_browser.py" in getattr(one, "nodeid", "") for one in found)
+
+    ran, skipped = count("passed") + count("failed"), count("skipped")
+    if ran or skipped:
+        why = ", as no Chromium with its chromedriver is installed" if skipped else ""
+        terminalreporter.write_line(
+            f"{ran} tests ran in a browser, {skipped} were skipped{why}"
+        )
+
+
 @pytest.fixture(scope="session")
 def captchas():
     """200 easy images of the digits 0 to 3, and their texts."""

@@ -111,8 +111,9 @@ def advise(rounds, n_left):
     if tested:
         last = tested[-1]
         now = (
-            f"It reads {last['score']:.0%} of the images that it has not learned from "
-            f"({last['low']:.0%} to {last['high']:.0%}, {last['n_tested']} tested)."
+            f"It reads {_percent(last['score'])} of the images that it has not learned "
+            f"from ({_percent(last['low'])} to {_percent(last['high'])}, "
+            f"{last['n_tested']} tested)."
         )
     if not n_left:
         return {
@@ -135,7 +136,7 @@ def advise(rounds, n_left):
     gain = max(0.0, expected[0] - fitted)
     more = (
         f"A hundred more labels would probably bring {100 * gain:.1f} points "
-        f"({expected[1]:.0%} to {expected[2]:.0%} then)."
+        f"({_percent(expected[1])} to {_percent(expected[2])} then)."
     )
     if learned[-1]["n_tested"] < FEW_IMAGES:
         hint = f"Too few images are tested to say when to stop; label on. {more}"
@@ -144,3 +145,8 @@ def advise(rounds, n_left):
         hint = f"You can stop: {more[0].lower()}{more[1:]}"
         return {"stop": True, "now": now, "next": hint, "expected": expected}
     return {"stop": False, "now": now, "next": more, "expected": expected}
+
+
+def _percent(share):
+    """Return a share in percent, where only all of them are 100."""
+    return f"{math.floor(100 * share + 1e-9)} %"

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import socket
 import threading
 import webbrowser
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ class LabelServer:
 
     Raises
     ------
-    OSError
+    ValueError
         If the port is taken.
     """
 
@@ -42,25 +43,12 @@ class LabelServer:
         waitress = import_optional("waitress.server", "label", "the page")
         self._session = session
         self._token = secrets.token_urlsafe(32)
-        # The application has to know the port, which may be chosen by the system.
-        self._app = None
-        try:
-            self._server = waitress.create_server(
-                lambda *request: self._app(*request),
-                host=_HOST,
-                port=port,
-                threads=8,
-                ident=None,
-                clear_untrusted_proxy_headers=True,
-            )
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"--port={port} cannot be used ({error.strerror}); leave it out, and "
-                "one that is free is taken",
-            ) from error
-        self.port = self._server.effective_port
-        self._app = make_app(session, token=self._token, port=self.port)
+        bound = _bind(port)
+        self.port = bound.getsockname()[1]
+        app = make_app(session, token=self._token, port=self.port)
+        self._server = waitress.create_server(
+            app, sockets=[bound], threads=8, ident=None
+        )
         self.url = f"http://{_HOST}:{self.port}/?token={self._token}"
 
     def run(self, *, open_browser=True):
@@ -147,6 +135,22 @@ def _describe_left_out(catalog):
     if catalog.n_unnamed:
         text += f"; {catalog.n_unnamed} have names that no table can hold"
     return text
+
+
+def _bind(port):
+    """Return a socket at a port of this machine, which no other can reach."""
+    bound = socket.socket()
+    try:
+        if os.name == "posix":  # a page that has just ended holds its port no longer
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((_HOST, port))
+    except OSError as error:
+        bound.close()
+        raise ValueError(
+            f"port={port} cannot be used ({error.strerror}); leave it out, and one "
+            "that is free is taken"
+        ) from error
+    return bound
 
 
 def _open(url):

@@ -143,12 +143,14 @@ class Learning:
         self._process = None
         self._thread = None
         self._stopped = False
-        self._folder = tempfile.TemporaryDirectory(prefix="skcaptcha-label-")
+        self._folder = None  # for what is learned; made with the first round
         self._n_files = 0
         self.job = None  # the one that is being learned
 
     def new_path(self):
         """Return the path of a file for what will be learned."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="skcaptcha-label-")
         self._n_files += 1
         return os.path.join(self._folder.name, f"{self._n_files}.joblib")
 
@@ -181,8 +183,9 @@ class Learning:
             self._process.kill()
         if self._thread is not None:
             self._thread.join(timeout=10)
-        with suppress(OSError):
-            self._folder.cleanup()
+        if self._folder is not None:
+            with suppress(OSError):
+                self._folder.cleanup()
 
     def _wait(self, job, connection):
         try:

@@ -60,7 +60,7 @@ def test_before_any_round_nothing_is_claimed():
 def test_the_start_counts_as_what_is_read_now_but_not_for_the_law():
     rounds = [make_round(0, 0.7), *HALVING]
     assert predict_score(rounds, 320) == predict_score(HALVING, 320)
-    assert "70%" in advise(rounds[:1], 9)["now"]
+    assert "70 %" in advise(rounds[:1], 9)["now"]
 
 
 def test_it_says_what_a_hundred_more_would_bring():
@@ -68,7 +68,7 @@ def test_it_says_what_a_hundred_more_would_bring():
     assert not found["stop"]
     gain = 100 * (8 / 160 - 8 / 260)
     assert f"would probably bring {gain:.1f} points" in found["next"]
-    assert "It reads 95% of the images" in found["now"]
+    assert "It reads 95 % of the images" in found["now"]
 
 
 def test_it_says_stop_where_a_hundred_more_bring_next_to_nothing():

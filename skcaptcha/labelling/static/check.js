@@ -1,7 +1,7 @@
 // Doubtful labels, each beside what is read.
 
 import {
-  countText, flush, get, isUndo, lastProgress, mark, objection, onTheWay, post, preload,
+  flush, get, isUndo, mark, objection, onTheWay, post, preload,
   restrictInput, send,
 } from "./common.js";
 
@@ -11,6 +11,7 @@ let current = null;
 let queue = [];
 let asking = null;
 
+input.addEventListener("input", () => { get("message").textContent = ""; });
 restrictInput(input);
 
 const share = (value) => (value < 0.001 ? "less than 0.1 % probable" : `${(100 * value).toFixed(1)} % probable`);
@@ -45,7 +46,11 @@ async function ask() {
     const { status, data } = await post("next", { n: AHEAD, have: before });
     const known = new Set([...before, ...list()]);
     if (status === 200) queue.push(...data.items.filter((i) => !known.has(i.key)).map(preload));
-    if (!current && !queue.length && status === 200) return showDone();
+    if (!current && !queue.length && status === 200) {
+      if (!onTheWay().length) return showDone();
+      await flush(refused);
+      return ask();
+    }
   }
   if (!current && queue.length) show(queue.shift());
 }
@@ -53,7 +58,6 @@ async function ask() {
 function showDone() {
   for (const name of ["one", "wait"]) get(name).hidden = true;
   get("done").hidden = false;
-  get("done-counts").textContent = countText(lastProgress());
   get("done").querySelector("h2").focus();
 }
 

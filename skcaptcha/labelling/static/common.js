@@ -31,7 +31,7 @@ export async function post(path, body = {}) {
     return { status: response.status, data };
   } catch {
     trouble("away", "The server does not answer. Start the command again and open the "
-      + "address that it prints; what it has said is saved, is saved.");
+      + "address that it prints. Everything that it called saved is safe.");
     return { status: 0, data: {} };
   }
 }
@@ -106,6 +106,8 @@ export function restrictInput(input) {
     const place = restrict(input.value.slice(0, input.selectionStart)).length;
     const text = restrict(input.value);
     if (text === input.value) return;
+    const left = split(input.value).find((c) => !restrict(c));
+    if (left) get("message").textContent = `“${left}” is none of the characters ${allowed}`;
     input.value = text;
     input.setSelectionRange(place, place);
   });
@@ -129,7 +131,7 @@ export const lastProgress = () => progress;
 
 const plural = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
-export function countText(found) {
+function countText(found) {
   if (found.n_issues !== undefined)
     return `${found.n_checked} of ${plural(found.n_issues, "doubtful label")} checked.`;
   const parts = [`${found.n_labeled} labeled`, `${found.n_left} left`];
@@ -144,7 +146,8 @@ export function showProgress(found) {
   const total = found.n_issues ?? found.n_images;
   const answered = found.n_checked ?? found.n_images - found.n_left;
   get("bar").value = total ? answered / total : 1;
-  get("counts").textContent = countText(found);
+  for (const name of ["counts", "done-counts"])
+    if (get(name)) get(name).textContent = countText(found);
   get("table").textContent = found.table;
   const out = [];
   if (found.n_broken)

@@ -1,7 +1,7 @@
 // One image at a time.
 
 import {
-  countText, flush, get, isUndo, lastProgress, make, objection, onTheWay, percent, post,
+  flush, get, isUndo, lastProgress, make, objection, onTheWay, percent, post,
   preload, restrict, restrictInput, send, split,
 } from "./common.js";
 
@@ -13,6 +13,8 @@ let proposed = ""; // what was put into the field
 let asking = null;
 let emptyOnce = false; // Enter was pressed in an empty field
 
+// Before what restricts it, which may have something to say.
+input.addEventListener("input", () => { emptyOnce = false; get("message").textContent = ""; });
 restrictInput(input);
 
 function show(item, message = "") {
@@ -87,7 +89,11 @@ async function ask() {
     const known = new Set([...before, ...list()]);
     if (status === 200)
       for (const item of data.items) if (!known.has(item.key)) queue.push(preload(item));
-    if (!current && !queue.length && status === 200) return showDone();
+    if (!current && !queue.length && status === 200) {
+      if (!onTheWay().length) return showDone();
+      await flush(refused);
+      return ask();
+    }
   }
   if (!current && queue.length) show(queue.shift());
 }
@@ -102,9 +108,7 @@ function next() {
 function showDone() {
   for (const name of ["one", "wait"]) get(name).hidden = true;
   get("done").hidden = false;
-  const found = lastProgress();
-  get("done-counts").textContent = countText(found);
-  get("again").hidden = !found.n_skipped;
+  get("again").hidden = !lastProgress().n_skipped;
   get("done").querySelector("h2").focus();
 }
 
@@ -173,7 +177,6 @@ get("undo").addEventListener("click", undo);
 get("done-undo").addEventListener("click", undo);
 get("back").addEventListener("click", back);
 get("again").addEventListener("click", async () => { await post("again"); refill(); });
-input.addEventListener("input", () => { emptyOnce = false; get("message").textContent = ""; });
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
