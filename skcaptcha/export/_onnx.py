@@ -125,10 +125,10 @@ def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
     if test is not None:
         reader = open_reader(content, "The exported model")
         if failure := run_self_test(reader, test):
-            remedy = "Leave them out, or" if dtype == "float32" else "Choose"
+            more = "" if dtype == "float32" else ", or choose a dtype of more bits"
             raise ValueError(
-                f"test_images: by the exported model, {failure}. {remedy} a dtype of "
-                "more bits."
+                f"test_images: by the exported model, {failure}. Leave out images that "
+                f"are read with little confidence{more}."
             )
     write_atomically(path, content)
 
