@@ -23,9 +23,8 @@ from skcaptcha.vocabulary import BLANK, Vocabulary
 # Texts that each of two networks learns from at the least. From fewer labels than for
 # both the pretrained weights know more.
 _MIN_TEXTS = 5
-# Images that show which characters and lengths there are, and the confidence of the
-# texts that count.
-_N_SURVEYED, _SURVEY_CONFIDENCE = 300, 0.3
+# Images that show which characters and lengths there are.
+_N_SURVEYED = 300
 # The pretrained weights read an image at many sizes, and most don't suit it, so that
 # the mean probability is low. Of texts from 0.3 to 0.4, about 19 of 20 were right: 150
 # images each of four sets. On unusual letters it is lower still, though it ranks well:
@@ -35,6 +34,8 @@ _PRETRAINED_POWER, _PRETRAINED_SHARE = 0.5, 0.25
 # A character is taken for an error if it is found less often than this share of the
 # median character, a length or a case of letters if it has less than this share.
 _RARE_CHARACTER, _RARE_LENGTH, _RARE_CASE = 0.1, 0.05, 0.15
+# How often labels should have a character, by its share in the texts, that they lack.
+_UNSEEN = 3.0
 # Letters that are enough to tell which case all have.
 _MIN_CASED = 20
 # Letters whose capital is an enlarged small one, in the scripts that the pretrained
@@ -44,7 +45,7 @@ _SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъ�
 # continue from it.
 _N_UPDATES, _N_MORE_UPDATES = 1250, 600
 # How many labels, of all, a round may lose by chance.
-_TOLERANCE = 0.5
+_TOLERANCE = 1.0
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -206,13 +207,14 @@ class SelfTraining:
         some = self.rng.permutation(data.unlabeled)[:_N_SURVEYED]
         reader = pretrained if given is None else AlphabetReader(pretrained, given)
         texts, confidence = read_confidently(reader, data.pick(some), self.length)
-        texts = list(texts[confidence >= _SURVEY_CONFIDENCE])
+        weights = confidence**_PRETRAINED_POWER
+        texts = [text or "" for text in texts]
         if given is None:
-            found = find_alphabet(texts, labels)
+            found = find_alphabet(texts, weights, labels)
             self.alphabet = found or pretrained.vocabulary_.characters
             self.say(f"characters: {''.join(self.alphabet)}")
         if self.length is None:
-            lengths = find_lengths(texts, labels)
+            lengths = find_lengths(texts, weights, labels)
             self.length = dict.fromkeys(sorted(lengths), 1.0) or None
             self.say(f"lengths: {', '.join(map(str, sorted(lengths)))}")
 
@@ -433,25 +435,32 @@ def rate(reader, items, labels):
 # ---- what the texts have in common -----------------------------------------------
 
 
-def find_alphabet(texts, labels=()):
+def find_alphabet(texts, weights, labels=()):
     """Return the characters of the labels and those that texts have in common, sorted.
 
-    What is rare among many texts is an error. If nearly all letters that look different
-    in both cases are of one case, all are.
+    What is rare among many texts is an error, and so is what the labels lack though
+    the texts have much of it. If nearly all letters that look different in both cases
+    are of one case, all are. A text counts by its weight.
 
-    >>> find_alphabet(["ab", "Ba", "ab"] * 10 + ["a7", "AB"], ["x"])
+    >>> find_alphabet(["ab", "Ba", "a7"], [20.0, 2.0, 1.0], ["x"])
     ['a', 'b', 'x']
     """
     known = Counter(c for label in labels for c in Vocabulary.split(label))
-    found = Counter(c for text in texts for c in Vocabulary.split(text))
+    found = Counter()
+    for text, weight in zip(texts, weights, strict=True):
+        for character in Vocabulary.split(text):
+            found[character] += weight
     change = find_case(known) or find_case(found)
     if change is not None:
         folded = Counter()
         for character, n in found.items():
             folded[change(character)] += n
         found = folded
-    least = _RARE_CHARACTER * np.median(list(found.values())) if found else 0
-    return sorted({c for c, n in found.items() if n >= least} | known.keys())
+    if not found:
+        return sorted(known)
+    least = _RARE_CHARACTER * np.median(list(found.values()))
+    most = _UNSEEN * found.total() / known.total() if known else math.inf
+    return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
 
 
 def find_case(counts):
@@ -467,13 +476,15 @@ def find_case(counts):
     return str.upper if lower < _RARE_CASE * (lower + upper) else None
 
 
-def find_lengths(texts, labels=()):
+def find_lengths(texts, weights, labels=()):
     """Return the lengths of the labels and those that texts have in common, as a set.
 
-    >>> sorted(find_lengths(["abcd"] * 30 + ["abcde"] * 10 + ["abc"], ["a"]))
+    >>> sorted(find_lengths(["abcd", "abcde", "abc"], [30.0, 10.0, 1.0], ["a"]))
     [1, 4, 5]
     """
-    counts = Counter(len(Vocabulary.split(text)) for text in texts)
-    least = _RARE_LENGTH * sum(counts.values())
+    found = Counter()
+    for text, weight in zip(texts, weights, strict=True):
+        found[len(Vocabulary.split(text))] += weight
+    least = _RARE_LENGTH * found.total()
     known = {len(Vocabulary.split(label)) for label in labels}
-    return {n for n, number in counts.items() if n and number >= least} | known
+    return {n for n, weight in found.items() if n and weight >= least} | known
