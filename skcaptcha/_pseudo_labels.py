@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from skcaptcha._auto import choose_batch_size
 from skcaptcha._pretrained import load_pretrained
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
 from skcaptcha._tables import pick_rows
@@ -136,7 +137,8 @@ class SelfTraining:
         n_samples = len(found.texts)
         self.say(f"{n_texts} of {n_samples} images have a text, {n_new} another one")
         if n_texts == len(self.data.labeled) or not self.is_enough(found):
-            self.condition = "nothing_read"
+            is_first = self.n_iter == 1
+            self.condition = "nothing_read" if is_first else "no_improvement"
         elif not n_new:
             self.condition = "all_labeled" if n_texts == n_samples else "no_change"
         return self.condition != "max_iter"
@@ -174,24 +176,26 @@ class SelfTraining:
         data, pretrained = self.data, load_pretrained(**self.reading)
         self.survey(pretrained)
         reader = AlphabetReader(pretrained, self.alphabet)
-        share, score = 0.0, None
+        share, score, reading = 0.0, None, None
         if data.labeled.size:
-            share, score = rate(
-                reader, data.pick(data.labeled), data.labels[data.labeled]
-            )
+            images, labels = data.pick(data.labeled), data.labels[data.labeled]
+            share, score = rate(reader, images, labels)
             self.say(f"the pretrained weights read {share:.3f} of the labels")
-        if self.is_enough(labels := Texts.of_labels(data)):
-            self.fit_networks(labels)
+        if self.is_enough(Texts.of_labels(data)):
+            self.fit_networks(Texts.of_labels(data))
             of_labels, score = self.rate_networks()
             self.say(f"two networks, of half of them each, read {of_labels:.3f}")
             if of_labels > share:
-                reader = None
+                reading = self.read_by_networks()
+            self.networks = None  # as they know the few labels by heart
         if score is not None:
             self.scores.append(score)
-        if reader is None:
-            return self.read_by_networks()
-        images = data.pick(data.unlabeled)
-        texts, confidence = read_confidently(reader, images, self.length)
+        return self.read_by(reader) if reading is None else reading
+
+    def read_by(self, pretrained):
+        """Return what the pretrained weights read."""
+        images = self.data.pick(self.data.unlabeled)
+        texts, confidence = read_confidently(pretrained, images, self.length)
         confidence **= _PRETRAINED_POWER
         first = np.argsort(-confidence)[: round(_PRETRAINED_SHARE * len(images))]
         confidence[first] = np.maximum(confidence[first], self.params.threshold)
@@ -241,28 +245,26 @@ class SelfTraining:
     def describe_failure(self, n_labels):
         """Say why nothing was learned from the unlabeled images, and what to do."""
         n_unlabeled = count(len(self.data.unlabeled), "unlabeled image")
+        has = "has learned from the labels alone"
+        if n_labels < 2:
+            has = "has learned nothing, and reads as the pretrained weights do"
         if self.condition == "no_improvement":
             *before, after = self.scores
             return (
-                f"The {n_unlabeled} did not help: networks that learned from them "
-                f"read labels less well than without ({after:.3f} after "
-                f"{max(before):.3f}, "
-                "`label_scores_`), so that `recognizer_` has learned from the labels "
-                "alone. Label more images, those that it is least sure of first."
+                f"The {n_unlabeled} did not help: networks that learned from them read "
+                f"labels less well, {after:.3f} after {max(before):.3f} "
+                f"(`label_scores_`), so that `recognizer_` {has}. Label more images, "
+                "those first that it is least sure of."
             )
-        given = [
-            f"`{name}`"
-            for name in ("vocabulary", "length")
-            if getattr(self.params, name) is None
+        unsaid = [
+            n for n in ("vocabulary", "length") if getattr(self.params, n) is None
         ]
-        say = f"say what there may be ({' and '.join(given)}), and " if given else ""
-        has = "learned from the labels alone"
-        if n_labels < 2:
-            has = "learned nothing, and reads as the pretrained weights do"
+        names = " and ".join(f"`{name}`" for name in unsaid)
+        say = f"say what there may be ({names}), and " if unsaid else ""
         return (
             f"Nothing was learned from the {n_unlabeled}, as too few are read with "
-            f"confidence, or not consistently; `recognizer_` has {has}. To get on, "
-            f"{say}label some images: 50 are a good start."
+            f"confidence, or not consistently; `recognizer_` {has}. To get on, {say}"
+            "label some images: 50 are a good start."
         )
 
     # ---- two networks that label for each other ----------------------------------
@@ -309,7 +311,7 @@ class SelfTraining:
             verbose=False,
         )
         n_updates = _N_UPDATES if before is None else _N_MORE_UPDATES
-        template.set_params(max_iter=choose_max_iter(template, len(y), n_updates))
+        template.set_params(max_iter=choose_n_epochs(template, len(y), n_updates))
         with warnings.catch_warnings():
             # Whether networks of a round have learned to read shows in what they read.
             warnings.simplefilter("ignore")
@@ -351,11 +353,13 @@ class SelfTraining:
             print(f"round {self.n_iter}: {text}", file=sys.stderr)
 
 
-def choose_max_iter(recognizer, n_samples, n_updates):
-    """Return the number of epochs of a network of a round."""
+def choose_n_epochs(recognizer, n_samples, n_updates):
+    """Return the `max_iter` of a network of a round."""
     if recognizer.max_iter != "auto":
         return recognizer.max_iter
-    batch_size = 8 if recognizer.batch_size == "auto" else recognizer.batch_size
+    batch_size = recognizer.batch_size
+    if batch_size == "auto":
+        batch_size = choose_batch_size(n_samples)
     return math.ceil(n_updates / math.ceil(n_samples / batch_size))
 
 

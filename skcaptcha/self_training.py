@@ -205,6 +205,8 @@ class SelfTrainingRecognizer(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             `checkpoint`. The estimator is left as it was.
         TypeError, FileNotFoundError
             As in `CaptchaRecognizer.fit`.
+        KeyboardInterrupt
+            If there was one, by Ctrl-C. The estimator is left as it was.
 
         Warns
         -----

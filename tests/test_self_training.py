@@ -27,7 +27,7 @@ from skcaptcha._pseudo_labels import (
     Reading,
     SelfTraining,
     Texts,
-    choose_max_iter,
+    choose_n_epochs,
     find_alphabet,
     find_lengths,
     find_sources,
@@ -253,9 +253,9 @@ def test_k_best_adds_as_many_in_each_round():
 
 
 def test_the_number_of_epochs_follows_the_updates():
-    assert choose_max_iter(CaptchaRecognizer(), 100, 1250) == 97  # 13 updates each
-    assert choose_max_iter(CaptchaRecognizer(batch_size=50), 100, 1250) == 625
-    assert choose_max_iter(CaptchaRecognizer(max_iter=7), 100, 1250) == 7
+    assert choose_n_epochs(CaptchaRecognizer(), 100, 1250) == 97  # 13 updates each
+    assert choose_n_epochs(CaptchaRecognizer(batch_size=50), 100, 1250) == 625
+    assert choose_n_epochs(CaptchaRecognizer(max_iter=7), 100, 1250) == 7
 
 
 # What texts have in common
