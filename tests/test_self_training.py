@@ -229,6 +229,36 @@ def test_unsure_texts_are_not_learned_from(confidence):
     assert "`vocabulary` and `length`" in rounds.describe_failure(0)
 
 
+def test_texts_stay_where_a_later_round_is_unsure():
+    rounds = Fake([read(["a"] * 20), read(["a"] * 20, 0.1)])
+    assert list(rounds.run().texts) == ["a"] * 20
+    assert rounds.n_iter == 2 and rounds.condition == "no_improvement"
+
+
+def test_networks_go_on_but_not_those_that_know_the_labels_alone(
+    taught, some_labels, monkeypatch
+):
+    calls = []
+
+    def fit_part(self, positions, texts, before):
+        calls.append(before)
+        return taught.recognizer_
+
+    monkeypatch.setattr(SelfTraining, "fit_part", fit_part)
+    make(vocabulary=CHARACTERS, length=LENGTH).fit(*some_labels)
+    assert calls[:4] == [None] * 4  # of the labels, and of the first round
+    rounds = SelfTraining(
+        SelfTrainingRecognizer(),
+        CaptchaRecognizer(),
+        Data([], [0] * 20, np.array(["a"] * 20, dtype=object), {}),
+        np.random.RandomState(0),
+    )
+    for before in (None, taught.recognizer_):
+        calls.clear()
+        rounds.fit_networks(Texts.of_labels(rounds.data))
+        assert calls == [before, before]
+
+
 def test_images_without_text_are_not_learned_from():
     rounds = Fake([read([""] * 10 + [None] * 10)])
     assert not any(rounds.run().texts) and rounds.condition == "nothing_read"
