@@ -50,6 +50,7 @@ labels curve --sets captcha_images_v2 digits4
 labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
+self_training digits4_0 --ways 'labels alone' self-training
 soak cut
 soak threads
 unlike alarms

@@ -1,4 +1,4 @@
-"""One contract over all readers: recognizer, ensemble and exported model."""
+"""One contract over all readers: recognizer, ensemble, exported model and so on."""
 
 import copy
 import warnings
@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from support.data import TINY
 
-from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, SelfTrainingRecognizer
 from skcaptcha._reader import locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
@@ -23,7 +23,7 @@ from skcaptcha.model.network import CRNN
 from skcaptcha.preprocessing import ImageReader
 from skcaptcha.vocabulary import Vocabulary
 
-READERS = ["recognizer", "beam search", "ensemble", "exported"]
+READERS = ["recognizer", "beam search", "ensemble", "exported", "self-training"]
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +38,9 @@ def readers(captchas, fitted, tmp_path_factory):
         "beam search": copy.deepcopy(fitted).set_params(decoder="beam"),
         "ensemble": ensemble.fit(captchas[0][:120], captchas[1][:120]),
         "exported": load_onnx(path),
+        "self-training": SelfTrainingRecognizer(
+            CaptchaRecognizer(**{**TINY, "max_iter": 35}), max_iter=0
+        ).fit(captchas[0][:120], captchas[1][:120]),
     }
 
 
@@ -288,7 +291,9 @@ def test_scikit_learn_takes_an_exported_reader(readers, X, y):
     assert repr(reader) == "<OnnxRecognizer: 4 characters, float32>"
 
 
-@pytest.mark.parametrize("unfitted", [CaptchaRecognizer(), CaptchaEnsemble()])
+@pytest.mark.parametrize(
+    "unfitted", [CaptchaRecognizer(), CaptchaEnsemble(), SelfTrainingRecognizer()]
+)
 def test_what_is_not_fitted_does_not_read(unfitted, X, y):
     for call in (
         lambda: unfitted.predict(X),
