@@ -85,10 +85,11 @@ def start_computing(n_threads):
     for those that compute for the first time after it. What these get is therefore set
     back before anything else happens.
     """
-    torch.get_num_threads()  # so that the calling thread is none of these
+    torch.get_num_threads()  # now the calling thread is none of these
     ready, go = threading.Semaphore(0), threading.Event()
 
     def begin():
+        torch.get_num_threads()  # or it would be set back as well
         torch.set_num_threads(1)
         ready.release()
         go.wait()

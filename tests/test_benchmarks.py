@@ -48,6 +48,7 @@ ensemble digits4_400 --folds 2 --seeds 0 1
 ensemble digits4_400 --folds 2 --no-single
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
+reading predict
 soak cut
 soak threads
 costs imports
