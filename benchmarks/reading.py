@@ -1,9 +1,10 @@
 """How long does reading take, by each way to compute the network?
 
 1,000 drawn images of 200x50 pixels, given as arrays, are read in one call, and one from
-its encoded bytes in calls of its own. `as trained` is the network of the fit, in batches
-of 64; `prepared` is what reads by default, and `onnx` is ``backend="onnx"``. The network
-has learned for one epoch, which takes as long to read with as one that reads well.
+its encoded bytes in calls of its own. `as trained` is the network of the fit, in
+batches of 64; `prepared` is what reads by default, and `onnx` is ``backend="onnx"``.
+The network has learned for one epoch, which takes as long to read with as one that
+reads well.
 
 The ways take turns in one process. Seconds of the processor stand beside those of the
 clock, as they say more where other work goes on beside.
@@ -80,7 +81,7 @@ class Reading(runner.Row):
         }
 
     def find_ratios(self, entry, network, way, unit):
-        """Return for each repeat how many times as long the network as trained takes."""
+        """Return how many times sooner a way is than the network as trained."""
         costs = {name: {} for name in self.WAYS}
         for run in entry["runs"]:
             if run["network"] == network:
