@@ -51,6 +51,7 @@ labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 self_training digits4_0 --ways 'labels alone' self-training
+reading predict
 soak cut
 soak threads
 unlike alarms
@@ -63,7 +64,7 @@ costs imports
 gpu captcha_62x5 --smoke
 soak damaged
 """.split("\n")[1:-1]
-TRIALS[-5:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-5:]]
+TRIALS[-6:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-6:]]
 SMALL = {"conv_channels": (8, 16), "lstm_units": 8, "pretrained": False}
 
 

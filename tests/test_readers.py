@@ -21,6 +21,7 @@ from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.metrics import exact_match_scorer
 from skcaptcha.model.network import CRNN
 from skcaptcha.preprocessing import ImageReader
+from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.vocabulary import Vocabulary
 
 READERS = ["recognizer", "beam search", "ensemble", "exported", "self-training"]
@@ -76,13 +77,13 @@ def test_a_text_and_its_confidence_come_from_one_call(reader, X):
 
 
 def test_one_call_runs_the_network_once(reader, X, monkeypatch):
-    seen, forward = [], CRNN.forward
+    seen, forward = [], PreparedNetwork.forward
 
     def count(self, images, *args, **kwargs):
         seen.append(len(images))
         return forward(self, images, *args, **kwargs)
 
-    monkeypatch.setattr(CRNN, "forward", count)
+    monkeypatch.setattr(PreparedNetwork, "forward", count)
     if hasattr(reader, "session"):
         run = reader.session.run
         monkeypatch.setattr(

@@ -48,7 +48,9 @@ class OnnxNetwork(nn.Module):
     def forward(self, images, widths=None):
         """Return log-probabilities (T, N, K) and lengths (N,), as `CRNN` does."""
         if widths is None:
-            widths = torch.full((len(images),), images.shape[3], dtype=torch.int64)
+            widths = torch.full(
+                (len(images),), images.shape[3], dtype=torch.int64, device="cpu"
+            )
         inputs = {"images": images.contiguous().numpy(), "widths": widths.numpy()}
         (log_probs,) = self.session.run(["log_probs"], inputs)  # (N, T, K)
         log_probs = torch.from_numpy(log_probs).transpose(0, 1)

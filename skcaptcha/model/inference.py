@@ -69,7 +69,7 @@ def _choose_batch_size(n_images, n_threads, device):
 
 
 def _read_in_parts(network, images, positions, device, notices):
-    """Return what `run_network` yields for a batch, halved if it fills the memory."""
+    """Return what `run_network` yields for a batch, which is halved as need be."""
     parts, read = [positions], []
     while parts:
         part = parts.pop(0)
