@@ -64,7 +64,7 @@ costs imports
 gpu captcha_62x5 --smoke
 soak damaged
 """.split("\n")[1:-1]
-TRIALS[-6:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-6:]]
+TRIALS[-5:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-5:]]
 SMALL = {"conv_channels": (8, 16), "lstm_units": 8, "pretrained": False}
 
 

@@ -19,9 +19,8 @@ from skcaptcha._reader import locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.metrics import exact_match_scorer
-from skcaptcha.model.network import CRNN
-from skcaptcha.preprocessing import ImageReader
 from skcaptcha.model.prepared import PreparedNetwork
+from skcaptcha.preprocessing import ImageReader
 from skcaptcha.vocabulary import Vocabulary
 
 READERS = ["recognizer", "beam search", "ensemble", "exported", "self-training"]
