@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from skcaptcha.images._batches import make_batches, pad_images
+from skcaptcha.images._batches import make_batches, place_images
 from skcaptcha.model.decoding import greedy_decode
+from skcaptcha.model.normalization import make_padding
 from skcaptcha.vocabulary import BLANK
 
 # Images in a batch, and the most columns of all of them.
@@ -64,10 +65,10 @@ def run_network(network, images, batch_size=_BATCH_SIZE, *, notices=None):
 
 def _read_batch(network, images):
     device = next(network.parameters()).device
-    batch, widths = pad_images(images, device)
+    batch, *widths = place_images(images, device)
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-        log_probs, lengths = network(batch, widths)
-    return log_probs.cpu().numpy(), lengths.numpy()
+        log_probs, lengths = network(batch, make_padding(batch, *widths))
+    return log_probs[: lengths.max()].cpu().numpy(), lengths.numpy()
 
 
 def greedy_and_count(network, samples, notices=None):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from skcaptcha._transfer import send
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK
 
@@ -40,7 +41,7 @@ def locate_ink(images, widths=None):
     (benchmarks/auto_constants.py).
 
     `images` of shape (N, C, H, W) are padded on the right to the widest; `widths` are
-    their own.
+    their own, on the same device.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def locate_ink(images, widths=None):
     if widths is None:
         own = torch.full((n, 1), width, dtype=torch.int64, device=x.device)
     else:
-        own = widths[:, None].to(x.device)
+        own = widths[:, None]
     valid = torch.arange(width, device=x.device)[None] < own  # (N, W)
     inside = x.masked_fill(~valid[:, None, None, :], math.nan)
     median = inside.flatten(2).nanmedian(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
@@ -90,10 +91,11 @@ def uniform_alignment_loss(log_probs, targets, ink):
     padded = np.zeros((len(targets), longest), dtype=np.int64)
     for row, target in zip(padded, targets, strict=True):
         row[: len(target)] = target
-    symbols = torch.from_numpy(padded).to(log_probs.device)  # (N, L)
     lengths = torch.tensor(
-        [len(t) for t in targets], dtype=torch.int64, device=log_probs.device
+        [len(t) for t in targets], dtype=torch.int64, device="cpu"
     )
+    lengths = send(lengths, log_probs.device)
+    symbols = send(torch.from_numpy(padded), log_probs.device)  # (N, L)
     slots = torch.arange(longest, device=log_probs.device)
     offset = (position * lengths)[:, :, None] - slots - 0.5  # (T, N, L)
     weight = torch.exp(-2 * offset**2) * (slots < lengths[:, None])
