@@ -248,7 +248,9 @@ def follow_statistics(observed, learned):
     `observed` is the list that the norms have filled, and `learned` a bool on the
     device, which is not waited for.
     """
-    running = [t for norm, *_ in observed for t in (norm.running_mean, norm.running_var)]
+    running = [
+        t for norm, *_ in observed for t in (norm.running_mean, norm.running_var)
+    ]
     batch = torch.cat([t for _, *statistics in observed for t in statistics])
     before = torch.cat(running)
     after = before.lerp(batch, observed[0][0].momentum)

@@ -124,9 +124,7 @@ def _make_grid_there(matrix, own, height, width, device):
     of_x = [value * (2 / width) for value in (xx, xy, shift_x, own - 0.5)]
     of_y = [value * (2 / height) for value in (yx, yy, shift_y)]
     xx, xy, shift_x, last, yx, yy, shift_y = send(torch.stack([*of_x, *of_y]), device)
-    pixels = torch.arange(
-        0.5, max(height, width), dtype=torch.float32, device=device
-    )
+    pixels = torch.arange(0.5, max(height, width), dtype=torch.float32, device=device)
     x, y = pixels[:width], pixels[:height, None]
     source_x = torch.addcmul(torch.addcmul(shift_x, xx, x), xy, y)
     source_x = torch.minimum(source_x.clamp_(min=1 / width), last)

@@ -28,7 +28,7 @@ def ctc_losses(heads, lengths, targets):
 
     Returns
     -------
-    tensor of shape (len(heads),)
+    tensor of shape (len(heads),), float64
 
     References
     ----------
@@ -55,8 +55,8 @@ def plan_states(lengths, targets, n_heads, n_steps):
         states; which state of the second column is the same as each state of the
         first; which time step of it is the same as each.
     numbers : array of shape (1 + T + L, 2 M), float64
-        The weight of each sample in the mean; minus that in the time steps that it
-        has, zero in others; zero for each symbol that may follow the one before
+        Minus the weight of each sample in the mean; the same in the time steps that
+        it has, zero in others; zero for each symbol that may follow the one before
         without a blank between them, and minus infinity for the others.
     """
     n, longest = len(targets), max(1, *map(len, targets))
@@ -81,17 +81,17 @@ def plan_states(lengths, targets, n_heads, n_steps):
     steps = np.arange(n_steps)[:, None]
     mirrored = lengths - 1 - steps  # (T, N)
     inside, mirrored = mirrored >= 0, mirrored % n_steps
-    weights = 1 / (np.maximum(ends, 1) * n)
+    weights = -1 / (np.maximum(ends, 1) * n)
 
-    def repeat(first, second):
-        parts = (np.tile(np.broadcast_to(p, (len(p), n)), n_heads) for p in (first, second))
-        return np.concatenate(list(parts), axis=1)
+    def repeat(*both):
+        parts = (np.broadcast_to(part, (len(part), n)) for part in both)
+        return np.concatenate([np.tile(part, n_heads) for part in parts], axis=1)
 
     same = np.concatenate(same)
     rows = np.tile(np.arange(n_heads * n), 2)[None]
     places = [rows, repeat(steps, mirrored), repeat(*classes), repeat(same, same)]
     places.append(repeat(mirrored, mirrored))
-    gains = np.where(inside, -weights, 0)
+    gains = np.where(inside, weights, 0)
     numbers = [repeat(weights[None], weights[None]), repeat(gains, gains)]
     numbers.append(repeat(*follows))
     return (
@@ -128,9 +128,10 @@ class _CTC(torch.autograd.Function):
         number = torch.arange(n_classes, device=log_probs.device)
         is_class = (classes.T[:n, :, None] == number).double()  # (M, S, K)
         gradient = (occupation @ is_class).transpose(0, 1) * gains[:, :n, None]
-        ctx.save_for_backward(gradient.float())
-        losses = total.masked_fill(impossible, 0.0) * -weights[0, :n]
-        return losses.view(n_heads, -1).sum(1).float()
+        ctx.save_for_backward(gradient)
+        ctx.dtype = log_probs.dtype
+        losses = total.masked_fill(impossible, 0.0) * weights[0, :n]
+        return losses.view(n_heads, -1).sum(1)
 
     @staticmethod
     def backward(ctx, factors):
@@ -138,7 +139,7 @@ class _CTC(torch.autograd.Function):
         (gradient,) = ctx.saved_tensors
         by_head = gradient.view(len(gradient), len(factors), -1, gradient.shape[2])
         found = by_head * factors[:, None, None]
-        return found.view_as(gradient), None, None, None
+        return found.view_as(gradient).to(ctx.dtype), None, None, None
 
 
 def _enter_states(before, follows):

@@ -32,18 +32,22 @@ class AdamW:
                 parameter.grad = None
 
     @torch.no_grad()
-    def step(self, grad_scale=None, found_inf=None):
+    def step(self, grad_scale=None, is_finite=None):
         """Update the parameters that have gradients.
 
         Both arguments are tensors of one number on the device, which is not waited
         for: the gradients are divided by `grad_scale`, and nothing changes where
-        `found_inf` is 1.
+        `is_finite` is 0 rather than 1.
         """
+        found_inf = None if is_finite is None else 1 - is_finite
         for group in self.param_groups:
             updated = [p for p in group["params"] if p.grad is not None]
             if updated:
                 for parameter in updated:
                     self._begin(parameter)
+                steps = [self.state[p]["step"] for p in updated]
+                counted = 1 if is_finite is None else [is_finite] * len(steps)
+                torch._foreach_add_(steps, counted)
                 settings = group["lr"], group["weight_decay"], grad_scale, found_inf
                 self._update(updated, *settings)
 
@@ -64,8 +68,6 @@ class AdamW:
             [self.state[p][name] for p in parameters]
             for name in ("exp_avg", "exp_avg_sq", "step")
         )
-        counted = 1 if found_inf is None else [1 - found_inf] * len(steps)
-        torch._foreach_add_(steps, counted)
         beta, beta_of_squares = self.betas
         if _FUSED is not None:
             _FUSED(

@@ -18,7 +18,7 @@ from skcaptcha.training.losses import (
     ctc_loss,
     locate_ink,
     symbol_entropy,
-    uniform_alignment_loss,
+    uniform_alignment_losses,
 )
 from skcaptcha.training.optimizer import make_optimizer
 
@@ -286,10 +286,7 @@ class Trainer:
         values = torch.stack(values)
         total = loss + norm
         learned = total - total == 0  # which is NaN unless both are finite
-        self.optimizer.step(
-            grad_scale=(norm / _GRADIENT_CLIP).clamp_(min=1),
-            found_inf=learned.logical_not().float(),
-        )
+        self.optimizer.step((norm / _GRADIENT_CLIP).clamp_(min=1), learned.float())
         for part in observed:
             follow_statistics(part, learned)
         self.scaler.update()
@@ -303,7 +300,7 @@ class Trainer:
         norms on a GPU, if it has some.
         """
         self.optimizer.zero_grad()
-        size, loss = self._count_at_once(images), 0.0
+        size, losses_of_parts = self._count_at_once(images), []
         generator = self.processes.fork(self.device_generator)
         drawing = self.augmentation_generator if self.n_ahead else generator
         try:
@@ -315,25 +312,24 @@ class Trainer:
                 )
                 # The second head, over the convolutions alone, helps them to learn.
                 if ink is not None:
-                    losses = [
-                        uniform_alignment_loss(log_probs, part, ink)
-                        for log_probs in heads
-                    ]
+                    losses = uniform_alignment_losses(heads, part, ink)
                 elif heads[0].is_cuda:
                     losses = ctc_losses(heads, lengths, part)
                 else:
                     losses = [ctc_loss(log_probs, lengths, part) for log_probs in heads]
-                total = sum(losses) if isinstance(losses, list) else losses.sum()
                 share = weight * len(part) / len(targets)
-                self.scaler.scale(share * total).backward()
-                # On a GPU it stays there.
-                own_loss = losses[0].detach() if total.is_cuda else losses[0].item()
-                loss += share * own_loss
+                total, own_loss = sum(losses[1:], losses[0]), losses[0].detach()
+                if share != 1:
+                    total, own_loss = share * total, share * own_loss
+                self.scaler.scale(total).backward()
+                losses_of_parts.append(
+                    own_loss if own_loss.is_cuda else own_loss.item()
+                )
                 if statistics:  # none where the convolutions are frozen
                     observed.append(statistics)
         except torch.OutOfMemoryError:
             return None
-        return loss
+        return sum(losses_of_parts[1:], losses_of_parts[0])
 
     def _forward(self, images, generator, drawing, observed=None):
         """Return the log-probabilities of each head, their lengths, and the ink.

@@ -20,14 +20,13 @@ import json
 import pickle
 import tempfile
 import textwrap
+import traceback
 import warnings
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from support import imitated_cuda, small_fits
-from support.imitated_cuda import CudaTensor, imitate
 
 from skcaptcha import CaptchaRecognizer, _transfer
 from skcaptcha.export import export_onnx, load_onnx
@@ -37,6 +36,8 @@ from skcaptcha.training import augmentation, ctc, losses, optimizer, step
 from skcaptcha.training.fit import fit_network
 from skcaptcha.training.schedule import Schedule
 from skcaptcha.training.step import Trainer
+from support import imitated_cuda, small_fits
+from support.imitated_cuda import CudaTensor, imitate
 
 RANDOM = np.random.default_rng(0)
 SAME = [RANDOM.integers(0, 256, (16, 32), dtype=np.uint8) for _ in range(24)]
@@ -157,7 +158,7 @@ def run_out_of_memory(device):
         warnings.simplefilter("always")
         with around_updates(shrink):
             fitted.append(fit(VARIED))
-        device.room = 10_000
+        device.room = 40_000
         assert list(reader.predict(SAME)) == expected
         device.room = None
     told = [str(warning.message) for warning in caught]
@@ -177,7 +178,9 @@ def learn_as_the_cpu_does(device):
                 device=torch.device(place), augmentation=0.0, batch_size=8
             )
             network_config = {**small_fits.NETWORK_CONFIG, "n_classes": 11}
-            float32 = patch.object(step, "choose_autocast_dtype", lambda _: torch.float32)
+            float32 = patch.object(
+                step, "choose_autocast_dtype", lambda _: torch.float32
+            )
             for aligned in (False, True):
                 with float32:
                     found = fit_network(
@@ -261,16 +264,22 @@ def export_to_onnx(device):
 
 
 DEFAULT_NETWORK = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
-MOST_WAITS, MOST_LAUNCHES = 3, 250  # of an update
+MOST_WAITS = 3  # in an update
+MOST_LAUNCHES = {  # with float16 also casts, and the scale of the loss
+    "ctc, one width": 250,
+    "ctc, several widths": 300,
+    "alignment, one width": 270,
+    "alignment, several widths": 320,
+}
 COUNTS = {}  # what was counted, for the report
 
 
 def count_updates(device):
     """An update of the default network, with all that belongs to it."""
-    widths = {"one width": [80] * 8, "several widths": [60, 64, 68, 72, 76, 80, 84, 88]}
+    widths = {"one width": [80] * 48, "several widths": range(48, 144, 2)}
     texts = [f"{i:05d}" for i in range(48)]
     for name, choice in widths.items():
-        X = [RANDOM.integers(0, 256, (32, choice[i % 8]), np.uint8) for i in range(48)]
+        X = [RANDOM.integers(0, 256, (32, choice[i]), np.uint8) for i in range(48)]
         for stage in ("ctc", "alignment"):
             found = []
 
@@ -291,8 +300,10 @@ def count_updates(device):
                 "by kernel": dict(after["launches"] - before["launches"]),
             }
     assert max(c["waits"] for c in COUNTS.values()) <= MOST_WAITS, COUNTS
-    extra = 0 if device.capability >= (8, 0) else 20  # casts, and the scale of the loss
-    assert max(c["launches"] for c in COUNTS.values()) <= MOST_LAUNCHES + extra
+    extra = 0 if device.capability >= (8, 0) else 10
+    for name, most in MOST_LAUNCHES.items():
+        launches = COUNTS[name]["launches"]
+        assert launches <= most + extra, f"{launches} launches: {name}"
 
 
 @contextlib.contextmanager
@@ -352,7 +363,7 @@ def run(task, capability):
         if afterwards is not None:
             afterwards()  # on a machine without the device
     except Exception as error:
-        import traceback; traceback.print_exc(limit=-6)
+        traceback.print_exc(limit=-6)
         return f"{type(error).__name__}: {error}"
     return None
 
