@@ -70,10 +70,15 @@ def _serve(session, options, learner=None, load=None):
     except BaseException:
         session.close()
         raise
-    session.start(learner, load)
-    say(f"Open {server.url}")
-    say("It works on this machine alone. Ctrl-C ends; nothing that is saved is lost.")
-    server.run(open_browser=not options.no_browser)
+    try:
+        session.start(learner, load)
+        say(f"Open {server.url}")
+        say("It works on this machine alone. Ctrl-C ends; what is saved is not lost.")
+        server.run(open_browser=not options.no_browser)
+    except KeyboardInterrupt:  # before it served
+        pass
+    finally:
+        server.close()
     write(f"{session.progress()['n_labeled']} labels are in {session.store.path}\n")
 
 

@@ -2,91 +2,39 @@
 
 import math
 
-import numpy as np
-
 from skcaptcha._intervals import FEW_IMAGES
+from skcaptcha._power_law import fit_power_law
 
-_Z = 1.959963984540054
 # A hundred labels that bring less than this are not worth an hour.
 _WORTHWHILE = 0.005
 _MORE = 100
+_LEAST_ROUNDS = 3
 
 
-def fit_power_law(n_labels, n_wrong, n_tested):
-    """Fit the error rate as a power of the number of labels.
-
-    Error rates of networks fall about as a power of the number of samples [1]_. The
-    logarithm of the rate is fitted by weighted least squares; its variance is that of
-    a binomial share.
-
-    Parameters
-    ----------
-    n_labels, n_wrong, n_tested : sequence of shape (n_rounds,)
-        Labels learned from, and how many of the tested images were then read wrong.
-
-    Returns
-    -------
-    coefficients : ndarray of shape (2,)
-        Logarithm of the rate for one label, and the exponent, at most 0.
-    covariance : ndarray of shape (2, 2)
-        Of both.
-
-    References
-    ----------
-    .. [1] J. Hestness et al., "Deep Learning Scaling is Predictable, Empirically",
-       arXiv:1712.00409, 2017.
-
-    Examples
-    --------
-    >>> (_, exponent), _ = fit_power_law([50, 100, 200], [200, 100, 50], [1000] * 3)
-    >>> round(float(exponent), 1)
-    -1.0
-    """
-    n_labels, n_wrong, n_tested = (
-        np.asarray(values, float) for values in (n_labels, n_wrong, n_tested)
-    )
-    rate = (n_wrong + 0.5) / (n_tested + 1)
-    variance = (1 - rate) / (rate * (n_tested + 1))  # of its logarithm
-    design = np.column_stack([np.ones_like(n_labels), np.log(n_labels)])
-    weighted = design / variance[:, None]
-    covariance = np.linalg.pinv(design.T @ weighted)
-    coefficients = covariance @ (weighted.T @ np.log(rate))
-    if coefficients[1] > 0:  # more labels do no harm: the rate stays as it is
-        mean = np.average(np.log(rate), weights=1 / variance)
-        coefficients = np.array([mean, 0.0])
-    return coefficients, covariance
-
-
-def predict_score(rounds, n_labels):
-    """Return the score that a number of labels would give, and its interval, or None.
+def predict_gain(rounds):
+    """Return what a hundred more labels would bring, or None after too few rounds.
 
     Parameters
     ----------
     rounds : list of dict
-        Each with "n_train", "score" and "n_tested".
-    n_labels : int
+        Each with "n_labels", "score" and "n_tested".
 
     Returns
     -------
-    tuple of float or None
-        Score, lowest and highest; None if there are fewer than three rounds.
+    dict or None
+        "gain" and "score", the gain and the score of a hundred more, each with its
+        lowest and highest value: three floats.
     """
-    used = [r for r in rounds if r.get("n_train") and r.get("n_tested")]
-    if len({r["n_train"] for r in used}) < 3:
+    used = [r for r in rounds if r["n_labels"] and r.get("n_tested")]
+    sizes, scores, n_tested = (
+        [r[name] for r in used] for name in ("n_labels", "score", "n_tested")
+    )
+    if len(set(sizes)) < _LEAST_ROUNDS:
         return None
-    n_tested = [r["n_tested"] for r in used]
-    n_wrong = [(1 - r["score"]) * r["n_tested"] for r in used]
-    coefficients, covariance = fit_power_law(
-        [r["n_train"] for r in used], n_wrong, n_tested
-    )
-    at = np.array([1.0, math.log(n_labels)])
-    center = float(at @ coefficients)
-    half = _Z * math.sqrt(max(0.0, float(at @ covariance @ at)))
-    score, low, high = (
-        1 - min(1.0, math.exp(value))
-        for value in (center, center + half, center - half)
-    )
-    return score, low, high
+    law = fit_power_law(sizes, scores, n_tested)
+    gain, gains = law.predict_gain(sizes[-1], _MORE, return_interval=True)
+    score, ends = law.predict(sizes[-1] + _MORE, return_interval=True)
+    return {"gain": _floats(gain, gains), "score": _floats(score, ends)}
 
 
 def advise(rounds, n_left):
@@ -103,48 +51,43 @@ def advise(rounds, n_left):
     Returns
     -------
     dict
-        ``stop``, whether to; ``now`` and ``next``, texts; ``expected``, the score after
-        a hundred more labels, its lowest and highest, or None.
+        ``stop``, whether to; ``now`` and ``next``, texts; ``expected``, what
+        `predict_gain` returns.
     """
     tested = [r for r in rounds if r.get("n_tested")]
-    now = "Nothing has been tested yet: it needs a few labels of images held out."
-    if tested:
-        last = tested[-1]
-        now = (
-            f"It reads {_percent(last['score'])} of the images that it has not learned "
-            f"from ({_percent(last['low'])} to {_percent(last['high'])}, "
-            f"{last['n_tested']} tested)."
-        )
+    found = {"stop": False, "now": _describe(tested), "expected": None}
     if not n_left:
-        return {
-            "stop": True,
-            "now": now,
-            "next": "Every image has an answer. Save the reader; you are done.",
-            "expected": None,
-        }
-    learned = [r for r in tested if r.get("n_train")]
-    n_labels = learned[-1]["n_train"] if learned else 0
-    expected = predict_score(rounds, n_labels + _MORE) if learned else None
+        done = "Every image has an answer. Save the reader; you are done."
+        return {**found, "stop": True, "next": done}
+    expected = predict_gain(tested)
     if expected is None:
-        return {
-            "stop": False,
-            "now": now,
-            "next": "After three rounds of learning it can be told what more bring.",
-            "expected": None,
-        }
-    fitted, _, _ = predict_score(rounds, n_labels)
-    gain = max(0.0, expected[0] - fitted)
+        hint = "After three rounds of learning it can be told what more bring."
+        return {**found, "next": hint}
+    found["expected"] = expected
+    gain, low, high = expected["gain"]
     more = (
         f"A hundred more labels would probably bring {100 * gain:.1f} points "
-        f"({_percent(expected[1])} to {_percent(expected[2])} then)."
+        f"({100 * low:.1f} to {100 * high:.1f}), to {_percent(expected['score'][0])}."
     )
-    if learned[-1]["n_tested"] < FEW_IMAGES:
-        hint = f"Too few images are tested to say when to stop; label on. {more}"
-        return {"stop": False, "now": now, "next": hint, "expected": expected}
-    if gain < _WORTHWHILE:
-        hint = f"You can stop: {more[0].lower()}{more[1:]}"
-        return {"stop": True, "now": now, "next": hint, "expected": expected}
-    return {"stop": False, "now": now, "next": more, "expected": expected}
+    if tested[-1]["n_tested"] < FEW_IMAGES:
+        hint = f"Too few images are tested to say when to stop. {more}"
+        return {**found, "next": hint}
+    return {**found, "stop": gain < _WORTHWHILE, "next": more}
+
+
+def _describe(tested):
+    if not tested:
+        return "Nothing has been tested yet: it needs a few labels of images held out."
+    last = tested[-1]
+    return (
+        f"It reads {_percent(last['score'])} of the images that it has not learned "
+        f"from ({_percent(last['low'])} to {_percent(last['high'])}, "
+        f"{last['n_tested']} tested)."
+    )
+
+
+def _floats(middle, ends):
+    return [float(middle), *map(float, ends)]
 
 
 def _percent(share):

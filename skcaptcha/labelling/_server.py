@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skcaptcha._optional import import_optional
+from skcaptcha.inspection import sort_issues
 from skcaptcha.labelling._catalog import Catalog
 from skcaptcha.labelling._session import Session
 from skcaptcha.labelling._store import LabelStore
@@ -49,6 +50,7 @@ class LabelServer:
         self._server = waitress.create_server(
             app, sockets=[bound], threads=8, ident=None
         )
+        self._is_closed = False
         self.url = f"http://{_HOST}:{self.port}/?token={self._token}"
 
     def run(self, *, open_browser=True):
@@ -63,9 +65,11 @@ class LabelServer:
             self.close()
 
     def close(self):
-        """Stop to serve, and write everything."""
-        self._server.close()
-        self._session.close()
+        """Stop to serve, and write everything; more than once does no harm."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._server.close()
+            self._session.close()
 
 
 def open_folder(folder, out, rules):
@@ -110,7 +114,7 @@ def open_issues(paths, labels, found, out, rules, **table):
             "self_confidence": float(found.self_confidence[i]),
             "likely": bool(found.is_likely_wrong[i]),
         }
-        for i in found.ranking
+        for i in sort_issues(found)
         if found.is_issue[i] and paths[i] in by_path
     ]
     start = None

@@ -57,11 +57,12 @@ class Reading:
 
     def stop(self):
         """End the process."""
-        self._stopped = True
+        with self._mutex:  # not while the process is being started
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
         self._wake.set()
-        if self._process is not None:
-            self._process.kill()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._thread.is_alive():
             self._thread.join(timeout=10)
 
     def _run(self):
@@ -85,15 +86,19 @@ class Reading:
         from skcaptcha.labelling import _processes
 
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(
-            target=_processes.read_on_demand,
-            args=(other, *self._arguments),
-            daemon=True,
-            name="skcaptcha reader",
-        )
-        self._process.start()
-        other.close()
+        with self._mutex:
+            if self._stopped:
+                raise EOFError
+            self._connection, other = context.Pipe()
+            process = context.Process(
+                target=_processes.read_on_demand,
+                args=(other, *self._arguments),
+                daemon=True,
+                name="skcaptcha reader",
+            )
+            process.start()
+            self._process = process
+            other.close()
 
     def _serve(self):
         """Ask for images until there is nothing more to do for now, again and again."""

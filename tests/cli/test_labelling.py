@@ -19,6 +19,8 @@ class Server:
 
     def run(self, open_browser):
         Server.seen.append((self.session, open_browser))
+
+    def close(self):
         self.session.close()
 
 
@@ -151,7 +153,7 @@ def test_a_zip_file_cannot_be_corrected(run, labeled, model, tmp_path):
 def test_a_model_is_not_trained_by_parameters(run, labeled, model):
     arguments = ["--model", model, "--page", "--param", "max_iter=1"]
     code, _, notes = run("check-labels", labeled, *arguments)
-    assert code == 2 and "--param is for training" in notes
+    assert code == 2 and "--param is for fits" in notes
 
 
 def test_the_table_of_a_source_is_corrected(labeled):

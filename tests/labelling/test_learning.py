@@ -1,6 +1,7 @@
 """When it learns, from what, and what comes of it."""
 
 import os
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import joblib
 import pytest
 from support.data import TINY
-from support.labelling import TINY_PARAMS, Command
+from support.labelling import Command
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.labelling import _processes, _workers
@@ -344,7 +345,7 @@ def is_running(pid):
 
 
 @pytest.mark.slow
-def test_it_ends_with_words_where_the_reader_cannot_be_loaded(folder):
-    command = Command(folder, "--learn-every", "5", *TINY_PARAMS)
-    code, output = command.end(2)
-    assert code == 0 and "0 labels are in" in output
+def test_ctrl_c_at_once_ends_it_in_order(folder):
+    command = Command(folder)
+    code, output = command.end(signal.SIGINT)
+    assert code == 0 and "0 labels are in" in output, command.notes

@@ -166,7 +166,7 @@ function showLearning(found) {
   get("learned").hidden = false;
   get("stop").hidden = !advice.stop;
   get("now").textContent = advice.now;
-  get("next").textContent = advice.next.replace(/^You can stop: (.)/, (_, c) => c.toUpperCase());
+  get("next").textContent = advice.next;
   get("learning").textContent = found.is_learning
     ? "Learning from your labels …"
     : found.next_round_in === null
