@@ -145,9 +145,7 @@ def test_the_number_of_threads_is_told_without_joblib_and_pytorch(tmp_path):
     )
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("this system does not tell on which cores a process may run")
-    done = run_without(
-        BESIDE_THE_RUNTIME, "import os\n" + code, cwd=os.devnull and None
-    )
+    done = run_without(BESIDE_THE_RUNTIME, code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -277,7 +275,8 @@ def test_the_lines_of_the_page_read_there(environment, fitted, work):
     text = fitted.predict([work / "110.png"])[0]
     assert done.returncode == 0, done.stderr
     assert "return_confidence" in code and done.stdout.startswith(f"{text} ")
-    info, predict = find_blocks("A reader without PyTorch", "sh")[1].splitlines()
+    lines = find_blocks("A reader without PyTorch", "sh")[1]
+    info, predict = lines.strip().splitlines()
     done = run_line(info, environment, cwd=work)
     assert done.returncode == 0 and "Vocabulary (4)" in done.stdout, done.stderr
     done = run_line(predict, environment, cwd=work)
