@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 from support.data import TINY
+from support.training import count_network_runs
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
 from skcaptcha._reader import locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
-from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.vocabulary import Vocabulary
 
-READERS = ["recognizer", "beam search", "ensemble", "exported"]
+READERS = ["recognizer", "beam search", "ensemble", "exported", "by ONNX Runtime"]
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,7 @@ def readers(captchas, fitted, tmp_path_factory):
         "beam search": copy.deepcopy(fitted).set_params(decoder="beam"),
         "ensemble": ensemble.fit(captchas[0][:120], captchas[1][:120]),
         "exported": load_onnx(path),
+        "by ONNX Runtime": copy.deepcopy(fitted).set_params(backend="onnx"),
     }
 
 
@@ -65,13 +66,7 @@ def test_a_text_and_its_confidence_come_from_one_call(reader, X):
 
 
 def test_one_call_runs_the_network_once(reader, X, monkeypatch):
-    seen, forward = [], PreparedNetwork.forward
-
-    def count(self, images, *args, **kwargs):
-        seen.append(len(images))
-        return forward(self, images, *args, **kwargs)
-
-    monkeypatch.setattr(PreparedNetwork, "forward", count)
+    seen = count_network_runs(monkeypatch)
     if hasattr(reader, "session"):
         run = reader.session.run
         monkeypatch.setattr(
