@@ -13,17 +13,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from support.data import TINY
+from support.training import count_network_runs
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, SelfTrainingRecognizer
 from skcaptcha._reader import locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.metrics import exact_match_scorer
-from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.preprocessing import ImageReader
 from skcaptcha.vocabulary import Vocabulary
 
-READERS = ["recognizer", "beam search", "ensemble", "exported", "self-training"]
+READERS = [
+    "recognizer",
+    "beam search",
+    "ensemble",
+    "exported",
+    "self-training",
+    "by ONNX Runtime",
+]
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +48,7 @@ def readers(captchas, fitted, tmp_path_factory):
         "self-training": SelfTrainingRecognizer(
             CaptchaRecognizer(**{**TINY, "max_iter": 35}), max_iter=0
         ).fit(captchas[0][:120], captchas[1][:120]),
+        "by ONNX Runtime": copy.deepcopy(fitted).set_params(backend="onnx"),
     }
 
 
@@ -76,13 +84,7 @@ def test_a_text_and_its_confidence_come_from_one_call(reader, X):
 
 
 def test_one_call_runs_the_network_once(reader, X, monkeypatch):
-    seen, forward = [], PreparedNetwork.forward
-
-    def count(self, images, *args, **kwargs):
-        seen.append(len(images))
-        return forward(self, images, *args, **kwargs)
-
-    monkeypatch.setattr(PreparedNetwork, "forward", count)
+    seen = count_network_runs(monkeypatch)
     if hasattr(reader, "session"):
         run = reader.session.run
         monkeypatch.setattr(

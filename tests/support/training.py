@@ -3,6 +3,7 @@
 import itertools
 import math
 
+from skcaptcha.export._network import OnnxNetwork
 from skcaptcha.model.network import CRNN
 from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.training.step import Trainer
@@ -52,7 +53,7 @@ def lose_updates(monkeypatch, numbers):
 
 def before_network_runs(monkeypatch, watch):
     """Call a function with the images of each run of the network, before it runs."""
-    for network_class in (CRNN, PreparedNetwork):  # that learns, and that reads
+    for network_class in (CRNN, PreparedNetwork, OnnxNetwork):
         forward = network_class.forward
 
         def watched(network, images, *args, forward=forward, **kwargs):
