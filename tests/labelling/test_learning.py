@@ -349,3 +349,56 @@ def test_ctrl_c_at_once_ends_it_in_order(folder):
     command = Command(folder)
     code, output = command.end(signal.SIGINT)
     assert code == 0 and "0 labels are in" in output, command.notes
+
+
+def test_labelling_goes_on_where_the_process_that_reads_cannot_be_started(monkeypatch):
+    def fail(self):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(_workers.Reading, "_start_process", fail)
+    reading = _workers.Reading(None, None, None, lambda n: [], print)
+    reading.start()
+    reading._thread.join(30)
+    assert "labelling goes on without proposals" in reading.trouble
+    reading.stop()
+
+
+@pytest.mark.slow
+def test_a_process_that_reads_and_is_killed_is_started_again(
+    fitted, png_folder, tmp_path
+):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    found, items = [], [(f"{i}.png", str(png_folder / f"{i}.png")) for i in range(4)]
+    reading = _workers.Reading(
+        partial(joblib.load, tmp_path / "model.joblib"),
+        None,
+        None,
+        lambda n: items[len(found) :][:1] if len(found) < 4 else [],
+        lambda read, number: found.append(read["name"]),
+    )
+    reading.start()
+    wait(lambda: found, 1)
+    reading._process.kill()
+    wait(lambda: found, 4)
+    reading.stop()
+    assert found == [name for name, _ in items]
+
+
+@pytest.mark.slow
+def test_what_is_on_the_screen_is_read_first(fitted, png_folder, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    found = []
+    items = [(f"{i}.png", str(png_folder / f"{i}.png")) for i in range(20)]
+
+    def choose(n):
+        return [item for item in items if item[0] not in found][:n]
+
+    load = partial(joblib.load, tmp_path / "model.joblib")
+    reading = _workers.Reading(
+        load, None, None, choose, lambda read, number: found.append(read["name"])
+    )
+    reading.want(items[17:18])
+    reading.start()
+    wait(lambda: found, 20)
+    reading.stop()
+    assert found[0] == "17.png" and len(set(found)) == 20

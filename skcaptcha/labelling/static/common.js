@@ -232,10 +232,10 @@ export function mark(text, other) {
     for (let j = b.length - 1; j >= 0; j--)
       table[i][j] = a[i] === b[j] ? table[i + 1][j + 1] + 1 : Math.max(table[i + 1][j], table[i][j + 1]);
   const nodes = [];
-  for (let i = 0, j = 0; i < a.length; i++) {
-    while (j < b.length && a[i] !== b[j] && table[i][j + 1] >= table[i + 1][j] && table[i][j + 1] > table[i + 1][j + 1]) j++;
-    if (j < b.length && a[i] === b[j]) { nodes.push(a[i]); j++; }
-    else { nodes.push(make("mark", { textContent: a[i] })); if (table[i + 1]?.[j + 1] === table[i][j]) j++; }
+  for (let i = 0, j = 0; i < a.length;) {
+    if (a[i] === b[j]) { nodes.push(a[i]); i++; j++; }
+    else if (j < b.length && table[i][j + 1] >= table[i + 1][j]) j++;
+    else { nodes.push(make("mark", { textContent: a[i] })); i++; }
   }
   return nodes;
 }
