@@ -6,7 +6,7 @@ import threading
 import torch
 
 _lock = threading.Lock()
-_n_inside, _before = 0, (False, True)
+_n_inside, _before = 0, None
 
 
 @contextlib.contextmanager
@@ -17,26 +17,27 @@ def own_modes():
         torch.enable_grad(),
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
-        _ignored_anomalies(),
+        _own_modes_of_all_threads(),
     ):
         yield
 
 
 @contextlib.contextmanager
-def _ignored_anomalies():
-    """Leave ``torch.autograd.set_detect_anomaly`` off while anyone is inside.
+def _own_modes_of_all_threads():
+    """Put modes aside that are those of all threads, while any thread is inside.
 
-    It would raise an error where gradients are NaN, which a fit passes over. Unlike
-    the other modes it is one of all threads, so the last one to leave restores it.
+    The last one to leave restores them. Detection of anomalies would raise an error
+    where gradients are NaN, which a fit passes over. Weights of LSTMs cannot be loaded
+    where they are swapped.
     """
     global _n_inside, _before
     with _lock:
         if _n_inside == 0:
-            _anomalies = (
-                torch.is_anomaly_enabled(),
-                torch.is_anomaly_check_nan_enabled(),
+            _before = (
+                (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+                torch.__future__.get_swap_module_params_on_conversion(),
             )
-            torch.set_anomaly_enabled(False)
+            _set(((False, True), False))
         _n_inside += 1
     try:
         yield
@@ -44,4 +45,10 @@ def _ignored_anomalies():
         with _lock:
             _n_inside -= 1
             if _n_inside == 0:
-                torch.set_anomaly_enabled(*_before)
+                _set(_before)
+
+
+def _set(modes):
+    anomalies, swapping = modes
+    torch.set_anomaly_enabled(*anomalies)
+    torch.__future__.set_swap_module_params_on_conversion(swapping)

@@ -6,7 +6,6 @@ import numpy as np
 
 from skcaptcha._auto import choose_rows
 from skcaptcha._device_errors import explain_device_errors
-from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import find_texts
 from skcaptcha._threads import count_threads
 from skcaptcha._validation import check_images, issue_warnings
@@ -27,7 +26,9 @@ _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
 _MAX_LOOKED_AT, _LEAST = 100, -10.0
 
 
-def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
+def load_pretrained(
+    X=None, *, background="white", backend="torch", device="auto", n_jobs=None
+):
     """Return a reader for images that have no labels yet.
 
     It has learned from drawn images alone: print, counters, plates, sums, captchas of
@@ -47,6 +48,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
         reads less well.
     background : str or tuple of int, default="white"
         Color on which transparent images are composited.
+    backend : {"torch", "onnx"}, default="torch"
+        What computes the networks, as for `CaptchaRecognizer`.
     device : str, default="auto"
         Where to read, as for `CaptchaRecognizer`.
     n_jobs : int, default=None
@@ -67,6 +70,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
         If a parameter is out of range, or `device` cannot be used.
     OSError
         If an image of `X` cannot be read.
+    ImportError
+        If `backend` is "onnx" and onnx or onnxruntime is not installed.
 
     See Also
     --------
@@ -91,7 +96,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     parse_background(background)
     count_threads(n_jobs)  # raises where they cannot be
     characters = max((read_weights(form)[1] for form in FORMS), key=len)
-    options = {"background": background, "device": device, "n_jobs": n_jobs}
+    options = {"background": background, "backend": backend}
+    options |= {"device": device, "n_jobs": n_jobs}
     readers = [_load_reader(form, characters, options) for form in FORMS]
     issue_warnings(fallback_notices(device, choose_device(device)))
     if X is not None:
@@ -104,7 +110,7 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
 def _load_reader(form, characters, options):
     """Return a recognizer that reads at several sizes."""
     recognizer = CaptchaRecognizer(downsampling=form, **options)
-    check_params(recognizer, RECOGNIZER_PARAMS)
+    recognizer._check_params()
     network, config = load_whole(form, characters)
     with explain_device_errors("loading a network"):
         network.to(choose_device(recognizer.device))

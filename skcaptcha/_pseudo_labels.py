@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from skcaptcha._auto import choose_batch_size
 from skcaptcha._pretrained import load_pretrained
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
 from skcaptcha._tables import pick_rows
@@ -23,9 +24,8 @@ from skcaptcha.vocabulary import BLANK, Vocabulary
 # Texts that each of two networks learns from at the least. From fewer labels than for
 # both the pretrained weights know more.
 _MIN_TEXTS = 5
-# Images that show which characters and lengths there are, and the confidence of the
-# texts that count.
-_N_SURVEYED, _SURVEY_CONFIDENCE = 300, 0.3
+# Images that show which characters and lengths there are.
+_N_SURVEYED = 300
 # The pretrained weights read an image at many sizes, and most don't suit it, so that
 # the mean probability is low. Of texts from 0.3 to 0.4, about 19 of 20 were right: 150
 # images each of four sets. On unusual letters it is lower still, though it ranks well:
@@ -35,6 +35,8 @@ _PRETRAINED_POWER, _PRETRAINED_SHARE = 0.5, 0.25
 # A character is taken for an error if it is found less often than this share of the
 # median character, a length or a case of letters if it has less than this share.
 _RARE_CHARACTER, _RARE_LENGTH, _RARE_CASE = 0.1, 0.05, 0.15
+# How often labels should have a character, by its share in the texts, that they lack.
+_UNSEEN = 3.0
 # Letters that are enough to tell which case all have.
 _MIN_CASED = 20
 # Letters whose capital is an enlarged small one, in the scripts that the pretrained
@@ -44,7 +46,7 @@ _SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъ�
 # continue from it.
 _N_UPDATES, _N_MORE_UPDATES = 1250, 600
 # How many labels, of all, a round may lose by chance.
-_TOLERANCE = 0.5
+_TOLERANCE = 1.0
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -135,7 +137,8 @@ class SelfTraining:
         n_samples = len(found.texts)
         self.say(f"{n_texts} of {n_samples} images have a text, {n_new} another one")
         if n_texts == len(self.data.labeled) or not self.is_enough(found):
-            self.condition = "nothing_read"
+            is_first = self.n_iter == 1
+            self.condition = "nothing_read" if is_first else "no_improvement"
         elif not n_new:
             self.condition = "all_labeled" if n_texts == n_samples else "no_change"
         return self.condition != "max_iter"
@@ -173,24 +176,26 @@ class SelfTraining:
         data, pretrained = self.data, load_pretrained(**self.reading)
         self.survey(pretrained)
         reader = AlphabetReader(pretrained, self.alphabet)
-        share, score = 0.0, None
+        share, score, reading = 0.0, None, None
         if data.labeled.size:
-            share, score = rate(
-                reader, data.pick(data.labeled), data.labels[data.labeled]
-            )
+            images, labels = data.pick(data.labeled), data.labels[data.labeled]
+            share, score = rate(reader, images, labels)
             self.say(f"the pretrained weights read {share:.3f} of the labels")
-        if self.is_enough(labels := Texts.of_labels(data)):
-            self.fit_networks(labels)
+        if self.is_enough(Texts.of_labels(data)):
+            self.fit_networks(Texts.of_labels(data))
             of_labels, score = self.rate_networks()
             self.say(f"two networks, of half of them each, read {of_labels:.3f}")
             if of_labels > share:
-                reader = None
+                reading = self.read_by_networks()
+            self.networks = None  # as they know the few labels by heart
         if score is not None:
             self.scores.append(score)
-        if reader is None:
-            return self.read_by_networks()
-        images = data.pick(data.unlabeled)
-        texts, confidence = read_confidently(reader, images, self.length)
+        return self.read_by(reader) if reading is None else reading
+
+    def read_by(self, pretrained):
+        """Return what the pretrained weights read."""
+        images = self.data.pick(self.data.unlabeled)
+        texts, confidence = read_confidently(pretrained, images, self.length)
         confidence **= _PRETRAINED_POWER
         first = np.argsort(-confidence)[: round(_PRETRAINED_SHARE * len(images))]
         confidence[first] = np.maximum(confidence[first], self.params.threshold)
@@ -206,13 +211,14 @@ class SelfTraining:
         some = self.rng.permutation(data.unlabeled)[:_N_SURVEYED]
         reader = pretrained if given is None else AlphabetReader(pretrained, given)
         texts, confidence = read_confidently(reader, data.pick(some), self.length)
-        texts = list(texts[confidence >= _SURVEY_CONFIDENCE])
+        weights = confidence**_PRETRAINED_POWER
+        texts = [text or "" for text in texts]
         if given is None:
-            found = find_alphabet(texts, labels)
+            found = find_alphabet(texts, weights, labels)
             self.alphabet = found or pretrained.vocabulary_.characters
             self.say(f"characters: {''.join(self.alphabet)}")
         if self.length is None:
-            lengths = find_lengths(texts, labels)
+            lengths = find_lengths(texts, weights, labels)
             self.length = dict.fromkeys(sorted(lengths), 1.0) or None
             self.say(f"lengths: {', '.join(map(str, sorted(lengths)))}")
 
@@ -239,28 +245,26 @@ class SelfTraining:
     def describe_failure(self, n_labels):
         """Say why nothing was learned from the unlabeled images, and what to do."""
         n_unlabeled = count(len(self.data.unlabeled), "unlabeled image")
+        has = "has learned from the labels alone"
+        if n_labels < 2:
+            has = "has learned nothing, and reads as the pretrained weights do"
         if self.condition == "no_improvement":
             *before, after = self.scores
             return (
-                f"The {n_unlabeled} did not help: networks that learned from them "
-                f"read labels less well than without ({after:.3f} after "
-                f"{max(before):.3f}, "
-                "`label_scores_`), so that `recognizer_` has learned from the labels "
-                "alone. Label more images, those that it is least sure of first."
+                f"The {n_unlabeled} did not help: networks that learned from them read "
+                f"labels less well, {after:.3f} after {max(before):.3f} "
+                f"(`label_scores_`), so that `recognizer_` {has}. Label more images, "
+                "those first that it is least sure of."
             )
-        given = [
-            f"`{name}`"
-            for name in ("vocabulary", "length")
-            if getattr(self.params, name) is None
+        unsaid = [
+            n for n in ("vocabulary", "length") if getattr(self.params, n) is None
         ]
-        say = f"say what there may be ({' and '.join(given)}), and " if given else ""
-        has = "learned from the labels alone"
-        if n_labels < 2:
-            has = "learned nothing, and reads as the pretrained weights do"
+        names = " and ".join(f"`{name}`" for name in unsaid)
+        say = f"say what there may be ({names}), and " if unsaid else ""
         return (
             f"Nothing was learned from the {n_unlabeled}, as too few are read with "
-            f"confidence, or not consistently; `recognizer_` has {has}. To get on, "
-            f"{say}label some images: 50 are a good start."
+            f"confidence, or not consistently; `recognizer_` {has}. To get on, {say}"
+            "label some images: 50 are a good start."
         )
 
     # ---- two networks that label for each other ----------------------------------
@@ -307,7 +311,7 @@ class SelfTraining:
             verbose=False,
         )
         n_updates = _N_UPDATES if before is None else _N_MORE_UPDATES
-        template.set_params(max_iter=choose_max_iter(template, len(y), n_updates))
+        template.set_params(max_iter=choose_n_epochs(template, len(y), n_updates))
         with warnings.catch_warnings():
             # Whether networks of a round have learned to read shows in what they read.
             warnings.simplefilter("ignore")
@@ -349,11 +353,13 @@ class SelfTraining:
             print(f"round {self.n_iter}: {text}", file=sys.stderr)
 
 
-def choose_max_iter(recognizer, n_samples, n_updates):
-    """Return the number of epochs of a network of a round."""
+def choose_n_epochs(recognizer, n_samples, n_updates):
+    """Return the `max_iter` of a network of a round."""
     if recognizer.max_iter != "auto":
         return recognizer.max_iter
-    batch_size = 8 if recognizer.batch_size == "auto" else recognizer.batch_size
+    batch_size = recognizer.batch_size
+    if batch_size == "auto":
+        batch_size = choose_batch_size(n_samples)
     return math.ceil(n_updates / math.ceil(n_samples / batch_size))
 
 
@@ -433,25 +439,32 @@ def rate(reader, items, labels):
 # ---- what the texts have in common -----------------------------------------------
 
 
-def find_alphabet(texts, labels=()):
+def find_alphabet(texts, weights, labels=()):
     """Return the characters of the labels and those that texts have in common, sorted.
 
-    What is rare among many texts is an error. If nearly all letters that look different
-    in both cases are of one case, all are.
+    What is rare among many texts is an error, and so is what the labels lack though
+    the texts have much of it. If nearly all letters that look different in both cases
+    are of one case, all are. A text counts by its weight.
 
-    >>> find_alphabet(["ab", "Ba", "ab"] * 10 + ["a7", "AB"], ["x"])
+    >>> find_alphabet(["ab", "Ba", "a7"], [20.0, 2.0, 1.0], ["x"])
     ['a', 'b', 'x']
     """
     known = Counter(c for label in labels for c in Vocabulary.split(label))
-    found = Counter(c for text in texts for c in Vocabulary.split(text))
+    found = Counter()
+    for text, weight in zip(texts, weights, strict=True):
+        for character in Vocabulary.split(text):
+            found[character] += weight
     change = find_case(known) or find_case(found)
     if change is not None:
         folded = Counter()
         for character, n in found.items():
             folded[change(character)] += n
         found = folded
-    least = _RARE_CHARACTER * np.median(list(found.values())) if found else 0
-    return sorted({c for c, n in found.items() if n >= least} | known.keys())
+    if not found:
+        return sorted(known)
+    least = _RARE_CHARACTER * np.median(list(found.values()))
+    most = _UNSEEN * found.total() / known.total() if known else math.inf
+    return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
 
 
 def find_case(counts):
@@ -467,13 +480,15 @@ def find_case(counts):
     return str.upper if lower < _RARE_CASE * (lower + upper) else None
 
 
-def find_lengths(texts, labels=()):
+def find_lengths(texts, weights, labels=()):
     """Return the lengths of the labels and those that texts have in common, as a set.
 
-    >>> sorted(find_lengths(["abcd"] * 30 + ["abcde"] * 10 + ["abc"], ["a"]))
+    >>> sorted(find_lengths(["abcd", "abcde", "abc"], [30.0, 10.0, 1.0], ["a"]))
     [1, 4, 5]
     """
-    counts = Counter(len(Vocabulary.split(text)) for text in texts)
-    least = _RARE_LENGTH * sum(counts.values())
+    found = Counter()
+    for text, weight in zip(texts, weights, strict=True):
+        found[len(Vocabulary.split(text))] += weight
+    least = _RARE_LENGTH * found.total()
     known = {len(Vocabulary.split(label)) for label in labels}
-    return {n for n, number in counts.items() if n and number >= least} | known
+    return {n for n, weight in found.items() if n and weight >= least} | known

@@ -131,10 +131,11 @@ def start_computing(n_threads):
     """
     import torch
 
-    torch.get_num_threads()  # so that the calling thread is none of these
+    torch.get_num_threads()  # now the calling thread is none of these
     ready, go = threading.Semaphore(0), threading.Event()
 
     def begin():
+        torch.get_num_threads()  # or it would be set back as well
         torch.set_num_threads(1)
         ready.release()
         go.wait()

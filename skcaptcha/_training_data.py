@@ -57,7 +57,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
             "learn from; pass images that show text as well."
         )
     known = estimator.vocabulary_ if resume else None
-    vocabulary = _choose_vocabulary(estimator.vocabulary, known, texts)
+    vocabulary = choose_vocabulary(estimator.vocabulary, known, texts)
     targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
     reading = {
         "background": estimator.background,
@@ -125,7 +125,7 @@ def _list_items(estimator, X, resume):
     return list(images), table
 
 
-def _choose_vocabulary(param, known, texts):
+def choose_vocabulary(param, known, texts):
     """Return the vocabulary of a fit, which begins with the `known` one, if any."""
     if param is None:
         return Vocabulary.from_texts(texts) if known is None else known.extend(texts)

@@ -23,6 +23,7 @@ from skcaptcha._auto import (
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._device_errors import explain_device_errors
+from skcaptcha._modes import own_modes
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -567,7 +568,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         with explain_device_errors("saving or copying a recognizer"):
             return pack_state(super().__getstate__())
 
-    @torch.inference_mode(False)  # or a later fit could not learn from the weights
+    @own_modes()  # or a later fit could not learn from the weights
     def __setstate__(self, state):
         """Build the network anew from a state, on the device if there is one."""
         survive_fork()

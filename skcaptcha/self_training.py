@@ -19,7 +19,7 @@ from skcaptcha._parameters import (
 from skcaptcha._pseudo_labels import Data, SelfTraining
 from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table, learn_table, pick_rows
-from skcaptcha._training_data import read_training_data
+from skcaptcha._training_data import choose_vocabulary, read_training_data
 from skcaptcha._validation import (
     check_device,
     check_same_length,
@@ -205,6 +205,8 @@ class SelfTrainingRecognizer(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             `checkpoint`. The estimator is left as it was.
         TypeError, FileNotFoundError
             As in `CaptchaRecognizer.fit`.
+        KeyboardInterrupt
+            If there was one, by Ctrl-C. The estimator is left as it was.
 
         Warns
         -----
@@ -346,6 +348,8 @@ def _read_data(template, X, y):
                 "there is no text to learn from; pass images that show text as well."
             )
         check_device(template.device)
+        if template.vocabulary is not None:
+            choose_vocabulary(template.vocabulary, None, [])  # raises if it is none
         options = ("background", "n_jobs", "cache_size")
         scan_images(items, **{name: getattr(template, name) for name in options})
     known = np.array(texts, dtype=object)

@@ -26,6 +26,7 @@ LAYERS = [
         "_optional",
         "_power_law",
         "_threads",
+        "_transfer",
         "_validation",
         "images._decode",
         "model.geometry",
@@ -34,6 +35,7 @@ LAYERS = [
     {"images", "model", "training"},  # their public names
     {"metrics", "model.decoding", "model.network", "preprocessing", "vocabulary"},
     {"images._batches", "images._likeness", "images._prepare", "training.augmentation"},
+    {"images._tensors"},
     {"images._samples", "model.device", "model.inference", "model.prepared"},
     {"_auto", "_parameters"},
     {
@@ -50,6 +52,7 @@ LAYERS = [
         "model.pretrained",
         "persistence._state",
         "training.checkpoint",
+        "training.ctc",
         "training.distributed",
         "training.losses",
         "training.optimizer",

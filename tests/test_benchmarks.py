@@ -29,7 +29,7 @@ from skcaptcha.model import pretrained
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "runner")
 RESULTS = sorted(path.stem for path in (FOLDER / "results").glob("*.json"))
-# What is tried within seconds: script, row and options. The last three are slow.
+# What is tried within seconds: script, row and options. The last five are slow.
 TRIALS = """
 ablation captcha_images_v2_100 --variants defaults 'in gray'
 ablation steps_digits4 --variants 'opening alone'
@@ -50,15 +50,21 @@ labels curve --sets captcha_images_v2 digits4
 labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
+self_training digits4_0 --ways 'labels alone' self-training
+reading predict
 soak cut
 soak threads
 unlike alarms
 unlike margins
+start digits4
+start environment
+start commands
+start service
 costs imports
 gpu captcha_62x5 --smoke
 soak damaged
 """.split("\n")[1:-1]
-TRIALS[-3:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-3:]]
+TRIALS[-5:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-5:]]
 SMALL = {"conv_channels": (8, 16), "lstm_units": 8, "pretrained": False}
 
 
@@ -434,6 +440,37 @@ def test_costs_are_judged_by_their_growth_and_ratios(load):
     assert judge(load("costs"), "imports", run) == "met"
     for wrong in ({"ours": 0.4}, {"loaded": ["cv2"]}):
         assert judge(load("costs"), "imports", run | wrong) == "missed"
+
+
+def test_a_start_is_judged_by_the_processor_time_of_each_command(load):
+    start = load("start")
+    spent = dict.fromkeys(start.COMMANDS, 0.1) | {"import torch": 1.0}
+
+    def judge_start(**changed):
+        changed = {name.replace("_", " "): value for name, value in changed.items()}
+        runs = [
+            {"repeat": repeat, "command": name, "processor": value}
+            for name, value in {**spent, **changed}.items()
+            for repeat in range(3)
+        ]
+        return start.ROWS["commands"].judge({"runs": runs})
+
+    assert judge_start() == "met"
+    assert judge_start(import_skcaptcha=0.3) == "missed by import skcaptcha"
+    late = {"predict model.onnx": 0.9, "predict model.joblib": 1.6}
+    assert judge_start(**late) == "missed by predict model.onnx, predict model.joblib"
+    runs = [{"repeat": 0, "command": "python", "processor": 0.1}]
+    assert start.ROWS["commands"].judge({"runs": runs}).startswith("open")
+
+
+def test_an_environment_counts_what_is_required_once(load, runner):
+    start = load("start")
+    needed = start.list_needed("onnxruntime")
+    assert {"onnxruntime", "numpy", "protobuf"} <= needed and "torch" not in needed
+    assert start.list_needed("skcaptcha", with_requirements=False) == {"skcaptcha"}
+    assert {"torch", "scikit-learn"} <= start.list_needed("skcaptcha")
+    assert start.measure_size("packaging") > 10_000
+    assert 10**6 < start.measure_size("skcaptcha") < 10**8
 
 
 def test_accuracy_is_judged_by_mean_lowest_time_and_convergence(load):

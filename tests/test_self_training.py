@@ -20,7 +20,6 @@ from skcaptcha import (
     CaptchaRecognizer,
     SelfTrainingRecognizer,
     _pseudo_labels,
-    load_pretrained,
 )
 from skcaptcha._pseudo_labels import (
     AlphabetReader,
@@ -28,7 +27,7 @@ from skcaptcha._pseudo_labels import (
     Reading,
     SelfTraining,
     Texts,
-    choose_max_iter,
+    choose_n_epochs,
     find_alphabet,
     find_lengths,
     find_sources,
@@ -41,23 +40,10 @@ from skcaptcha.metrics import SCORERS, exact_match_scorer
 from skcaptcha.preprocessing import GrayscaleConverter
 from skcaptcha.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.usefixtures("pretrained_at_one_size")
+
 CHARACTERS, LENGTH = "abc123", 3
 QUICK = {"max_iter": 5, "batch_size": 4, "random_state": 0, "n_jobs": 1}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_size():
-    """Let the pretrained weights read at one size of twelve, which is quicker."""
-
-    def load(*args, **options):
-        reader = load_pretrained(*args, **options)
-        for network in getattr(reader, "estimators_", []):
-            network.scales_ = network.scales_[4:5]
-        return reader
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pseudo_labels, "load_pretrained", load)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +123,11 @@ def test_without_rounds_it_learns_from_the_labels_alone(some_labels):
 
 def test_it_finds_the_characters_and_the_length(drawn, capsys):
     reader = make(max_iter=1, verbose=True).fit(drawn[0])
-    assert set(reader.vocabulary_) == set(CHARACTERS)
+    found = set(reader.vocabulary_)  # of the 183 that the pretrained weights know
+    assert set(CHARACTERS) <= found and len(found) <= 7
     told = capsys.readouterr().err
-    assert "characters: 123abc" in told and "lengths: 3" in told
+    assert f"characters: {''.join(sorted(found))}\n" in told
+    assert "lengths: 3\n" in told
     assert "round 1: " in told
 
 
@@ -216,15 +204,15 @@ def test_rounds_end_at_their_number():
 def test_a_round_that_makes_it_worse_does_not_count():
     labels = ["x"] * 4 + [None] * 16
     readings = [read(["a"] * 16), read(["b"] * 8 + ["a"] * 8), read(["c"] * 16)]
-    rounds = Fake(readings, [0.5, 0.8, 0.7], labels)
+    rounds = Fake(readings, [0.3, 0.9, 0.6], labels)
     found = rounds.run()
     assert list(found.texts) == ["x"] * 4 + ["a"] * 16
     assert rounds.n_iter == 2 and rounds.condition == "no_improvement"
-    assert rounds.scores == [0.5, 0.8, 0.7]
-    rounds = Fake(readings[:2], [0.9, 0.8], labels)
+    assert rounds.scores == [0.3, 0.9, 0.6]
+    rounds = Fake(readings[:2], [0.9, 0.6], labels)
     assert list(rounds.run().texts) == labels  # worse than the labels alone
     assert "did not help" in rounds.describe_failure(4)
-    assert "0.800 after 0.900" in rounds.describe_failure(4)
+    assert "0.600 after 0.900" in rounds.describe_failure(4)
 
 
 def test_networks_that_do_not_agree_have_read_nothing():
@@ -239,6 +227,36 @@ def test_unsure_texts_are_not_learned_from(confidence):
     assert not any(rounds.run().texts)
     assert rounds.n_iter == 1 and rounds.condition == "nothing_read"
     assert "`vocabulary` and `length`" in rounds.describe_failure(0)
+
+
+def test_texts_stay_where_a_later_round_is_unsure():
+    rounds = Fake([read(["a"] * 20), read(["a"] * 20, 0.1)])
+    assert list(rounds.run().texts) == ["a"] * 20
+    assert rounds.n_iter == 2 and rounds.condition == "no_improvement"
+
+
+def test_networks_go_on_but_not_those_that_know_the_labels_alone(
+    taught, some_labels, monkeypatch
+):
+    calls = []
+
+    def fit_part(self, positions, texts, before):
+        calls.append(before)
+        return taught.recognizer_
+
+    monkeypatch.setattr(SelfTraining, "fit_part", fit_part)
+    make(vocabulary=CHARACTERS, length=LENGTH).fit(*some_labels)
+    assert calls[:4] == [None] * 4  # of the labels, and of the first round
+    rounds = SelfTraining(
+        SelfTrainingRecognizer(),
+        CaptchaRecognizer(),
+        Data([], [0] * 20, np.array(["a"] * 20, dtype=object), {}),
+        np.random.RandomState(0),
+    )
+    for before in (None, taught.recognizer_):
+        calls.clear()
+        rounds.fit_networks(Texts.of_labels(rounds.data))
+        assert calls == [before, before]
 
 
 def test_images_without_text_are_not_learned_from():
@@ -265,37 +283,49 @@ def test_k_best_adds_as_many_in_each_round():
 
 
 def test_the_number_of_epochs_follows_the_updates():
-    assert choose_max_iter(CaptchaRecognizer(), 100, 1250) == 97  # 13 updates each
-    assert choose_max_iter(CaptchaRecognizer(batch_size=50), 100, 1250) == 625
-    assert choose_max_iter(CaptchaRecognizer(max_iter=7), 100, 1250) == 7
+    assert choose_n_epochs(CaptchaRecognizer(), 100, 1250) == 97  # 13 updates each
+    assert choose_n_epochs(CaptchaRecognizer(batch_size=50), 100, 1250) == 625
+    assert choose_n_epochs(CaptchaRecognizer(max_iter=7), 100, 1250) == 7
 
 
 # What texts have in common
 
 
+def alphabet(texts, labels=()):
+    return find_alphabet(texts, np.ones(len(texts)), labels)
+
+
 def test_rare_characters_are_errors_and_those_of_labels_are_not():
     texts = ["a1b2"] * 30 + ["a1q2"] * 2
-    assert find_alphabet(texts) == list("12ab")
-    assert find_alphabet(texts, ["z"]) == list("12abz")
-    assert find_alphabet([], ["ba"]) == ["a", "b"]
-    assert find_alphabet([]) == []
-    assert find_alphabet(["a1"] * 3 + ["b1"] * 3) == list("1ab")
+    assert alphabet(texts) == list("12ab")
+    assert alphabet(texts, ["z"]) == list("12abz")
+    assert alphabet([], ["ba"]) == ["a", "b"]
+    assert alphabet([]) == alphabet([""]) == []
+    assert alphabet(["a1"] * 3 + ["b1"] * 3) == list("1ab")
+    assert find_alphabet(["ab", "aq"], [1.0, 0.01]) == ["a", "b"]  # which is unsure
+
+
+def test_characters_that_labels_should_have_are_errors_where_they_lack_them():
+    texts = ["B1"] * 10 + ["21"] * 10  # a quarter are "B", which is Latin
+    assert alphabet(texts, ["\u04121"] * 5) == list("12B\u0412")  # 2.5 of 10 are few
+    assert alphabet(texts, ["\u04121"] * 6) == list("1\u0412")
 
 
 def test_letters_have_the_case_of_nearly_all():
     texts = ["abd", "Abc", "bdC", "dCa"] * 10  # c and C have the same shape
-    assert find_alphabet(texts) == list("abcd")
-    assert find_alphabet([t.swapcase() for t in texts]) == list("ABCD")
+    assert alphabet(texts) == list("abcd")
+    assert alphabet([t.swapcase() for t in texts]) == list("ABCD")
     both = ["ab", "AB"] * 20
-    assert find_alphabet(both) == list("ABab")
-    assert find_alphabet(both, ["abdeh"] * 5) == list("abdeh")  # as the labels are
-    assert find_alphabet(["ccCC"] * 20) == list("Cc")  # which say nothing
+    assert alphabet(both) == list("ABab")
+    assert alphabet(both, ["abdeh"] * 5) == list("abdeh")  # as the labels are
+    assert alphabet(["ccCC"] * 20) == list("Cc")  # which say nothing
 
 
 def test_rare_lengths_are_errors():
-    assert find_lengths(["abcd"] * 30 + ["abcde"] * 3 + ["ab"]) == {4, 5}
-    assert find_lengths([""] * 30, ["ab"]) == {2}
-    assert find_lengths(["e\u0301"] * 3) == {1}  # one character
+    texts = ["abcd"] * 30 + ["abcde"] * 3 + ["ab"]
+    assert find_lengths(texts, np.ones(34)) == {4, 5}
+    assert find_lengths([""] * 30, np.ones(30), ["ab"]) == {2}
+    assert find_lengths(["e\u0301"] * 3, np.ones(3)) == {1}  # one character
 
 
 def test_classes_are_merged_by_hand():

@@ -16,8 +16,8 @@ from support.small_fits import NETWORK_CONFIG, generator
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._auto import choose_stretch
 from skcaptcha.exceptions import DeviceError
-from skcaptcha.images._batches import pad_images
 from skcaptcha.images._prepare import prepare_image
+from skcaptcha.images._tensors import pad_images
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
 from skcaptcha.training.losses import ctc_loss
 from skcaptcha.training.step import Trainer

@@ -62,16 +62,6 @@ def swapped_modules():
 
 
 @contextlib.contextmanager
-def threads(n):
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
 def precision(name):
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(name)
@@ -115,8 +105,7 @@ SETTINGS = {
 # These are there to change what is computed, in the last digits.
 ROUNDING = {
     "precision": lambda: precision("medium"),
-    "no MKLDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
-    "threads": lambda: threads(2),
+    "no MKLDNN": lambda: torch.backends.mkldnn.flags(False, allow_tf32=None),
 }
 FITS = {
     "random weights": {"pretrained": False, "dropout": 0.1, "max_iter": 2},

@@ -32,7 +32,9 @@ LabelIssuesDisplay.from_results(X, y, found, max_images=12)
 print(found.frame.head(8).round(4).to_string())
 
 # %%
-# Were they found?
+# What is called likely wrong is so nearly always. The others among the doubtful labels
+# are worth a look as well: those that were typed wrong stand above the misread ones.
 likely = found.frame.index[found.frame["is_likely_wrong"]]
 print(f"called likely wrong: {sorted(likely)}")
+print(f"first of the table:  {sorted(found.frame.index[: len(wrong)])}")
 print(f"typed wrong:         {wrong}")

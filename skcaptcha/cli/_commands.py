@@ -181,7 +181,7 @@ def adapt(options):
     unlabeled = count(len(y) - n_labels, "image")
     say(f"Learning from {unlabeled} and {count(n_labels, 'label')}.")
     reader.fit(X, y)
-    save_model(reader.recognizer_, options.out)
+    save_model(reader.recognizer_.set_params(verbose=False), options.out)
     n_read = int((reader.labeled_iter_ > 0).sum())
     rounds = count(reader.n_iter_, "round")
     lines = [

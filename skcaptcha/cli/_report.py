@@ -340,7 +340,7 @@ def _list_layers(recognizer):
         hooks.append(module.register_forward_hook(note))
     device = next(network.parameters()).device
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             network(torch.zeros((1, *image), dtype=torch.uint8, device=device))
     finally:
         for hook in hooks:

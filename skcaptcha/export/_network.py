@@ -5,7 +5,8 @@ from torch import nn
 
 from skcaptcha._optional import import_optional
 from skcaptcha.export._graph import IR_VERSION, OPSET_VERSION, build_graph
-from skcaptcha.model.network import count_steps
+from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.normalization import Padding
 
 _NEEDED_BY = 'backend="onnx"'
 
@@ -47,9 +48,13 @@ class OnnxNetwork(nn.Module):
 
     def forward(self, images, widths=None):
         """Return log-probabilities (T, N, K) and lengths (N,), as `CRNN` does."""
+        if isinstance(widths, Padding):
+            widths = widths.widths
         if widths is None:
-            widths = torch.full((len(images),), images.shape[3], dtype=torch.int64)
+            widths = torch.full(
+                (len(images),), images.shape[3], dtype=torch.int64, device="cpu"
+            )
         inputs = {"images": images.contiguous().numpy(), "widths": widths.numpy()}
         (log_probs,) = self.session.run(["log_probs"], inputs)  # (N, T, K)
         log_probs = torch.from_numpy(log_probs).transpose(0, 1)
-        return log_probs, count_steps(log_probs, widths)
+        return log_probs, widths // TIME_STRIDE

@@ -17,7 +17,7 @@ from skcaptcha.export._metadata import (
     append_checksum,
     pack_metadata,
 )
-from skcaptcha.export._precision import reduce_precision
+from skcaptcha.export._precision import store_weights
 from skcaptcha.export._reader import open_reader
 from skcaptcha.export._self_test import (
     MAX_TEST_IMAGES,
@@ -48,10 +48,10 @@ def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
         The file, in a folder that exists. An existing file stays in place until the
         new one is complete.
     dtype : {"float32", "float16", "int8"}, default="float32"
-        What the weights are stored as. "float16" halves the file and computes as
-        before. "int8" makes it four times smaller, computes with 8 bits by an operator
-        of ONNX Runtime's own, which no other runtime has, and reads one image at a
-        time. A few texts may differ; :doc:`/deployment` says how many did.
+        What the weights are stored as. "float16" halves the file, "int8" makes it a
+        quarter. They are brought back to 32 bits when the file is loaded, so that it
+        reads as fast as before, by any runtime. A few texts may differ;
+        :doc:`/deployment` says how many did.
     test_images : sequence of images, default=None
         Up to 100 images, ten say, that the file keeps with what the recognizer reads
         in them, as lossless PNGs. ``load_onnx(path, self_test=True)`` checks that they
@@ -72,7 +72,7 @@ def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
         exported model reads one of them otherwise than the recognizer, or the
         recognizer reads each image at several sizes.
     ImportError
-        If onnx is not installed; or onnxruntime, for "int8" and `test_images`.
+        If onnx is not installed; or onnxruntime, for `test_images`.
 
     See Also
     --------
@@ -126,10 +126,10 @@ def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
     if test is not None:
         reader = open_reader(content, "The exported model")
         if failure := run_self_test(reader, test):
-            remedy = "Leave them out, or" if dtype == "float32" else "Choose"
+            more = "" if dtype == "float32" else ", or choose a dtype of more bits"
             raise ValueError(
-                f"test_images: by the exported model, {failure}. {remedy} a dtype of "
-                "more bits."
+                f"test_images: by the exported model, {failure}. Leave out images that "
+                f"are read with little confidence{more}."
             )
     write_atomically(path, content)
 
@@ -157,13 +157,15 @@ def _serialize(recognizer, dtype, test):
         training_images=getattr(recognizer, "training_images_", None),
         dtype=dtype,
     )
+    graph = build_graph(recognizer.network_, recognizer.image_height_)
+    store_weights(graph, dtype)
     model = onnx.helper.make_model(
-        build_graph(recognizer.network_, recognizer.image_height_),
+        graph,
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", OPSET_VERSION)],
+        producer_name="skcaptcha",
+        producer_version=__version__,
     )
-    model = reduce_precision(model, dtype)
-    model.producer_name, model.producer_version = "skcaptcha", __version__
     properties = {METADATA_KEY: pack_metadata(metadata)}
     if test is not None:
         properties[SELF_TEST_KEY] = pack_self_test(test)

@@ -1,86 +1,74 @@
-"""An ONNX model whose weights have fewer bits."""
-
-import logging
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
+"""An ONNX model whose weights are stored in fewer bits."""
 
 import numpy as np
 
-from skcaptcha._optional import import_optional
-
-# The operators that have nearly all of the weights.
-_QUANTIZED = ("Conv", "LSTM", "MatMul")
-
-
-def reduce_precision(model, dtype):
-    """Return an onnx.ModelProto with weights of a type, "float32" as it is."""
-    if dtype == "float16":
-        _halve_weights(model.graph)
-    return _quantize(model) if dtype == "int8" else model
+# Of the operators that have nearly all of the weights: the inputs that are weights,
+# and the axes of each that have one scale.
+_QUANTIZED = {"Conv": ((1,), (1, 2, 3)), "LSTM": ((1, 2), (2,)), "MatMul": ((1,), (0,))}
 
 
-def _halve_weights(graph):
-    """Store weights in half precision, and cast each back when the file is loaded.
+def store_weights(graph, dtype):
+    """Store the weights of an onnx.GraphProto as a type of fewer bits, in place.
 
-    Few processors compute faster with 16 bits than with 32, so what is computed keeps
-    32, and the graph needs no other operators.
+    They are brought back to float32 in the graph, which a runtime does once, when it
+    loads the file. So what is computed takes the same time and the same operators, and
+    does not depend on what else is in a batch. With "float16" all weights are rounded
+    to half precision. With "int8" those that are multiplied become integers from -127
+    to 127 and a scale for each channel of the result [1]_.
+
+    References
+    ----------
+    .. [1] R. Krishnamoorthi, "Quantizing deep convolutional networks for efficient
+       inference: A whitepaper", 2018, section 3.1.1 (weight only, per channel).
     """
-    from onnx import TensorProto, helper, numpy_helper
+    if dtype == "float32":
+        return
+    from onnx import helper, numpy_helper
 
-    casts, limits = [], np.finfo(np.float16)
+    axes = _find_axes(graph)
+    nodes, scales = [], []
     for tensor in graph.initializer:
         array = numpy_helper.to_array(tensor)
         if array.dtype != np.float32 or not array.ndim:
             continue
-        name, half = tensor.name, f"{tensor.name}_half"
-        array = np.clip(array, limits.min, limits.max).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(array, half))
-        cast = helper.make_node("Cast", [half], [name], name=name, to=TensorProto.FLOAT)
-        casts.append(cast)
-    nodes = [*casts, *graph.node]
+        if dtype == "int8" and tensor.name not in axes:
+            continue
+        name, stored, wide = tensor.name, f"{tensor.name}_stored", f"{tensor.name}_wide"
+        if dtype == "int8":
+            array, scale = _quantize(array, axes[name])
+            scales.append(numpy_helper.from_array(scale, f"{name}_scale"))
+            nodes.append(_cast(stored, wide))
+            factors = [wide, f"{name}_scale"]
+            nodes.append(helper.make_node("Mul", factors, [name], name=name))
+        else:
+            limits = np.finfo(np.float16)
+            array = np.clip(array, limits.min, limits.max).astype(np.float16)
+            nodes.append(_cast(stored, name))
+        tensor.CopyFrom(numpy_helper.from_array(array, stored))
+    graph.initializer.extend(scales)
+    nodes += graph.node
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _quantize(model):
-    """Return the model with weights of 8 bits, a scale for each tensor.
+def _cast(before, after):
+    from onnx import TensorProto, helper
 
-    What is multiplied with them is brought to 8 bits while the model runs, by the range
-    that it has in the batch.
-
-    References
-    ----------
-    ONNX Runtime, "Quantize ONNX Models", section "Dynamic Quantization".
-    """
-    import onnx
-
-    quantization = import_optional(
-        "onnxruntime.quantization", "onnx", "export_onnx with dtype='int8'"
-    )
-    with tempfile.TemporaryDirectory() as folder, _no_advice():
-        path = Path(folder, "quantized.onnx")
-        quantization.quantize_dynamic(
-            model,
-            path,
-            op_types_to_quantize=list(_QUANTIZED),
-            weight_type=quantization.QuantType.QInt8,
-        )
-        quantized = onnx.load(path)
-    del quantized.metadata_props[:]  # which say how it was made
-    return quantized
+    return helper.make_node("Cast", [before], [after], name=after, to=TensorProto.FLOAT)
 
 
-@contextmanager
-def _no_advice():
-    """Hide what the runtime's tool logs: advice that does not go for this graph."""
-    logger = logging.getLogger()
-    logger.addFilter(_is_no_advice)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_no_advice)
+def _find_axes(graph):
+    """Return name -> axes that have one scale, of the weights that are multiplied."""
+    return {
+        node.input[i]: axes
+        for node in graph.node
+        for positions, axes in [_QUANTIZED.get(node.op_type, ((), ()))]
+        for i in positions
+    }
 
 
-def _is_no_advice(record):
-    return "pre-processing before quantization" not in record.getMessage()
+def _quantize(array, axes):
+    """Return the integers and the scales of an array."""
+    scale = np.abs(array).max(axis=axes, keepdims=True) / np.float32(127)
+    scale = np.where(scale > 0, scale, np.float32(1))
+    return np.rint(array / scale).astype(np.int8), scale

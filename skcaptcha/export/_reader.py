@@ -18,7 +18,7 @@ from skcaptcha.export._self_test import (
     run_self_test,
     unpack_self_test,
 )
-from skcaptcha.images._batches import BATCH_SIZE, plan_batches, stack_images
+from skcaptcha.images._batches import plan_batches, stack_images
 from skcaptcha.model.geometry import TIME_STRIDE
 
 
@@ -404,9 +404,7 @@ class OnnxRecognizer(ReaderMixin):
             self._process = os.getpid()
 
     def _run(self, images):
-        # What is brought to 8 bits depends on all images of a batch.
-        size = 1 if self.metadata.dtype == "int8" else BATCH_SIZE
-        for positions in plan_batches([image.shape[1] for image in images], size):
+        for positions in plan_batches([image.shape[1] for image in images]):
             batch, widths = stack_images([images[i] for i in positions])
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))  # (N, C, H, W)
             inputs = {"images": batch, "widths": widths}

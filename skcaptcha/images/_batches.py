@@ -5,8 +5,8 @@ import numpy as np
 BATCH_SIZE = 64
 """Images in a batch that is read."""
 
-# The most columns of all of them.
-_MAX_COLUMNS = 2**16
+MAX_COLUMNS = 2**16
+"""The most columns of all of them."""
 
 
 def make_batches(widths, batch_size, generator=None):
@@ -37,48 +37,23 @@ def _shuffle(n, generator):
     return torch.randperm(n, generator=generator, device="cpu").tolist()
 
 
-def plan_batches(widths, batch_size=BATCH_SIZE):
+def plan_batches(widths, batch_size=BATCH_SIZE, max_columns=MAX_COLUMNS):
     """Yield the positions of the images of each batch; wide images get smaller ones."""
     for group in make_batches(widths, batch_size):
-        size = max(1, min(len(group), _MAX_COLUMNS // widths[group[-1]]))
+        size = max(1, min(len(group), max_columns // widths[group[-1]]))
         for start in range(0, len(group), size):
             yield group[start : start + size]
 
 
-def stack_images(images):
+def stack_images(images, width=None):
     """Stack images (H, W_i, C), uint8, to an array (N, H, W, C), padded on the right.
 
-    Also returns their widths (N,).
+    W is that of the widest unless `width` is given. Also returns their widths (N,).
     """
     widths = np.array([image.shape[1] for image in images], np.int64)
     height, _, channels = images[0].shape
-    batch = np.zeros((len(images), height, widths.max(), channels), np.uint8)
-    for row, image, width in zip(batch, images, widths.tolist(), strict=True):
-        row[:, :width] = image
+    shape = (len(images), height, width or widths.max(), channels)
+    batch = np.zeros(shape, np.uint8)
+    for row, image, own in zip(batch, images, widths.tolist(), strict=True):
+        row[:, :own] = image
     return batch, widths
-
-
-def pad_images(images, device):
-    """Stack images (H, W_i, C), uint8, to a tensor (N, C, H, W) on a device.
-
-    They are padded on the right. The images are arrays, or tensors on that device.
-    Also returns their widths (N,), or None if all are equal.
-    """
-    import torch
-
-    widths = [image.shape[1] for image in images]
-    same = min(widths) == max(widths)
-    if not isinstance(images[0], torch.Tensor):
-        batch = torch.from_numpy(stack_images(images)[0]).to(device)
-    elif same:
-        batch = torch.stack(images)
-    else:
-        height, _, channels = images[0].shape
-        shape = (len(images), height, max(widths), channels)
-        batch = torch.zeros(shape, dtype=torch.uint8, device=device)
-        for row, image, width in zip(batch, images, widths, strict=True):
-            row[:, :width] = image
-    batch = batch.permute(0, 3, 1, 2)
-    if same:
-        return batch, None
-    return batch, torch.tensor(widths, dtype=torch.int64, device="cpu")

@@ -5,13 +5,17 @@ import torch
 
 from skcaptcha._device_errors import explain_device_errors, is_out_of_memory
 from skcaptcha._threads import map_in_threads, start_computing
-from skcaptcha.images._batches import BATCH_SIZE, pad_images, plan_batches
+from skcaptcha.images._batches import MAX_COLUMNS, plan_batches
+from skcaptcha.images._tensors import place_images
 from skcaptcha.model.decoding import greedy_decode
+from skcaptcha.model.normalization import make_padding
 from skcaptcha.vocabulary import BLANK
 
 # Images in a batch on a CPU, whose cache holds the maps of a few: pooling 64 of 40x160
 # took 1.3 times as long as 32. With fewer than 8 the LSTMs are slower.
 _CPU_BATCH_SIZE, _LEAST_BATCH_SIZE = 32, 8
+# On a GPU, which has more to do at once; so many columns take about 2 GB.
+_GPU_BATCH_SIZE, _GPU_MAX_COLUMNS = 512, 2**17
 
 
 def halve_batch(size):
@@ -45,7 +49,9 @@ def run_network(network, images, batch_size=None, *, notices=None):
     n_threads = torch.get_num_threads() if device.type == "cpu" else 1
     if batch_size is None:
         batch_size = _choose_batch_size(len(images), n_threads, device)
-    batches = list(plan_batches([image.shape[1] for image in images], batch_size))
+    widths = [image.shape[1] for image in images]
+    most = MAX_COLUMNS if device.type == "cpu" else _GPU_MAX_COLUMNS
+    batches = list(plan_batches(widths, batch_size, most))
 
     def read(positions):
         return _read_in_parts(network, images, positions, device, notices)
@@ -64,12 +70,12 @@ def find_device(network):
 def _choose_batch_size(n_images, n_threads, device):
     """Return a size with which each thread gets a batch, and none is too small."""
     if device.type != "cpu":
-        return BATCH_SIZE
+        return _GPU_BATCH_SIZE
     return min(max(-(-n_images // n_threads), _LEAST_BATCH_SIZE), _CPU_BATCH_SIZE)
 
 
 def _read_in_parts(network, images, positions, device, notices):
-    """Return what `run_network` yields for a batch, halved if it fills the memory."""
+    """Return what `run_network` yields for a batch, which is halved as need be."""
     parts, read = [positions], []
     while parts:
         part = parts.pop(0)
@@ -97,10 +103,10 @@ def _read_or_fill(network, images, device):
 
 
 def _read_batch(network, images, device):
-    batch, widths = pad_images(images, device)
+    batch, *widths = place_images(images, device)
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-        log_probs, lengths = network(batch, widths)
-    return log_probs.cpu().numpy(), lengths.numpy()
+        log_probs, lengths = network(batch, make_padding(batch, *widths))
+    return log_probs[: lengths.max()].cpu().numpy(), lengths.numpy()
 
 
 def greedy_and_count(network, samples, notices=None):

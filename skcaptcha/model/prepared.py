@@ -6,8 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from skcaptcha.model.network import count_steps, reduce_height, standardize
-from skcaptcha.model.normalization import Padding
+from skcaptcha.model.network import (
+    TIME_STRIDE,
+    count_steps,
+    reduce_height,
+    standardize,
+)
+from skcaptcha.model.normalization import Padding, make_padding
 
 # Network -> the state of its weights, and what was prepared of them. It is held here
 # and not by the network, so that it is neither copied nor saved with it.
@@ -70,18 +75,19 @@ class PreparedNetwork(nn.Module):
 
     def forward(self, images, widths=None):
         """Return log-probabilities (T, N, K) and lengths (N,), as `CRNN` does."""
-        padding = mask = None
-        if widths is not None:
-            padding = Padding(widths, images.shape[3], images.device)
-            mask = padding.mask
+        padded = widths
+        if not isinstance(padded, Padding):
+            padded = make_padding(images, widths)
+        mask = None if padded is None else padded.mask
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
+        padding = padded
         for block in self.blocks:
             x, padding = block(x, padding)
         x = reduce_height(x)
-        lengths = count_steps(x, widths)
+        own = None if padded is None else padded.own // TIME_STRIDE
         for lstm in self.lstms:
-            x = lstm(x, lengths)  # (T, N, 2 * units)
-        return self.head(x).log_softmax(-1), lengths
+            x = lstm(x, own)  # (T, N, 2 * units)
+        return self.head(x).log_softmax(-1), count_steps(x, padded)
 
 
 class _PreparedBlock(nn.Module):
@@ -141,6 +147,8 @@ def max_pool(x, size):
     This is ``max_pool2d`` with ``ceil_mode=True`` in less time on the CPU, as nothing
     has to be known of where the greatest stood.
     """
+    if x.device.type != "cpu":
+        return functional.max_pool2d(x, size, ceil_mode=True)
     height = x.shape[2]
     y = torch.maximum(x[:, :, 0 : height - 1 : 2], x[:, :, 1::2])
     if height % 2:

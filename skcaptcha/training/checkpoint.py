@@ -37,7 +37,7 @@ _IRRELEVANT = {
     "warm_start",
 }
 # Attributes of a `Trainer` that JSON can hold and that belong to its state.
-_OF_TRAINER = ("losses", "n_skipped_updates", "max_batch")
+_OF_TRAINER = ("losses", "n_skipped_updates", "max_columns", "n_in_parts")
 # Attributes of a `TrainingResult` that it gets in the end alone.
 _LATER = ("network", "warnings")
 _FIRST_LINE = re.compile(rb"skcaptcha checkpoint (\d{1,9}) ([0-9a-f]{64})\n")
@@ -305,10 +305,12 @@ def list_differences(before, now):
 
 def pack_training(trainer, best, result):
     """Return the state of a fit between two updates: values for JSON, and tensors."""
+    trainer.wait_for_losses()
     values = {
         "schedule": dict(vars(trainer.schedule)),
         "scaler": trainer.scaler.state_dict(),
         "epoch": {name: getattr(trainer, name) for name in _OF_TRAINER},
+        "late": list(trainer.late),
         "warnings": [message for message, _ in trainer.warnings],
         "best": {k: v for k, v in vars(best).items() if k != "weights"},
         "result": {k: v for k, v in vars(result).items() if k not in _LATER},
@@ -316,6 +318,7 @@ def pack_training(trainer, best, result):
     tensors = {
         "shuffling": trainer.shuffling,
         "device_generator": trainer.device_generator.get_state(),
+        "augmentation_generator": trainer.augmentation_generator.get_state(),
     }
     for name, tensor in trainer.network.state_dict().items():
         tensors[f"network/{name}"] = tensor
@@ -342,7 +345,9 @@ def unpack_training(values, tensors, trainer, best, result):
     trainer.scaler.load_state_dict(values["scaler"])
     trainer.generator.set_state(tensors["shuffling"])
     trainer.device_generator.set_state(tensors["device_generator"])
+    trainer.augmentation_generator.set_state(tensors["augmentation_generator"])
     vars(trainer).update(values["epoch"])
+    trainer.late.extend(values["late"])
     trainer.warnings = [(message, UserWarning) for message in values["warnings"]]
     vars(trainer.schedule).update(values["schedule"])
     vars(best).update(values["best"])

@@ -199,17 +199,17 @@ def fit_network(
             while not (schedule.finished or result.stopped):
                 if callbacks is not None and not restart:
                     callbacks.on_epoch_begin()
-                if not trainer.losses:  # else this is the rest of an epoch
+                if not trainer.n_done:  # else this is the rest of an epoch
                     best.aligning = schedule.stage == "alignment"
                 for batch in trainer.batches(samples):
                     if checkpoint is not None:
                         checkpoint.save(trainer, best, result)
-                    loss = trainer.train_step(batch.images, batch.targets)
-                    trainer.losses.append(loss)
+                    trainer.note(trainer.train_step(batch.images, batch.targets))
                     progress.update()
-                    restart = schedule.step(loss)
+                    restart = trainer.read_losses(trainer.n_ahead)
                     if restart or schedule.finished:
                         break
+                restart = trainer.read_losses() or restart
                 loss = trainer.end_epoch()
                 if schedule.endless and schedule.n_bad:
                     # No later epoch will show whether the weights are destroyed.

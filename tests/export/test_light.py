@@ -1,13 +1,20 @@
 """Reading where there are NumPy, Pillow and onnxruntime, and nothing else."""
 
+import doctest
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.absent import BESIDE_THE_RUNTIME, run_without
 from support.data import ROOT
 
@@ -138,9 +145,7 @@ def test_the_number_of_threads_is_told_without_joblib_and_pytorch(tmp_path):
     )
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("this system does not tell on which cores a process may run")
-    done = run_without(
-        BESIDE_THE_RUNTIME, "import os\n" + code, cwd=os.devnull and None
-    )
+    done = run_without(BESIDE_THE_RUNTIME, code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -161,43 +166,169 @@ def test_symbols_of_several_code_points_take_one_package_more(quick, some, tmp_p
 
 # ---- a real environment ----------------------------------------------------------
 
-NEEDED = ["numpy", "onnxruntime", "pillow"]
+PAGE = (ROOT / "docs" / "deployment.rst").read_text("utf-8")
+
+
+def find_section(title):
+    """Return a section of the page, up to the next title."""
+    _, found, rest = PAGE.partition(f"\n{title}\n")
+    assert found, f"deployment.rst has no section {title!r}"
+    return re.split(r"\n[^\n]+\n[-^]{4,}\n", rest.lstrip("-^"))[0]
+
+
+def find_blocks(title, language):
+    """Return the code blocks of a section, without their indentation."""
+    pattern = rf"\.\. code-block:: {language}\n\n((?: {{3}}.*\n|\n)+)"
+    return [textwrap.dedent(b) for b in re.findall(pattern, find_section(title))]
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """Python of a new environment with three packages and the project's wheel."""
-    folder = tmp_path_factory.mktemp("environment")
+def served():
+    """Folder that other users may enter, and what to build a wheel from is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="skcaptcha-served-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def wheel(served):
+    source = served / "source"
+    shutil.copytree(
+        ROOT / "skcaptcha",
+        source / "skcaptcha",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
-    if os.name == "nt":
-        python = folder / "venv" / "Scripts" / "python.exe"
-    here = ["--python", str(python)]
-    constraints = ["-c", str(ROOT / "constraints.txt")]
-    done = subprocess.run(
-        [*pip, *here, "install", *constraints, *NEEDED], capture_output=True, text=True
-    )
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", served, source]
+    subprocess.run(build, check=True, capture_output=True)
+    (path,) = served.glob("skcaptcha-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def environment(served, wheel):
+    """Variables of a new environment in which the page's lines have been run."""
+    folder = served / "environment"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    variables = {
+        k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")
+    }
+    variables |= {
+        "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]]),
+        "VIRTUAL_ENV": str(folder),
+        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    lines = find_blocks("A reader without PyTorch", "sh")[0].splitlines()
+    assert lines[0] == "pip install numpy pillow onnxruntime"
+    done = run_line(lines[0], variables)
     if done.returncode:
-        pytest.skip(f"packages cannot be installed here: {done.stderr.strip()[-200:]}")
-    done = subprocess.run(
-        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT],
-        capture_output=True,
-        text=True,
-    )
+        pytest.skip(f"the three packages cannot be installed: {done.stderr[-200:]}")
+    assert lines[1] == "pip install --no-deps skcaptcha"
+    done = run_line(lines[1].replace("skcaptcha", str(wheel)), variables)
     assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("skcaptcha-*.whl")
-    subprocess.run([*pip, *here, "install", "--no-deps", wheel], check=True)
-    return python
+    return variables
 
 
-def run_there(python, *arguments, **options):
-    names = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH",)}
+def run_line(line, variables, **options):
     return subprocess.run(
-        [python, *map(str, arguments)],
+        ["bash", "-ec", line],
+        env=variables,
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**names, "PYTHONIOENCODING": "utf-8"},
         **options,
     )
+
+
+@pytest.fixture
+def work(files, captchas, tmp_path):
+    """Folder with a model and an image under the names that the page has."""
+    shutil.copy(files[0], tmp_path / "captchas.onnx")
+    Image.fromarray(captchas[0][161]).save(tmp_path / "110.png")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_an_environment_of_three_packages_reads(environment, files, fitted, work):
+    done = run_line("pip list --format=json", environment)
+    names = {package["name"].lower() for package in json.loads(done.stdout)}
+    assert names & set(BESIDE_THE_RUNTIME) == set()
+    assert {"numpy", "pillow", "onnxruntime", "skcaptcha"} <= names
+    model, paths = files
+    line = f"python - {model} {' '.join(map(str, paths))}"
+    done = run_line(line, environment, input=READ, cwd=work)
+    assert done.returncode == 0, done.stderr
+    check_readings(json.loads(done.stdout), fitted, paths)
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_page_read_there(environment, fitted, work):
+    section = find_section("A reader without PyTorch")
+    code = "".join(e.source for e in doctest.DocTestParser().get_examples(section))
+    code += "print(*texts, round(confidence[0], 2))"
+    done = run_line("python -", environment, input=code, cwd=work)
+    text = fitted.predict([work / "110.png"])[0]
+    assert done.returncode == 0, done.stderr
+    assert "return_confidence" in code and done.stdout.startswith(f"{text} ")
+    lines = find_blocks("A reader without PyTorch", "sh")[1]
+    info, predict = lines.strip().splitlines()
+    done = run_line(info, environment, cwd=work)
+    assert done.returncode == 0 and "Vocabulary (4)" in done.stdout, done.stderr
+    done = run_line(predict, environment, cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == text
+    # What takes more says what.
+    done = run_line("skcaptcha evaluate captchas.onnx .", environment, cwd=work)
+    assert done.returncode == 2 and "needs" in done.stderr
+    assert "install skcaptcha with all that it requires" in done.stderr
+    done = run_line("python -c 'import skcaptcha.recognizer'", environment, cwd=work)
+    assert "No module named" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_container_build_and_read(environment, fitted, work, served):
+    """Each is done by the shell, in a folder in place of the container's root."""
+    (text,) = find_blocks("In a container", "docker")
+    text = re.sub(r"/(srv|images)\b", rf"{served}/\1", text)
+    (wheel,) = served.glob("skcaptcha-*.whl")
+    shutil.copy(wheel, work)
+    for name in ("srv", "images"):
+        (served / name).mkdir()
+        (served / name).chmod(0o755)
+    shutil.copy(work / "110.png", served / "images")
+    steps = [line.split(" ", 1) for line in text.splitlines() if line]
+    assert [kind for kind, _ in steps[:2]] == ["FROM", "RUN"] and len(steps) <= 10
+    user, folder, call = {}, work, []
+    for kind, rest in steps[1:]:
+        if kind == "COPY":
+            assert run_line(f"cp {rest}", environment, cwd=work).returncode == 0
+        elif kind == "RUN":
+            done = run_line(rest, environment, cwd=folder, **user)
+            assert done.returncode == 0, (rest, done.stderr)
+        elif kind == "USER":
+            assert rest == "nobody"
+            user = find_user(rest, environment)
+        elif kind == "WORKDIR":
+            folder = rest
+        else:
+            assert kind in ("ENTRYPOINT", "CMD")
+            call += json.loads(rest)
+    done = run_line(shlex.join(call), environment, cwd=folder, **user)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == fitted.predict([work / "110.png"])[0]
+
+
+def find_user(name, variables):
+    """Return how to run as a user, if this one may and that one can start Python."""
+    if os.name == "nt" or os.geteuid():
+        return {}
+    try:
+        done = run_line("python -c pass", variables, user=name)
+    except (KeyError, PermissionError, ValueError):
+        return {}
+    return {} if done.returncode else {"user": name}

@@ -1,13 +1,14 @@
 """Weights of fewer bits: smaller files that read the same."""
 
-import logging
 import warnings
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.export._precision import _quantize
 
 
 @pytest.fixture(scope="module", params=["float16", "int8"])
@@ -33,31 +34,38 @@ def test_fewer_bits_read_the_same(fitted, small, captchas):
     np.testing.assert_allclose(
         reader.predict_confidence(captchas[0]),
         fitted.predict_confidence(captchas[0]),
-        atol={"float16": 0.02, "int8": 0.2}[dtype],
+        atol={"float16": 0.01, "int8": 0.1}[dtype],
     )
 
 
 def test_the_weights_are_smaller(exported, small):
     dtype, path = small
     share = count_bytes(path) / count_bytes(exported)
-    assert share < {"float16": 0.52, "int8": 0.35}[dtype]
+    assert share < {"float16": 0.51, "int8": 0.3}[dtype]
 
 
-def test_half_precision_needs_no_other_operators(exported, fitted, tmp_path):
-    export_onnx(fitted, tmp_path / "half.onnx", dtype="float16")
-    usual, half = (onnx.load(p) for p in (exported, tmp_path / "half.onnx"))
-    assert {node.op_type for node in half.graph.node} == {
+def test_no_runtime_needs_other_operators(exported, small):
+    usual, found = onnx.load(exported), onnx.load(small[1])
+    assert {node.op_type for node in found.graph.node} == {
         node.op_type for node in usual.graph.node
     }
-    assert half.opset_import == usual.opset_import
-    types = {t.data_type for t in half.graph.initializer if t.dims and t.dims[0] > 1}
-    assert onnx.TensorProto.FLOAT not in types and onnx.TensorProto.FLOAT16 in types
+    assert all(not node.domain for node in found.graph.node)
+    assert found.opset_import == usual.opset_import
+    onnx.checker.check_model(found, full_check=True)
+
+
+def test_integers_are_at_most_half_a_step_off():
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=(3, 4, 2)).astype(np.float32)
+    array[1] = 0  # a channel of zeros has no scale
+    values, scale = _quantize(array, (1, 2))
+    assert (values.dtype, scale.shape) == (np.int8, (3, 1, 1))
+    assert np.abs(values).max(axis=(1, 2)).tolist() == [127, 0, 127]
+    assert (np.abs(values * scale - array) <= scale / 2 + 1e-7).all()
 
 
 def test_a_weight_beyond_half_precision_stays_finite(quick, tmp_path, captchas):
     recognizer = quick()
-    import torch
-
     with torch.no_grad():
         recognizer.network_.head.weight[0, 0] = 1e9
     export_onnx(recognizer, tmp_path / "half.onnx", dtype="float16")
@@ -74,15 +82,6 @@ def test_what_is_read_does_not_depend_on_the_other_images(small, captchas, uneve
         alone = [reader.frame_log_proba([image])[0] for image in images]
     for here, there in zip(together, alone, strict=True):
         np.testing.assert_allclose(here, there, atol=1e-4)
-
-
-def test_nothing_is_printed_or_logged(fitted, tmp_path, caplog, capfd):
-    filters = list(logging.getLogger().filters)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        export_onnx(fitted, tmp_path / "model.onnx", dtype="int8")
-    assert (capfd.readouterr(), caplog.messages) == (("", ""), [])
-    assert logging.getLogger().filters == filters
 
 
 @pytest.mark.parametrize("dtype", ["int4", None, np.float32])
