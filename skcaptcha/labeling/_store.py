@@ -18,7 +18,7 @@ from pathlib import Path
 
 from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._optional import import_optional
-from skcaptcha.labelling._table import LabelTable
+from skcaptcha.labeling._table import LabelTable
 
 _FORMAT = 1
 # Events that stay in the journal after they are in the table, for "back" and "undo".
@@ -105,7 +105,7 @@ class LabelStore:
 
     def _claim(self):
         """Return the lock of the table; it is free again when its process ends."""
-        filelock = import_optional("filelock", "label", "labelling")
+        filelock = import_optional("filelock", "label", "labeling")
         lock = filelock.FileLock(
             self.path.with_name(f".{self.path.name}.lock"), thread_local=False
         )
@@ -113,7 +113,7 @@ class LabelStore:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise ValueError(
-                f"{str(self.path)!r} is being labelled by another `skcaptcha label` "
+                f"{str(self.path)!r} is being labeled by another `skcaptcha label` "
                 "now; use the page of that one, or end it first"
             ) from None
         return lock

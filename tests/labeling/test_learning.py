@@ -9,14 +9,14 @@ from pathlib import Path
 import joblib
 import pytest
 from support.data import TINY
-from support.labelling import Command
+from support.labeling import Command
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.labelling import _processes, _workers
-from skcaptcha.labelling._catalog import is_held_out
-from skcaptcha.labelling._server import open_folder
-from skcaptcha.labelling._session import BadAnswerError, Learner, Rules
-from skcaptcha.labelling._store import Answer
+from skcaptcha.labeling import _processes, _workers
+from skcaptcha.labeling._catalog import is_held_out
+from skcaptcha.labeling._server import open_folder
+from skcaptcha.labeling._session import BadAnswerError, Learner, Rules
+from skcaptcha.labeling._store import Answer
 
 
 class FakeLearning:
@@ -351,7 +351,7 @@ def test_ctrl_c_at_once_ends_it_in_order(folder):
     assert code == 0 and "0 labels are in" in output, command.notes
 
 
-def test_labelling_goes_on_where_the_process_that_reads_cannot_be_started(monkeypatch):
+def test_labeling_goes_on_where_the_process_that_reads_cannot_be_started(monkeypatch):
     def fail(self):
         raise OSError(12, "Cannot allocate memory")
 
@@ -359,7 +359,7 @@ def test_labelling_goes_on_where_the_process_that_reads_cannot_be_started(monkey
     reading = _workers.Reading(None, None, None, lambda n: [], print)
     reading.start()
     reading._thread.join(30)
-    assert "labelling goes on without proposals" in reading.trouble
+    assert "labeling continues without proposals" in reading.trouble
     reading.stop()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from skcaptcha.datasets._source import Folder, image_suffixes
 from skcaptcha.images import read_image
-from skcaptcha.labelling._table import fits_table
+from skcaptcha.labeling._table import fits_table
 
 # Of larger images the page shows smaller ones; the reader sees them whole.
 _MAX_SIDE = 1600

@@ -14,8 +14,8 @@ from skcaptcha._validation import count
 from skcaptcha.cli._commands import _check_names
 from skcaptcha.cli._models import find_free, find_saver, load_model, make_reader
 from skcaptcha.cli._output import check_input, say, write
-from skcaptcha.labelling._server import LabelServer, open_folder, open_issues
-from skcaptcha.labelling._session import Learner, Rules
+from skcaptcha.labeling._server import LabelServer, open_folder, open_issues
+from skcaptcha.labeling._session import Learner, Rules
 from skcaptcha.vocabulary import Vocabulary
 
 _TABLES = (".csv", ".tsv", ".txt")

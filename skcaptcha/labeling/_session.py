@@ -10,15 +10,15 @@ import joblib
 import numpy as np
 
 from skcaptcha._validation import count
-from skcaptcha.labelling._catalog import (
+from skcaptcha.labeling._catalog import (
     group_looks,
     is_held_out,
     shuffle_value,
 )
-from skcaptcha.labelling._progress import advise
-from skcaptcha.labelling._queue import interleave, rank_by_value
-from skcaptcha.labelling._store import Answer
-from skcaptcha.labelling._table import clean_text
+from skcaptcha.labeling._progress import advise
+from skcaptcha.labeling._queue import interleave, rank_by_value
+from skcaptcha.labeling._store import Answer
+from skcaptcha.labeling._table import clean_text
 from skcaptcha.vocabulary import Vocabulary
 
 # Seconds for which an image that one tab shows is not shown by another.
@@ -88,7 +88,7 @@ class Rules:
 
 
 class Session:
-    """A folder that is being labelled, or labels that are being checked.
+    """A folder that is being labeled, or labels that are being checked.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Session:
 
     def start(self, learner=None, load=None):
         """Begin to watch the files, and with a `Learner` to read and to learn."""
-        from skcaptcha.labelling._workers import Reading
+        from skcaptcha.labeling._workers import Reading
 
         if learner is not None:
             self.learner = learner
@@ -474,7 +474,7 @@ class Learner:
     before : callable
         Returns the reader that it begins with.
     start : callable, default=None
-        Returns the recognizer that the first round goes on from.
+        Returns the recognizer that the first round continues.
     every : int, default=25
         Labels between two rounds; 0 learns only when the reader is to be saved.
     save_path : path-like
@@ -496,7 +496,7 @@ class Learner:
         every=25,
         save_each=False,
     ):
-        from skcaptcha.labelling._workers import Learning
+        from skcaptcha.labeling._workers import Learning
 
         self._recognizer, self._before, self._start = recognizer, before, start
         self.save_path, self._save, self._save_each = save_path, save, save_each
@@ -576,7 +576,7 @@ class Learner:
     def _begin(self, train, test, is_final=False):
         from sklearn.base import clone
 
-        from skcaptcha.labelling._processes import Job
+        from skcaptcha.labeling._processes import Job
 
         before = self._before
         if self._model is not None:
@@ -618,5 +618,5 @@ class Learner:
                     self._start = partial(joblib.load, job.out)
                     self._session.use(job.out)
                 else:
-                    self._start = None  # what it went on from led nowhere
+                    self._start = None  # what it continued led nowhere
         self.consider()
