@@ -169,7 +169,7 @@ def learn(connection, job):
 def _fit(job):
     X, y = (list(values) for values in zip(*job.train, strict=True))
     recognizer, updates = job.recognizer, FIRST_UPDATES
-    if job.start is not None and not job.is_final:
+    if job.start is not None:
         params = recognizer.get_params() | {"warm_start": True, "vocabulary": None}
         recognizer = job.start().set_params(**params)
         updates = MORE_UPDATES

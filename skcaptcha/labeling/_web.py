@@ -4,8 +4,9 @@ import hmac
 import secrets
 
 from skcaptcha._optional import import_optional
-from skcaptcha.labeling._session import BadAnswerError
-from skcaptcha.labeling._store import STATUSES, ConflictError
+from skcaptcha.labeling._events import STATUSES
+from skcaptcha.labeling._rules import BadAnswerError
+from skcaptcha.labeling._store import ConflictError
 
 _MAX_BYTES = 256 * 1024  # of what a browser may send
 _MAX_ITEMS, _MAX_TEXT, _MAX_TAB = 500, 1000, 64

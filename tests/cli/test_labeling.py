@@ -2,11 +2,13 @@
 
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from skcaptcha.cli import _labeling
 from skcaptcha.cli._labeling import _find_table
+from skcaptcha.labeling._store import LabelStore
 
 
 class Server:
@@ -62,6 +64,21 @@ def test_what_cannot_be_labeled_is_refused_at_once(
     code, _, notes = run("label", *arguments)
     assert code == 2 and reason in notes
     assert served == []
+
+
+def test_a_saved_model_is_continued_unless_it_knows_all_labels(
+    run, labeled, model, served, monkeypatch
+):
+    path = labeled / "saved.joblib"
+    path.write_bytes(Path(model).read_bytes())
+    arguments = ["label", labeled, "--save-model", path]
+    code, _, notes = run(*arguments)
+    assert code == 0 and f"Continuing from {path}" in notes
+    store = LabelStore(labeled / "labels.csv")
+    store.note(saved_from_all=True)
+    store.close()
+    code, _, notes = run(*arguments)
+    assert code == 0 and "knows all labels; rounds begin anew" in notes
 
 
 @pytest.mark.parametrize("option", ["--port=70000", "--port=x", "--learn-every=-1"])

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 from support.labeling import Page, make_page
 
+from skcaptcha.labeling._rules import Rules
 from skcaptcha.labeling._server import open_folder
-from skcaptcha.labeling._session import Rules
 
 
 @pytest.fixture

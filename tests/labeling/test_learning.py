@@ -14,9 +14,10 @@ from support.labeling import Command
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.labeling import _processes, _workers
 from skcaptcha.labeling._catalog import is_held_out
+from skcaptcha.labeling._events import Answer
+from skcaptcha.labeling._learner import Learner
+from skcaptcha.labeling._rules import BadAnswerError, Rules
 from skcaptcha.labeling._server import open_folder
-from skcaptcha.labeling._session import BadAnswerError, Learner, Rules
-from skcaptcha.labeling._store import Answer
 
 
 class FakeLearning:
@@ -152,7 +153,13 @@ def test_a_reader_that_is_no_better_is_not_used_nor_gone_on_from(make_session):
     learning.finish(is_better=False)
     assert session.reading.models == []
     label(session, 12, 24)
-    assert learning.job.start is None and learning.job.before is start
+    assert learning.job.start is start and learning.job.before is start
+    learning.finish()  # better
+    label(session, 24, 36)
+    assert learning.job.start.args == ("1.joblib",)
+    learning.finish(is_better=False)
+    session.learner.save()
+    assert learning.job.start is start  # a whole fit, from where it began
 
 
 def test_what_fails_on_the_way_on_is_learned_anew(make_session):
@@ -185,6 +192,7 @@ def test_the_saved_reader_learns_from_all_labels(make_session, folder):
     assert session.progress()["is_saving"]
     learning.finish()
     assert session.progress()["saved"] == str(folder / "model.joblib")
+    assert session.store.noted("saved_from_all")
     assert session.store.rounds == []  # which was tested on nothing
 
 
@@ -195,6 +203,20 @@ def test_the_reader_is_saved_after_the_round_that_runs(make_session):
     assert not learning.job.is_final
     learning.finish()
     assert learning.job.is_final
+
+
+def test_a_process_that_cannot_be_started_is_said_and_the_answer_saved(
+    make_session, monkeypatch
+):
+    session, learning = make_session(every=15)
+
+    def fail(job):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(learning, "start", fail)
+    label(session, 0, 15)
+    assert len(session.store.answers()) == 15
+    assert "Cannot allocate memory" in session.progress()["learning"]
 
 
 def test_a_reader_of_a_few_labels_is_not_saved(make_session):

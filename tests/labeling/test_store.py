@@ -9,7 +9,8 @@ import pytest
 
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.labeling import _store
-from skcaptcha.labeling._store import Answer, ConflictError, LabelStore
+from skcaptcha.labeling._events import Answer
+from skcaptcha.labeling._store import ConflictError, LabelStore
 from skcaptcha.labeling._table import LabelTable
 
 

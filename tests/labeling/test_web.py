@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from support.labeling import HOST, PORT, TOKEN, make_page
 
+from skcaptcha.labeling._rules import Rules
 from skcaptcha.labeling._server import open_folder
-from skcaptcha.labeling._session import Rules
 from skcaptcha.labeling._web import make_app
 
 PAGES = ["/", "/grid", "/keys", "/static/page.css", "/static/label.js"]

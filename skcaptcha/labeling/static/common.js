@@ -25,6 +25,7 @@ export async function post(path, body = {}) {
       body: JSON.stringify({ tab, view, ...body }),
     });
     const data = await response.json().catch(() => ({}));
+    if (!response.ok) data.error ||= "the server failed; its terminal says why";
     if (data.progress) showProgress(data.progress);
     if (response.status === 403) trouble("refused", data.error);
     else trouble("away", "");
