@@ -13,7 +13,7 @@ ARGS ?=
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all test-minimum audit checks lint docs clean
+.PHONY: help demo test test-slow test-all test-minimum audit checks lint docs check-docs clean
 
 help:
 	@echo "make demo   train on generated captchas, read held-out ones, save the model"
@@ -25,8 +25,9 @@ help:
 	@echo "            the newest (one of them: make test-minimum VERSIONS=newest)"
 	@echo "make audit  look for known vulnerabilities of the pinned versions"
 	@echo "make checks run scikit-learn's estimator checks and print the counts"
-	@echo "make lint   check style and formatting"
+	@echo "make lint   check style, formatting and spelling"
 	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make check-docs   open every page of it in a headless Chromium"
 	@echo "make clean  remove the environments and everything that was built"
 	@echo "PYTHON=...  the Python (3.11 or later) that .venv is made with"
 
@@ -98,14 +99,22 @@ checks: $(VENV)/.with-test
 lint: $(VENV)/.with-test
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(RUN) -m codespell_lib --toml pyproject.toml
+	@$(RUN) docs/check_prose.py
 
 docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html
 
+# Every page in a browser, at two widths, light and dark.
+check-docs: $(VENV)/.with-test docs
+	@npm install --silent --no-audit --no-fund --prefix .axe axe-core@4 \
+		|| echo "axe-core could not be installed; contrast is not checked"
+	@$(RUN) docs/check_pages.py
+
 clean:
 	rm -rf $(VENV) .venv-minimum .venv-newest .venv-audit
 	rm -rf benchmarks/.keras-venv benchmarks/.engines-venv
-	rm -rf build dist docs/_build docs/generated docs/gallery skcaptcha.egg-info
+	rm -rf build dist .axe docs/_build docs/generated docs/gallery skcaptcha.egg-info
 	rm -f docs/sg_execution_times.rst
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -179,7 +179,7 @@ class DataSet(runner.Row):
         return parts, Scan(X, y), Scan(*parts[:2])
 
     def list_runs(self, arguments, prepared):
-        """Return choices, and fits of which none begins with the choices of another."""
+        """Return choices, and fits that each begin with choices of their own."""
         runs = [{"measure": "rows of a few", "images": n} for n in (1, 5, 10, 25, 50)]
         known, fits = [], []
         for variant in arguments.variants or (QUICK if arguments.quick else VARIANTS):

@@ -1,6 +1,6 @@
 """What do the pretrained weights read before any label, beside other readers?
 
-With their head kept, on sets of which nothing is known but what a column says: the
+With their head kept, on sets about which only what a column says is known: the
 characters of the set and the lengths of its texts, the characters, or nothing. Texts
 are compared with case folded. Where the labels don't tell capitals from small letters,
 both are allowed. A seed cuts each set into two halves: choices are made on `--part

@@ -48,6 +48,7 @@ from skcaptcha.images import read_images
 from skcaptcha.metrics import character_accuracy_scorer
 from skcaptcha.model.inference import run_network
 from skcaptcha.model.network import for_reading
+from skcaptcha.model.prepared import prepare
 from skcaptcha.preprocessing import ImageReader
 from skcaptcha.training.fit import TrainingConfig
 from skcaptcha.training.schedule import Schedule
@@ -230,7 +231,8 @@ class Networks(runner.Row):
         update = statistics.median(clock(learn)[0] for _ in range(n_times))
         network = for_reading(trainer.network)
         read = statistics.median(
-            clock(list, run_network(network, images))[0] for _ in range(n_times)
+            clock(list, run_network(prepare(network), images))[0]
+            for _ in range(n_times)
         )
         return {
             "update": 1000 * update / self.N_UPDATE,

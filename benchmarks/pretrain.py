@@ -3,8 +3,8 @@
 Out of drawn images alone: `drawings` makes each in a style of its own, and one network
 learns to read them all. Needs the fonts that `pretrain_fonts/package.json` beside this
 file pins: run `npm install` in that folder. Drawings and weights so far are kept in the
-folder `--work`, so that the command goes on where it was stopped. The same seed on the
-same machine with one thread gives the same file.
+folder `--work`, so that the command continues where it was stopped. The same seed on
+the same machine with one thread gives the same file.
 """
 
 import argparse

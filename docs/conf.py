@@ -1,8 +1,12 @@
 """Settings of the documentation, built by ``make docs``. Nothing needs the network."""
 
+import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 import skcaptcha
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "skcaptcha"
 author = "skcaptcha developers"
@@ -16,6 +20,9 @@ extensions = [
     "numpydoc",
     "myst_parser",  # reads the changelog and the contributing page, in Markdown
     "sphinx_gallery.gen_gallery",
+    "sphinx_design",  # cards
+    "sphinx_copybutton",
+    "command_line_directive",  # a page of the command line, out of its parser
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -25,6 +32,10 @@ toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 # The template of classes lists the members; numpydoc would list them once more.
 numpydoc_show_class_members = False
+
+# Prompts and output are not copied with the code.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 # Others' documentation, to link to where it can be reached.
 intersphinx_mapping = {
@@ -56,13 +67,19 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skcaptcha {release}"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
+html_favicon = "_static/logo.svg"
 html_copy_source = False
 html_show_sourcelink = False
 html_sidebars = {
     page: [] for page in ("index", "benchmarks", "changelog", "contributing")
 }
 html_theme_options = {
-    "logo": {"text": "skcaptcha"},
+    "logo": {
+        "text": f"skcaptcha {release}",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo-dark.svg",
+        "alt_text": "skcaptcha, front page",
+    },
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],

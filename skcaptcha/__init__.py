@@ -1,13 +1,25 @@
 """scikit-learn for reading short text images."""
 
-import lazy_loader
-
+from skcaptcha._lazy import attach
 from skcaptcha._version import __version__
 
-__all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__", "load_pretrained"]
+__all__ = [
+    "CaptchaEnsemble",
+    "CaptchaRecognizer",
+    "SelfTrainingRecognizer",
+    "__version__",
+    "load_pretrained",
+]
 
-__getattr__, __dir__, _ = lazy_loader.attach(
+__getattr__, __dir__ = attach(
     __name__,
+    {
+        "_pretrained": ["load_pretrained"],
+        "_version": ["__version__"],
+        "ensemble": ["CaptchaEnsemble"],
+        "recognizer": ["CaptchaRecognizer"],
+        "self_training": ["SelfTrainingRecognizer"],
+    },
     submodules={
         "cli",
         "datasets",
@@ -20,10 +32,5 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "plotting",
         "preprocessing",
         "vocabulary",
-    },
-    submod_attrs={
-        "_pretrained": ["load_pretrained"],
-        "ensemble": ["CaptchaEnsemble"],
-        "recognizer": ["CaptchaRecognizer"],
     },
 )

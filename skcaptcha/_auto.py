@@ -19,7 +19,7 @@ from skcaptcha.images._prepare import (
     resized_width,
     round_width,
 )
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.geometry import TIME_STRIDE
 
 # Rows. Where most images have text, there is on average half of the ink of the fullest
 # part of the height, and a fifth where some have it. Of the nine sets cs4243 alone is

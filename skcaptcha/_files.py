@@ -114,7 +114,7 @@ def find_descriptor(path):
 
 
 def _write_open(number, content, path):
-    """Write to an open file, from where it stands, which others go on with."""
+    """Write to an open file, from where it stands, which others continue to use."""
     try:
         with open(os.dup(number), "wb") as file:
             file.write(content)

@@ -6,10 +6,7 @@ _PACKAGES = {"cv2": "OpenCV"}  # where the module has another name than its pack
 
 
 def import_optional(module, extra, needed_by):
-    """Import a module, or raise an ImportError that names the extra which installs it.
-
-    ``lazy_loader.load(module, error_on_import=True)`` has no place for the extra.
-    """
+    """Import a module, or raise an ImportError that names the extra for it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -46,7 +46,7 @@ def instance_of(*types, description=None):
     return Constraint(description, lambda value: isinstance(value, types))
 
 
-def _one_of(*options):
+def one_of(*options):
     """Return the constraint to some strings."""
     description = f"a str among {{{', '.join(map(repr, options))}}}"
     return Constraint(description, lambda v: isinstance(v, str) and v in options)
@@ -62,8 +62,8 @@ def check_params(estimator, constraints):
 
     `constraints` has a list by the parameter's name, of `Constraint` or None.
     """
-    for name, value in estimator.get_params(deep=False).items():
-        allowed = constraints[name]
+    for name, allowed in constraints.items():
+        value = getattr(estimator, name)
         if value is None and None in allowed:
             continue
         if any(option and option.allows(value) for option in allowed):
@@ -81,15 +81,15 @@ RANDOM_STATE = instance_of(
 )
 _ARRAY_LIKE = Constraint("an array-like", _is_array_like)
 _BOOLEAN = instance_of(bool, np.bool_, description="an instance of 'bool'")
-_AUTO = _one_of("auto")
+_AUTO = one_of("auto")
 RECOGNIZER_PARAMS = {
     "vocabulary": [instance_of(str), _ARRAY_LIKE, instance_of(Vocabulary), None],
     "image_height": [interval(Integral, 8, 512), _AUTO],
     "image_shape": [instance_of(tuple), instance_of(list), None],
-    "color_mode": [_one_of("auto", "grayscale", "rgb")],
+    "color_mode": [one_of("auto", "grayscale", "rgb")],
     "background": [instance_of(str), instance_of(tuple), instance_of(list)],
     "conv_channels": [_ARRAY_LIKE],
-    "downsampling": [_one_of("pooling", "stride")],
+    "downsampling": [one_of("pooling", "stride")],
     "lstm_units": [interval(Integral, 1, 10_000)],
     "lstm_layers": [interval(Integral, 0, 100)],
     "dropout": [interval(Real, 0, 1, open_high=True)],
@@ -105,8 +105,9 @@ RECOGNIZER_PARAMS = {
     "tol": [interval(Real, 0)],
     "warm_start": [_BOOLEAN],
     "freeze_convolutions": [_BOOLEAN],
-    "decoder": [_one_of("greedy", "beam")],
+    "decoder": [one_of("greedy", "beam")],
     "beam_width": [interval(Integral, 1, MAX_BEAM_WIDTH)],
+    "backend": [one_of("torch", "onnx")],
     "checkpoint": [instance_of(str), instance_of(os.PathLike), None],
     "checkpoint_interval": [interval(Real, 0)],
     "device": [instance_of(str)],

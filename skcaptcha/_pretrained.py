@@ -5,14 +5,15 @@ from itertools import product
 import numpy as np
 
 from skcaptcha._auto import choose_rows
-from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
+from skcaptcha._device_errors import explain_device_errors
 from skcaptcha._reader import find_texts
 from skcaptcha._threads import count_threads
-from skcaptcha._validation import check_device, check_images
+from skcaptcha._validation import check_images, issue_warnings
 from skcaptcha.ensemble import CaptchaEnsemble
 from skcaptcha.images import read_images
 from skcaptcha.images._prepare import ALL_ROWS, measure_ink
 from skcaptcha.images._read import parse_background
+from skcaptcha.model.device import choose_device, fallback_notices
 from skcaptcha.model.pretrained import FORMS, load_whole, read_weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
@@ -25,8 +26,10 @@ _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
 _MAX_LOOKED_AT, _LEAST = 100, -10.0
 
 
-def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
-    """Return a reader for images of which none has a label yet.
+def load_pretrained(
+    X=None, *, background="white", backend="torch", device="auto", n_jobs=None
+):
+    """Return a reader for images that have no labels yet.
 
     It has learned from drawn images alone: print, counters, plates, sums, captchas of
     many styles, in digits, Latin, Russian and Greek letters and ``+-*/=?×``, of 1 to 12
@@ -45,6 +48,8 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
         reads less well.
     background : str or tuple of int, default="white"
         Color on which transparent images are composited.
+    backend : {"torch", "onnx"}, default="torch"
+        What computes the networks, as for `CaptchaRecognizer`.
     device : str, default="auto"
         Where to read, as for `CaptchaRecognizer`.
     n_jobs : int, default=None
@@ -53,18 +58,20 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     Returns
     -------
     CaptchaEnsemble or CaptchaRecognizer
-        Without `X` an ensemble of two networks, of which each reads an image at 12
+        Without `X` an ensemble of two networks, each of which reads an image at 12
         sizes: the text is taken that is most probable for all of them together
         (multi-scale testing [1]_). It was fitted on no folds and has no `cv_scores_`.
         With `X` a fitted recognizer, which can be exported,
-        and from which `fit` with ``warm_start=True`` goes on.
+        and from which `fit` with ``warm_start=True`` continues.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range.
+        If a parameter is out of range, or `device` cannot be used.
     OSError
         If an image of `X` cannot be read.
+    ImportError
+        If `backend` is "onnx" and onnx or onnxruntime is not installed.
 
     See Also
     --------
@@ -89,8 +96,10 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
     parse_background(background)
     count_threads(n_jobs)  # raises where they cannot be
     characters = max((read_weights(form)[1] for form in FORMS), key=len)
-    options = {"background": background, "device": device, "n_jobs": n_jobs}
+    options = {"background": background, "backend": backend}
+    options |= {"device": device, "n_jobs": n_jobs}
     readers = [_load_reader(form, characters, options) for form in FORMS]
+    issue_warnings(fallback_notices(device, choose_device(device)))
     if X is not None:
         return _choose_size(readers, X)
     ensemble = CaptchaEnsemble(readers[0])
@@ -101,8 +110,10 @@ def load_pretrained(X=None, *, background="white", device="auto", n_jobs=None):
 def _load_reader(form, characters, options):
     """Return a recognizer that reads at several sizes."""
     recognizer = CaptchaRecognizer(downsampling=form, **options)
-    check_params(recognizer, RECOGNIZER_PARAMS)
+    recognizer._check_params()
     network, config = load_whole(form, characters)
+    with explain_device_errors("loading a network"):
+        network.to(choose_device(recognizer.device))
     recognizer._set_fitted(
         {
             "vocabulary_": Vocabulary(characters),
@@ -115,7 +126,7 @@ def _load_reader(form, characters, options):
             "color_mode_": "rgb",
             "training_images_": None,
             "_network_config": config,
-            "network_": network.to(check_device(recognizer.device)),
+            "network_": network,
             "loss_curve_": [],
             "learning_rate_curve_": [],
             "n_iter_": 0,

@@ -3,9 +3,6 @@
 import math
 
 import numpy as np
-import scipy.sparse
-from sklearn.base import clone
-from sklearn.utils.validation import validate_data
 
 from skcaptcha._validation import check_ints
 
@@ -39,6 +36,9 @@ def learn_table(estimator, X):
     The attributes are a dict of some of `TABLE_ATTRIBUTES`. The estimator is not
     changed.
     """
+    from sklearn.base import clone
+    from sklearn.utils.validation import validate_data
+
     check_text_table(X)
     probe = clone(estimator)  # as `validate_data` sets attributes
     X = validate_data(probe, X, dtype="numeric")
@@ -54,6 +54,8 @@ def learn_table(estimator, X):
 
 def read_table(estimator, X):
     """Return a generator of the images in a table, which has to match the fit."""
+    from sklearn.utils.validation import validate_data
+
     check_text_table(X)
     if not hasattr(estimator, "feature_range_"):
         raise ValueError(
@@ -100,7 +102,7 @@ def check_text_table(X):
             "X is a table with masked numbers; say what these pixels show, such as "
             "white: X.filled(X.max())."
         )
-    if scipy.sparse.issparse(X) or getattr(X, "ndim", 0) != 2:
+    if getattr(X, "ndim", 0) != 2 or hasattr(X, "tocsr"):  # a sparse one has no texts
         return
     cell = np.asarray(X)[:1, :1]
     if cell.size and isinstance(cell[0, 0], str):
@@ -108,3 +110,12 @@ def check_text_table(X):
             f"X is a table of shape {X.shape} that holds texts, such as "
             f"{cell[0, 0]!r}; pass the column of the paths alone, X['path'] or X[:, 0]."
         )
+
+
+def pick_rows(X, positions):
+    """Return the samples at some positions of a list, array or table."""
+    if hasattr(X, "iloc"):  # a data frame
+        return X.iloc[positions]
+    if isinstance(X, (list, tuple)):
+        return [X[i] for i in positions]
+    return X[positions]

@@ -7,7 +7,6 @@ import torch
 from skcaptcha._auto import choose_height, choose_rows, choose_stretch
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
-    check_device,
     check_ints,
     check_same_length,
     check_texts,
@@ -16,6 +15,7 @@ from skcaptcha._validation import (
 from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
+from skcaptcha.model.device import choose_device, fallback_notices
 from skcaptcha.vocabulary import Vocabulary
 
 
@@ -41,7 +41,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
 
     The estimator is not changed. `resume` continues the training of a fitted one.
     """
-    device = check_device(estimator.device)
+    device = choose_device(estimator.device, training=True)
     network_config = _choose_network(estimator, resume)
     texts, notices = check_texts(y, whole_floats=is_table(X))
     items, table = _list_items(estimator, X, resume)
@@ -57,7 +57,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
             "learn from; pass images that show text as well."
         )
     known = estimator.vocabulary_ if resume else None
-    vocabulary = _choose_vocabulary(estimator.vocabulary, known, texts)
+    vocabulary = choose_vocabulary(estimator.vocabulary, known, texts)
     targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
     reading = {
         "background": estimator.background,
@@ -88,7 +88,7 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         resume=resume,
         training_images=training_images,
         table=table,
-        notices=notices,
+        notices=notices + fallback_notices(estimator.device, device, training=True),
     )
 
 
@@ -125,7 +125,7 @@ def _list_items(estimator, X, resume):
     return list(images), table
 
 
-def _choose_vocabulary(param, known, texts):
+def choose_vocabulary(param, known, texts):
     """Return the vocabulary of a fit, which begins with the `known` one, if any."""
     if param is None:
         return Vocabulary.from_texts(texts) if known is None else known.extend(texts)

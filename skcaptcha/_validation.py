@@ -10,8 +10,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
-from sklearn.utils.validation import column_or_1d
 
 from skcaptcha.exceptions import LabelConversionWarning
 
@@ -117,7 +115,11 @@ def check_texts(y, *, whole_floats=False):
     if isinstance(y, str):
         raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
     if not isinstance(y, (list, tuple)):
-        y = column_or_1d(np.asarray(y), warn=True)
+        y = np.asarray(y)
+        if y.ndim != 1:
+            from sklearn.utils.validation import column_or_1d
+
+            y = column_or_1d(y, warn=True)
     texts, converted, stripped = [], None, {}
     for position, label in enumerate(y):
         if whole_floats and isinstance(label, (float, np.floating)) and label % 1 == 0:
@@ -206,6 +208,8 @@ def check_same_length(X, y):
 
 def check_device(device):
     """Return the torch.device of the parameter `device`."""
+    import torch
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     allowed = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"

@@ -21,7 +21,7 @@ from skcaptcha._parameters import (
     interval,
 )
 from skcaptcha._reader import ReaderMixin
-from skcaptcha._tables import is_table
+from skcaptcha._tables import is_table, pick_rows
 from skcaptcha._training_data import read_training_data
 from skcaptcha._validation import issue_warnings, iterate_items
 from skcaptcha.images._likeness import merge
@@ -168,14 +168,14 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         rng = check_random_state(secrets.randbits(32) if seed is None else seed)
         cv = self.cv
         if isinstance(cv, Integral):
-            cv = KFold(cv, shuffle=True, random_state=_draw_seed(rng))
+            cv = KFold(cv, shuffle=True, random_state=draw_seed(rng))
         folds = list(check_cv(cv).split(texts, texts))
         members = [
             clone(template).set_params(vocabulary=data.vocabulary) for _ in folds
         ]
         if seed is not None:
             for member in members:
-                member.set_params(random_state=_draw_seed(rng))
+                member.set_params(random_state=draw_seed(rng))
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_score)(member, images, texts, *fold)
             for member, fold in zip(members, folds, strict=True)
@@ -248,24 +248,17 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimators_[0]
 
 
-def _draw_seed(rng):
+def draw_seed(rng):
+    """Return a seed for another generator."""
     return int(rng.randint(np.iinfo(np.int32).max))
 
 
 def _fit_and_score(member, images, texts, train, test):
     """Return a recognizer fitted on one part, and its score on the other."""
-    X_train, X_test = (_pick(images, part) for part in (train, test))
+    X_train, X_test = (pick_rows(images, part) for part in (train, test))
     y_train, y_test = ([texts[i] for i in part] for part in (train, test))
     member.fit(X_train, y_train)
     return member, member.score(X_test, y_test)
-
-
-def _pick(images, positions):
-    if hasattr(images, "iloc"):  # a data frame
-        return images.iloc[positions]
-    if isinstance(images, (list, tuple)):
-        return [images[i] for i in positions]
-    return images[positions]
 
 
 def _merge_frames(streams):

@@ -2,6 +2,7 @@
 
 __all__ = [
     "CacheError",
+    "DeviceError",
     "ImageReadError",
     "LabelConversionWarning",
     "SkippedImageWarning",
@@ -16,6 +17,20 @@ class CacheError(OSError):
     --------
     >>> from skcaptcha.exceptions import CacheError
     >>> issubclass(CacheError, OSError)
+    True
+    """
+
+
+class DeviceError(RuntimeError):
+    """A GPU failed while a network was trained or read on it.
+
+    Too little memory is a `MemoryError`, and a device that cannot be used from the
+    start a `ValueError`.
+
+    Examples
+    --------
+    >>> from skcaptcha.exceptions import DeviceError
+    >>> issubclass(DeviceError, RuntimeError)
     True
     """
 

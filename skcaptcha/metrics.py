@@ -7,15 +7,18 @@ Levenshtein's. Integers are taken as their decimal text, as the recognizer does.
 ``make_scorer(exact_match_score, case_sensitive=False)`` makes a scorer of it.
 """
 
-import unicodedata
 from collections import Counter
-from numbers import Integral
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from sklearn.metrics import make_scorer
 
 from skcaptcha._curves import reliability_curve, risk_coverage_curve
+from skcaptcha._exact_match import (
+    check_text_list,
+    check_text_pairs,
+    exact_match_score,
+)
 from skcaptcha._intervals import character_interval, describe_few, wilson_interval
 
 __all__ = [
@@ -33,101 +36,6 @@ __all__ = [
     "reliability_curve",
     "risk_coverage_curve",
 ]
-
-
-def _is_integer(value):
-    if isinstance(value, (float, np.floating)):
-        return value % 1 == 0  # from tables
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _check_list(texts, name, case_sensitive=True):
-    """Return the NFC forms of `texts` as a list; errors call them `name`."""
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
-        raise TypeError(
-            f"{name}={texts!r} is {type(texts).__name__}; pass a list, 1-D array or "
-            "Series of str. Wrap a single text in a list."
-        )
-    if getattr(texts, "ndim", 1) != 1:
-        raise ValueError(f"{name} has {texts.ndim} dimensions; pass a 1-D array.")
-    texts = [str(int(text)) if _is_integer(text) else text for text in texts]
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"{name}[{i}]={text!r} is {type(text).__name__}, not str; convert it, "
-                "or drop the sample if it has no text."
-            )
-    if not case_sensitive:
-        texts = [unicodedata.normalize("NFC", text).casefold() for text in texts]
-    return [unicodedata.normalize("NFC", text) for text in texts]
-
-
-def _check_texts(y_true, y_pred, case_sensitive=True):
-    y_true = _check_list(y_true, "y_true", case_sensitive)
-    y_pred = _check_list(y_pred, "y_pred", case_sensitive)
-    if len(y_true) != len(y_pred):
-        raise ValueError(
-            f"y_true has {len(y_true)} texts and y_pred has {len(y_pred)}; pass one "
-            "prediction for each true text."
-        )
-    if not y_true:
-        raise ValueError("y_true and y_pred are empty; pass at least one text each.")
-    return y_true, y_pred
-
-
-def exact_match_score(
-    y_true, y_pred, *, normalize=True, sample_weight=None, case_sensitive=True
-):
-    """Fraction of texts without any error.
-
-    Parameters
-    ----------
-    y_true, y_pred : list, tuple, 1-D array or Series of str
-        True and predicted texts, at least one; a text may be empty.
-    normalize : bool, default=True
-        If False, return the (weighted) number of such texts.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, at least 0.
-    case_sensitive : bool, default=True
-        Whether "a" and "A" differ. If False, texts are compared after case folding.
-
-    Returns
-    -------
-    float
-        From 0 to 1 (best), or a number of samples.
-
-    Raises
-    ------
-    TypeError
-        If `y_true` or `y_pred` is not a sequence of str.
-    ValueError
-        If they are empty or differ in length, or the weights do not fit them.
-
-    Examples
-    --------
-    >>> exact_match_score(["2b827", "x38fn"], ["2b827", "x38f"])
-    0.5
-    >>> exact_match_score(["2b827", "x38fn"], ["2B827", "X38FN"], case_sensitive=False)
-    1.0
-    """
-    y_true, y_pred = _check_texts(y_true, y_pred, case_sensitive)
-    matches = [true == pred for true, pred in zip(y_true, y_pred, strict=True)]
-    n = len(matches)
-    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
-    if weights.shape != (n,):
-        raise ValueError(
-            f"sample_weight has shape {weights.shape} for {n} samples; pass one each."
-        )
-    wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
-    if wrong.size:
-        raise ValueError(f"sample_weight holds {wrong[0]}; weights are finite, >= 0.")
-    with np.errstate(over="ignore"):
-        total = float(weights.sum())
-    if not 0 < total < np.inf:
-        raise ValueError(f"sample_weight sums to {total:g}; pass positive weights.")
-    # Rounding may lift weights[matches].sum() above the sum of all.
-    score = float((weights * matches).sum())
-    return score / total if normalize else score
 
 
 def character_error_rate(y_true, y_pred, *, case_sensitive=True):
@@ -152,7 +60,7 @@ def character_error_rate(y_true, y_pred, *, case_sensitive=True):
     >>> character_error_rate(["2b827", "x38fn"], ["2b827", "x88f"])
     0.2
     """
-    y_true, y_pred = _check_texts(y_true, y_pred, case_sensitive)
+    y_true, y_pred = check_text_pairs(y_true, y_pred, case_sensitive)
     n_edits = sum(map(Levenshtein.distance, y_true, y_pred))
     return n_edits / max(sum(map(len, y_true)), 1)
 
@@ -204,7 +112,7 @@ def mean_edit_distance(y_true, y_pred, *, case_sensitive=True):
     >>> mean_edit_distance(["2b827", "x38fn"], ["2b827", "x88f"])
     1.0
     """
-    texts = _check_texts(y_true, y_pred, case_sensitive)
+    texts = check_text_pairs(y_true, y_pred, case_sensitive)
     return float(np.mean(list(map(Levenshtein.distance, *texts))))
 
 
@@ -230,7 +138,7 @@ def normalized_edit_distance(y_true, y_pred, *, case_sensitive=True):
     >>> normalized_edit_distance(["2b827", "x38fn"], ["2b827", "x88f"])
     0.2
     """
-    texts = _check_texts(y_true, y_pred, case_sensitive)
+    texts = check_text_pairs(y_true, y_pred, case_sensitive)
     return float(np.mean(list(map(Levenshtein.normalized_distance, *texts))))
 
 
@@ -278,11 +186,11 @@ def character_confusion(y_true, y_pred, *, labels=None, case_sensitive=True):
            [0, 1, 1],
            [0, 0, 0]])
     """
-    counts = _count_pairs(*_check_texts(y_true, y_pred, case_sensitive))
+    counts = _count_pairs(*check_text_pairs(y_true, y_pred, case_sensitive))
     if labels is None:
         labels = sorted({character for pair in counts for character in pair} - {""})
     else:
-        labels = _check_list([c for c in labels if c], "labels", case_sensitive)
+        labels = check_text_list([c for c in labels if c], "labels", case_sensitive)
         wrong = [c for c, n in Counter(labels).items() if n > 1 or len(c) > 1]
         if wrong:
             raise ValueError(
@@ -401,7 +309,7 @@ def recognition_report(
     most frequent confusions  count
     'c' read as 'b'               1
     """
-    y_true, y_pred = _check_texts(y_true, y_pred, case_sensitive)
+    y_true, y_pred = check_text_pairs(y_true, y_pred, case_sensitive)
     pairs = list(zip(y_true, y_pred, strict=True))
     per_length = {}
     for length in sorted(set(map(len, y_true))):
@@ -477,10 +385,31 @@ def _format_report(report, digits):
     return "\n\n".join([parts[0], few, *parts[1:]] if few else parts)
 
 
-exact_match_scorer = make_scorer(exact_match_score)
-character_accuracy_scorer = make_scorer(character_accuracy_score)
+class _OfLabeled:
+    """A metric of the samples that have a label: those whose true text is not None.
+
+    Others are in the test folds of a cross-validation of a `SelfTrainingRecognizer`.
+    """
+
+    def __init__(self, metric):
+        self.metric, self.__name__ = metric, metric.__name__
+
+    def __call__(self, y_true, y_pred, **options):
+        if isinstance(y_true, str) or not any(text is None for text in y_true):
+            return self.metric(y_true, y_pred, **options)
+        pairs = [p for p in zip(y_true, y_pred, strict=True) if p[0] is not None]
+        if not pairs:
+            raise ValueError(
+                f"None of {len(y_true)} samples has a label, so that nothing can be "
+                "compared; pass folds as `cv` that have labels in each test part."
+            )
+        return self.metric(*map(list, zip(*pairs, strict=True)), **options)
+
+
+exact_match_scorer = make_scorer(_OfLabeled(exact_match_score))
+character_accuracy_scorer = make_scorer(_OfLabeled(character_accuracy_score))
 normalized_edit_distance_scorer = make_scorer(
-    normalized_edit_distance, greater_is_better=False
+    _OfLabeled(normalized_edit_distance), greater_is_better=False
 )
 SCORERS = {
     "exact_match": exact_match_scorer,

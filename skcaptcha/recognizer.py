@@ -22,6 +22,8 @@ from skcaptcha._auto import (
 )
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
+from skcaptcha._device_errors import explain_device_errors
+from skcaptcha._modes import own_modes
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
@@ -31,10 +33,13 @@ from skcaptcha._training_data import (
     input_sizes_of,
     read_training_data,
 )
-from skcaptcha._validation import check_device, issue_warnings, iterate_items
+from skcaptcha._validation import issue_warnings, iterate_items
+from skcaptcha.export._network import OnnxNetwork, check_onnx
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import iterate_images
+from skcaptcha.model.device import move_saved, use_device
 from skcaptcha.model.inference import run_network
+from skcaptcha.model.prepared import PreparedNetwork, prepare
 from skcaptcha.model.pretrained import load_start
 from skcaptcha.persistence._state import pack_state, unpack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
@@ -136,6 +141,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         and sums over the paths of a text.
     beam_width : int, default=10
         Texts that the beam search follows. Only used with ``decoder="beam"``.
+    backend : {"torch", "onnx"}, default="torch"
+        What computes the network when it reads. "onnx" is ONNX Runtime, on the CPU,
+        which needs ``pip install "skcaptcha[onnx]"``; a single image then takes less
+        time (:ref:`reading-speed`). Texts are the same, and confidences but for
+        rounding. You may change it on a fitted recognizer. Training is PyTorch's in
+        any case.
     checkpoint : str or path-like, default=None
         File in which `fit` keeps its state. A fit that was killed resumes from there
         when it is called again with the same images, labels and parameters, on the
@@ -148,8 +159,10 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         each update of the weights. Only used with `checkpoint`.
     device : str, default="auto"
         Where to train and predict, such as "cpu", "cuda" or "cuda:1". "auto" is CUDA
-        when there is any. A fitted recognizer predicts where it was trained, and on
-        the CPU where it is loaded on a machine without its device.
+        when there is any that can be used: the first time in a process the GPU is
+        tried out, and where it fails the CPU is taken, with a warning. A fitted
+        recognizer predicts where it was trained, and on the CPU where it is loaded on
+        a machine without its device, or one whose device cannot be used.
     n_jobs : int, default=None
         Threads that decode images while the network reads. None is one for each core,
         up to 8, and one within a job of joblib's, or what ``joblib.parallel_config``
@@ -299,6 +312,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         freeze_convolutions=False,
         decoder="greedy",
         beam_width=10,
+        backend="torch",
         checkpoint=None,
         checkpoint_interval=60.0,
         device="auto",
@@ -331,6 +345,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         self.freeze_convolutions = freeze_convolutions
         self.decoder = decoder
         self.beam_width = beam_width
+        self.backend = backend
         self.checkpoint = checkpoint
         self.checkpoint_interval = checkpoint_interval
         self.device = device
@@ -374,6 +389,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         MemoryError
             If there is too little memory for `cache_size`, or a GPU has too little for
             a single image.
+        skcaptcha.exceptions.DeviceError
+            If a GPU fails while the network is trained on it.
         skcaptcha.exceptions.CacheError
             If the training images take more than `cache_size`, and the temporary file
             for them cannot be written.
@@ -388,11 +405,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         UserWarning
             If training was interrupted (by Ctrl-C; the best weights so far are kept,
             but a search, pipeline or ensemble ends with the KeyboardInterrupt instead,
-            and `partial_fit` as well), a checkpoint could not be written, or a GPU
-            has too little memory for a batch, which is then learned from in parts.
+            and `partial_fit` as well), a checkpoint could not be written, a GPU
+            has too little memory for a batch, which is then learned from in parts, or
+            ``device="auto"`` takes the CPU as the GPU cannot be used.
         """
         survive_fork()
-        check_params(self, RECOGNIZER_PARAMS)
+        self._check_params()
         resume = self.warm_start and self.__sklearn_is_fitted__()
         with join_processes() as processes:
             checkpoint = None
@@ -400,7 +418,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
             data = read_training_data(self, X, y, resume=resume, n_least=2)
             issue_warnings(data.notices)  # before time is spent on them
-            notices = self._train(data, checkpoint, processes)
+            processes.check_device(data.device)
+            with explain_device_errors("training"), use_device(data.device):
+                notices = self._train(data, checkpoint, processes)
         in_search = is_part_of_more()
         issue_warnings(drop_repeated(notices) if in_search else notices)
         if in_search:
@@ -451,22 +471,23 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
                 "recognizer between the calls, by joblib.dump."
             )
         survive_fork()
-        check_params(self, RECOGNIZER_PARAMS)
+        self._check_params()
         resume = self.__sklearn_is_fitted__()
         data = read_training_data(self, X, y, resume=resume, n_least=1)
         issue_warnings(data.notices)
         generator = _make_generator(_make_rng(self.random_state))
         start, aligned, origin = self._choose_start(data, generator)
         choices = self._choose(data, data.samples, None, origin)
-        trainer, result = fit_one_epoch(
-            getattr(self, "_trainer", None),
-            data.network_config,
-            data.samples,
-            self._training_config(choices, data.device),
-            generator,
-            start=start,
-            aligned=aligned,
-        )
+        with explain_device_errors("training"):
+            trainer, result = fit_one_epoch(
+                getattr(self, "_trainer", None),
+                data.network_config,
+                data.samples,
+                self._training_config(choices, data.device),
+                generator,
+                start=start,
+                aligned=aligned,
+            )
         attributes = self._fitted_attributes(data, choices, result.network, result)
         self._set_fitted({**attributes, "_trainer": trainer})
         issue_warnings(result.warnings)
@@ -498,8 +519,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         """
         items = self._check_images(X)
         survive_fork()
+        make = OnnxNetwork if self.backend == "onnx" else PreparedNetwork
         return iterate_frames(
-            partial(run_network, self.network_, notices=notices),
+            partial(run_network, prepare(self.network_, make), notices=notices),
             items,
             input_sizes=input_sizes_of(self),
             background=self.background_,
@@ -543,25 +565,28 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self):
         """Return a state in which the weights are plain NumPy arrays."""
-        return pack_state(super().__getstate__())
+        with explain_device_errors("saving or copying a recognizer"):
+            return pack_state(super().__getstate__())
 
-    @torch.inference_mode(False)  # or a later fit could not learn from the weights
+    @own_modes()  # or a later fit could not learn from the weights
     def __setstate__(self, state):
         """Build the network anew from a state, on the device if there is one."""
         survive_fork()
         state = unpack_state(state, type(self))
         if "network_" in state:
-            try:
-                device = check_device(state["device"])
-            except ValueError:
-                device = torch.device("cpu")
-            state["network_"].to(device)
+            issue_warnings(move_saved(state["network_"], state["device"]))
         super().__setstate__(state)
+
+    def _check_params(self):
+        """Raise an error unless all parameters can be used."""
+        check_params(self, RECOGNIZER_PARAMS)
+        if self.backend == "onnx":
+            check_onnx()
 
     def _check_images(self, X):
         """Return an iterator over the items of `X`, checked and not yet decoded."""
         check_is_fitted(self)
-        check_params(self, RECOGNIZER_PARAMS)
+        self._check_params()
         return read_table(self, X) if is_table(X) else iterate_items(X)
 
     @with_callbacks

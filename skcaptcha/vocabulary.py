@@ -1,15 +1,23 @@
 """The characters of a recognizer, and the encoding of texts as indices."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
-import regex
 
 __all__ = ["BLANK", "Vocabulary"]
 
 BLANK = 0
 """Index of the CTC blank among the network's classes; symbols start at 1."""
+
+# What may join its neighbors though it is a letter: vowels of Thai and Lao, the letters
+# that Hangul's syllables are made of, half-width Japanese marks; all beyond the basic
+# plane, where emoji are. A test compares this with the package regex.
+_MAY_JOIN = re.compile(
+    "[\u0d4e\u0e33\u0eb3\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff\uff9e\uff9f"
+    "\U00010000-\U0010ffff]"
+)
 
 
 class Vocabulary:
@@ -81,7 +89,19 @@ class Vocabulary:
         """Return the symbols of `text`, NFC normalized; `name` is for errors."""
         if not isinstance(text, str):
             raise TypeError(f"{name}={text!r} is {type(text).__name__}; pass a str.")
-        return regex.findall(r"\X", unicodedata.normalize("NFC", text))
+        text = unicodedata.normalize("NFC", text)
+        if _stands_apart(text):
+            return list(text)
+        try:
+            import regex
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"{name}={text!r} has characters that join others, such as combining "
+                "accents or emoji; to split it takes the package regex: pip install "
+                "regex",
+                name=error.name,
+            ) from error
+        return regex.findall(r"\X", text)
 
     @property
     def characters(self):
@@ -154,3 +174,11 @@ class Vocabulary:
     def _summary(self, limit=40):
         text = "".join(self._characters[:limit])
         return repr(text + "…" if len(self) > limit else text)
+
+
+def _stands_apart(text):
+    """Tell whether no code point of a text can join another, as in nearly all texts."""
+    if not text.isprintable() or text.isascii():
+        return text.isprintable()
+    marks = (unicodedata.category(c).startswith("M") for c in text)
+    return not _MAY_JOIN.search(text) and not any(marks)

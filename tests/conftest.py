@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from support.data import ROOT, TINY, make_easy
 
-from skcaptcha import CaptchaRecognizer
+from skcaptcha import CaptchaRecognizer, _pseudo_labels, load_pretrained
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests press.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -22,6 +22,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # One thread is enough for tiny networks, and sums come out the same in each fit.
 torch.set_num_threads(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests ran in a browser, which may be missing."""
+
+    def count(outcome):
+        found = terminalreporter.stats.get(outcome, [])
+        return sum("test_browser.py" in getattr(one, "nodeid", "") for one in found)
+
+    ran, skipped = count("passed") + count("failed"), count("skipped")
+    if ran or skipped:
+        why = ", as no Chromium with its chromedriver is installed" if skipped else ""
+        terminalreporter.write_line(
+            f"{ran} tests ran in a browser, {skipped} were skipped{why}"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +89,21 @@ def quick(some):
             return recognizer.fit(X, y)
 
     return fit
+
+
+@pytest.fixture(scope="module")
+def pretrained_at_one_size():
+    """Let self-training read at one size of twelve before it learns: it is quicker."""
+
+    def load(*args, **options):
+        reader = load_pretrained(*args, **options)
+        for network in getattr(reader, "estimators_", []):
+            network.scales_ = network.scales_[4:5]
+        return reader
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_pseudo_labels, "load_pretrained", load)
+        yield
 
 
 @pytest.fixture

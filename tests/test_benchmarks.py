@@ -29,7 +29,7 @@ from skcaptcha.model import pretrained
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "runner")
 RESULTS = sorted(path.stem for path in (FOLDER / "results").glob("*.json"))
-# What is tried within seconds: script, row and options. The last three are slow.
+# What is tried within seconds: script, row and options. The last five are slow.
 TRIALS = """
 ablation captcha_images_v2_100 --variants defaults 'in gray'
 ablation steps_digits4 --variants 'opening alone'
@@ -50,15 +50,21 @@ labels curve --sets captcha_images_v2 digits4
 labels found --sets captcha_images_v2 digits4
 labels new_characters
 labels wrong --folds 2 --share 0.3 --seeds 0 1
+self_training digits4_0 --ways 'labels alone' self-training
+reading predict
 soak cut
 soak threads
 unlike alarms
 unlike margins
+start digits4
+start environment
+start commands
+start service
 costs imports
-gpu captcha_62x5 --device cpu
+gpu captcha_62x5 --smoke
 soak damaged
 """.split("\n")[1:-1]
-TRIALS[-3:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-3:]]
+TRIALS[-5:] = [pytest.param(trial, marks=pytest.mark.slow) for trial in TRIALS[-5:]]
 SMALL = {"conv_channels": (8, 16), "lstm_units": 8, "pretrained": False}
 
 
@@ -436,6 +442,37 @@ def test_costs_are_judged_by_their_growth_and_ratios(load):
         assert judge(load("costs"), "imports", run | wrong) == "missed"
 
 
+def test_a_start_is_judged_by_the_processor_time_of_each_command(load):
+    start = load("start")
+    spent = dict.fromkeys(start.COMMANDS, 0.1) | {"import torch": 1.0}
+
+    def judge_start(**changed):
+        changed = {name.replace("_", " "): value for name, value in changed.items()}
+        runs = [
+            {"repeat": repeat, "command": name, "processor": value}
+            for name, value in {**spent, **changed}.items()
+            for repeat in range(3)
+        ]
+        return start.ROWS["commands"].judge({"runs": runs})
+
+    assert judge_start() == "met"
+    assert judge_start(import_skcaptcha=0.3) == "missed by import skcaptcha"
+    late = {"predict model.onnx": 0.9, "predict model.joblib": 1.6}
+    assert judge_start(**late) == "missed by predict model.onnx, predict model.joblib"
+    runs = [{"repeat": 0, "command": "python", "processor": 0.1}]
+    assert start.ROWS["commands"].judge({"runs": runs}).startswith("open")
+
+
+def test_an_environment_counts_what_is_required_once(load, runner):
+    start = load("start")
+    needed = start.list_needed("onnxruntime")
+    assert {"onnxruntime", "numpy", "protobuf"} <= needed and "torch" not in needed
+    assert start.list_needed("skcaptcha", with_requirements=False) == {"skcaptcha"}
+    assert {"torch", "scikit-learn"} <= start.list_needed("skcaptcha")
+    assert start.measure_size("packaging") > 10_000
+    assert 10**6 < start.measure_size("skcaptcha") < 10**8
+
+
 def test_accuracy_is_judged_by_mean_lowest_time_and_convergence(load):
     row = load("accuracy").ROWS["captcha_images_v2"]
     fit = {"exact_match": 0.998, "converged": True, "seconds": 59}
@@ -505,6 +542,55 @@ def test_a_gpu_is_watched_in_the_interval_alone(load):
     watch = load("gpu").Watch()
     watch.seen = [(0.5, 0.1), (1.5, 0.8), (2.5, 1.0), (3.5, 0.2)]
     assert watch.busy(1, 3) == pytest.approx(0.9) and watch.busy(4, 5) is None
+
+
+def test_a_watch_that_cannot_ask_the_driver_ends(load, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no nvidia-smi
+    watch = load("gpu").Watch()
+    watch.start()
+    watch.join(10)
+    assert not watch.is_alive() and watch.busy(-1e9, 1e9) is None
+    assert "how busy the GPU is remains unknown" in capsys.readouterr().out
+
+
+def test_few_captchas_are_drawn_and_the_others_moved(load, monkeypatch):
+    script = load("gpu")
+    monkeypatch.setattr(script, "N_DRAWN", 6)
+    monkeypatch.setattr(script, "CHUNK", 3)
+    monkeypatch.setattr(script.joblib, "cpu_count", lambda: 1)
+    images, texts = script.draw(15)
+    again, _ = script.draw(15)
+    assert texts[:6] == texts[6:12] and texts[:3] == texts[12:]
+    assert len(set(texts)) == 6 and all(len(text) == 5 for text in texts)
+    assert all(image.shape == (40, 150, 3) for image in images)
+    for i in range(6, 15):
+        assert np.array_equal(images[i], again[i])
+        assert np.array_equal(np.sort(images[i], None), np.sort(images[i % 6], None))
+    assert any(not np.array_equal(images[i], images[i % 6]) for i in range(6, 15))
+    n_bytes = script.Gpu.N_TRAIN * images[0].nbytes
+    assert n_bytes < script.CACHE * 1e6  # no image waits in a file
+
+
+def test_a_gpu_whose_work_is_unknown_leaves_the_target_open(load):
+    row = load("gpu").ROWS["captcha_62x5"]
+    run = {
+        "seconds": 4.0,
+        "busy": 0.9,
+        "alike": 1.0,
+        "through_nccl": 0.01,
+        "minutes": 5,
+    }
+    assert row.judge({"runs": [run]}) == "met"
+    for name, value in [
+        ("seconds", 6.0),
+        ("busy", 0.7),
+        ("alike", 0.99),
+        ("through_nccl", None),
+        ("through_nccl", 0.1),
+        ("minutes", 7),
+    ]:
+        assert row.judge({"runs": [{**run, name: value}]}) == "missed"
+    assert row.judge({"runs": [{**run, "busy": None}]}).startswith("open: how busy")
 
 
 def test_weights_are_compared_with_those_of_before(load, monkeypatch, tmp_path, capsys):

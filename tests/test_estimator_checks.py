@@ -4,6 +4,8 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from support import checks
 
+from skcaptcha import SelfTrainingRecognizer
+
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::{name}")
     for name in (
@@ -21,9 +23,11 @@ def test_estimators_stand_the_checks_of_scikit_learn(estimator, check):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", checks.make_estimators()[:2])
+@pytest.mark.parametrize("estimator", checks.make_estimators()[:3])
 def test_every_check_runs_on_what_reads(estimator):
     counts, results = checks.count(estimator)
-    assert counts == {"passed": 37, "xfail": 5}
+    # Without labels there is no error to check, as it learns without them.
+    n_passed = 36 if isinstance(estimator, SelfTrainingRecognizer) else 37
+    assert counts == {"passed": n_passed, "xfail": 5}
     failed = {r["check_name"] for r in results if r["status"] == "xfail"}
     assert failed == set(checks.EXPECTED_FAILURES[type(estimator).__name__])

@@ -13,7 +13,7 @@ STEPS = [
     "skcaptcha.recognizer.join_processes",
     "skcaptcha.recognizer.Checkpoint",
     "skcaptcha.recognizer.read_training_data",
-    "skcaptcha._training_data.check_device",
+    "skcaptcha._training_data.choose_device",
     "skcaptcha._training_data.check_texts",
     "skcaptcha._training_data.scan_images",
     "skcaptcha._training_data.choose_stretch",

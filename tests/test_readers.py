@@ -1,21 +1,36 @@
-"""One contract over all readers: recognizer, ensemble and exported model."""
+"""One contract over all readers: recognizer, ensemble, exported model and so on."""
 
 import copy
 import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 from support.data import TINY
+from support.training import count_network_runs
 
-from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, SelfTrainingRecognizer
 from skcaptcha._reader import locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
-from skcaptcha.model.network import CRNN
+from skcaptcha.metrics import exact_match_scorer
+from skcaptcha.preprocessing import ImageReader
 from skcaptcha.vocabulary import Vocabulary
 
-READERS = ["recognizer", "beam search", "ensemble", "exported"]
+READERS = [
+    "recognizer",
+    "beam search",
+    "ensemble",
+    "exported",
+    "self-training",
+    "by ONNX Runtime",
+]
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +45,10 @@ def readers(captchas, fitted, tmp_path_factory):
         "beam search": copy.deepcopy(fitted).set_params(decoder="beam"),
         "ensemble": ensemble.fit(captchas[0][:120], captchas[1][:120]),
         "exported": load_onnx(path),
+        "self-training": SelfTrainingRecognizer(
+            CaptchaRecognizer(**{**TINY, "max_iter": 35}), max_iter=0
+        ).fit(captchas[0][:120], captchas[1][:120]),
+        "by ONNX Runtime": copy.deepcopy(fitted).set_params(backend="onnx"),
     }
 
 
@@ -65,13 +84,7 @@ def test_a_text_and_its_confidence_come_from_one_call(reader, X):
 
 
 def test_one_call_runs_the_network_once(reader, X, monkeypatch):
-    seen, forward = [], CRNN.forward
-
-    def count(self, images, *args, **kwargs):
-        seen.append(len(images))
-        return forward(self, images, *args, **kwargs)
-
-    monkeypatch.setattr(CRNN, "forward", count)
+    seen = count_network_runs(monkeypatch)
     if hasattr(reader, "session"):
         run = reader.session.run
         monkeypatch.setattr(
@@ -258,7 +271,31 @@ def test_nothing_warns_where_all_is_well(reader, X, y):
         reader.score(X, y)
 
 
-@pytest.mark.parametrize("unfitted", [CaptchaRecognizer(), CaptchaEnsemble()])
+def test_scikit_learn_takes_an_exported_reader(readers, X, y):
+    reader = readers["exported"]
+    assert clone(reader) is reader
+    assert reader.get_params().keys() == {"session", "metadata", "n_jobs"}
+    assert not get_tags(reader).target_tags.required
+    assert (
+        get_tags(reader).input_tags.string and get_tags(reader).estimator_type is None
+    )
+    check_is_fitted(reader)
+    assert exact_match_scorer(reader, X, y) == reader.score(X, y)
+    frozen = FrozenEstimator(reader)
+    scores = cross_val_score(frozen, X, y, cv=2, scoring=exact_match_scorer)
+    assert np.mean(scores) == pytest.approx(reader.score(X, y))
+    pipeline = make_pipeline(ImageReader(), frozen)
+    assert list(pipeline.predict(X)) == list(reader.predict(X))
+    copied = copy.copy(reader)
+    assert copied.set_params(n_jobs=1) is copied and copied.n_jobs == 1
+    with pytest.raises(ValueError, match="Invalid parameter 'beam_width' for an Onnx"):
+        reader.set_params(beam_width=3)
+    assert repr(reader) == "<OnnxRecognizer: 4 characters, float32>"
+
+
+@pytest.mark.parametrize(
+    "unfitted", [CaptchaRecognizer(), CaptchaEnsemble(), SelfTrainingRecognizer()]
+)
 def test_what_is_not_fitted_does_not_read(unfitted, X, y):
     for call in (
         lambda: unfitted.predict(X),

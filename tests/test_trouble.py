@@ -15,8 +15,9 @@ from support.small_fits import NETWORK_CONFIG, generator
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._auto import choose_stretch
-from skcaptcha.images._batches import pad_images
+from skcaptcha.exceptions import DeviceError
 from skcaptcha.images._prepare import prepare_image
+from skcaptcha.images._tensors import pad_images
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
 from skcaptcha.training.losses import ctc_loss
 from skcaptcha.training.step import Trainer
@@ -135,13 +136,22 @@ def test_a_label_that_is_not_refused_can_be_aligned(fixed):
 # Memory
 
 
-def test_a_fit_continues_in_parts_with_one_warning(captchas, monkeypatch):
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    torch.AcceleratorError("CUDA error: out of memory\nSearch for"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
+def test_a_fit_continues_in_parts_with_one_warning(captchas, monkeypatch, error):
     forward, sizes = CRNN.forward, []
 
     def fail(network, images, *args, **kwargs):
         sizes.append(len(images))
         if network.training and len(images) > 5:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise error
         return forward(network, images, *args, **kwargs)
 
     monkeypatch.setattr(CRNN, "forward", fail)
@@ -155,9 +165,12 @@ def test_a_fit_continues_in_parts_with_one_warning(captchas, monkeypatch):
     assert np.isfinite(recognizer.loss_curve_).all()
 
 
-def test_a_gpu_that_is_too_small_for_one_image_is_an_error(captchas, monkeypatch):
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
+def test_a_gpu_that_is_too_small_for_one_image_is_an_error(
+    captchas, monkeypatch, error
+):
     def fail(network, images, *args, **kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise error
 
     monkeypatch.setattr(CRNN, "forward", fail)
     recognizer = CaptchaRecognizer(**TINY, max_iter=2, batch_size=2)
@@ -166,3 +179,47 @@ def test_a_gpu_that_is_too_small_for_one_image_is_an_error(captchas, monkeypatch
         with pytest.raises(MemoryError, match="memory for a single image. Cut wide"):
             method(captchas[0][:4], captchas[1][:4])
         assert vars(recognizer) == before
+
+
+LOST = torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for")
+
+
+def test_a_gpu_that_fails_in_a_fit_is_an_error_in_words(captchas, monkeypatch):
+    forward, calls = CRNN.forward, []
+
+    def fail(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 3:
+            raise LOST
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(CRNN, "forward", fail)
+    recognizer = CaptchaRecognizer(**TINY, max_iter=3, batch_size=2)
+    before = dict(vars(recognizer))
+    for method in (recognizer.fit, recognizer.partial_fit):
+        calls.clear()
+        with pytest.raises(
+            DeviceError, match=r"failed in training \(CUDA error: .*\)\. .* restart"
+        ):
+            method(captchas[0][:8], captchas[1][:8])
+        assert vars(recognizer) == before
+
+
+def test_a_gpu_that_fails_in_reading_is_an_error_in_words(
+    fitted, captchas, monkeypatch
+):
+    X = captchas[0][:4]
+    expected = fitted.predict(X)
+
+    def fail(*args, **kwargs):
+        raise LOST
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CRNN, "forward", fail)
+        for method in (fitted.predict, fitted.predict_topk, fitted.frame_log_proba):
+            with pytest.raises(DeviceError, match="failed in reading .*'cpu'"):
+                method(X)
+        recognizer = CaptchaRecognizer(**TINY, max_iter=1, early_stopping=True)
+        with pytest.raises(DeviceError, match="failed in training"):
+            recognizer.fit(captchas[0][:8], captchas[1][:8])
+    assert fitted.predict(X).tolist() == expected.tolist()

@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 import torch
 from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
 from support.data import TINY
 
-from skcaptcha import CaptchaRecognizer
+from skcaptcha import (
+    CaptchaEnsemble,
+    CaptchaRecognizer,
+    load_pretrained,
+    persistence,
+)
+from skcaptcha.cli._report import _list_layers
+from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.inspection import find_label_issues
 from skcaptcha.model import pretrained
+from skcaptcha.model.network import CRNN
 from skcaptcha.training.fit import fit_network
 
 
@@ -42,6 +52,41 @@ def deterministic():
         torch.use_deterministic_algorithms(False)
 
 
+@contextlib.contextmanager
+def swapped_modules():
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        yield
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+
+@contextlib.contextmanager
+def precision(name):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextlib.contextmanager
+def all_at_once():
+    with (
+        default_dtype(torch.float64),
+        deterministic(),
+        default_device("meta"),
+        swapped_modules(),
+        torch.inference_mode(),
+        torch.autocast("cpu", torch.float16),
+        torch.autograd.set_detect_anomaly(True),
+        torch.autograd.graph.save_on_cpu(),
+        torch.backends.cudnn.flags(False, True, deterministic=True),
+    ):
+        yield
+
+
 SETTINGS = {
     "float64": lambda: default_dtype(torch.float64),
     "bfloat16": lambda: default_dtype(torch.bfloat16),
@@ -52,8 +97,15 @@ SETTINGS = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "deterministic": deterministic,
     "a device's block": lambda: torch.device("meta"),
+    "anomalies": lambda: torch.autograd.set_detect_anomaly(True),
+    "all at once": all_at_once,
     "NumPy's errors": lambda: np.errstate(all="raise"),
     "pandas": lambda: config_context(transform_output="pandas"),
+}
+# These are there to change what is computed, in the last digits.
+ROUNDING = {
+    "precision": lambda: precision("medium"),
+    "no MKLDNN": lambda: torch.backends.mkldnn.flags(False, allow_tf32=None),
 }
 FITS = {
     "random weights": {"pretrained": False, "dropout": 0.1, "max_iter": 2},
@@ -141,6 +193,104 @@ def test_parts_are_learned_from_alike(uneven, name):
         found.partial_fit(X, y)
     check_same(expected, found)
     found.partial_fit(X, y)
+
+
+class StopOnce:
+    """Callback that lets a fit fail after its first epoch, once."""
+
+    def __init__(self):
+        self.due = True
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context):
+        if self.due and context.task_name == "epoch":
+            self.due = False
+            raise KeyError("a fit that breaks off")
+
+
+def use_all(recognizer, X, y, folder):
+    """Do the rest of what the package does with PyTorch; return what it finds."""
+    confidence = recognizer.predict_confidence(X)
+    persistence.dump(recognizer, folder / "model.skops")
+    saved = persistence.load(folder / "model.skops")
+    export_onnx(saved, folder / "model.onnx")
+    onnx = load_onnx(folder / "model.onnx").predict_confidence(X)
+    issues = find_label_issues(recognizer, X, y, cv="prefit")
+    params = {**TINY, "max_iter": 2, "batch_size": 4}
+    ensemble = CaptchaEnsemble(CaptchaRecognizer(**params), cv=2, random_state=0)
+    ensemble.fit(X, y)
+    resumed = CaptchaRecognizer(
+        **params, checkpoint=folder / "fit", checkpoint_interval=0
+    ).set_callbacks(StopOnce())
+    with pytest.raises(KeyError, match="breaks off"):
+        resumed.fit(X, y)
+    resumed.fit(X, y)
+    frozen = CaptchaRecognizer(
+        **{**FITS["pretrained weights"], "image_height": 16, "random_state": 0},
+        freeze_convolutions=True,
+    ).fit(X, y)
+    return {
+        "a model of skops": saved.predict_confidence(X) - confidence,
+        "the network of ONNX": onnx,
+        "the file of ONNX": np.frombuffer((folder / "model.onnx").read_bytes(), "u1"),
+        "characters": [c[1] for found in saved.predict_characters(X) for c in found],
+        "label issues": issues.self_confidence,
+        "an ensemble": ensemble.predict_confidence(X),
+        "a resumed fit": resumed.loss_curve_,
+        "frozen convolutions": frozen.predict_confidence(X),
+        "a summary": [str(row) for row in _list_layers(recognizer)],
+        "before any label": load_pretrained(X[:2]).predict_confidence(X[:2]),
+    }
+
+
+@pytest.fixture(scope="module")
+def everything(plain, uneven, tmp_path_factory):
+    """What `use_all` finds under no settings."""
+    pytest.importorskip("onnx")
+    X, y = (values[:8] for values in uneven)
+    folder = tmp_path_factory.mktemp("plain")
+    return use_all(plain["pretrained weights"], X, y, folder)
+
+
+@pytest.mark.parametrize("name", ["all at once", *ROUNDING])
+def test_everything_finds_the_same(name, everything, plain, uneven, tmp_path):
+    X, y = (values[:8] for values in uneven)
+    recognizer = pickle.loads(pickle.dumps(plain["pretrained weights"]))
+    pretrained.read_weights.cache_clear()
+    before = torch.get_rng_state()
+    with {**SETTINGS, **ROUNDING}[name]():
+        found = use_all(recognizer, X, y, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    for what, expected in everything.items():
+        if name in SETTINGS or what == "a summary":
+            assert np.array_equal(found[what], expected), what
+        else:
+            assert np.allclose(found[what], expected, rtol=0.1, atol=0.05), what
+
+
+def test_gradients_that_are_not_finite_are_passed_over_with_anomalies_on(
+    uneven, monkeypatch
+):
+    X, y = uneven
+    calls, forward = [], CRNN.forward
+
+    def spoil(network, *args, **kwargs):
+        *heads, lengths = forward(network, *args, **kwargs)
+        calls.append(network.training)
+        if len(calls) == 2:
+            heads = [head * float("nan") for head in heads]
+        return *heads, lengths
+
+    monkeypatch.setattr(CRNN, "forward", spoil)
+    with torch.autograd.set_detect_anomaly(True):
+        with pytest.warns(ConvergenceWarning, match=r"In 1 of \d+ updates the loss"):
+            fit(uneven, "random weights")
+        assert torch.is_anomaly_enabled() and torch.is_anomaly_check_nan_enabled()
+    assert not torch.is_anomaly_enabled()
 
 
 @pytest.mark.parametrize("start", FITS)

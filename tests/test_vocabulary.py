@@ -1,11 +1,13 @@
 """Vocabulary: symbols, indices, errors."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
+import regex
 
-from skcaptcha.vocabulary import BLANK, Vocabulary
+from skcaptcha.vocabulary import BLANK, Vocabulary, _stands_apart
 
 X_ACUTE = "x\u0301"  # composes with nothing: two code points in NFC too
 E_ACUTE = "e\u0301"  # composes to one code point
@@ -137,3 +139,13 @@ def test_extend_keeps_the_indices_and_adds_the_rest_sorted():
     assert list(extended.encode("ca")) == list(vocabulary.encode("ca"))
     assert vocabulary.characters == ("c", "a")
     assert vocabulary.extend(["ac"]) == vocabulary
+
+
+def test_what_is_split_without_regex_is_split_as_with_it():
+    apart = [c for c in map(chr, range(sys.maxunicode + 1)) if _stands_apart(c)]
+    assert len(apart) > 50_000 and set("aÄя漢한あ٣€½") <= set(apart)
+    for order in (apart, apart[::-1], [c for c in apart for _ in range(2)]):
+        assert regex.findall(r"\X", "".join(order)) == order
+    for joined in (X_ACUTE, FAMILY, THUMB, HEART, FLAG, "\r\n", "\u1100\u1161"):
+        assert not _stands_apart(joined)
+        assert Vocabulary.split(f"a{joined}b")[0] == "a"

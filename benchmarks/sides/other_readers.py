@@ -18,7 +18,7 @@ from sides import common
 def decode(probabilities, classes, characters):
     """Return the text of the best path of (T, K) through allowed classes.
 
-    `classes` are the characters of all classes, of which the first is the blank.
+    `classes` are the characters of all classes; the first is the blank.
     """
     allowed = np.array([i == 0 or c in characters for i, c in enumerate(classes)])
     path = np.where(allowed, probabilities, -1).argmax(axis=1)

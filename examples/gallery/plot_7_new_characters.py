@@ -3,7 +3,7 @@ Fine-tuning to new characters
 =============================
 
 A recognizer of digits is to read other characters as well, and there are few
-images that show them. It learns on from what it knows.
+images that show them. It continues from what it knows.
 """
 
 # %%
@@ -26,7 +26,7 @@ print("".join(recognizer.vocabulary_.characters))
 before = {name: recognizer.score(*test) for name, test in tests.items()}
 
 # %%
-# With ``warm_start=True``, ``fit`` goes on from the network of the fit before. New
+# With ``warm_start=True``, ``fit`` continues from the network of the fit before. New
 # characters get weights of their own. Some of the old images are mixed in, so that they
 # are not forgotten.
 recognizer.set_params(warm_start=True, max_iter=15)

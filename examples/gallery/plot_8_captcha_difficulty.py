@@ -2,7 +2,7 @@
 How readable is my CAPTCHA?
 ===========================
 
-Whoever designs text images wants to know what keeps a machine from reading them. Draw
+You design text images and want to know what keeps a machine from reading them. Draw
 them with more and more of one disturbance, train on each kind, and see how much is
 read.
 """

@@ -25,7 +25,7 @@ recognizer = CaptchaRecognizer(max_iter=6, random_state=0)
 
 # %%
 # The rings are what fits on parts of the labels read of a quarter that was held out.
-# The line goes on as a power law does; the gray area is its interval.
+# The line continues as a power law does; the gray area is its interval.
 from skcaptcha.inspection import label_curve
 from skcaptcha.plotting import LabelCurveDisplay
 
@@ -33,8 +33,8 @@ curve = label_curve(recognizer, X[labeled], y[labeled], random_state=0)
 LabelCurveDisplay.from_results(curve)
 
 # %%
-# Ask it for any number of labels, for what some more would add, and for how many a
-# score takes.
+# Ask it for any number of labels, for what some more would add, and for how many labels
+# a score takes.
 law = curve.power_law
 score, (low, high) = law.predict(360, return_interval=True)
 print(f"from 360 labels: {score:.2f} ({low:.2f} to {high:.2f})")

@@ -1,5 +1,6 @@
 """The command line: from drawing images to checking labels and exporting models."""
 
+import importlib
 import re
 import sys
 import warnings
@@ -8,11 +9,13 @@ from functools import partial
 
 from skcaptcha.cli._output import Interrupted, escape, flush, open_streams
 from skcaptcha.cli._parser import make_parser
+from skcaptcha.exceptions import DeviceError
 
 __all__ = ["main"]
 
 # What is wrong with the arguments or the files, as against with the program.
 _MISTAKES = (
+    DeviceError,
     ImportError,
     MemoryError,
     OSError,
@@ -22,6 +25,12 @@ _MISTAKES = (
 )
 # What tells of the code and not of the user's files.
 _HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+# Modules that have the functions of commands, where it is not `_commands`.
+_MODULES = {
+    "check-labels": "_inspection",
+    "curve": "_inspection",
+    "label": "_labelling",
+}
 _POSITIONAL = {"command", "folder", "images", "model", "source"}
 
 
@@ -53,7 +62,7 @@ def main(argv=None):
                 warnings.simplefilter("ignore", category)
             warnings.showwarning = partial(_print_note, "warning")
         try:
-            code = options.command(options) or 0
+            code = _find_function(options.command)(options) or 0
             flush()
             return code
         except BrokenPipeError:  # what reads the output, such as head, has ended
@@ -70,13 +79,26 @@ def main(argv=None):
             return 2
 
 
+def _find_function(command):
+    """Return the function of a command; what it imports may take seconds."""
+    name = _MODULES.get(command, "_commands")
+    module = importlib.import_module(f"skcaptcha.cli.{name}")
+    return getattr(module, command.replace("-", "_"))
+
+
 def _describe(error, options):
     """Return an error as a text in which parameters have the names of options."""
+    if isinstance(error, ModuleNotFoundError) and "No module named" in str(error):
+        return (
+            f"{options.command} needs {(error.name or '').partition('.')[0]}, which is "
+            "not installed; install skcaptcha with all that it requires: pip install "
+            "skcaptcha"
+        )
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename!r}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"there is too little memory {error}".strip()
     text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError) and "too little memory" not in text:
+        return f"there is too little memory {error}".strip()
     for name in vars(options).keys() - _POSITIONAL:
         option = f"--{name.replace('_', '-')}"
         text = re.sub(rf"(?<![-\w.]){name}(?=[=\[])", option, text)

@@ -1,4 +1,7 @@
-"""What each command does."""
+"""What each command does.
+
+Packages that take long to load are imported by the commands that need them.
+"""
 
 import csv
 import difflib
@@ -8,19 +11,19 @@ import tomllib
 import warnings
 from contextlib import redirect_stdout
 
-import numpy as np
-from PIL import Image
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, KFold, train_test_split
-
-from skcaptcha import CaptchaRecognizer
 from skcaptcha._files import write_atomically
 from skcaptcha._parameters import MAX_BEAM_WIDTH, RECOGNIZER_PARAMS, check_params
 from skcaptcha._validation import count
-from skcaptcha.cli import _report, _scores
-from skcaptcha.cli._data import check_data, load_data, read_labeled
+from skcaptcha.cli._data import (
+    check_data,
+    load_data,
+    load_partly_labeled,
+    read_labeled,
+)
 from skcaptcha.cli._models import (
     find_saver,
+    is_recognizer,
+    load_head,
     load_model,
     make_reader,
     save_interrupted,
@@ -41,11 +44,9 @@ from skcaptcha.cli._reading import (
     check_characters,
     choose_threshold,
     find_thresholds,
+    list_paths,
     read_rows,
 )
-from skcaptcha.datasets import check_labeled_images, make_captchas
-from skcaptcha.images import read_images
-from skcaptcha.metrics import exact_match_scorer, recognition_report
 
 # Parameters that have an option of their own.
 _OPTIONS = {
@@ -61,6 +62,8 @@ _TRAINING = {"random_state": "--seed", "verbose": "--quiet", "warm_start": "--fr
 
 def generate(options):
     """Draw captchas into a new folder."""
+    from skcaptcha.datasets import make_captchas
+
     folder = options.folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{str(folder)!r} is there already; name a new folder")
@@ -94,6 +97,8 @@ def generate(options):
 
 
 def _fill_folder(folder, names, images, texts):
+    from PIL import Image
+
     for name, image in zip(names, images, strict=True):
         Image.fromarray(image).save(folder / name)
     with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as file:
@@ -104,6 +109,8 @@ def _fill_folder(folder, names, images, texts):
 
 def check(options):
     """Say what labeled images there are; return 1 if some cannot be read."""
+    from skcaptcha.datasets import check_labeled_images
+
     check_input(options.source, "the source")
     X, y = load_data(options)
     report = check_labeled_images(
@@ -115,6 +122,8 @@ def check(options):
 
 def train(options):
     """Train and save, then say how well images held out are read."""
+    from sklearn.model_selection import train_test_split
+
     grid = _check_training(options)
     recognizer = _make_recognizer(options)
     _check_values(recognizer, grid or {})
@@ -150,6 +159,41 @@ def train(options):
     return 0
 
 
+def adapt(options):
+    """Train on images of which few or none have labels, and save."""
+    find_saver(options.out)
+    check_outputs(options)
+    from skcaptcha import SelfTrainingRecognizer
+
+    recognizer = _make_recognizer(options)
+    check_params(recognizer, RECOGNIZER_PARAMS)
+    reader = SelfTrainingRecognizer(
+        recognizer,
+        vocabulary=options.characters,
+        length=options.length,
+        threshold=options.threshold,
+        max_iter=options.max_iter,
+        verbose=not options.quiet,
+    )
+    check_input(options.folder, "the folder")
+    X, y = load_partly_labeled(options)
+    n_labels = sum(label is not None for label in y)
+    unlabeled = count(len(y) - n_labels, "image")
+    say(f"Learning from {unlabeled} and {count(n_labels, 'label')}.")
+    reader.fit(X, y)
+    save_model(reader.recognizer_.set_params(verbose=False), options.out)
+    n_read = int((reader.labeled_iter_ > 0).sum())
+    rounds = count(reader.n_iter_, "round")
+    lines = [
+        f"After {rounds} ({reader.termination_condition_}) it learned from {n_read} of "
+        f"{unlabeled} without a label."
+    ]
+    if reader.label_scores_:
+        scores = ", ".join(f"{score:.3f}" for score in reader.label_scores_)
+        lines.append(f"How well labels were read in turn, before they taught: {scores}")
+    write_last("\n".join([*lines, f"The model is in {options.out}"]))
+
+
 def _fit_and_save(recognizer, X, y, options):
     """Fit and save a recognizer; return False if its training was interrupted."""
     saved = []
@@ -176,6 +220,9 @@ def _fit_and_save(recognizer, X, y, options):
 
 def _test(recognizer, X, y, options):
     """Return a report on images held out, draw it, and save the scores."""
+    from skcaptcha.cli import _scores
+    from skcaptcha.metrics import recognition_report
+
     _, _, found, notes = read_labeled(recognizer, X, y, options)
     report = recognition_report(y, found.y_pred, output_dict=True)
     recognizer.test_scores_ = {
@@ -199,6 +246,9 @@ def _test(recognizer, X, y, options):
 
 def _check_training(options):
     """Check all that could go wrong after the training; return the grid, if any."""
+    from skcaptcha import CaptchaRecognizer
+    from skcaptcha.cli import _report
+
     find_saver(options.out)
     check_outputs(options)
     _report.check_reports(options)
@@ -241,10 +291,12 @@ def _check_shares(n_images, grid, options):
 
 def _make_recognizer(options):
     """Return the recognizer to fit: a new one, or a fitted one to train on."""
+    from skcaptcha import CaptchaRecognizer
+
     recognizer = CaptchaRecognizer()
-    if options.start is not None:
+    if getattr(options, "start", None) is not None:
         recognizer = load_model(options.start)
-        if not isinstance(recognizer, CaptchaRecognizer):
+        if not is_recognizer(recognizer):
             raise ValueError(
                 f"--from={str(options.start)!r} has the type "
                 f"{type(recognizer).__name__}; only the training of a "
@@ -261,6 +313,8 @@ def _make_recognizer(options):
 
 def _check_values(recognizer, grid):
     """Raise an error if a value of a parameter, or of the grid, is not allowed."""
+    from skcaptcha import CaptchaRecognizer
+
     check_params(recognizer, RECOGNIZER_PARAMS)
     for name, values in grid.items():
         for value in values:
@@ -292,6 +346,8 @@ def predict(options):
 
 def evaluate(options):
     """Report on labeled images, as text and, if asked, in pictures."""
+    from skcaptcha.cli import _report, _scores
+
     check_outputs(options)
     _report.check_reports(options)
     model = load_model(options.model)
@@ -308,6 +364,8 @@ def evaluate(options):
 
 def _draw(model, X, y, found, options, title, notes):
     """Write the picture and the page that are asked for."""
+    from skcaptcha.cli import _report
+
     if options.picture is not None:
         drawn = _report.draw_mistakes(X, y, found)
         _report.save_figure(drawn, options.picture)
@@ -326,18 +384,36 @@ def export(options):
         raise ValueError(f"--onnx={str(options.onnx)!r} must end in .onnx")
     check_outputs(options)
     model = load_model(options.model)
-    if not isinstance(model, CaptchaRecognizer):
+    if not is_recognizer(model):
         raise ValueError(
             f"{str(options.model)!r} has the type {type(model).__name__}; only a "
             "CaptchaRecognizer can be exported"
         )
-    export_onnx(model, options.onnx)
+    images = options.test_images and list(list_paths(options.test_images))
+    export_onnx(model, options.onnx, dtype=options.dtype, test_images=images)
     write_last(f"The ONNX model is in {options.onnx}")
 
 
 def info(options):
     """Say what a model is made of and where it comes from."""
-    write(_report.describe(load_model(options.model)) + "\n")
+    from skcaptcha.cli import _report
+
+    if options.self_test:
+        _check_reading(options.model)
+    write(_report.describe(load_head(options.model)) + "\n")
+
+
+def _check_reading(path):
+    """Raise an error unless an ONNX file reads its test images right."""
+    from skcaptcha.export import load_onnx
+
+    if path.suffix.lower() != ".onnx":
+        raise ValueError(
+            f"--self-test is for files of `skcaptcha export`; {str(path)!r} does not "
+            "end in .onnx"
+        )
+    load_onnx(path, self_test=True)
+    say("The test images of the model are read as they must be.")
 
 
 def _check_names(assignments, known, what, options=()):
@@ -380,6 +456,12 @@ def _read_grid(path, known):
 
 def _search(recognizer, grid, X, y, options):
     """Return the recognizer with the best parameters, not yet fitted, and a table."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import GridSearchCV, KFold
+
+    from skcaptcha.images import read_images
+    from skcaptcha.metrics import exact_match_scorer
+
     # Decoded once for all fits.
     images = read_images(X, background=recognizer.background)
     search = GridSearchCV(
@@ -404,7 +486,7 @@ def _search(recognizer, grid, X, y, options):
         search.fit(images, y)
     results = search.cv_results_
     lines = ["Exact match, cross-validated:\n"]
-    for i in np.argsort(results["rank_test_score"], kind="stable"):
+    for i in results["rank_test_score"].argsort(kind="stable"):
         values = ", ".join(f"{k}={v!r}" for k, v in results["params"][i].items())
         mean, spread = results["mean_test_score"][i], results["std_test_score"][i]
         lines.append(f"  {mean:.4f} +/- {spread:.4f}  {values}")

@@ -1,9 +1,9 @@
 """Labeled images as the options of a command describe them."""
 
+from pathlib import Path
+
 from skcaptcha._validation import count, issue_warnings
 from skcaptcha.cli._output import escape, say
-from skcaptcha.datasets import check_labeled_images, load_labeled_images
-from skcaptcha.inspection import judge, list_issues
 
 _OPTIONS = (
     "label",
@@ -18,13 +18,38 @@ _OPTIONS = (
 
 def load_data(options):
     """Load the images and labels of the source."""
+    from skcaptcha.datasets import load_labeled_images
+
     return load_labeled_images(
         options.source, **{name: getattr(options, name) for name in _OPTIONS}
     )
 
 
+def load_partly_labeled(options):
+    """Load the images of the folder, and the labels of those that the source has."""
+    from skcaptcha.datasets import load_image_folder
+
+    images, _ = load_image_folder(
+        options.folder,
+        label=lambda path: "-",
+        metadata_encoding=options.metadata_encoding,
+        on_error=options.on_error,
+    )
+    X, y = ([], []) if options.source is None else load_data(options)
+    known = {_identify(image) for image in X}
+    others = [image for image in images if _identify(image) not in known]
+    return [*X, *others], [*y, *[None] * len(others)]
+
+
+def _identify(image):
+    """Return what two entries of the same image have in common."""
+    return image if isinstance(image, bytes) else Path(image).resolve()
+
+
 def check_data(X, y, options):
     """Say what there is before it is trained on; refuse images that cannot be read."""
+    from skcaptcha.datasets import check_labeled_images
+
     report = check_labeled_images(
         X, y, source=options.source, metadata_encoding=options.metadata_encoding
     )
@@ -42,6 +67,8 @@ def read_labeled(reader, X, y, options, ignore_case=False):
     The notes are the warnings, each as a line. With `ignore_case` what is read and the
     labels are case-folded before they are compared.
     """
+    from skcaptcha.inspection import judge, list_issues
+
     notices = []
     found = judge(reader, X, y, on_error="skip", notices=notices)
     issue_warnings(notices)

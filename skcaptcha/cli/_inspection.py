@@ -56,7 +56,11 @@ def curve(options):
 
 
 def check_labels(options):
-    """List the labels that are not what is read, those that are likely wrong first."""
+    """List the labels that are not what is read, those that are likely wrong first.
+
+    With ``--page`` they are served in the browser instead.
+    """
+    page = _check_page(options)
     recognizer = _check_fits(options)
     if options.model is None:
         X, y = _load_checked(options)
@@ -81,10 +85,32 @@ def check_labels(options):
         if options.picture is not None:
             _draw_issues(X, y, found, recognizer.background, options.picture)
     finally:
-        rows = _scores.list_rows(X, y, found)
-        order = sort_issues(found)[: int(found.is_issue.sum())]
-        rows = [{name: rows[i][name] for name in _ISSUE_COLUMNS} for i in order]
-        _ISSUE_WRITERS[options.format](rows, len(y))
+        if page is None:
+            _write_issues(X, y, found, options)
+    if page is not None:
+        from skcaptcha.cli._labelling import serve_issues
+
+        serve_issues(options, X, y, found, *page)
+
+
+def _check_page(options):
+    """Check what goes for the page alone; return its rules and table, or None."""
+    if options.page:
+        from skcaptcha.cli._labelling import check_page
+
+        return check_page(options)
+    for name in ("table", "characters", "length", "port", "no_browser"):
+        if getattr(options, name):
+            option = "out" if name == "table" else name.replace("_", "-")
+            raise ValueError(f"--{option} is of the page; add --page")
+    return None
+
+
+def _write_issues(X, y, found, options):
+    rows = _scores.list_rows(X, y, found)
+    order = sort_issues(found)[: int(found.is_issue.sum())]
+    rows = [{name: rows[i][name] for name in _ISSUE_COLUMNS} for i in order]
+    _ISSUE_WRITERS[options.format](rows, len(y))
 
 
 def _check_fits(options):

@@ -5,15 +5,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-import joblib
-from sklearn.pipeline import Pipeline
-
-from skcaptcha import (
-    CaptchaEnsemble,
-    CaptchaRecognizer,
-    load_pretrained,
-    persistence,
-)
+from skcaptcha import persistence
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin
@@ -103,6 +95,8 @@ def find_saver(path):
 
 
 def _dump_pickle(recognizer, path):
+    import joblib
+
     buffer = io.BytesIO()
     joblib.dump(recognizer, buffer)
     write_atomically(path, buffer.getvalue())
@@ -115,7 +109,7 @@ def save_model(recognizer, path):
         try:
             save(recognizer, path)
         except OSError as error:
-            spare = _find_free(Path(tempfile.gettempdir(), path.name))
+            spare = find_free(Path(tempfile.gettempdir(), path.name))
             save(recognizer, spare)
             raise OSError(
                 f"--out={str(path)!r} cannot be written ({error.strerror or error}); "
@@ -129,18 +123,28 @@ def save_model(recognizer, path):
 def save_interrupted(recognizer, path):
     """Save the weights of a fit that was broken off, and leave the file alone."""
     # The name is cut, as there may be no room for more than it has.
-    spare = _find_free(path.with_name(f"{path.stem[:50]}.interrupted{path.suffix}"))
+    spare = find_free(path.with_name(f"{path.stem[:50]}.interrupted{path.suffix}"))
     save_model(recognizer, spare)
     left = f"; {path} is as it was" if path.exists() else ""
     say(f"skcaptcha: interrupted; the weights so far are in {spare}{left}")
 
 
-def _find_free(path):
+def find_free(path):
     """Return a path that no file has, with a number where there has to be one."""
     names = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     while path.exists():
         path = next(names)
     return path
+
+
+def load_head(path):
+    """Load what there is to say of a model, of an ONNX file without its network."""
+    if path.suffix.lower() != ".onnx":
+        return load_model(path)
+    _check_file(path)
+    from skcaptcha.export._reader import OnnxRecognizer, load_metadata
+
+    return OnnxRecognizer(None, load_metadata(path))
 
 
 def load_model(path):
@@ -150,22 +154,31 @@ def load_model(path):
     name "pretrained", if no file has it, is that of `load_pretrained`.
     """
     if str(path) == "pretrained" and not path.exists():
+        from skcaptcha import load_pretrained
+
         return load_pretrained()
-    check_input(path, "the model")
-    if path.is_dir():
-        raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
+    _check_file(path)
     if path.suffix.lower() == ".onnx":
         from skcaptcha.export import load_onnx
 
         return load_onnx(path)
+    from skcaptcha import (
+        CaptchaEnsemble,
+        CaptchaRecognizer,
+        SelfTrainingRecognizer,
+    )
+
     model = (
         persistence.load(path)
         if path.suffix.lower() == ".skops"
         else _load_pickle(path)
     )
     model = getattr(model, "best_estimator_", model)  # of a search
-    reader = model[-1] if isinstance(model, Pipeline) else model
-    if not isinstance(reader, (CaptchaRecognizer, CaptchaEnsemble)):
+    if isinstance(model, SelfTrainingRecognizer) and hasattr(model, "recognizer_"):
+        model = model.recognizer_
+    reader = find_reader(model)
+    readers = (CaptchaRecognizer, CaptchaEnsemble, SelfTrainingRecognizer)
+    if not isinstance(reader, readers):
         raise ValueError(
             f"{str(path)!r} holds a {type(reader).__name__} and no recognizer"
         )
@@ -174,7 +187,15 @@ def load_model(path):
     return model
 
 
+def _check_file(path):
+    check_input(path, "the model")
+    if path.is_dir():
+        raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
+
+
 def _load_pickle(path):
+    import joblib
+
     name = repr(str(path))
     try:
         return joblib.load(path)
@@ -189,7 +210,7 @@ def _load_pickle(path):
         with open(path, "rb") as file:
             if file.read(20) == b"skcaptcha checkpoint":
                 raise ValueError(
-                    f"{name} is the checkpoint of a fit that has not ended; to go on "
+                    f"{name} is the checkpoint of a fit that has not ended; to resume "
                     "with it, call `skcaptcha train` again as it was called"
                 ) from None
         if isinstance(error, ValueError) and "CaptchaRecognizer" in str(error):
@@ -200,8 +221,30 @@ def _load_pickle(path):
         ) from error
 
 
+def is_pipeline(model):
+    """Tell whether a loaded model is a Pipeline, of whose class it is not asked.
+
+    scikit-learn takes long to load, and is not needed to read with an ONNX file.
+    """
+    return hasattr(model, "steps")
+
+
+def find_reader(model):
+    """Return the reader in a loaded model: the last step of a Pipeline, or itself."""
+    return model[-1] if is_pipeline(model) else model
+
+
+def is_recognizer(model):
+    """Tell whether a loaded model is a `CaptchaRecognizer`."""
+    if is_pipeline(model) or hasattr(model, "metadata"):  # of an ONNX file
+        return False
+    from skcaptcha import CaptchaRecognizer
+
+    return isinstance(model, CaptchaRecognizer)
+
+
 def make_reader(model):
     """Return what reads as a loaded model does, an unreadable image skipped."""
-    if not isinstance(model, Pipeline):
-        return model
-    return PipelineReader(model) if len(model) > 1 else model[-1]
+    if is_pipeline(model) and len(model) > 1:
+        return PipelineReader(model)
+    return find_reader(model)

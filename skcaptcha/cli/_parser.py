@@ -6,9 +6,7 @@ import difflib
 import math
 from pathlib import Path
 
-from skcaptcha import __version__
-from skcaptcha.cli import _commands, _inspection
-from skcaptcha.metrics import SCORERS
+from skcaptcha._version import __version__
 
 OVERVIEW = """
 examples:
@@ -45,6 +43,18 @@ examples:
         with, in grid.toml:  learning_rate_init = [0.001, 0.003]
                              lstm_units = [64, 128]
 """
+ADAPT = """
+examples:
+  skcaptcha adapt unread --out model.joblib
+        reads the images, and learns from what it is sure of, without any label
+  skcaptcha adapt unread --out model.joblib --characters 0123456789 --length 4
+        say what there may be, if you know
+  skcaptcha adapt unread --labels labels.csv --out model.joblib
+        some labels, such as 50, teach more; their images may be among the others
+
+Then look at what it is least sure of:
+  skcaptcha predict model.joblib unread --sort confidence
+"""
 PREDICT = """
 examples:
   skcaptcha predict model.joblib 1.png 2.png
@@ -77,6 +87,18 @@ examples:
   skcaptcha curve my_images --cv 5 --target 0.99 --picture curve.png
         surer and longer; how many labels 0.99 takes; drawn
 """
+LABELING = """
+examples:
+  skcaptcha label my_images
+        opens a page in the browser; my_images/labels.csv has the labels
+  skcaptcha label my_images --characters 0123456789 --length 4
+        only such texts are proposed and taken
+  skcaptcha label my_images --model model.joblib --save-model better.joblib
+        proposals of a model; the one that is fine-tuned from it is saved as it grows
+
+The address has a secret and works on this machine alone. Ctrl-C ends; the same command
+continues.
+"""
 CHECK_LABELS = """
 examples:
   skcaptcha check-labels my_images
@@ -84,14 +106,19 @@ examples:
   skcaptcha check-labels labels.csv --model model.joblib --picture issues.png
         the same by a model that has not learned from these labels; the images drawn
   skcaptcha check-labels my_images --format csv > issues.csv
+  skcaptcha check-labels my_images --page
+        in the browser, to keep or correct each with one key
 """
 EXPORT = """
-example:
+examples:
   skcaptcha export model.joblib --onnx model.onnx
+  skcaptcha export model.joblib --onnx small.onnx --dtype int8 --test-images some/*.png
+        a quarter of the size, with images by which `info --self-test` checks it
 """
 INFO = """
-example:
+examples:
   skcaptcha info model.joblib
+  skcaptcha info model.onnx --self-test
 """
 MODEL = (
     "file of a recognizer, ensemble or pipeline (.joblib, .pkl, .skops or .onnx); use "
@@ -110,7 +137,17 @@ REPEATS = (
     "cut the labels into so many parts and measure a curve for each, held out in turn "
     "(default: one curve, a quarter of the labels held out)"
 )
+LABELS = "labeled images as well: table of names and labels, folder or zip file"
+THRESHOLD = "confidence from which a text is learned from, from 0 to 1 (%(default)s)"
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
+START = (
+    "model whose texts are proposed at first (default: the file of --save-model if it "
+    "is there, else pretrained)"
+)
+SAVED = (
+    "file for what was learned, written after each round: .joblib, .pkl or .skops "
+    "(default: model.joblib beside the labels, when the page is asked to)"
+)
 FROM = (
     "recognizer to train on, with the new characters of the labels added; images that "
     "it has seen before may be among those held out"
@@ -140,6 +177,15 @@ FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
     "object a line (%(default)s)"
 )
+DTYPE = "type of the weights; the fewer bits, the smaller the file (%(default)s)"
+TEST_IMAGES = (
+    "images, patterns or folders, 100 images at most, that the file keeps with what is "
+    "read in them"
+)
+SELF_TEST = (
+    "read the test images of an .onnx file first; it is an error if one is read "
+    "otherwise than it must be"
+)
 CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
@@ -148,7 +194,7 @@ SCORES = (
 
 
 def make_parser():
-    """Return the parser; what it parsed has the function to call as `command`."""
+    """Return the parser; what it parsed has the name of the function as `command`."""
     parser = _Parser("skcaptcha", "Read short text images: train, test, use.", OVERVIEW)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
@@ -161,6 +207,8 @@ def make_parser():
         _add(commands, "check", "look at labeled images before training", CHECK)
     )
     _fill_train(_add(commands, "train", "train a recognizer on labeled images", TRAIN))
+    words = "train a recognizer on images of which few or none have labels"
+    _fill_adapt(_add(commands, "adapt", words, ADAPT))
     _fill_predict(_add(commands, "predict", "read images", PREDICT))
     command = _add(commands, "evaluate", "report how well images are read", EVALUATE)
     _add_path(command, "model", "MODEL", MODEL)
@@ -170,14 +218,19 @@ def make_parser():
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
     command.add_argument("--ignore-case", action="store_true", help=CASE)
     _fill_curve(_add(commands, "curve", "estimate what more labels would bring", CURVE))
+    _fill_label(_add(commands, "label", "label images on a local page", LABELING))
     _fill_check_labels(
         _add(commands, "check-labels", "look for wrong labels", CHECK_LABELS)
     )
     command = _add(commands, "export", "write a model for other programs", EXPORT)
     _add_path(command, "model", "MODEL", EXPORTED)
     _add_path(command, "--onnx", "FILE", "file to write: .onnx", required=True)
+    dtypes = ["float32", "float16", "int8"]
+    command.add_argument("--dtype", choices=dtypes, default="float32", help=DTYPE)
+    command.add_argument("--test-images", metavar="IMAGE", nargs="+", help=TEST_IMAGES)
     command = _add(commands, "info", "say what is in a model", INFO)
     _add_path(command, "model", "MODEL", MODEL)
+    command.add_argument("--self-test", action="store_true", help=SELF_TEST)
     return parser
 
 
@@ -215,6 +268,24 @@ def _fill_train(command):
     _add_seed(command)
 
 
+def _fill_adapt(command):
+    add = command.add_argument
+    out = "file to write: .joblib, .pkl, or .skops (needs skops)"
+    rounds = "rounds of reading and learning at the most (%(default)s)"
+    _add_path(command, "folder", "FOLDER", "folder or zip file of images to read")
+    _add_path(command, "--labels", "SOURCE", LABELS, dest="source")
+    _add_loading(command)
+    _add_path(command, "--out", "FILE", out, required=True)
+    add("--characters", help="the only characters that images show")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+    add("--threshold", metavar="P", type=float, default=0.6, help=THRESHOLD)
+    add("--max-iter", metavar="N", type=int, default=3, help=rounds)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    add("--quiet", action="store_true", help="show no progress")
+    _add_seed(command)
+
+
 def _fill_predict(command):
     add = command.add_argument
     images = "image files, patterns, folders, or - for paths from standard input"
@@ -240,10 +311,23 @@ def _fill_curve(command):
     add("--cv", metavar="N", type=int, help=REPEATS)
     target = "score for which to say how many labels it takes, such as 0.99"
     add("--target", metavar="SCORE", type=_parse_target, help=target)
-    names = [name for name, scorer in SCORERS.items() if scorer._sign > 0]
+    names = ["exact_match", "character_accuracy"]
     score = "score to measure (%(default)s)"
     add("--scoring", choices=names, default="exact_match", help=score)
     _add_fits(command, "draw the curve to it")
+
+
+def _fill_label(command):
+    add = command.add_argument
+    _add_path(command, "folder", "FOLDER", "folder of images, which stay as they are")
+    _add_path(command, "--model", "MODEL", START)
+    _add_path(command, "--out", "FILE", "table of the labels (FOLDER/labels.csv)")
+    _add_rules(command)
+    _add_path(command, "--save-model", "FILE", SAVED)
+    every = "labels between two rounds of learning, 0 for no round (%(default)s)"
+    add("--learn-every", metavar="N", type=_parse_count, default=25, help=every)
+    _add_param(command, "a parameter of CaptchaRecognizer")
+    _add_page(command)
 
 
 def _fill_check_labels(command):
@@ -252,6 +336,12 @@ def _fill_check_labels(command):
     _add_path(command, "--model", "MODEL", JUDGE)
     add("--cv", metavar="N", type=int, help="folds to fit on the others of (5)")
     _add_fits(command, "draw the images beside both texts to it")
+    page = "show each doubtful label in the browser, to keep or correct it"
+    add("--page", action="store_true", help=page)
+    out = "table that the page corrects (default: that of the source, or labels.csv)"
+    _add_path(command, "--out", "FILE", out, dest="table")
+    _add_rules(command)
+    _add_page(command)
 
 
 def _add_fits(command, picture):
@@ -265,6 +355,21 @@ def _add_fits(command, picture):
     add("--quiet", action="store_true", help="say nothing of the images")
     _add_seed(command)
     command.set_defaults(start=None, html=None)
+
+
+def _add_rules(command):
+    add = command.add_argument
+    add("--characters", help="the only characters that texts may have")
+    length = "number of characters that each text has, N or N-M"
+    add("--length", metavar="N", type=_parse_span, help=length)
+
+
+def _add_page(command):
+    add = command.add_argument
+    port = "port of the page (one that is free)"
+    add("--port", metavar="N", type=_parse_port, default=0, help=port)
+    browser = "open no browser, only print the address"
+    add("--no-browser", action="store_true", help=browser)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -299,9 +404,7 @@ def _add(commands, name, description, epilog):
     command.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose"
     )
-    function = name.replace("-", "_")
-    module = _inspection if function in vars(_inspection) else _commands
-    command.set_defaults(command=getattr(module, function), parser=command)
+    command.set_defaults(command=name, parser=command)
     return command
 
 
@@ -321,8 +424,12 @@ def _add_path(command, name, metavar, text, **options):
 
 
 def _add_source(command):
-    add = command.add_argument
     _add_path(command, "source", "SOURCE", SOURCE)
+    _add_loading(command)
+
+
+def _add_loading(command):
+    add = command.add_argument
     add("--label", metavar="REGEX", help=LABEL)
     add("--filename-column", metavar="NAME", help="column of the table with file names")
     add("--text-column", metavar="NAME", help="column of the table with labels")
@@ -361,6 +468,18 @@ def _parse_seed(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an int from 0 to {2**32 - 1}"
         )
+    return int(text)
+
+
+def _parse_count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return int(text)
+
+
+def _parse_port(text):
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 0 to 65535")
     return int(text)
 
 

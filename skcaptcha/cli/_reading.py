@@ -12,14 +12,13 @@ from itertools import islice
 from operator import itemgetter
 from types import SimpleNamespace
 
-from sklearn.pipeline import Pipeline
-
+from skcaptcha._curves import risk_coverage_curve
 from skcaptcha._validation import issue_warnings
+from skcaptcha.cli._models import find_reader
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
 from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import is_error
-from skcaptcha.metrics import risk_coverage_curve
 from skcaptcha.vocabulary import Vocabulary
 
 CHUNK = 256  # images that are read at a time
@@ -51,8 +50,7 @@ def find_thresholds(is_right, confidence):
 
 def choose_threshold(model, precision):
     """Return the confidence stored in a model for a wished precision."""
-    reader = model[-1] if isinstance(model, Pipeline) else model
-    stored = getattr(reader, "test_scores_", {}).get("min_confidence", {})
+    stored = getattr(find_reader(model), "test_scores_", {}).get("min_confidence", {})
     if not stored:
         raise ValueError(
             f"the model has no confidence for --precision={precision}, as none was "
@@ -73,8 +71,7 @@ def check_characters(model, characters):
     """Raise an error unless a model reads all of some characters."""
     if characters is None:
         return
-    reader = model[-1] if isinstance(model, Pipeline) else model
-    known = reader.vocabulary_.characters
+    known = find_reader(model).vocabulary_.characters
     split = Vocabulary.split(characters)
     odd = [c for c in split if c not in known or split.count(c) > 1]
     if odd or not split:
@@ -89,7 +86,7 @@ def check_characters(model, characters):
 
 def read_rows(reader, options):
     """Yield a `Row` for each image that the options name, in order."""
-    paths, notices, seen = _list_paths(options.images), [], SeenImages.of(reader)
+    paths, notices, seen = list_paths(options.images), [], SeenImages.of(reader)
     while chunk := list(islice(paths, CHUNK)):
         found = reader._iter_texts(
             chunk,
@@ -123,7 +120,7 @@ def _make_row(path, texts, characters, min_confidence):
     return Row(path, texts, confidence, None, characters)
 
 
-def _list_paths(images):
+def list_paths(images):
     """Yield the paths that the arguments stand for."""
     for item in images:
         if item == "-":

@@ -6,16 +6,18 @@ import itertools
 import textwrap
 
 import numpy as np
-import torch
-from sklearn.pipeline import Pipeline
+from PIL import Image
 
-from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, __version__
 from skcaptcha._files import write_atomically
 from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
-from skcaptcha._training_data import input_size_of
+from skcaptcha._version import __version__
+from skcaptcha.cli._models import find_reader, is_pipeline
 from skcaptcha.cli._scores import name_image
-from skcaptcha.metrics import recognition_report
+from skcaptcha.images import read_images
+
+# Images of each kind on a page, and of those read right where there is no mistake.
+_MAX_CARDS, _MAX_LEAST_SURE = 100, 24
 
 
 def check_reports(options):
@@ -36,25 +38,26 @@ def check_reports(options):
 
 def describe(model):
     """Return what a model of any kind is made of and where it comes from."""
-    if isinstance(model, Pipeline):
+    if is_pipeline(model):
         steps = [(name, repr(step)) for name, step in model.steps[:-1]]
         return f"{_section('Steps before', _align(steps))}\n\n{describe(model[-1])}"
-    if isinstance(model, CaptchaEnsemble) and not hasattr(model, "cv_scores_"):
+    if metadata := getattr(model, "metadata", None):  # of an ONNX file
+        sections = _list_input(model, metadata.input_size, metadata.background)
+        return _join({**sections, "Weights": metadata.dtype})
+    if hasattr(model, "estimators_") and not hasattr(model, "cv_scores_"):
         # Of `load_pretrained`, whose networks were fitted on no images of the user.
         parts = map(_describe_recognizer, model.estimators_)
         return "\n\n".join(
             f"{_section(f'Recognizer {i}', '')}\n{part}"
             for i, part in enumerate(parts, 1)
         )
-    if isinstance(model, CaptchaEnsemble):
+    if hasattr(model, "estimators_"):
         scores = enumerate(model.cv_scores_)
         rows = [(f"recognizer {i + 1}", f"{score:.4f}") for i, score in scores]
         title = "Exact match of each on its test part"
         return f"{_section(title, _align(rows))}\n\n{describe(model.estimators_[0])}"
-    if isinstance(model, CaptchaRecognizer):
-        return _describe_recognizer(model)
-    metadata = model.metadata  # of an ONNX file
-    return _join(_list_input(model, metadata.input_size, metadata.background))
+    # A SelfTrainingRecognizer may be the last step of a pipeline.
+    return _describe_recognizer(getattr(model, "recognizer_", model))
 
 
 def _list_values(reader, position, usual):
@@ -89,6 +92,8 @@ def _section(title, body):
 
 def _describe_recognizer(recognizer):
     """Return the layers, the vocabulary, the input and the training of a recognizer."""
+    from skcaptcha._training_data import input_size_of
+
     input_size = input_size_of(recognizer)
     sections = {
         "Network": _align(_list_layers(recognizer)),
@@ -148,10 +153,6 @@ def draw_mistakes(X, y_true, found, *, n_images=24):
     else:
         title = f"no mistake in {len(y_true)} images; the least confident ones"
         order = order[:n_images]
-    return _draw_images(X, y_true, found, order, title)
-
-
-def _draw_images(X, y_true, found, order, title):
     from skcaptcha.plotting import PredictionDisplay
 
     display = PredictionDisplay.from_predictions(
@@ -175,13 +176,28 @@ def sort_mistakes(found):
     return order.tolist(), int(wrong.sum())
 
 
-def _list_mistakes(X, y_true, found, order):
-    """Return (image, what was read, what it says, two probabilities) of mistakes."""
+def _list_cards(X, y_true, found, order, background):
+    """Return what the card of each image shows."""
+    images = read_images([X[i] for i in order], background=background)
     return [
-        (name_image(X[i]), found.y_pred[i], y_true[i])
-        + (f"{found.confidence[i]:.4f}", f"{found.self_confidence[i]:.2g}")
-        for i in order
+        {
+            "name": name_image(X[i]),
+            "picture": _encode_image(image),
+            "predicted": found.y_pred[i],
+            "label": y_true[i],
+            "confidence": f"{found.confidence[i]:.4f}",
+            "label_confidence": f"{found.self_confidence[i]:.2g}",
+        }
+        for i, image in zip(order, images, strict=True)
     ]
+
+
+def _encode_image(array):
+    """Return an image of at most 800 columns and 400 rows, as PNG in base 64."""
+    image, buffer = Image.fromarray(array), io.BytesIO()
+    image.thumbnail((800, 400))
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def save_figure(figure, path):
@@ -196,6 +212,7 @@ def make_page(model, X, y_true, found, *, title, notes=""):
     """
     y_pred = found.y_pred
     jinja2 = import_optional("jinja2", "plot", "the HTML report")
+    from skcaptcha.metrics import recognition_report
     from skcaptcha.plotting import (
         CharacterConfusionDisplay,
         ConfidenceDisplay,
@@ -203,31 +220,27 @@ def make_page(model, X, y_true, found, *, title, notes=""):
     )
 
     report = recognition_report(y_true, y_pred, output_dict=True)
-    totals = [
-        (name.replace("_", " "), *_list_score(report, name))
-        for name in ("exact_match", "character_accuracy")
-    ]
-    rate = f"{report['character_error_rate']:.4f}"
-    totals = [("images", len(y_true), ""), *totals, ("character error rate", rate, "")]
-    lengths = [
-        (n, *_list_score(row, "exact_match"))
-        + (*_list_score(row, "character_accuracy"), row["support"])
-        for n, row in report["per_length"].items()
-    ]
     confidences = ConfidenceDisplay.from_predictions(y_true, y_pred, found.confidence)
     confusions = CharacterConfusionDisplay.from_predictions(y_true, y_pred)
-    figures = {"Mistakes": draw_mistakes(X, y_true, found)}
-    order, wrong = sort_mistakes(found)
-    order = order[:wrong]
-    listed = {"Mistakes": _list_mistakes(X, y_true, found, order[:100])}
-    if unlikely := [i for i in order if found.is_likely_wrong[i]]:
-        name = "Probably wrong labels"
-        figures[name] = _draw_images(X, y_true, found, unlikely[:24], name)
-        listed[name] = _list_mistakes(X, y_true, found, unlikely[:100])
-    figures |= {"Confidence": confidences.figure_, "Confusions": confusions.figure_}
-    recognizer = model[-1] if isinstance(model, Pipeline) else model
+    figures = {"confidence": confidences.figure_, "confusions": confusions.figure_}
+    recognizer = find_reader(model)
     if getattr(recognizer, "loss_curve_", None):
-        figures["Training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
+        figures["training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
+    source = getattr(recognizer, "metadata", None) or recognizer  # ONNX has the former
+    background = getattr(source, "background", "white")
+    order, n_wrong = sort_mistakes(found)
+    unlikely = [i for i in order[:n_wrong] if found.is_likely_wrong[i]]
+    # Where nothing is wrong, the images that it is the least sure of.
+    mistakes = [i for i in order[:n_wrong] if not found.is_likely_wrong[i]]
+    shown = mistakes[:_MAX_CARDS] if n_wrong else order[:_MAX_LEAST_SURE]
+    parts = {
+        "scores": "Scores",
+        "mistakes": "Mistakes" if n_wrong else "Least confident",
+        **({"labels": "Probably wrong labels"} if unlikely else {}),
+        "lengths": "By length of the text",
+        **{name: name.capitalize() for name in figures},
+        "model": "Model",
+    }
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("skcaptcha.cli", "."),
         autoescape=True,
@@ -237,19 +250,53 @@ def make_page(model, X, y_true, found, *, title, notes=""):
     return templates.get_template("report.html").render(
         title=title,
         notes=notes.splitlines(),
-        totals=totals,
+        parts=parts,
+        totals=_list_totals(report),
         few=describe_few(len(y_true), report["exact_match_interval"]),
-        lengths=lengths,
+        lengths=[
+            (n, *_list_score(row, "exact_match"))
+            + (*_list_score(row, "character_accuracy"), row["support"])
+            for n, row in report["per_length"].items()
+        ],
+        bins=_list_bins(confidences),
         pictures={
             name: base64.b64encode(_render(figure, format="png", dpi=110)).decode()
             for name, figure in figures.items()
         },
-        listed=listed,
-        n_wrong=wrong,
+        mistakes=_list_cards(X, y_true, found, shown, background),
+        unlikely=_list_cards(X, y_true, found, unlikely[:_MAX_CARDS], background),
+        n_images=len(y_true),
+        n_wrong=n_wrong,
+        n_mistakes=len(mistakes),
         n_unlikely=len(unlikely),
         description=describe(model),
         version=__version__,
     )
+
+
+def _list_totals(report):
+    """Return the scores of all images, each with its interval."""
+    low, high = report["character_accuracy_interval"]
+    rate = report["character_error_rate"]
+    # More edits than characters leave the accuracy at 0, which has no other end.
+    between = f"{1 - high:.4f} to {1 - low:.4f}" if rate <= 1 else ""
+    return [
+        ("exact match", *_list_score(report, "exact_match")),
+        ("character accuracy", *_list_score(report, "character_accuracy")),
+        ("character error rate", f"{rate:.4f}", between),
+    ]
+
+
+def _list_bins(display):
+    """Return a row for each interval of confidence that has texts in it."""
+    edges, rows = display.bin_edges, []
+    values = display.counts, display.prob_true, display.prob_pred
+    for low, high, n, share, mean in zip(edges[:-1], edges[1:], *values, strict=True):
+        if n:
+            first, last = wilson_interval(share, n)
+            right = f"{share:.4f}", f"{first:.4f} to {last:.4f}", f"{mean:.4f}"
+            rows.append((f"{low:.2f} to {high:.2f}", n, round(share * n), *right))
+    return rows
 
 
 def _list_score(scores, name):
@@ -269,6 +316,8 @@ def _render(figure, **options):
 
 def _list_layers(recognizer):
     """Return (layer, shape of its output, parameters), with a header and the sum."""
+    import torch
+
     network = recognizer.network_
     height, channels = recognizer.image_height_, network.blocks[0].conv.in_channels
     image = (channels, height, 4 * height)
@@ -291,7 +340,7 @@ def _list_layers(recognizer):
         hooks.append(module.register_forward_hook(note))
     device = next(network.parameters()).device
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             network(torch.zeros((1, *image), dtype=torch.uint8, device=device))
     finally:
         for hook in hooks:

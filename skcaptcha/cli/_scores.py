@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from skcaptcha._validation import count
 from skcaptcha.cli._output import escape, write
 from skcaptcha.cli._reading import show_path
-from skcaptcha.metrics import recognition_report
 
 COLUMNS = (
     "filename",
@@ -69,6 +68,8 @@ def describe_mistakes(X, y, found):
 
 def describe(X, y, found):
     """Return the report on what was read, as text."""
+    from skcaptcha.metrics import recognition_report
+
     parts = [recognition_report(y, found.y_pred), describe_mistakes(X, y, found)]
     return "\n\n".join(filter(None, parts))
 
@@ -78,6 +79,8 @@ def _write_text(X, y, found, notes):
 
 
 def _write_json(X, y, found, notes):
+    from skcaptcha.metrics import recognition_report
+
     report = recognition_report(y, found.y_pred, output_dict=True)
     rows = list_rows(X, y, found)
     report["mistakes"] = [row for row in rows if row.pop("is_mistake")]

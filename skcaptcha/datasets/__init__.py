@@ -1,10 +1,6 @@
 """Captchas drawn to order, read from folders and tables, or downloaded."""
 
-from skcaptcha.datasets._check import LabeledImagesReport, check_labeled_images
-from skcaptcha.datasets._fetch import fetch_captcha_images_v2
-from skcaptcha.datasets._folder import load_image_folder
-from skcaptcha.datasets._labeled import load_labeled_images, load_labels_csv
-from skcaptcha.datasets._synthetic import make_captchas
+from skcaptcha._lazy import attach
 
 __all__ = [
     "LabeledImagesReport",
@@ -15,3 +11,14 @@ __all__ = [
     "load_labels_csv",
     "make_captchas",
 ]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "_check": ["LabeledImagesReport", "check_labeled_images"],
+        "_fetch": ["fetch_captcha_images_v2"],
+        "_folder": ["load_image_folder"],
+        "_labeled": ["load_labeled_images", "load_labels_csv"],
+        "_synthetic": ["make_captchas"],
+    },
+)

@@ -33,14 +33,8 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
     """
     text = decode_text(data, path, encoding)
     given = (filename_column, text_column)
-    if path.lower().endswith(_JSON_LINES):
-        header, rows = _parse_json_lines(text, path)
-    else:
-        header, rows = _parse_lines(text, path, given, delimiter)
-    if header is None:
-        columns, header = (0, 1), ["file name", "text"]
-    else:
-        columns = _find_columns(header, given, path)
+    header, rows, columns = split_table(text, path, given, delimiter)
+    header = header or ["file name", "text"]
     rows, notices = _drop_failed_readings(rows, header, columns, path)
     for number, fields in rows:
         for index in columns:
@@ -60,6 +54,25 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
         raise ValueError(f"path={path!r} has a header but no rows.")
     name, label = columns
     return [(number, row[name], row[label]) for number, row in rows], notices
+
+
+def split_table(text, path, given=(None, None), delimiter=None):
+    """Return the header, rows (number, fields), and the columns of names and labels.
+
+    The header is None where the table has none.
+    """
+    if path.lower().endswith(_JSON_LINES):
+        header, rows = _parse_json_lines(text, path)
+    else:
+        header, rows = _parse_lines(text, path, given, delimiter)
+    columns = (0, 1) if header is None else _find_columns(header, given, path)
+    return header, rows, columns
+
+
+def find_delimiter(text, given=(None, None)):
+    """Return the delimiter of the table that a text is, or None."""
+    lines = (line for line in _LINE_END.split(text) if line.strip())
+    return _guess_delimiter(next(lines, ""), given)
 
 
 def clean_labels(texts, describe):

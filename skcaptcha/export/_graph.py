@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.geometry import TIME_STRIDE
 
 # Those of ONNX 1.12 of 2022, so that older runtimes read the graph as well.
 OPSET_VERSION, IR_VERSION = 17, 8

@@ -9,7 +9,7 @@ from PIL import ImageColor
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
 from skcaptcha.images._likeness import is_summary
 from skcaptcha.images._prepare import MAX_WIDTH, MIN_WIDTH
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.geometry import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 METADATA_KEY = "skcaptcha"
@@ -17,6 +17,9 @@ METADATA_KEY = "skcaptcha"
 
 CHECKSUM_SIZE = 86
 """Bytes that `append_checksum` appends."""
+
+DTYPES = ("float32", "float16", "int8")
+"""What the weights of a file may be."""
 
 # These are the same in every file of this format version, and its readers rely on it.
 _FIXED = {
@@ -39,6 +42,7 @@ class ModelMetadata:
     background: tuple
     has_empty_labels: bool = False
     training_images: dict | None = None  # of `summarize`
+    dtype: str = "float32"  # of the weights
 
     @property
     def n_channels(self):
@@ -62,6 +66,7 @@ def pack_metadata(metadata):
             "background": [int(level) for level in background],
             "has_empty_labels": bool(metadata.has_empty_labels),
             "training_images": metadata.training_images,
+            "dtype": metadata.dtype,
         }
     )
 
@@ -85,7 +90,7 @@ def unpack_metadata(text):
         value = values.get(key)
         if type(value) is not type(expected) or value != expected:  # True is not 1
             raise ValueError(f"{key}={_shorten(value)} is not {expected!r}")
-    values.setdefault("has_empty_labels", False)  # in older files
+    values = {"has_empty_labels": False, "dtype": "float32", **values}  # older files
     for key, (is_valid, expected) in _VARIABLE.items():
         if not is_valid(values.get(key)):
             raise ValueError(f"{key}={_shorten(values.get(key))} is not {expected}")
@@ -105,6 +110,7 @@ def unpack_metadata(text):
         background=tuple(values["background"]),
         has_empty_labels=values["has_empty_labels"],
         training_images=values.get("training_images"),
+        dtype=values["dtype"],
     )
 
 
@@ -146,6 +152,10 @@ _VARIABLE = {
         "a list of three integers from 0 to 255",
     ),
     "has_empty_labels": (lambda v: type(v) is bool, "true or false"),
+    "dtype": (
+        lambda v: isinstance(v, str) and v in DTYPES,
+        f"one of {', '.join(DTYPES)}",
+    ),
     "training_images": (  # not in older files
         lambda v: v is None or is_summary(v),
         "a range for each measure, and n_images",

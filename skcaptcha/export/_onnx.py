@@ -1,23 +1,37 @@
 """A fitted recognizer as an ONNX file."""
 
+from copy import copy
+
 from sklearn.utils.validation import check_is_fitted
 
-from skcaptcha import __version__
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._training_data import input_size_of
 from skcaptcha._validation import check_path
+from skcaptcha._version import __version__
 from skcaptcha.export._graph import IR_VERSION, OPSET_VERSION, build_graph
 from skcaptcha.export._metadata import (
+    DTYPES,
     METADATA_KEY,
     ModelMetadata,
     append_checksum,
     pack_metadata,
 )
+from skcaptcha.export._precision import store_weights
+from skcaptcha.export._reader import open_reader
+from skcaptcha.export._self_test import (
+    MAX_TEST_IMAGES,
+    SELF_TEST_KEY,
+    make_self_test,
+    pack_self_test,
+    read_texts,
+    run_self_test,
+)
+from skcaptcha.images import read_images
 from skcaptcha.recognizer import CaptchaRecognizer
 
 
-def export_onnx(recognizer, path):
+def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
     """Write a fitted recognizer to an ONNX file.
 
     The model takes a batch of images, of any number and width, and gives
@@ -33,6 +47,15 @@ def export_onnx(recognizer, path):
     path : str or os.PathLike
         The file, in a folder that exists. An existing file stays in place until the
         new one is complete.
+    dtype : {"float32", "float16", "int8"}, default="float32"
+        What the weights are stored as. "float16" halves the file, "int8" makes it a
+        quarter. They are brought back to 32 bits when the file is loaded, so that it
+        reads as fast as before, by any runtime. A few texts may differ;
+        :doc:`/deployment` says how many did.
+    test_images : sequence of images, default=None
+        Up to 100 images, ten say, that the file keeps with what the recognizer reads
+        in them, as lossless PNGs. ``load_onnx(path, self_test=True)`` checks that they
+        are still read so. Whoever has the file can look at them.
 
     Raises
     ------
@@ -44,8 +67,12 @@ def export_onnx(recognizer, path):
         If the folder does not exist.
     IsADirectoryError
         If `path` is a folder.
+    ValueError
+        If `dtype` is unknown, `test_images` are none or too many or cannot be read, the
+        exported model reads one of them otherwise than the recognizer, or the
+        recognizer reads each image at several sizes.
     ImportError
-        If onnx is not installed.
+        If onnx is not installed; or onnxruntime, for `test_images`.
 
     See Also
     --------
@@ -72,9 +99,12 @@ def export_onnx(recognizer, path):
         raise TypeError(
             f"recognizer={recognizer!r} is not a CaptchaRecognizer; pass a fitted one. "
             "Of a Pipeline or a search pass the recognizer in it, such as pipeline[-1] "
-            "or search.best_estimator_; the steps before it are not exported."
+            "or search.best_estimator_; the steps before it are not exported. Of a "
+            "SelfTrainingRecognizer pass `recognizer_`."
         )
     check_is_fitted(recognizer)
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r} must be one of {', '.join(DTYPES)}.")
     path = check_path(path)
     if path.is_dir():
         raise IsADirectoryError(
@@ -91,6 +121,32 @@ def export_onnx(recognizer, path):
             "several sizes, and an ONNX file has one: export load_pretrained(X), which "
             "chooses one for some images X, or a recognizer that was fitted."
         )
+    test = None if test_images is None else _make_test(recognizer, test_images)
+    content = _serialize(recognizer, dtype, test)
+    if test is not None:
+        reader = open_reader(content, "The exported model")
+        if failure := run_self_test(reader, test):
+            more = "" if dtype == "float32" else ", or choose a dtype of more bits"
+            raise ValueError(
+                f"test_images: by the exported model, {failure}. Leave out images that "
+                f"are read with little confidence{more}."
+            )
+    write_atomically(path, content)
+
+
+def _make_test(recognizer, images):
+    """Return a `SelfTest` of the texts on a recognizer's best paths."""
+    images = read_images(images, background=recognizer.background_, name="test_images")
+    if not 1 <= len(images) <= MAX_TEST_IMAGES:
+        raise ValueError(
+            f"test_images has {len(images)} images; pass from 1 to {MAX_TEST_IMAGES}."
+        )
+    reader = copy(recognizer).set_params(decoder="greedy")
+    return make_self_test(images, read_texts(reader, images))
+
+
+def _serialize(recognizer, dtype, test):
+    """Return the content of the file."""
     onnx = import_optional("onnx", "onnx", "export_onnx")
     metadata = ModelMetadata(
         recognizer.vocabulary_,
@@ -99,13 +155,19 @@ def export_onnx(recognizer, path):
         has_empty_labels=recognizer.has_empty_labels_,
         # Older models have none.
         training_images=getattr(recognizer, "training_images_", None),
+        dtype=dtype,
     )
+    graph = build_graph(recognizer.network_, recognizer.image_height_)
+    store_weights(graph, dtype)
     model = onnx.helper.make_model(
-        build_graph(recognizer.network_, recognizer.image_height_),
+        graph,
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", OPSET_VERSION)],
         producer_name="skcaptcha",
         producer_version=__version__,
     )
-    onnx.helper.set_model_props(model, {METADATA_KEY: pack_metadata(metadata)})
-    write_atomically(path, append_checksum(model.SerializeToString()))
+    properties = {METADATA_KEY: pack_metadata(metadata)}
+    if test is not None:
+        properties[SELF_TEST_KEY] = pack_self_test(test)
+    onnx.helper.set_model_props(model, properties)
+    return append_checksum(model.SerializeToString())

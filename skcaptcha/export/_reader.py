@@ -3,23 +3,26 @@
 import os
 
 import numpy as np
-import torch
 
-from skcaptcha import __version__
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._tables import is_table
-from skcaptcha._threads import survive_fork
+from skcaptcha._threads import count_network_threads, survive_fork
 from skcaptcha._validation import check_path, iterate_items
+from skcaptcha._version import __version__
+from skcaptcha.export._content import check_finite, find_property
 from skcaptcha.export._graph import list_inputs, list_outputs
 from skcaptcha.export._metadata import METADATA_KEY, has_valid_checksum, unpack_metadata
-from skcaptcha.export._weights import check_finite
-from skcaptcha.images._batches import pad_images
-from skcaptcha.model.inference import plan_batches
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.export._self_test import (
+    SELF_TEST_KEY,
+    run_self_test,
+    unpack_self_test,
+)
+from skcaptcha.images._batches import plan_batches, stack_images
+from skcaptcha.model.geometry import TIME_STRIDE
 
 
-def load_onnx(path, *, n_jobs=None):
+def load_onnx(path, *, n_jobs=None, self_test=False):
     """Load a file that `export_onnx` wrote, to read images with ONNX Runtime.
 
     Parameters
@@ -28,12 +31,17 @@ def load_onnx(path, *, n_jobs=None):
         The file.
     n_jobs : int, default=None
         Threads that decode images. None means up to 8, -1 one for each core.
+    self_test : bool, default=False
+        Whether to read the images that the file keeps for its test, and raise a
+        ValueError where one is read otherwise than it must be. It takes as long as to
+        read them.
 
     Returns
     -------
     OnnxRecognizer
-        It computes on the CPU, with as many threads as PyTorch is set to
-        (``torch.set_num_threads``, or ``OMP_NUM_THREADS``).
+        It computes on the CPU, with as many threads as ``OMP_NUM_THREADS`` says, or
+        one for each core that the process may use; where PyTorch is loaded, with as
+        many as that is set to (``torch.set_num_threads``).
 
     Raises
     ------
@@ -43,12 +51,15 @@ def load_onnx(path, *, n_jobs=None):
         If `path` is not a path.
     ValueError
         If the file was not written by `export_onnx`, was damaged or changed since, or
-        is of a later version.
+        is of a later version; or if it fails its test, or has none.
     ImportError
         If onnxruntime is not installed.
 
     Notes
     -----
+    Beside onnxruntime it needs NumPy and Pillow alone; :doc:`/deployment` says how to
+    install no more than these.
+
     An ONNX file holds numbers and operators, no code, and its checksum is verified
     before any of it runs. The checksum reveals damage but not the author: with a file
     from a stranger you rely on ONNX Runtime to withstand it.
@@ -63,21 +74,64 @@ def load_onnx(path, *, n_jobs=None):
         ...
     FileNotFoundError: path='captchas.onnx' is not a file; ...
     """
+    content, name = _read_file(path)
+    reader = open_reader(content, name, n_jobs=n_jobs)
+    if self_test:
+        _test(reader, name)
+    return reader
+
+
+def load_metadata(path):
+    """Return the `ModelMetadata` of a file of `export_onnx`, without the runtime."""
+    content, name = _read_file(path)
+    _check_complete(content, name)
+    return _unpack(find_property(content, METADATA_KEY), name)
+
+
+def _read_file(path):
+    """Return the content of a file, and its name for errors."""
     path = check_path(path)
+    name = f"path={str(path)!r}"
     if not path.is_file():
         raise FileNotFoundError(
-            f"path={str(path)!r} is not a file; pass the one that export_onnx wrote."
+            f"{name} is not a file; pass the one that export_onnx wrote."
         )
-    content = path.read_bytes()
-    session, metadata = _open(content, f"path={str(path)!r}")
-    reader = OnnxRecognizer(session, metadata, n_jobs=n_jobs)
+    return path.read_bytes(), name
+
+
+def open_reader(content, name, *, n_jobs=None):
+    """Return the `OnnxRecognizer` of a file's content; `name` is for errors."""
+    reader = OnnxRecognizer(*_open(content, name), n_jobs=n_jobs)
     reader._content = content  # which the session holds as well
     return reader
 
 
-def _open(content, name):
-    """Return the session and the metadata of a model; `name` is for errors."""
-    onnxruntime = import_optional("onnxruntime", "onnx", "load_onnx")
+def _test(reader, name):
+    """Raise a ValueError unless a reader reads the test images of its file right."""
+    found = reader.session.get_modelmeta().custom_metadata_map
+    if SELF_TEST_KEY not in found:
+        raise ValueError(
+            f"{name} has no test images; export the recognizer again with test_images, "
+            "or load it with self_test=False."
+        )
+    try:
+        test = unpack_self_test(found[SELF_TEST_KEY])
+        failure = run_self_test(reader, test)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is damaged: {error}. Export the recognizer again."
+        ) from error
+    if failure:
+        version = import_optional("onnxruntime", "onnx", "load_onnx").__version__
+        raise ValueError(
+            f"{name} fails its test: {failure}. onnxruntime {version} may compute "
+            "otherwise on this machine than where it was exported, or another version "
+            "of Pillow resize otherwise; install those versions, or export the "
+            "recognizer again here."
+        )
+
+
+def _check_complete(content, name):
     if not has_valid_checksum(content):
         raise ValueError(
             f"{name} is not a complete file of export_onnx: its checksum "
@@ -85,8 +139,29 @@ def _open(content, name):
             "since. Copy it again, or export the recognizer again. To run a model that "
             "another tool has changed, use onnxruntime itself."
         )
+
+
+def _unpack(text, name, session=None):
+    """Return the metadata in a JSON text, which fit a session if there is one."""
+    try:
+        metadata = unpack_metadata(text)
+        if session is not None:
+            _check_graph(session, metadata)
+        return metadata
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has metadata that this version of skcaptcha, "
+            f"{__version__}, does not know: {error}. Export the recognizer again with "
+            "this version, or upgrade skcaptcha."
+        ) from error
+
+
+def _open(content, name):
+    """Return the session and the metadata of a model; `name` is for errors."""
+    onnxruntime = import_optional("onnxruntime", "onnx", "load_onnx")
+    _check_complete(content, name)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = count_network_threads()
     options.log_severity_level = 4  # errors are raised, so nothing has to be printed
     try:
         session = onnxruntime.InferenceSession(
@@ -97,15 +172,7 @@ def _open(content, name):
         raise ValueError(
             f"{name} cannot be run by onnxruntime {onnxruntime.__version__}: {error}"
         ) from error
-    try:
-        metadata = unpack_metadata(found.get(METADATA_KEY, ""))
-        _check_graph(session, metadata)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} has metadata that this version of skcaptcha, "
-            f"{__version__}, does not know: {error}. Export the recognizer again with "
-            "this version, or upgrade skcaptcha."
-        ) from error
+    metadata = _unpack(found.get(METADATA_KEY, ""), name, session)
     try:
         check_finite(content)
         _check_output(session, metadata)
@@ -142,6 +209,9 @@ def _check_output(session, metadata):
     log_probs = np.concatenate([log_probs[0], log_probs[1, : steps[1]]])
     if not np.allclose(np.exp(log_probs).sum(axis=1), 1, atol=1e-3):
         raise ValueError("what it finds are no probabilities that sum to 1")
+
+
+_PARAMETERS = ("session", "metadata", "n_jobs")
 
 
 class OnnxRecognizer(ReaderMixin):
@@ -200,6 +270,65 @@ class OnnxRecognizer(ReaderMixin):
         self.vocabulary_ = metadata.vocabulary
         self.has_empty_labels_ = metadata.has_empty_labels
         self.training_images_ = metadata.training_images
+
+    def get_params(self, deep=True):
+        """Return the arguments of the constructor by their names, as scikit-learn does.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Makes no difference, as no argument is an estimator.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params):
+        """Set `n_jobs`, all that can be changed.
+
+        Parameters
+        ----------
+        **params : dict
+            New values by name.
+
+        Returns
+        -------
+        self : OnnxRecognizer
+        """
+        for name in params:
+            if name != "n_jobs":
+                raise ValueError(
+                    f"Invalid parameter {name!r} for an OnnxRecognizer: only n_jobs "
+                    "can be set. Load another file by load_onnx."
+                )
+        vars(self).update(params)
+        return self
+
+    def __sklearn_clone__(self):
+        """Return the reader itself: nothing is fitted, so that a clone would be equal.
+
+        So does scikit-learn's FrozenEstimator, which makes it part of a search.
+        """
+        return self
+
+    def __sklearn_is_fitted__(self):
+        """Tell scikit-learn that it can read."""
+        return True
+
+    def __sklearn_tags__(self):
+        """Tell scikit-learn what the reader takes."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        inputs = InputTags(two_d_array=False, three_d_array=True, string=True)
+        target = TargetTags(required=False)
+        return Tags(estimator_type=None, target_tags=target, input_tags=inputs)
+
+    def __repr__(self):
+        """Show the number of characters and the type of the weights."""
+        n_characters, dtype = len(self.vocabulary_), self.metadata.dtype
+        return f"<OnnxRecognizer: {n_characters} characters, {dtype}>"
 
     def __getstate__(self):
         """Return a state with the bytes of the file in place of the session."""
@@ -276,12 +405,9 @@ class OnnxRecognizer(ReaderMixin):
 
     def _run(self, images):
         for positions in plan_batches([image.shape[1] for image in images]):
-            batch, widths = pad_images([images[i] for i in positions], "cpu")
-            if widths is None:
-                widths = np.full(len(positions), batch.shape[3], np.int64)
-            else:
-                widths = widths.numpy()
-            inputs = {"images": batch.contiguous().numpy(), "widths": widths}
+            batch, widths = stack_images([images[i] for i in positions])
+            batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))  # (N, C, H, W)
+            inputs = {"images": batch, "widths": widths}
             try:
                 log_probs, lengths = self.session.run(["log_probs", "lengths"], inputs)
             except Exception as error:  # the runtime's own classes share no other base

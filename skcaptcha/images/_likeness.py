@@ -146,7 +146,7 @@ def is_summary(value):
 
 
 class SeenImages:
-    """Counts images that are unlike the training images, of which `summarize` tells."""
+    """Counts images that are unlike the training images, as `summarize` has them."""
 
     def __init__(self, training_images):
         self._training = training_images or {}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from skcaptcha.images._read import to_grayscale, to_rgb
-from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.geometry import TIME_STRIDE
 from skcaptcha.preprocessing import resize_image
 
 MIN_WIDTH = 4 * TIME_STRIDE

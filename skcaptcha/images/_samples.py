@@ -16,6 +16,7 @@ from skcaptcha.images._decode import name_item
 from skcaptcha.images._likeness import measure_image
 from skcaptcha.images._prepare import measure_ink, prepare_image
 from skcaptcha.images._read import has_color, is_error, iterate_images
+from skcaptcha.images._tensors import StoredImage
 
 _MEGABYTE = 10**6
 # Share of `cache_size` for images that stay decoded between scanning and resizing. The
@@ -33,7 +34,7 @@ _AT_ONCE = 1000
 
 @dataclass
 class Samples:
-    """Images of shape (H, W_i, C), uint8, arrays or tensors, and their symbols."""
+    """Images of shape (H, W_i, C), uint8, arrays or stored, and their symbols."""
 
     images: list
     targets: list
@@ -45,14 +46,22 @@ class Samples:
         return Samples(images, [self.targets[i] for i in positions], self.mapping)
 
     def put_on(self, device):
-        """Return the samples with their images as tensors on a device."""
-        images = []
+        """Return the samples with their images in one tensor on a device."""
+        height, _, channels = self.images[0].shape
+        ends = np.cumsum([1, *(image.shape[1] for image in self.images)]).tolist()
+        columns = torch.zeros(
+            ends[-1], height, channels, dtype=torch.uint8, device=device
+        )
         for first in range(0, len(self), _AT_ONCE):
             some = self.images[first : first + _AT_ONCE]
-            flat = np.concatenate([image.ravel() for image in some])
-            parts = torch.from_numpy(flat).to(device).split([i.size for i in some])
-            images += [p.view(i.shape) for p, i in zip(parts, some, strict=True)]
+            flat = np.concatenate([image.transpose(1, 0, 2) for image in some])
+            start = ends[first]
+            columns[start : start + len(flat)] = torch.from_numpy(flat)
             self.release()
+        images = [
+            StoredImage(columns, start, image.shape)
+            for start, image in zip(ends[:-1], self.images, strict=True)
+        ]
         return Samples(images, self.targets)
 
     def release(self):

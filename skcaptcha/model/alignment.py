@@ -58,18 +58,24 @@ def sequence_log_probability(log_probs, lengths, sequences, *, blank):
             )
         states[item, 1 : 2 * len(sequence) : 2] = sequence
     # The blank between two symbols may be skipped if they differ.
-    can_skip = np.zeros(states.shape, dtype=bool)
-    can_skip[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
+    skip = np.full(states.shape, -np.inf)
+    skip[:, 2:][(states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])] = 0
+    emitted = np.take_along_axis(log_probs, states[None], axis=2)  # (T, N, S)
 
-    forward = np.full(states.shape, -np.inf)  # (N, S)
-    forward[:, 0] = 0  # before the first frame, as if a blank had been read
-    for frame in range(n_frames):
-        step = forward.copy()
-        step[:, 1:] = np.logaddexp(step[:, 1:], forward[:, :-1])
-        skipped = np.where(can_skip[:, 2:], forward[:, :-2], -np.inf)
-        step[:, 2:] = np.logaddexp(step[:, 2:], skipped)
-        step += np.take_along_axis(log_probs[frame], states, axis=1)
-        forward = np.where((frame < lengths)[:, None], step, forward)
+    # Two states that are never reached come first, so that all have two before them.
+    before, after = np.full((2, n_items, states.shape[1] + 2), -np.inf)
+    before[:, 2] = 0  # before the first frame, as if a blank had been read
+    for frame in range(lengths.max(initial=0)):
+        step = after[:, 2:]
+        np.add(before[:, :-2], skip, out=step)
+        np.logaddexp(step, before[:, 1:-1], out=step)
+        np.logaddexp(step, before[:, 2:], out=step)
+        step += emitted[frame]
+        ended = frame >= lengths
+        if ended.any():
+            after[ended] = before[ended]
+        before, after = after, before
+    forward = before[:, 2:]  # (N, S)
 
     items = np.arange(n_items)
     last_blank = forward[items, 2 * n_symbols]

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import logsumexp
 
 from skcaptcha.model.alignment import forced_alignment, sequence_log_probability
 
@@ -417,7 +416,7 @@ def rank_texts(candidates, frames, *, blank, length=None):
     [((1,), 0.4), ((2,), 0.25)]
     """
     log_probabilities = [_score_texts(f, candidates, blank) for f in frames]
-    mean = logsumexp(log_probabilities, axis=0) - math.log(len(frames))
+    mean = np.logaddexp.reduce(log_probabilities, axis=0) - math.log(len(frames))
     length = check_length(length)
     weights = length if isinstance(length, dict) else {}
     weight = [math.log(weights.get(len(text), 1.0)) for text in candidates]

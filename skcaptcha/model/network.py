@@ -1,19 +1,18 @@
 """The convolutional recurrent network (CRNN) that reads one line of text."""
 
+import contextlib
 import copy
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from skcaptcha.model.normalization import MaskedBatchNorm2d, Padding
+from skcaptcha.model import geometry
+from skcaptcha.model.normalization import MaskedBatchNorm2d, Padding, make_padding
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
-# How many convolution blocks halve the width.
-_N_TIME_STRIDES = 2
-
-TIME_STRIDE = 2**_N_TIME_STRIDES
+TIME_STRIDE = geometry.TIME_STRIDE
 """Columns of the input for each time step of the output."""
 
 
@@ -32,7 +31,7 @@ class ConvBlock(nn.Module):
         )
         self.norm = MaskedBatchNorm2d(out_channels)
 
-    def forward(self, x, padding=None, all_reduce=None):
+    def forward(self, x, padding=None, all_reduce=None, observed=None):
         """Return the new map (N, C, H, W) and its padding."""
         if padding is not None:
             padding = padding.stride(self.stride[1])
@@ -42,7 +41,7 @@ class ConvBlock(nn.Module):
             x = self.conv(x)
         else:
             return self._convolve_and_normalize(x, padding), padding
-        return self.norm(x, padding, all_reduce), padding
+        return self.norm(x, padding, all_reduce, observed), padding
 
     def _convolve_and_normalize(self, x, padding):
         """Normalize by given statistics, which is a matter of the weights."""
@@ -70,14 +69,42 @@ class BidirectionalLSTM(nn.Module):
         self.ahead = nn.LSTM(n_features, units)
         self.back = nn.LSTM(n_features, units)
 
-    def forward(self, x, lengths):
-        """Return the states (T, N, 2 * units) of `x` of shape (T, N, C)."""
-        steps = torch.arange(len(x), device=x.device)[:, None]
-        mirrored = lengths.to(x.device) - 1 - steps  # (T, N)
-        mirrored = torch.where(mirrored < 0, steps, mirrored)
-        rows = torch.arange(x.shape[1], device=x.device)
-        back = self.back(x[mirrored, rows])[0][mirrored, rows]
-        return torch.cat([self.ahead(x)[0], back], dim=2)
+    def forward(self, x, lengths=None):
+        """Return the states (T, N, 2 * units) of `x` of shape (T, N, C).
+
+        `lengths`, on the device of `x`, are those of the sequences; None if all are T.
+        """
+        zeros = x.new_zeros(1, x.shape[1], self.ahead.hidden_size)
+        start = (zeros, zeros)
+        if lengths is None:
+            back = self.back(x.flip(0), start)[0].flip(0)
+        else:
+            steps = torch.arange(len(x), device=x.device)[:, None]
+            mirrored = lengths - 1 - steps  # (T, N)
+            mirrored = torch.where(mirrored < 0, steps, mirrored)
+            rows = torch.arange(x.shape[1], device=x.device)
+            back = self.back(_Mirror.apply(x, mirrored, rows), start)[0]
+            back = _Mirror.apply(back, mirrored, rows)
+        return torch.cat([self.ahead(x, start)[0], back], dim=2)
+
+
+class _Mirror(torch.autograd.Function):
+    """Reverse each sequence of a batch (T, N, C).
+
+    Done twice, nothing has changed, so the gradient is mirrored likewise. By autograd
+    the indices would be sorted first.
+    """
+
+    @staticmethod
+    def forward(ctx, x, mirrored, rows):
+        """Return ``x[mirrored, rows]``."""
+        ctx.save_for_backward(mirrored, rows)
+        return x[mirrored, rows]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        """Return the gradient of `x`."""
+        return gradient[ctx.saved_tensors], None, None
 
 
 class CRNN(nn.Module):
@@ -136,7 +163,7 @@ class CRNN(nn.Module):
         self.frozen = False
         blocks, channels = [], in_channels
         for position, out_channels in enumerate(conv_channels):
-            stride = (2, 2 if position < _N_TIME_STRIDES else 1)
+            stride = (2, 2 if position < geometry.N_TIME_STRIDES else 1)
             blocks.append(ConvBlock(channels, out_channels, stride, pooling=pooling))
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
@@ -175,7 +202,14 @@ class CRNN(nn.Module):
                             nn.init.ones_(parameter.detach().chunk(4)[1])
 
     def forward(
-        self, images, widths=None, *, auxiliary=False, generator=None, all_reduce=None
+        self,
+        images,
+        widths=None,
+        *,
+        auxiliary=False,
+        generator=None,
+        all_reduce=None,
+        observed=None,
     ):
         """Read a batch of images.
 
@@ -183,7 +217,7 @@ class CRNN(nn.Module):
         ----------
         images : tensor of shape (N, C, H, W), uint8 or float
             Pixels from 0 to 255, padded on the right to the widest.
-        widths : tensor of shape (N,), optional
+        widths : tensor of shape (N,) or Padding, optional
             The images' own widths, multiples of ``TIME_STRIDE``; None if all are W.
         auxiliary : bool, default=False
             Also return the output of the auxiliary head over the convolutions, if the
@@ -192,6 +226,8 @@ class CRNN(nn.Module):
             Draws the dropout in training, on the device of `images`.
         all_reduce : callable, optional
             Sums a tensor over the processes that train on parts of a batch.
+        observed : list, optional
+            Gets the statistics of the batch on a GPU; see `MaskedBatchNorm2d`.
 
         Returns
         -------
@@ -202,28 +238,28 @@ class CRNN(nn.Module):
         lengths : tensor of shape (N,), on the CPU
             Time steps of each image, without padding.
         """
-        padding = mask = None
-        if widths is not None:
-            padding = Padding(widths, images.shape[3], images.device)
-            mask = padding.mask
+        padded = widths
+        if not isinstance(padded, Padding):
+            padded = make_padding(images, widths)
+        mask = None if padded is None else padded.mask
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
+        padding = padded
         for block in self.blocks:
-            x, padding = block(x, padding, all_reduce)
-        # (N, C, H', T) -> (N, C, T) -> (T, N, C); faster than amax
-        x = functional.max_pool2d(x, (x.shape[2], 1)).squeeze(2).permute(2, 0, 1)
-        x = self._drop(x, generator)
-        if widths is None:
-            lengths = torch.full(
-                (x.shape[1],), x.shape[0], dtype=torch.int64, device="cpu"
-            )
-        else:
-            lengths = widths.cpu() // TIME_STRIDE
-        features = x
-        for lstm in self.lstms:
-            x = self._drop(lstm(x, lengths), generator)  # (T, N, 2 * units)
-        logits = [self.head(x)]  # (T, N, K)
-        if auxiliary and self.auxiliary is not None:
-            logits.append(self.auxiliary(features))
+            x, padding = block(x, padding, all_reduce, observed)
+        x = reduce_height(x)
+        with contextlib.ExitStack() as stack:
+            if x.is_cuda:
+                # Under autocast cuDNN's LSTM is in float16, for bfloat16 as well.
+                stack.enter_context(torch.autocast("cuda", enabled=False))
+                x = x.float()
+            features = x = self._drop(x, generator)
+            own = None if padded is None else padded.own // TIME_STRIDE
+            for lstm in self.lstms:
+                x = self._drop(lstm(x, own), generator)  # (T, N, 2 * units)
+            logits = [self.head(x)]  # (T, N, K)
+            if auxiliary and self.auxiliary is not None:
+                logits.append(self.auxiliary(features))
+        lengths = count_steps(x, padded)
         return *(values.float().log_softmax(-1) for values in logits), lengths
 
     def freeze_convolutions(self, frozen=True):
@@ -246,11 +282,29 @@ class CRNN(nn.Module):
         # nn.Dropout would draw from the global generator.
         if not self.training or self.dropout == 0:
             return x
+        if x.is_cuda:
+            kept = torch.empty_like(x).bernoulli_(1 - self.dropout, generator=generator)
+            return x * kept.div_(1 - self.dropout)
         draw = torch.rand(
             x.shape, generator=generator, dtype=torch.float32, device=x.device
         )
         kept = draw >= self.dropout
         return x * kept.to(x.dtype) / (1 - self.dropout)
+
+
+def reduce_height(x):
+    """Take the maximum over the height: (N, C, H, T) -> (T, N, C); faster than amax."""
+    return functional.max_pool2d(x, (x.shape[2], 1)).squeeze(2).permute(2, 0, 1)
+
+
+def count_steps(x, padding):
+    """Return the time steps (N,) of each image in `x` of shape (T, N, C), on the CPU.
+
+    They are the widths of the images over the columns of a step, or T without padding.
+    """
+    if padding is None:
+        return torch.full((x.shape[1],), len(x), dtype=torch.int64, device="cpu")
+    return padding.widths // TIME_STRIDE
 
 
 def standardize(images, mask=None):
@@ -261,6 +315,8 @@ def standardize(images, mask=None):
     does not become noise.
     """
     x = images.float()
+    if x.is_cuda:
+        return _standardize_on_cuda(x, mask)
     if mask is None:  # torch.var_mean takes ten times as long on the CPU
         x = x.flatten(1)
         x = x - x.mean(dim=1, keepdim=True)
@@ -271,6 +327,20 @@ def standardize(images, mask=None):
     x = (x - mean) * mask
     variance = (x * x).sum(dim=(1, 2, 3), keepdim=True) / count
     return x / (variance.sqrt() + 1)
+
+
+def _standardize_on_cuda(x, mask):
+    """Do that in fewer launches."""
+    each = {"dim": (1, 2, 3), "keepdim": True}
+    if mask is None:
+        variance, mean = torch.var_mean(x, correction=0, **each)
+        return (x - mean).div_(variance.sqrt_().add_(1))
+    count = mask.sum(dim=3, keepdim=True).mul_(x.shape[1] * x.shape[2])
+    x = x * mask
+    mean = x.sum(**each) / count
+    x = x.addcmul_(mean, mask, value=-1)
+    deviation = torch.linalg.vector_norm(x, **each).mul_(count.rsqrt_())
+    return x.div_(deviation.add_(1))
 
 
 @torch.inference_mode(False)

@@ -1,11 +1,14 @@
 """Batch normalization of images that are padded to the width of the widest."""
 
 import copy
+import functools
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from skcaptcha._transfer import send
 
 
 class Padding:
@@ -18,18 +21,32 @@ class Padding:
     width : int
         That of the padded batch.
     device : torch.device
+    own : tensor of shape (N,), optional
+        The widths on that device, if they are there already.
 
     Attributes
     ----------
+    widths : tensor of shape (N,)
+        The images' own widths, on the CPU.
+    own : tensor of shape (N,)
+        The same on the device.
     mask : tensor of shape (N, 1, 1, W), float32
         One in the image, zero in padding.
     """
 
-    def __init__(self, widths, width, device):
+    def __init__(self, widths, width, device, own=None):
+        self.widths = widths
+        self.own = send(widths, device) if own is None else own
         columns = torch.arange(width, device=device)
-        self.mask = (columns < widths.to(device)[:, None]).float()[:, None, None, :]
+        self.mask = (columns < self.own[:, None]).float()[:, None, None, :]
+        self._ends = widths.tolist()
         # On the CPU a few slices are written sooner than all is multiplied.
-        self._ends = widths.tolist() if device.type == "cpu" else None
+        self._slices = device.type == "cpu"
+
+    @property
+    def n_columns(self):
+        """Number of columns that are no padding, known without asking the device."""
+        return sum(self._ends)
 
     def stride(self, step):
         """Return the padding of a map of every `step`-th column."""
@@ -37,8 +54,7 @@ class Padding:
             return self
         strided = copy.copy(self)
         strided.mask = self.mask[..., ::step]
-        if self._ends is not None:
-            strided._ends = [math.ceil(end / step) for end in self._ends]
+        strided._ends = [math.ceil(end / step) for end in self._ends]
         return strided
 
     @torch.no_grad()
@@ -47,12 +63,19 @@ class Padding:
 
         Gradients do not know of it; a ReLU that follows gives padding none.
         """
-        if self._ends is None:
+        if not self._slices:
             return x.mul_(self.mask)
         for row, end in zip(x, self._ends, strict=True):
             if end < x.shape[3]:
                 row[:, :, end:] = 0
         return x
+
+
+def make_padding(images, widths, own=None):
+    """Return the `Padding` of a batch (N, C, H, W), None where `widths` are None."""
+    if widths is None:
+        return None
+    return Padding(widths, images.shape[3], images.device, own)
 
 
 class MaskedBatchNorm2d(nn.BatchNorm2d):
@@ -63,10 +86,23 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
     batch. With padding the input may be overwritten.
     """
 
-    def forward(self, x, padding=None, all_reduce=None):
-        """Normalize `x` of shape (N, C, H, W)."""
+    def forward(self, x, padding=None, all_reduce=None, observed=None):
+        """Normalize `x` of shape (N, C, H, W).
+
+        On a GPU the list `observed` gets this norm with the mean and the variance of
+        the batch, for `follow_statistics`; without it the running ones follow at once.
+        """
         if self.training and all_reduce is not None:
             return self._normalize_together(x, padding, all_reduce)
+        if self.training and x.is_cuda:
+            x, mean, variance = _NormalizationOnCuda.apply(
+                x, padding, self.weight, self.bias, self.eps
+            )
+            if observed is None:
+                self._update_statistics(mean, variance)
+            else:
+                observed.append((self, mean, variance))
+            return x
         if padding is None:
             return super().forward(x).relu_()
         if not self.training:
@@ -151,3 +187,74 @@ class _MaskedNormalization(torch.autograd.Function):
         )
         of_x = ctx.padding.clear_(of_x.addcmul_(x, -slope).add_(constant))
         return of_x, None, of_weight, of_bias, None
+
+
+class _NormalizationOnCuda(torch.autograd.Function):
+    """Batch normalization and ReLU by the kernels of `torch.nn.SyncBatchNorm`.
+
+    They take the number of pixels, so that padding need not count, and few launches.
+    """
+
+    @staticmethod
+    def forward(ctx, x, padding, weight, bias, eps):
+        """Return the normalized `x`, its mean and its variance by channel."""
+        count = n = x[:, 0].numel()
+        if padding is not None:
+            padding.clear_(x)
+            count = padding.n_columns * x.shape[2]
+        mean, scale = torch.batch_norm_stats(x, eps)  # over all columns
+        variance = scale.pow(-2)  # and eps
+        if padding is not None:
+            # What is summed over all columns is zero in padding.
+            inside = n / count
+            variance = torch.addcmul(variance, mean, mean, value=1 - inside)
+            variance = variance.mul_(inside).clamp_(min=eps)
+            mean, scale = mean * inside, variance.rsqrt()
+        y = torch.batch_norm_elemt(x, weight, bias, mean, scale, eps).relu_()
+        if padding is not None:
+            padding.clear_(y)
+        ctx.save_for_backward(x, y, weight, mean, scale)
+        ctx.padding, ctx.count = padding, count
+        ctx.mark_non_differentiable(mean, variance)
+        ctx.set_materialize_grads(False)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(ctx, gradient, *_):
+        """Return the gradients of the arguments of `forward`."""
+        x, y, weight, mean, scale = ctx.saved_tensors
+        gradient = torch.ops.aten.threshold_backward(gradient, y, 0)  # of the ReLU
+        sums, products, of_weight, of_bias = torch.batch_norm_backward_reduce(
+            gradient, x, mean, scale, weight, True, True, True
+        )
+        of_x = torch.batch_norm_backward_elemt(
+            gradient, x, mean, scale, weight, sums, products, _put(ctx.count, x.device)
+        )
+        if ctx.padding is not None:
+            ctx.padding.clear_(of_x)
+        return of_x, None, of_weight, of_bias, None
+
+
+@functools.lru_cache(maxsize=256)
+def _put(number, device):
+    """Return an integer on a device, where it stays for the next time."""
+    return torch.full((1,), number, dtype=torch.int32, device=device)
+
+
+@torch.no_grad()
+def follow_statistics(observed, learned):
+    """Let running statistics follow those of a batch, if something was learned.
+
+    `observed` is the list that the norms have filled, and `learned` a bool on the
+    device, which is not waited for.
+    """
+    running = [
+        t for norm, *_ in observed for t in (norm.running_mean, norm.running_var)
+    ]
+    batch = torch.cat([t for _, *statistics in observed for t in statistics])
+    before = torch.cat(running)
+    after = before.lerp(batch, observed[0][0].momentum)
+    after = torch.where(learned, after, before).split([len(t) for t in running])
+    torch._foreach_copy_(running, after)
+    tracked = [norm.num_batches_tracked for norm, *_ in observed]
+    torch._foreach_add_(tracked, [learned.long()] * len(tracked))

@@ -7,6 +7,7 @@ from importlib.resources import files
 import torch
 from safetensors.torch import load
 
+from skcaptcha._modes import own_modes
 from skcaptcha.model.network import build_network, for_reading
 
 FORMS = {"pooling": True, "stride": False}
@@ -31,6 +32,7 @@ def read_weights(form):
     return weights, header["__metadata__"]["characters"]
 
 
+@own_modes()
 def load_whole(form, characters):
     """Return a pretrained network that is ready to read, and its config.
 
@@ -55,6 +57,7 @@ def load_whole(form, characters):
     return network, config
 
 
+@own_modes()
 def load_start(config, symbols, generator):
     """Return a pretrained network on the CPU, or None if there is none of that config.
 

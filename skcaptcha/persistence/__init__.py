@@ -1,9 +1,7 @@
 """Saving recognizers in files that run no code when they are loaded."""
 
-import lazy_loader
+from skcaptcha._lazy import attach
 
 __all__ = ["dump", "load"]
 
-__getattr__, __dir__, _ = lazy_loader.attach(
-    __name__, submod_attrs={"_skops": ["dump", "load"]}
-)
+__getattr__, __dir__ = attach(__name__, {"_skops": ["dump", "load"]})

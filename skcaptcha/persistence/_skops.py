@@ -65,7 +65,8 @@ def dump(recognizer, path):
     if type(recognizer) is not CaptchaRecognizer:
         raise TypeError(
             f"recognizer={recognizer!r} must be a CaptchaRecognizer, and not of a "
-            "subclass, which `load` would not build; save other objects by joblib.dump."
+            "subclass, which `load` would not build. Of a SelfTrainingRecognizer save "
+            "`recognizer_`, and other objects by joblib.dump."
         )
     if isinstance(recognizer.checkpoint, os.PathLike):
         recognizer = copy.copy(recognizer)

@@ -4,10 +4,10 @@ import numbers
 
 import numpy as np
 
+from skcaptcha._exact_match import check_text_list, exact_match_score
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_image, read_images
-from skcaptcha.metrics import _check_list, exact_match_score
 from skcaptcha.model import decoding
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
@@ -198,7 +198,7 @@ class AlignmentDisplay:
                 f"pass an int from 0 to {n_samples - 1}."
             )
         if y is not None:
-            y = _check_list(y, "y")
+            y = check_text_list(y, "y")
             check_same_length(range(n_samples), y)
         if isinstance(items, list) and not is_table(items):
             # Where it cannot be read, the error gives its place in X.

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from skcaptcha._exact_match import check_text_pairs
 from skcaptcha._intervals import wilson_interval
-from skcaptcha.metrics import _check_texts, reliability_curve, risk_coverage_curve
+from skcaptcha.metrics import reliability_curve, risk_coverage_curve
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 
@@ -193,7 +194,7 @@ class ConfidenceDisplay:
             As :meth:`plot`; also if `y_true` or `y_pred` is not a sequence of str,
             lengths differ, or `confidence` or another parameter is out of range.
         """
-        y_true, y_pred = _check_texts(y_true, y_pred)
+        y_true, y_pred = check_text_pairs(y_true, y_pred)
         is_right = np.array([t == p for t, p in zip(y_true, y_pred, strict=True)])
         n = len(y_true)
         confidence = _axes.check_numbers("confidence", confidence, "text", n)

@@ -1,7 +1,7 @@
 """PredictionDisplay: what was read in each image."""
 
+from skcaptcha._exact_match import check_text_list, exact_match_score
 from skcaptcha.images import read_images
-from skcaptcha.metrics import _check_list, exact_match_score
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import Reading
 from skcaptcha.plotting._grid import GridMixin
@@ -154,11 +154,11 @@ class PredictionDisplay(GridMixin):
 
     def _list_captions(self, fonts):
         self._check_lengths("y_pred", "y_true", "preprocessed")
-        y_pred = _check_list(self.y_pred, "y_pred")
+        y_pred = check_text_list(self.y_pred, "y_pred")
         n = len(y_pred)
         y_true, notes = [None] * n, [""] * n
         if self.y_true is not None:
-            y_true = _check_list(self.y_true, "y_true")
+            y_true = check_text_list(self.y_true, "y_true")
         if self.confidence is not None:
             confidence = _axes.check_numbers("confidence", self.confidence, "image", n)
             notes = [f"{value:.2f}" for value in confidence]

@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skcaptcha._exact_match import check_text_list
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_images
-from skcaptcha.metrics import _check_list
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import list_rows
 from skcaptcha.plotting._grid import GridMixin
@@ -116,7 +116,7 @@ class SamplesDisplay(GridMixin):
             shown = check_random_state(random_state).permutation(len(items)).tolist()
         shown = shown[:max_images]
         if y is not None:
-            y = _check_list(y, "y")
+            y = check_text_list(y, "y")
             check_same_length(items, y)
             y = [y[i] for i in shown]
         images = []
@@ -128,7 +128,7 @@ class SamplesDisplay(GridMixin):
         self._check_lengths("texts")
         if self.texts is None:
             return [("", None, "")] * len(self.images)
-        return [(fonts.show(t), None, "") for t in _check_list(self.texts, "texts")]
+        return [(fonts.show(t), None, "") for t in check_text_list(self.texts, "texts")]
 
 
 def _refuse_lone_image(X):

@@ -133,7 +133,7 @@ class TrainingCurveDisplay:
         ----------
         estimator : estimator
             A fitted :class:`~skcaptcha.CaptchaRecognizer`, a pipeline that ends in one,
-            or a search over either, of which it is the best one.
+            or a search over either, whose best one is drawn.
         **options : dict
             Parameters of :meth:`plot`.
 

@@ -6,26 +6,7 @@ lists of uint8 arrays, so that they stand before it in a Pipeline. `MedianFilter
 ``pip install "skcaptcha[preprocessing]"``.
 """
 
-from skcaptcha.preprocessing._functions import (
-    adaptive_threshold,
-    dark_on_light,
-    equalize_histogram,
-    median_filter,
-    morphological_opening,
-    resize_and_pad,
-    resize_image,
-)
-from skcaptcha.preprocessing._margins import MarginCropper, crop_margins
-from skcaptcha.preprocessing._transformers import (
-    CLAHE,
-    AdaptiveThreshold,
-    DarkOnLight,
-    GrayscaleConverter,
-    ImageReader,
-    ImageResizer,
-    MedianFilter,
-    MorphologicalOpening,
-)
+from skcaptcha._lazy import attach
 
 __all__ = [
     "CLAHE",
@@ -46,3 +27,29 @@ __all__ = [
     "resize_and_pad",
     "resize_image",
 ]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "_functions": [
+            "adaptive_threshold",
+            "dark_on_light",
+            "equalize_histogram",
+            "median_filter",
+            "morphological_opening",
+            "resize_and_pad",
+            "resize_image",
+        ],
+        "_margins": ["MarginCropper", "crop_margins"],
+        "_transformers": [
+            "CLAHE",
+            "AdaptiveThreshold",
+            "DarkOnLight",
+            "GrayscaleConverter",
+            "ImageReader",
+            "ImageResizer",
+            "MedianFilter",
+            "MorphologicalOpening",
+        ],
+    },
+)

@@ -5,6 +5,8 @@ import math
 import torch
 from torch.nn import functional
 
+from skcaptcha._transfer import send
+
 __all__ = ["random_affine"]
 
 ROTATION = 6.0
@@ -30,14 +32,15 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
     images : tensor of shape (N, C, H, W), uint8 or float
         Pixels, padded on the right to the widest.
     widths : tensor of shape (N,), optional
-        The images' own widths; None if all are W.
+        The images' own widths; None if all are W. On the device of the generator.
     strength : float, default=1.0
         Multiplies the range of every distortion: 1 is at most 6 degrees of rotation,
         fewer where they would move the ends of a wide image by more than a fifth of
         its height; 9 degrees of shear; 12 % of scale on each axis; and shifts by 18 %
         and 4.5 % of the height.
     generator : torch.Generator, optional
-        Source of randomness, on the device of `images`.
+        Source of randomness, on the device of `images` or on the CPU. For images on a
+        GPU little is left to do there with the latter.
 
     Returns
     -------
@@ -54,34 +57,76 @@ def random_affine(images, widths=None, *, strength=1.0, generator=None):
     (torch.Size([2, 1, 8, 16]), True)
     """
     n, _, height, width = images.shape
-    like = {"dtype": torch.float32, "device": images.device}
+    drawn_on = images.device if generator is None else generator.device
+    like = {"dtype": torch.float32, "device": drawn_on}
+    if widths is None:
+        own = torch.full((n, 1, 1), float(width), **like)
+    else:
+        own = widths.to(**like)[:, None, None]
+    matrix = _draw_matrix(own, height, strength, generator)
+    if drawn_on == images.device:
+        grid = _make_grid(matrix, own, height, width)
+    else:
+        grid = _make_grid_there(matrix, own, height, width, images.device)
+    return functional.grid_sample(
+        images.float(), grid, padding_mode="border", align_corners=False
+    )
+
+
+def _draw_matrix(own, height, strength, generator):
+    """Draw for images of the widths `own` (N, 1, 1) where each pixel comes from.
+
+    Return the factors of x and y and what is added, of the source's x and then of its
+    y, each (N, 1, 1), in pixels from the center of the image.
+    """
 
     def uniform(limit):
-        draw = torch.rand(n, 1, 1, generator=generator, **like)
+        draw = torch.rand(
+            own.shape, generator=generator, dtype=own.dtype, device=own.device
+        )
         return (2 * draw - 1) * (limit * strength)
 
     shear = uniform(math.radians(SHEAR)).tan()
     scale_x, scale_y = uniform(SCALE).exp(), uniform(SCALE).exp()
     shift_x, shift_y = (uniform(share * height) for share in SHIFT)
-    if widths is None:
-        own = torch.full((n, 1, 1), float(width), **like)
-    else:
-        own = widths.to(**like)[:, None, None]
     # The ends of a wide image would leave it at an angle that suits a narrow one.
     angle = uniform((TILT * height / (own / 2)).clamp(max=math.radians(ROTATION)))
+    cos, sin = angle.cos(), angle.sin()
+    return (
+        (scale_x * cos, scale_y * (shear * cos - sin), shift_x),
+        (scale_x * sin, scale_y * (shear * sin + cos), shift_y),
+    )
 
-    # Source position of each pixel, in pixels from the center of its image.
+
+def _make_grid(matrix, own, height, width):
+    """Return the source of each pixel (N, H, W, 2) as `grid_sample` takes it."""
+    like = {"dtype": torch.float32, "device": own.device}
     x = torch.arange(width, **like)[None, None, :] + 0.5 - own / 2  # (N, 1, W)
     y = torch.arange(height, **like)[None, :, None] + 0.5 - height / 2
-    cos, sin = angle.cos(), angle.sin()
-    source_x = scale_x * cos * x + scale_y * (shear * cos - sin) * y + shift_x
-    source_y = scale_x * sin * x + scale_y * (shear * sin + cos) * y + shift_y
+    source_x, source_y = (of_x * x + of_y * y + shift for of_x, of_y, shift in matrix)
     source_x = (source_x + own / 2).clamp(min=0.5)  # (N, H, W)
     source_x = torch.minimum(source_x, own - 0.5)
-    grid = torch.stack(
+    return torch.stack(
         [source_x / width * 2 - 1, source_y / height * 2],
         dim=-1,  # (N, H, W, 2)
     )
-    return functional.grid_sample(
-        images.float(), grid, padding_mode="border", align_corners=False
-    )
+
+
+def _make_grid_there(matrix, own, height, width, device):
+    """Do what `_make_grid` does on another device, to which little is sent.
+
+    What does not depend on the pixel is computed here, so that few kernels do there.
+    """
+    (xx, xy, shift_x), (yx, yy, shift_y) = matrix
+    center_x, center_y = own / 2, height / 2
+    shift_x = shift_x + center_x - xx * center_x - xy * center_y
+    shift_y = shift_y - yx * center_x - yy * center_y
+    of_x = [value * (2 / width) for value in (xx, xy, shift_x, own - 0.5)]
+    of_y = [value * (2 / height) for value in (yx, yy, shift_y)]
+    xx, xy, shift_x, last, yx, yy, shift_y = send(torch.stack([*of_x, *of_y]), device)
+    pixels = torch.arange(0.5, max(height, width), dtype=torch.float32, device=device)
+    x, y = pixels[:width], pixels[:height, None]
+    source_x = torch.addcmul(torch.addcmul(shift_x, xx, x), xy, y)
+    source_x = torch.minimum(source_x.clamp_(min=1 / width), last)
+    source_y = torch.addcmul(torch.addcmul(shift_y, yx, x), yy, y)
+    return torch.stack([source_x.sub_(1), source_y], dim=-1)

@@ -26,6 +26,7 @@ from skcaptcha._version import __version__
 _FORMAT_VERSION = 2
 # Parameters that do not change what a fit finds; of `warm_start` the network tells.
 _IRRELEVANT = {
+    "backend",
     "beam_width",
     "cache_size",
     "checkpoint",
@@ -36,7 +37,7 @@ _IRRELEVANT = {
     "warm_start",
 }
 # Attributes of a `Trainer` that JSON can hold and that belong to its state.
-_OF_TRAINER = ("losses", "n_skipped_updates", "max_batch")
+_OF_TRAINER = ("losses", "n_skipped_updates", "max_columns", "n_in_parts")
 # Attributes of a `TrainingResult` that it gets in the end alone.
 _LATER = ("network", "warnings")
 _FIRST_LINE = re.compile(rb"skcaptcha checkpoint (\d{1,9}) ([0-9a-f]{64})\n")
@@ -112,7 +113,7 @@ class Checkpoint:
             more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise ValueError(
                 f"{self.name} is of another fit: {'; '.join(differences[:3])}{more}. "
-                f"To go on with that fit, call it as it was called. {_REMEDY}"
+                f"To resume that fit, call it as it was called. {_REMEDY}"
             )
 
     def restore(self, trainer, best, result):
@@ -156,7 +157,7 @@ class Checkpoint:
         self.due = time.monotonic() + self.interval
 
     def _warn(self, error, outcome):
-        message = f"could not be written; training went on, and {outcome}: {error}"
+        message = f"could not be written; training continued, and {outcome}: {error}"
         self.warnings.append((f"{self.name} {message}", UserWarning))
 
     def remove(self):
@@ -265,11 +266,11 @@ def describe_fit(params, samples, texts, vocabulary, device, network=None):
         "X": _digest(samples.images),
         "y": _digest([json.dumps(texts).encode()]),
         "vocabulary": list(vocabulary),
-        "network to go on from": None,
+        "network to continue from": None,
     }
     if network is not None:
         weights = network.state_dict().values()
-        fit["network to go on from"] = _digest(w.cpu().numpy() for w in weights)
+        fit["network to continue from"] = _digest(w.cpu().numpy() for w in weights)
     return json.loads(json.dumps(fit, default=_to_plain))
 
 
@@ -304,10 +305,12 @@ def list_differences(before, now):
 
 def pack_training(trainer, best, result):
     """Return the state of a fit between two updates: values for JSON, and tensors."""
+    trainer.wait_for_losses()
     values = {
         "schedule": dict(vars(trainer.schedule)),
         "scaler": trainer.scaler.state_dict(),
         "epoch": {name: getattr(trainer, name) for name in _OF_TRAINER},
+        "late": list(trainer.late),
         "warnings": [message for message, _ in trainer.warnings],
         "best": {k: v for k, v in vars(best).items() if k != "weights"},
         "result": {k: v for k, v in vars(result).items() if k not in _LATER},
@@ -315,6 +318,7 @@ def pack_training(trainer, best, result):
     tensors = {
         "shuffling": trainer.shuffling,
         "device_generator": trainer.device_generator.get_state(),
+        "augmentation_generator": trainer.augmentation_generator.get_state(),
     }
     for name, tensor in trainer.network.state_dict().items():
         tensors[f"network/{name}"] = tensor
@@ -341,7 +345,9 @@ def unpack_training(values, tensors, trainer, best, result):
     trainer.scaler.load_state_dict(values["scaler"])
     trainer.generator.set_state(tensors["shuffling"])
     trainer.device_generator.set_state(tensors["device_generator"])
+    trainer.augmentation_generator.set_state(tensors["augmentation_generator"])
     vars(trainer).update(values["epoch"])
+    trainer.late.extend(values["late"])
     trainer.warnings = [(message, UserWarning) for message in values["warnings"]]
     vars(trainer.schedule).update(values["schedule"])
     vars(best).update(values["best"])

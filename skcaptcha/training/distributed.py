@@ -53,6 +53,9 @@ class SingleProcess:
         """Tell whether a value is true in a process."""
         return bool(value)
 
+    def check_device(self, device):
+        """Raise a ValueError if the processes cannot exchange tensors on a device."""
+
     def check_same(self, values):
         """Raise a ValueError if a value, by its name, differs between processes."""
 
@@ -127,6 +130,16 @@ class ProcessGroup(SingleProcess):
 
     def any(self, value):
         return any(self._gather(bool(value)))
+
+    def check_device(self, device):
+        backends = distributed.get_backend_config(self.group)  # "cpu:gloo,cuda:nccl"
+        if device.type not in [pair.split(":")[0] for pair in backends.split(",")]:
+            raise ValueError(
+                f"Process {self.rank} of {self.size} that fit together trains on the "
+                f"device {str(device)!r}, and torch.distributed was initialized for "
+                f"{backends!r}. Call init_process_group() without a backend, which "
+                "serves the CPU and GPUs, or set `device` to fit it."
+            )
 
     def check_same(self, values):
         for rank, others in enumerate(self._gather(values)):

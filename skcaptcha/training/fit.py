@@ -4,7 +4,6 @@ Both go through the loop in `fit_network`. What an update does stands in `step`,
 when to do what in `schedule`.
 """
 
-import contextlib
 import copy
 import math
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skcaptcha._modes import own_modes
 from skcaptcha.model.calibration import divide_logits, find_temperature
 from skcaptcha.model.inference import greedy_and_count, run_network
 from skcaptcha.model.network import for_reading
@@ -107,7 +107,7 @@ class BestState:
 def is_part_of_more():
     """Tell whether scikit-learn or joblib calls the fit, as a search or pipeline does.
 
-    The user has then called something else, which would go on after a fit that ends.
+    The user has then called something else, which would continue after a fit that ends.
     """
     frame = sys._getframe()
     while frame is not None:
@@ -115,20 +115,10 @@ def is_part_of_more():
         callbacks = name.startswith("sklearn.callback.")  # around every fit
         if name.partition(".")[0] in ("sklearn", "joblib") and not callbacks:
             return True
+        if name == "skcaptcha._pseudo_labels":  # the rounds of self-training
+            return True
         frame = frame.f_back
     return False
-
-
-@contextlib.contextmanager
-def own_modes():
-    """Compute as if the caller had set no mode of PyTorch, such as no_grad."""
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast("cpu", enabled=False),
-        torch.autocast("cuda", enabled=False),
-    ):
-        yield
 
 
 @own_modes()
@@ -209,17 +199,17 @@ def fit_network(
             while not (schedule.finished or result.stopped):
                 if callbacks is not None and not restart:
                     callbacks.on_epoch_begin()
-                if not trainer.losses:  # else this is the rest of an epoch
+                if not trainer.n_done:  # else this is the rest of an epoch
                     best.aligning = schedule.stage == "alignment"
                 for batch in trainer.batches(samples):
                     if checkpoint is not None:
                         checkpoint.save(trainer, best, result)
-                    loss = trainer.train_step(batch.images, batch.targets)
-                    trainer.losses.append(loss)
+                    trainer.note(trainer.train_step(batch.images, batch.targets))
                     progress.update()
-                    restart = schedule.step(loss)
+                    restart = trainer.read_losses(trainer.n_ahead)
                     if restart or schedule.finished:
                         break
+                restart = trainer.read_losses() or restart
                 loss = trainer.end_epoch()
                 if schedule.endless and schedule.n_bad:
                     # No later epoch will show whether the weights are destroyed.
@@ -368,7 +358,7 @@ def list_warnings(trainer, targets, checkpoint, result, find_causes):
         skipped = skipped_updates_message(result.n_skipped_updates, n_updates)
     if result.interrupted:
         there = checkpoint is not None and checkpoint.path.exists()
-        go_on = f" {checkpoint.name} is there to go on from." if there else ""
+        go_on = f" {checkpoint.name} is there to resume from." if there else ""
         message = (
             f"Training was interrupted in epoch {result.n_iter + 1}; the best weights "
             f"so far are kept.{go_on} {skipped}"
@@ -439,6 +429,7 @@ def describe_job(network_config, samples, training_config, generator):
         "Some label": zlib.crc32(np.concatenate(samples.targets)),
         "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
         "`random_state`": generator.initial_seed(),
+        "The kind of device": training_config.device.type,
     } | {
         f"`{name}`": value
         for name, value in vars(training_config).items()

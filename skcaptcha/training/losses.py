@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from skcaptcha._transfer import send
 from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK
 
@@ -40,7 +41,7 @@ def locate_ink(images, widths=None):
     (benchmarks/auto_constants.py).
 
     `images` of shape (N, C, H, W) are padded on the right to the widest; `widths` are
-    their own.
+    their own, on the same device.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def locate_ink(images, widths=None):
     if widths is None:
         own = torch.full((n, 1), width, dtype=torch.int64, device=x.device)
     else:
-        own = widths[:, None].to(x.device)
+        own = widths[:, None]
     valid = torch.arange(width, device=x.device)[None] < own  # (N, W)
     inside = x.masked_fill(~valid[:, None, None, :], math.nan)
     median = inside.flatten(2).nanmedian(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
@@ -68,15 +69,16 @@ def locate_ink(images, widths=None):
     return share.cumsum(dim=0) - share / 2, share
 
 
-def uniform_alignment_loss(log_probs, targets, ink):
-    """Cross-entropy of the time steps under an even spread of the symbols.
+def uniform_alignment_losses(heads, targets, ink):
+    """Cross-entropy of the time steps under an even spread of the symbols, by head.
 
     Before anything is learned, the best guess of where the symbols stand is that each
     takes an equal share of the text's ink, in order: the "flat start" of speech
     recognition [1]_. Trained on it first, CTC does not begin on its plateau where all
     is blank [2]_. An empty text is a blank that takes all.
 
-    `log_probs` and `targets` are those of `ctc_loss`, `ink` what `locate_ink` returned.
+    `heads` are log-probabilities as for `ctc_loss`, `targets` are the same, and `ink`
+    is what `locate_ink` returned.
 
     References
     ----------
@@ -90,16 +92,19 @@ def uniform_alignment_loss(log_probs, targets, ink):
     padded = np.zeros((len(targets), longest), dtype=np.int64)
     for row, target in zip(padded, targets, strict=True):
         row[: len(target)] = target
-    symbols = torch.from_numpy(padded).to(log_probs.device)  # (N, L)
-    lengths = torch.tensor(
-        [len(t) for t in targets], dtype=torch.int64, device=log_probs.device
-    )
-    slots = torch.arange(longest, device=log_probs.device)
+    lengths = torch.tensor([len(t) for t in targets], dtype=torch.int64, device="cpu")
+    lengths = send(lengths, share.device)
+    symbols = send(torch.from_numpy(padded), share.device)  # (N, L)
+    slots = torch.arange(longest, device=share.device)
     offset = (position * lengths)[:, :, None] - slots - 0.5  # (T, N, L)
     weight = torch.exp(-2 * offset**2) * (slots < lengths[:, None])
     weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1e-9)
-    picked = log_probs.gather(2, symbols.expand(len(log_probs), -1, -1))  # (T, N, L)
-    return -((weight * picked).sum(dim=2) * share).sum() / len(targets)
+    symbols = symbols.expand(len(share), -1, -1)  # (T, N, L)
+    return [
+        -((weight * log_probs.gather(2, symbols)).sum(dim=2) * share).sum()
+        / len(targets)
+        for log_probs in heads
+    ]
 
 
 def symbol_entropy(targets):

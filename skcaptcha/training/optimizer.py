@@ -32,28 +32,44 @@ class AdamW:
                 parameter.grad = None
 
     @torch.no_grad()
-    def step(self):
-        """Update the parameters that have gradients."""
+    def step(self, grad_scale=None, is_finite=None):
+        """Update the parameters that have gradients.
+
+        Both arguments are tensors of one number on the device, which is not waited
+        for: the gradients are divided by `grad_scale`, and nothing changes where
+        `is_finite` is 0 rather than 1.
+        """
+        found_inf = None if is_finite is None else 1 - is_finite
         for group in self.param_groups:
             updated = [p for p in group["params"] if p.grad is not None]
             if updated:
-                self._update(updated, group["lr"], group["weight_decay"])
+                for parameter in updated:
+                    self._begin(parameter)
+                steps = [self.state[p]["step"] for p in updated]
+                counted = 1 if is_finite is None else [is_finite] * len(steps)
+                torch._foreach_add_(steps, counted)
+                settings = group["lr"], group["weight_decay"], grad_scale, found_inf
+                self._update(updated, *settings)
 
-    def _update(self, parameters, lr, weight_decay):
-        for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
-                state["exp_avg"] = torch.zeros_like(parameter)
-                state["exp_avg_sq"] = torch.zeros_like(parameter)
-            state["step"] += 1
+    def _begin(self, parameter):
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(
+                (), dtype=torch.float32, device=parameter.device
+            )
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        elif state["step"].device != parameter.device:  # it comes from a checkpoint
+            state["step"] = state["step"].to(parameter.device)
+
+    def _update(self, parameters, lr, weight_decay, grad_scale, found_inf):
         gradients = [p.grad for p in parameters]
         means, squares, steps = (
             [self.state[p][name] for p in parameters]
             for name in ("exp_avg", "exp_avg_sq", "step")
         )
         beta, beta_of_squares = self.betas
-        if _FUSED is not None and parameters[0].is_cpu:
+        if _FUSED is not None:
             _FUSED(
                 parameters,
                 gradients,
@@ -68,8 +84,14 @@ class AdamW:
                 eps=self.eps,
                 amsgrad=False,
                 maximize=False,
+                grad_scale=grad_scale,
+                found_inf=found_inf,
             )
             return
+        if found_inf is not None:
+            if found_inf.item():
+                return
+            torch._foreach_div_(gradients, grad_scale)
         steps = [step.item() for step in steps]
         torch._foreach_mul_(parameters, 1 - lr * weight_decay)
         torch._foreach_lerp_(means, gradients, 1 - beta)

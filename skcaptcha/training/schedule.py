@@ -45,12 +45,13 @@ class Schedule:
         self.n_updates = n_updates
         self.least_patience = max(_PATIENCE, updates_per_epoch)
         self.update = 0
+        self.n_late = 0  # updates that have been made, and whose loss is not known yet
         self.diverged = False
         self.resume(entropy, updates_per_epoch)
         self._begin()
 
     def resume(self, entropy, updates_per_epoch):
-        """Go on at the full rate, with other samples."""
+        """Continue at the full rate, with other samples."""
         self.entropy, self.updates_per_epoch = max(entropy, 0.5), updates_per_epoch
         self.aligned |= self.left_plateau  # or a new start would lose what it learned
         self.n_restarts, self.patience = 0, self.least_patience
@@ -74,7 +75,7 @@ class Schedule:
     @property
     def learning_rate(self):
         """Share of the initial learning rate."""
-        warm = min(1.0, (self.update - self.begun + 1) / _WARM_UP)
+        warm = min(1.0, (self.n_made - self.begun + 1) / _WARM_UP)
         return warm * self.share_left * 0.5**self.n_restarts
 
     @property
@@ -82,8 +83,13 @@ class Schedule:
         """What the annealing has left, 1 before it and 0 at its end."""
         if self.stage != "annealing":
             return 1.0
-        done = (self.update - self.stage_begun) / self.annealing
+        done = min(1.0, (self.n_made - self.stage_begun) / self.annealing)
         return 0.5 * (1 + math.cos(math.pi * done))
+
+    @property
+    def n_made(self):
+        """Updates that have been made."""
+        return self.update + self.n_late
 
     @property
     def last_update(self):
@@ -95,14 +101,16 @@ class Schedule:
     @property
     def finished(self):
         """Whether the updates are spent or the rate has come to zero."""
-        return self.update >= self.last_update
+        return self.n_made >= self.last_update
 
     def step(self, loss):
         """Take in the loss of an update, NaN of a failed one; return True to restart.
 
-        `diverged` then tells whether it is for losses that are not finite.
+        `diverged` then tells whether it is for losses that are not finite. A GPU tells
+        losses a few updates late, in their order; `n_late` counts those to come.
         """
         self.update += 1
+        self.n_late = max(0, self.n_late - 1)
         self.n_bad = 0 if math.isfinite(loss) else self.n_bad + 1
         self.diverged = self.n_bad == _MOST_BAD
         if self.diverged:
@@ -132,6 +140,8 @@ class Schedule:
 
     def restart(self):
         """Begin again at half the rate; return True."""
+        self.update += self.n_late  # whatever they taught is given up
+        self.n_late = 0
         self.n_restarts += 1
         self.patience *= 2
         self.aligned &= self.left_plateau

@@ -234,9 +234,13 @@ def test_mistakes_that_are_probably_wrong_labels_are_named(
     for (name, label), text in zip(wrong.items(), read, strict=True):
         assert f"  {labeled / name}  {label!r} -> {text!r}\n" in out
     text = page.read_text("utf-8")
-    section = text.split("<h2>Probably wrong labels</h2>")[1].split("<h2>")[0]
+    _, mistakes, section, *_ = re.split('<h2 id="(?:mistakes|labels|lengths)">', text)
     assert f"Of {n_mistakes} mistakes 2 are probably wrong labels" in section
-    assert section.count(f"<td>{labeled}") == 2 and "170.png</td>" in section
+    # What is probably a wrong label is no mistake of the reader.
+    assert mistakes.count("<li>") == n_mistakes - 2 and section.count("<li>") == 2
+    assert section.count(f"<dd>{labeled}") == 2 and "170.png</dd>" in section
+    for label in wrong.values():
+        assert f'<dt>label</dt><dd class="text">{label}</dd>' in section
 
 
 def test_evaluate_ignores_case_if_asked(run, fitted, labeled, captchas, close_figures):
@@ -256,7 +260,7 @@ def test_evaluate_ignores_case_if_asked(run, fitted, labeled, captchas, close_fi
         assert len(report["mistakes"]) == round(40 * (1 - expected))
     _, out, _ = run(*words, "--ignore-case", "--html", page)
     assert re.search(rf"exact match +{score:.4f} ", out) and "'a' " in out
-    assert f"<td>{score:.4f}</td>" in page.read_text("utf-8")
+    assert f">{score:.4f}</td>" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
@@ -297,11 +301,19 @@ def test_evaluate_writes_pictures_and_one_page_of_its_own(
     with Image.open(picture) as image:
         assert image.width > 300
     text = page.read_text("utf-8")
-    assert text.count("data:image/png;base64,") == 4
+    # Three charts, and a card for each mistake, with its image.
+    score = re.search(r"exact match</th>\n<td[^>]*>([\d.]+)<", text)[1]
+    mistakes = round(40 * (1 - float(score)))
+    assert text.count("<li>") == (mistakes or 24)
+    assert text.count("data:image/png;base64,") == 3 + text.count("<li>")
+    bins = text.split('<h2 id="confidence">')[1].split("<h2")[0]
+    counts = re.findall(r'<td data-column="images">(\d+)</td>', bins)
+    assert sum(map(int, counts)) == 40 and len(counts) <= 10
     assert "http://" not in text and "https://" not in text and "<script" not in text
     assert "&lt;script&gt;</h1>" in text  # a name is no markup
-    for title in ("Mistakes", "Confidence", "Confusions", "Training", "By length"):
-        assert title in text
+    shown = "Mistakes" if mistakes else "Least confident"
+    for title in ("Scores", shown, "Confidence", "Confusions", "Training", "By length"):
+        assert re.search(f'<h2 id="[a-z]+">{title}', text)
     import matplotlib.pyplot
 
     assert not matplotlib.pyplot.get_fignums()
@@ -323,7 +335,7 @@ def test_mistakes_on_a_zip_are_named(run, model, labeled, close_figures):
         for file in labeled.iterdir():
             archive.write(file, f"set/{file.name}")
     assert run("evaluate", model, path, "--html", page)[0] == 0
-    assert "<td>set/170.png</td>" in page.read_text("utf-8")
+    assert "<dd>set/170.png</dd>" in page.read_text("utf-8")
 
 
 def test_export_writes_onnx(run, model, fitted, captchas, tmp_path):

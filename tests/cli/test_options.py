@@ -15,6 +15,7 @@ import skcaptcha.cli
 from skcaptcha.__main__ import run as run_command
 from skcaptcha.cli import main
 from skcaptcha.datasets import _check, check_labeled_images
+from skcaptcha.exceptions import DeviceError
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,8 @@ def test_what_tells_of_the_code_is_no_note(capsys, monkeypatch):
     "error, code, message",
     [
         (MemoryError(), 2, "there is too little memory"),
+        (MemoryError("The GPU has too little memory"), 2, "error: The GPU has too"),
+        (DeviceError("The GPU failed in reading"), 2, "error: The GPU failed in"),
         (RuntimeError("can't allocate memory"), 2, "can't allocate memory"),
         (ValueError(), 2, "error: ValueError"),
         (KeyboardInterrupt(), 130, "skcaptcha: interrupted"),

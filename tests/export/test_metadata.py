@@ -33,6 +33,7 @@ DOCUMENTED = {
     "background": [0, 0, 128],
     "has_empty_labels": False,
     "training_images": {"n_images": 30, **{name: [1.0, 2.0] for name in MEASURES}},
+    "dtype": "float32",
 }
 
 
@@ -106,6 +107,14 @@ def test_older_metadata_know_no_empty_labels():
     assert unpack_metadata(json.dumps(knows)).has_empty_labels is True
     with pytest.raises(ValueError, match="has_empty_labels=1 is not true or false"):
         unpack_metadata(json.dumps({**DOCUMENTED, "has_empty_labels": 1}))
+
+
+def test_weights_have_a_known_type_which_older_metadata_do_not_say():
+    older = {k: v for k, v in DOCUMENTED.items() if k != "dtype"}
+    assert unpack_metadata(json.dumps(older)).dtype == "float32"
+    for wrong in ("int4", None, ["int8"]):
+        with pytest.raises(ValueError, match="dtype=.* is not one of float32, float16"):
+            unpack_metadata(json.dumps({**DOCUMENTED, "dtype": wrong}))
 
 
 @pytest.mark.parametrize(

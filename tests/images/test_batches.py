@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import torch
 
-from skcaptcha.images._batches import make_batches, pad_images
+from skcaptcha.images._batches import make_batches
+from skcaptcha.images._tensors import pad_images
 
 
 def generator():

@@ -13,7 +13,7 @@ from skcaptcha.model.network import build_network
 
 
 def test_wide_images_are_read_in_smaller_batches(monkeypatch):
-    monkeypatch.setattr(inference, "_MAX_COLUMNS", 64)
+    monkeypatch.setattr(inference, "MAX_COLUMNS", 64)
     network = build_network(NETWORK_CONFIG, generator()).eval()
     images = [np.zeros((8, w, 1), np.uint8) for w in (16, 100, 16, 32, 16, 16)]
     batches = [positions for positions, _, _ in run_network(network, images)]

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from skcaptcha.images._batches import pad_images
 from skcaptcha.images._samples import Samples
+from skcaptcha.images._tensors import StoredImage, pad_images
 from skcaptcha.model.network import (
     CRNN,
     TIME_STRIDE,
@@ -238,7 +238,7 @@ def test_images_on_the_device_make_the_batches_that_images_in_memory_make(
     monkeypatch.setattr("skcaptcha.images._samples._AT_ONCE", n_at_once)
     images = random_images(widths)
     samples = Samples(images, [[1]] * 3).put_on(torch.device("cpu"))
-    assert all(isinstance(image, torch.Tensor) for image in samples.images)
+    assert all(isinstance(image, StoredImage) for image in samples.images)
     batch, own = pad_images(samples.pick([2, 0]).images, torch.device("cpu"))
     expected, expected_own = pad_images([images[2], images[0]], torch.device("cpu"))
     assert torch.equal(batch, expected) and batch.dtype == torch.uint8

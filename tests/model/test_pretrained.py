@@ -11,7 +11,7 @@ from support.weights import changed_weights
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
-from skcaptcha.images._batches import pad_images
+from skcaptcha.images._tensors import pad_images
 from skcaptcha.model.pretrained import FORMS, load_start, load_whole, read_weights
 
 WEIGHTS = [

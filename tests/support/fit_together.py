@@ -82,6 +82,20 @@ def fit_plainly(rank, folder):
     return {**describe(fitted), "shown": shown.getvalue()}
 
 
+def fit_under_settings(rank, folder):
+    """Fit as the user's program has set PyTorch, and leave that as it is."""
+    torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.inference_mode():
+            return describe(fit(early_stopping=True))
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(False)
+
+
 def fit_padded(rank, folder):
     images = [image[:, : 48 - i % 5] for i, image in enumerate(IMAGES)]
     with warnings.catch_warnings():
@@ -165,6 +179,7 @@ def fit_alone(rank, folder):
 
 TASKS = (
     fit_plainly,
+    fit_under_settings,
     fit_padded,
     fit_with_noise,
     resume,

@@ -3,7 +3,9 @@
 import itertools
 import math
 
+from skcaptcha.export._network import OnnxNetwork
 from skcaptcha.model.network import CRNN
+from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.training.step import Trainer
 
 
@@ -51,13 +53,14 @@ def lose_updates(monkeypatch, numbers):
 
 def before_network_runs(monkeypatch, watch):
     """Call a function with the images of each run of the network, before it runs."""
-    forward = CRNN.forward
+    for network_class in (CRNN, PreparedNetwork, OnnxNetwork):
+        forward = network_class.forward
 
-    def watched(network, images, *args, **kwargs):
-        watch(images)
-        return forward(network, images, *args, **kwargs)
+        def watched(network, images, *args, forward=forward, **kwargs):
+            watch(images)
+            return forward(network, images, *args, **kwargs)
 
-    monkeypatch.setattr(CRNN, "forward", watched)
+        monkeypatch.setattr(network_class, "forward", watched)
 
 
 def count_network_runs(monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from skcaptcha.training import augmentation
 from skcaptcha.training.augmentation import random_affine
 
 
@@ -78,3 +79,12 @@ def test_the_ends_of_a_wide_image_stay_in_it():
     assert (total > 0.7 * total.mean()).all()
     assert (y - 15.5).abs().max() < 0.2 * 32 + 3
     assert (y - 15.5).abs().max() > 3  # they do turn
+
+
+def test_a_grid_made_elsewhere_is_the_same():
+    own = torch.tensor([40.0, 32.0, 24.0])[:, None, None]
+    matrix = augmentation._draw_matrix(own, 16, 2.0, generator())
+    here = augmentation._make_grid(matrix, own, 16, 40)
+    cpu = torch.device("cpu")
+    there = augmentation._make_grid_there(matrix, own, 16, 40, cpu)
+    torch.testing.assert_close(there, here, rtol=1e-5, atol=1e-5)

@@ -399,10 +399,10 @@ def test_weights_of_another_network_are_named(broken_off, few, path):
         ({"random_state": None}, "random_state was 0 and now is None"),
         ({"pretrained": False}, "pretrained was 'auto' and now is False"),
         ({"image_height": 24}, "X is not the same; image_height was 16 and now is 24"),
-        ({"X": [0]}, "X is not the same. To go on .* Delete the file .* another"),
-        ({"y": [0]}, "y is not the same. To go on"),
+        ({"X": [0]}, "X is not the same. To resume .* Delete the file .* another"),
+        ({"y": [0]}, "y is not the same. To resume"),
         ({"X": range(12), "y": range(12)}, "X is .* number of samples was 24 and now"),
-        ({"fitted": True}, "network to go on from is not the same"),
+        ({"fitted": True}, "network to continue from is not the same"),
         ({"version": "0.0.9"}, "skcaptcha was '0.1.0' and now is '0.0.9'"),
     ],
 )
@@ -498,8 +498,9 @@ def test_training_continues_where_the_disk_is_full(few, path, full_disk, monkeyp
     told = [w for w in caught if "No space left" in str(w.message)]
     assert len(told) == 1
     assert told[0].filename == __file__
-    assert "fit.ckpt' could not be written; training went on, and the one before " in (
-        str(told[0].message)
+    assert (
+        "fit.ckpt' could not be written; training continued, and the one before "
+        in (str(told[0].message))
     )
     assert same_weights(expected, recognizer)
     assert list(path.parent.iterdir()) == []

@@ -57,3 +57,63 @@ def test_a_gpu_that_is_too_small_says_whose_it_is(quick, monkeypatch):
     monkeypatch.setattr("skcaptcha.training.step.pad_images", run_out)
     with pytest.raises(MemoryError, match="GPU of process 1 .* its 8 images .*`batch_"):
         quick()
+
+
+@pytest.mark.parametrize(
+    "backends, device, fits",
+    [
+        ("cpu:gloo,cuda:nccl", "cuda:1", True),
+        ("cpu:gloo,cuda:nccl", "cpu", True),
+        ("cpu:gloo,cuda:gloo", "cuda", True),
+        ("cuda:nccl", "cuda:1", True),
+        ("cuda:nccl", "cpu", False),
+        ("cpu:mpi", "cuda", False),
+    ],
+)
+def test_a_device_that_the_processes_cannot_exchange_from_is_named(
+    monkeypatch, backends, device, fits
+):
+    group = make_group(1, 2)
+    group.group = None
+    monkeypatch.setattr("torch.distributed.get_backend_config", lambda group: backends)
+    if fits:
+        return group.check_device(torch.device(device))
+    message = f"^Process 1 of 2 .* on the device '{device}', .* for '{backends}'"
+    with pytest.raises(ValueError, match=message):
+        group.check_device(torch.device(device))
+
+
+def test_objects_go_by_way_of_the_gpu_that_is_named(quick, monkeypatch):
+    """As NCCL sends them from and to the current one, which is as before in the end."""
+    current, seen = [0], []
+
+    def exchange(index):
+        before, current[0] = current[0], index
+        return before
+
+    class Noted(SingleProcess):
+        def first(self, value):
+            seen.append(("first", *current))
+            return value
+
+        def check_same(self, values):
+            seen.append(("check_same", *current))
+
+    def fit_network(*args, processes, **kwargs):
+        processes.check_same({})
+        raise KeyError("there is no such GPU")
+
+    for name in ("_exchange_device", "_maybe_exchange_device"):
+        monkeypatch.setattr(torch.cuda, name, exchange)
+    monkeypatch.setattr("skcaptcha.recognizer.join_processes", Noted)
+    monkeypatch.setattr("skcaptcha.recognizer.fit_network", fit_network)
+    monkeypatch.setattr(
+        "skcaptcha._training_data.choose_device",
+        lambda device, training: torch.device(device),
+    )
+    for device, index in {"cuda:1": 1, "cpu": 0}.items():
+        seen.clear()
+        with pytest.raises(KeyError, match="no such GPU"):
+            quick(device=device)
+        assert seen == [("first", index), ("check_same", index)]
+        assert current == [0]

@@ -11,7 +11,7 @@ from skcaptcha.training.losses import (
     ctc_loss,
     locate_ink,
     symbol_entropy,
-    uniform_alignment_loss,
+    uniform_alignment_losses,
 )
 
 
@@ -66,15 +66,17 @@ def test_uniform_alignment_prefers_the_symbols_in_order():
     steps = torch.full((4, 1, 3), 1e-3)
     for step, symbol in enumerate([1, 1, 2, 2]):
         steps[step, 0, symbol] = 1
-    right = uniform_alignment_loss(steps.log(), [np.array([1, 2])], ink)
-    wrong = uniform_alignment_loss(steps.log(), [np.array([2, 1])], ink)
+    right = uniform_alignment_losses([steps.log()], [np.array([1, 2])], ink)[0]
+    wrong = uniform_alignment_losses([steps.log()], [np.array([2, 1])], ink)[0]
     assert right < 1.5 < 5 < wrong  # neighbors share the steps between them
 
 
 def test_uniform_alignment_of_even_predictions_is_their_entropy():
     ink = locate_ink(torch.randint(0, 256, (2, 1, 4, 32), generator=generator()))
     log_probs = torch.full((8, 2, 4), 0.25).log()
-    loss = uniform_alignment_loss(log_probs, [np.array([1, 2, 3]), np.array([2])], ink)
+    loss = uniform_alignment_losses(
+        [log_probs], [np.array([1, 2, 3]), np.array([2])], ink
+    )[0]
     assert loss.item() == pytest.approx(math.log(4), rel=1e-5)
 
 
@@ -91,9 +93,9 @@ def test_an_empty_text_is_all_blank():
     loss = ctc_loss(log_probs, torch.tensor([2, 2]), [none, none])
     assert loss.item() == pytest.approx(-math.log(blank))
     ink = locate_ink(torch.full((2, 1, 4, 8), 255))
-    loss = uniform_alignment_loss(log_probs, [none, none], ink)
+    loss = uniform_alignment_losses([log_probs], [none, none], ink)[0]
     assert loss.item() == pytest.approx(-math.log(0.6))
-    loss = uniform_alignment_loss(log_probs, [none, np.array([1])], ink)
+    loss = uniform_alignment_losses([log_probs], [none, np.array([1])], ink)[0]
     assert loss.item() == pytest.approx(-(math.log(0.6) + math.log(0.4)) / 2)
 
 

@@ -9,6 +9,7 @@ import torch
 from support.small_fits import NETWORK_CONFIG, generator, training_config
 
 from skcaptcha.model.network import build_network
+from skcaptcha.training import optimizer as _optimizer
 from skcaptcha.training.optimizer import AdamW, make_optimizer
 
 
@@ -38,6 +39,32 @@ def test_the_optimizer_computes_as_that_of_pytorch():
         found.append(parameters)
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("is_finite", [1.0, 0.0])
+def test_a_step_depends_on_numbers_of_the_device(fused, is_finite, monkeypatch):
+    if not fused:
+        monkeypatch.setattr(_optimizer, "_FUSED", None)
+    found = []
+    for factor, arguments in (
+        (1.0, ()),
+        (4.0, (torch.tensor(4.0), torch.tensor(is_finite))),
+    ):
+        parameter = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+        optimizer = AdamW(
+            [{"params": [parameter], "weight_decay": 0.1}], lr=0.1, betas=(0.9, 0.99)
+        )
+        for _ in range(3):
+            parameter.grad = factor * torch.tensor([0.5, -3.0])
+            optimizer.step(*arguments)
+        found.append((parameter.detach(), optimizer.state[parameter]["step"].item()))
+    (expected, _), (values, step) = found
+    if is_finite:
+        torch.testing.assert_close(values, expected)
+    else:
+        assert values.tolist() == [1.0, 2.0]
+    assert step == 3 * is_finite
 
 
 def test_weight_decay_spares_biases_and_norms():

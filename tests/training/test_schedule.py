@@ -106,3 +106,15 @@ def test_annealing_is_begun_neither_on_the_plateau_nor_without_an_end():
         assert schedule.left_plateau == schedule.endless
         schedule.anneal()
         assert schedule.stage == "ctc"
+
+
+def test_the_rate_counts_updates_whose_loss_comes_late():
+    told, late = (Schedule(3.3, 1000, 50, aligned=True) for _ in range(2))
+    for _ in range(20):
+        told.step(1.0)
+    for _ in range(16):
+        late.step(1.0)
+    late.n_late = 4
+    assert late.learning_rate == told.learning_rate
+    late.n_late = 1000
+    assert late.finished

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.small_fits import NETWORK_CONFIG, generator, samples, training_config
 
-from skcaptcha.images._batches import pad_images
+from skcaptcha.images._tensors import pad_images
 from skcaptcha.training import step as _step
 from skcaptcha.training.losses import locate_ink
 from skcaptcha.training.schedule import Schedule
@@ -189,3 +189,87 @@ def test_a_batch_in_parts_has_the_same_gradients():
     ):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def fail_above(trainer, most):
+    """Let the network have memory for a few images only; return that as a list."""
+    forward, limit = trainer.network.forward, [most]
+
+    def run(images, *args, **kwargs):
+        found = forward(images, *args, **kwargs)
+        if len(images) > limit[0]:  # when the statistics have followed already
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return found
+
+    trainer.network.forward = run
+    return limit
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_runs_out_of_memory_leaves_the_statistics(masked):
+    trainer, other = make_trainer(augmentation=0), make_trainer(augmentation=0)
+    some = samples(4)
+    if masked:
+        some.images[0] = some.images[0][:, :8]
+    fail_above(trainer, 2)
+    trainer.train_step(some.images, some.targets)
+    other.max_columns = 2 * 16
+    other.train_step(some.images, some.targets)
+    assert same(trainer.network.state_dict(), other.network.state_dict())
+    assert trainer.network.blocks[0].norm.num_batches_tracked == 2  # once for each part
+
+
+def test_only_batches_that_are_too_large_are_learned_from_in_parts():
+    trainer, some = make_trainer(), samples(4)
+    fail_above(trainer, 2)
+    trainer.train_step(some.images, some.targets)
+    assert trainer.max_columns == 2 * 16
+    sizes, forward = [], trainer.network.forward
+
+    def watch(images, *args, **kwargs):
+        sizes.append(len(images))
+        return forward(images, *args, **kwargs)
+
+    trainer.network.forward = watch
+    trainer.train_step(some.images, some.targets)
+    assert sizes == [2, 2]
+    sizes.clear()
+    trainer.train_step(some.images[:2], some.targets[:2])
+    assert sizes == [2]
+
+
+def test_a_batch_is_tried_whole_again_after_a_while(monkeypatch):
+    monkeypatch.setattr(_step, "_TRY_AGAIN", 3)
+    trainer, some = make_trainer(), samples(4)
+    limit = fail_above(trainer, 2)
+    trainer.train_step(some.images, some.targets)
+    limit[0] = 4  # another program has ended
+    for _ in range(3):
+        assert trainer.max_columns == 2 * 16
+        trainer.train_step(some.images, some.targets)
+    assert trainer.max_columns == math.inf
+
+
+# Losses that come late
+
+
+def test_the_schedule_is_told_of_losses_in_their_order():
+    trainer = make_trainer()
+    for loss in (3.0, 2.0, 1.0):
+        trainer.note(loss)
+    assert trainer.schedule.n_late == 3
+    assert not trainer.read_losses(1)
+    assert (trainer.losses, list(trainer.late)) == ([3.0, 2.0], [1.0])
+    assert (trainer.schedule.update, trainer.schedule.n_late) == (2, 1)
+    assert trainer.n_done == 3
+    trainer.read_losses()
+    assert trainer.losses == [3.0, 2.0, 1.0]
+
+
+def test_a_new_start_drops_the_losses_that_come_after_it():
+    trainer = make_trainer()
+    for loss in [math.nan] * 5 + [1.0]:
+        trainer.note(loss)
+    assert trainer.read_losses()
+    assert not trainer.late
+    assert (trainer.schedule.update, trainer.schedule.n_late) == (6, 0)

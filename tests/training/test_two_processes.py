@@ -67,6 +67,13 @@ def test_both_end_with_the_same_weights_and_predictions(found, task):
     assert one["loss_curve"] == other["loss_curve"]
 
 
+def test_what_the_user_has_set_in_pytorch_changes_nothing(found):
+    for one, plain in zip(
+        both(found, "fit_under_settings"), both(found, "fit_plainly"), strict=True
+    ):
+        assert one.items() <= plain.items()
+
+
 def test_their_noise_differs_and_goes_with_the_random_state(found):
     seeded, unseeded = found[0]["fit_with_noise"]
     assert [seeded, unseeded] == found[1]["fit_with_noise"]

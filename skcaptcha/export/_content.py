@@ -1,4 +1,4 @@
-"""The weights in an ONNX file, found without the package onnx."""
+"""What is in an ONNX file, weights and metadata, found without the package onnx."""
 
 import numpy as np
 
@@ -6,6 +6,7 @@ import numpy as np
 _GRAPH, _NODE, _ATTRIBUTE = 7, 1, 5
 _INITIALIZER, _DATA_TYPE, _FLOATS, _RAW = 5, 2, 4, 9
 _FLOAT_TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
+_METADATA, _KEY, _VALUE = 14, 1, 2
 # Where else weights may be: functions of a model, sparse initializers of a graph, and
 # attributes of operators that are numbers, or tensors and graphs.
 _FUNCTIONS, _SPARSE, _NUMBERS, _OTHERS = 25, 15, (2, 7), (5, 6, 10, 11, 22, 23)
@@ -30,6 +31,15 @@ def check_finite(content):
                         raise ValueError("its weights are not all finite")
     if others:
         raise ValueError("its graph is not one that export_onnx writes")
+
+
+def find_property(content, key):
+    """Return a text of an ONNX model's metadata by its key, "" where there is none."""
+    for _, entry in _list_fields(content, _METADATA):
+        found = dict(_list_fields(entry, _KEY, _VALUE))
+        if found.get(_KEY) == key.encode():
+            return bytes(found.get(_VALUE, b"")).decode()
+    return ""
 
 
 def _list_other_weights(graph):

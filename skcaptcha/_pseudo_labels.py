@@ -1,0 +1,494 @@
+"""Rounds of self-training: what to learn from unlabeled images, and how."""
+
+import copy
+import math
+import sys
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from skcaptcha._auto import choose_batch_size
+from skcaptcha._pretrained import load_pretrained
+from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
+from skcaptcha._tables import pick_rows
+from skcaptcha._validation import count
+from skcaptcha.ensemble import draw_seed
+from skcaptcha.images._read import is_error
+from skcaptcha.vocabulary import BLANK, Vocabulary
+
+# Texts that each of two networks learns from at the least. From fewer labels than for
+# both the pretrained weights know more.
+_MIN_TEXTS = 5
+# Images that show which characters and lengths there are.
+_N_SURVEYED = 300
+# The pretrained weights read an image at many sizes, and most don't suit it, so that
+# the mean probability is low. Of texts from 0.3 to 0.4, about 19 of 20 were right: 150
+# images each of four sets. On unusual letters it is lower still, though it ranks well:
+# so many of the texts count in any case, and networks that learn from them then show
+# whether they are consistent.
+_PRETRAINED_POWER, _PRETRAINED_SHARE = 0.5, 0.25
+# A character is taken for an error if it is found less often than this share of the
+# median character, a length or a case of letters if it has less than this share.
+_RARE_CHARACTER, _RARE_LENGTH, _RARE_CASE = 0.1, 0.05, 0.15
+# How often labels should have a character, by its share in the texts, that they lack.
+_UNSEEN = 3.0
+# Letters that are enough to tell which case all have.
+_MIN_CASED = 20
+# Letters whose capital is an enlarged small one, in the scripts that the pretrained
+# weights read. They don't tell the case.
+_SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъыьэюяθικοπρτφχψ")
+# Updates of each of the two networks of a round: of the first, and of later ones, which
+# continue from it.
+_N_UPDATES, _N_MORE_UPDATES = 1250, 600
+# How many labels, of all, a round may lose by chance.
+_TOLERANCE = 1.0
+# Share of the texts that two networks must read alike, each taught the other half.
+_MIN_AGREEMENT = 0.5
+
+
+@dataclass
+class Data:
+    """The samples of a fit."""
+
+    X: object  # list of images, or table
+    items: list  # the images, those of a table as well
+    labels: np.ndarray  # str, and None for an unlabeled sample
+    table: dict  # attributes of `_tables.TABLE_ATTRIBUTES`
+
+    def __post_init__(self):
+        """Find the positions of the samples with a label and of those without."""
+        missing = np.array([label is None for label in self.labels])
+        self.labeled, self.unlabeled = np.flatnonzero(~missing), np.flatnonzero(missing)
+
+    def pick(self, positions):
+        """Return the images at some positions, for a reader."""
+        return [self.items[i] for i in positions]
+
+
+@dataclass
+class Texts:
+    """The texts to learn from, and the round that found each."""
+
+    texts: np.ndarray  # None for a sample that is not learned from
+    labeled_iter: np.ndarray  # 0 for a label, -1 for none
+
+    @classmethod
+    def of_labels(cls, data):
+        """Return the labels alone."""
+        return cls(data.labels, np.where(np.equal(data.labels, None), -1, 0))
+
+
+@dataclass
+class Reading:
+    """What was read of the unlabeled images."""
+
+    texts: np.ndarray
+    confidence: np.ndarray
+
+
+class SelfTraining:
+    """Rounds of reading, of which networks learn what others have read.
+
+    `params` is a `SelfTrainingRecognizer`, and `template` the recognizer to clone.
+    After `run`, `n_iter`, `condition` and `scores` are what the attributes of the
+    estimator say.
+    """
+
+    def __init__(self, params, template, data, rng):
+        self.params, self.template, self.data, self.rng = params, template, data, rng
+        self.alphabet, self.length, self.networks = None, params.length, None
+        self.n_iter, self.condition, self.scores = 0, "max_iter", []
+        self.reading = {
+            name: getattr(template, name) for name in ("background", "device", "n_jobs")
+        }
+        # Which of two networks learns from a sample: half of the labels each.
+        self.folds = np.zeros(len(data.items), dtype=np.int64)
+        for part in (data.labeled, data.unlabeled):
+            self.folds[rng.permutation(part)] = np.arange(len(part)) % 2
+
+    def run(self):
+        """Return the `Texts` to learn from."""
+        best, max_iter = Texts.of_labels(self.data), self.params.max_iter
+        if not self.data.unlabeled.size:
+            self.condition = "all_labeled"
+        elif max_iter != 0:
+            reading = self.read_first()
+            while max_iter is None or self.n_iter < max_iter:
+                self.n_iter += 1
+                found = self.select(reading, best)
+                if self.ends_with(found, best):
+                    break
+                if self.is_to_be_checked():
+                    reading = self.cross_fit(found)
+                    if self.condition != "max_iter":
+                        break
+                best = found
+        return best
+
+    def ends_with(self, found, best):
+        """Tell whether there is nothing to learn from the texts of a round."""
+        n_texts = np.count_nonzero(found.labeled_iter >= 0)
+        n_new = np.count_nonzero(found.texts != best.texts)
+        n_samples = len(found.texts)
+        self.say(f"{n_texts} of {n_samples} images have a text, {n_new} another one")
+        if n_texts == len(self.data.labeled) or not self.is_enough(found):
+            is_first = self.n_iter == 1
+            self.condition = "nothing_read" if is_first else "no_improvement"
+        elif not n_new:
+            self.condition = "all_labeled" if n_texts == n_samples else "no_change"
+        return self.condition != "max_iter"
+
+    def is_enough(self, found):
+        """Tell whether two networks can each learn from half of the texts."""
+        has_text = np.array([bool(text) for text in found.texts])
+        return np.bincount(self.folds[has_text], minlength=2).min() >= _MIN_TEXTS
+
+    def is_to_be_checked(self):
+        """Tell whether networks learn from the texts of this round to check them."""
+        is_last = self.n_iter == self.params.max_iter
+        return self.n_iter == 1 or not is_last or self.data.labeled.size > 0
+
+    def select(self, reading, before):
+        """Return the labels, and the texts that are confident enough."""
+        params, unlabeled = self.params, self.data.unlabeled
+        chosen = np.array([bool(text) for text in reading.texts])
+        if params.criterion == "threshold":
+            chosen &= reading.confidence >= params.threshold
+        else:
+            order = np.argsort(-reading.confidence, kind="stable")
+            chosen[order[self.n_iter * params.k_best :]] = False
+        texts, labeled_iter = before.texts.copy(), before.labeled_iter.copy()
+        texts[unlabeled] = np.where(chosen, reading.texts, None)
+        changed = texts != before.texts
+        labeled_iter[changed] = self.n_iter
+        labeled_iter[np.equal(texts, None)] = -1
+        return Texts(texts, labeled_iter)
+
+    # ---- the first reading -------------------------------------------------------
+
+    def read_first(self):
+        """Return what the pretrained weights read, or two networks of the labels."""
+        data, pretrained = self.data, load_pretrained(**self.reading)
+        self.survey(pretrained)
+        reader = AlphabetReader(pretrained, self.alphabet)
+        share, score, reading = 0.0, None, None
+        if data.labeled.size:
+            images, labels = data.pick(data.labeled), data.labels[data.labeled]
+            share, score = rate(reader, images, labels)
+            self.say(f"the pretrained weights read {share:.3f} of the labels")
+        if self.is_enough(Texts.of_labels(data)):
+            self.fit_networks(Texts.of_labels(data))
+            of_labels, score = self.rate_networks()
+            self.say(f"two networks, of half of them each, read {of_labels:.3f}")
+            if of_labels > share:
+                reading = self.read_by_networks()
+            self.networks = None  # as they know the few labels by heart
+        if score is not None:
+            self.scores.append(score)
+        return self.read_by(reader) if reading is None else reading
+
+    def read_by(self, pretrained):
+        """Return what the pretrained weights read."""
+        images = self.data.pick(self.data.unlabeled)
+        texts, confidence = read_confidently(pretrained, images, self.length)
+        confidence **= _PRETRAINED_POWER
+        first = np.argsort(-confidence)[: round(_PRETRAINED_SHARE * len(images))]
+        confidence[first] = np.maximum(confidence[first], self.params.threshold)
+        return Reading(texts, confidence)
+
+    def survey(self, pretrained):
+        """Choose the characters and lengths that are not given."""
+        given, data = self.template.vocabulary, self.data
+        labels = list(data.labels[data.labeled])
+        self.alphabet = given
+        if given is not None and self.length is not None:
+            return
+        some = self.rng.permutation(data.unlabeled)[:_N_SURVEYED]
+        reader = pretrained if given is None else AlphabetReader(pretrained, given)
+        texts, confidence = read_confidently(reader, data.pick(some), self.length)
+        weights = confidence**_PRETRAINED_POWER
+        texts = [text or "" for text in texts]
+        if given is None:
+            found = find_alphabet(texts, weights, labels)
+            self.alphabet = found or pretrained.vocabulary_.characters
+            self.say(f"characters: {''.join(self.alphabet)}")
+        if self.length is None:
+            lengths = find_lengths(texts, weights, labels)
+            self.length = dict.fromkeys(sorted(lengths), 1.0) or None
+            self.say(f"lengths: {', '.join(map(str, sorted(lengths)))}")
+
+    # ---- the last fit ------------------------------------------------------------
+
+    def fit_last(self, found):
+        """Return the recognizer that has learned from all texts, and warnings."""
+        data = self.data
+        positions = np.flatnonzero(~np.equal(found.texts, None))
+        has_read = len(positions) > len(data.labeled)
+        notices = []
+        if data.unlabeled.size and self.n_iter and not has_read:
+            notices = [(self.describe_failure(len(positions)), ConvergenceWarning)]
+        if len(positions) < 2:
+            recognizer = load_pretrained(data.items, **self.reading)
+            vars(recognizer).update(data.table)
+            return recognizer, notices
+        recognizer = clone(self.template).set_params(warm_start=False)
+        if has_read:
+            recognizer.set_params(vocabulary=self.alphabet)
+        X = pick_rows(data.X, positions)
+        return recognizer.fit(X, list(found.texts[positions])), notices
+
+    def describe_failure(self, n_labels):
+        """Say why nothing was learned from the unlabeled images, and what to do."""
+        n_unlabeled = count(len(self.data.unlabeled), "unlabeled image")
+        has = "has learned from the labels alone"
+        if n_labels < 2:
+            has = "has learned nothing, and reads as the pretrained weights do"
+        if self.condition == "no_improvement":
+            *before, after = self.scores
+            return (
+                f"The {n_unlabeled} did not help: networks that learned from them read "
+                f"labels less well, {after:.3f} after {max(before):.3f} "
+                f"(`label_scores_`), so that `recognizer_` {has}. Label more images, "
+                "those first that it is least sure of."
+            )
+        unsaid = [
+            n for n in ("vocabulary", "length") if getattr(self.params, n) is None
+        ]
+        names = " and ".join(f"`{name}`" for name in unsaid)
+        say = f"say what there may be ({names}), and " if unsaid else ""
+        return (
+            f"Nothing was learned from the {n_unlabeled}, as too few are read with "
+            f"confidence, or not consistently; `recognizer_` {has}. To get on, {say}"
+            "label some images: 50 are a good start."
+        )
+
+    # ---- two networks that label for each other ----------------------------------
+
+    def cross_fit(self, found):
+        """Let two networks learn from halves, and return what they read of the others.
+
+        Sets the condition if that is worse than before.
+        """
+        self.fit_networks(found)
+        reading = self.read_by_networks()
+        taught = found.texts[self.data.unlabeled]
+        is_taught = ~np.equal(taught, None)
+        agreement = np.mean(taught[is_taught] == reading.texts[is_taught])
+        self.say(f"of the texts taught, {agreement:.3f} are read by the other network")
+        if self.data.labeled.size:
+            share, score = self.rate_networks()
+            self.say(f"{share:.3f} of labels that were not learned from are read")
+            if score < max(self.scores) - _TOLERANCE / self.data.labeled.size:
+                self.condition = "no_improvement"
+            self.scores.append(score)
+        elif agreement < _MIN_AGREEMENT:
+            self.condition = "nothing_read" if self.n_iter == 1 else "no_improvement"
+        return reading
+
+    def fit_networks(self, found):
+        """Fit two networks, each on its half of the texts."""
+        networks = []
+        for fold in range(2):
+            positions = np.flatnonzero(
+                ~np.equal(found.texts, None) & (self.folds == fold)
+            )
+            before = self.networks and self.networks[fold]
+            networks.append(self.fit_part(positions, found.texts[positions], before))
+        self.networks = networks
+
+    def fit_part(self, positions, texts, before):
+        """Return a recognizer fitted on some samples, or fitted further."""
+        X, y = pick_rows(self.data.X, positions), list(texts)
+        template = clone(self.template).set_params(
+            vocabulary=self.alphabet,
+            warm_start=False,
+            random_state=draw_seed(self.rng),
+            verbose=False,
+        )
+        n_updates = _N_UPDATES if before is None else _N_MORE_UPDATES
+        template.set_params(max_iter=choose_n_epochs(template, len(y), n_updates))
+        with warnings.catch_warnings():
+            # Whether networks of a round have learned to read shows in what they read.
+            warnings.simplefilter("ignore")
+            if before is not None:
+                further = copy.deepcopy(before).set_params(**template.get_params())
+                try:
+                    return further.set_params(warm_start=True).fit(X, y)
+                except ValueError:
+                    # The new texts may need more time steps than the first ones did.
+                    pass
+            return template.fit(X, y)
+
+    def read_by_networks(self):
+        """Return what is read of each unlabeled image that was not learned from."""
+        unlabeled = self.data.unlabeled
+        texts = np.full(len(unlabeled), None, dtype=object)
+        confidence = np.zeros(len(unlabeled))
+        for fold, network in enumerate(self.networks):
+            others = np.flatnonzero(self.folds[unlabeled] != fold)
+            texts[others], confidence[others] = read_confidently(
+                network, self.data.pick(unlabeled[others]), self.length
+            )
+        return Reading(texts, confidence)
+
+    def rate_networks(self):
+        """Return how well labels are read that were not learned from, as `rate`."""
+        labeled, rates, sizes = self.data.labeled, [], []
+        for fold, network in enumerate(self.networks):
+            others = labeled[self.folds[labeled] != fold]
+            if len(others):
+                found = rate(network, self.data.pick(others), self.data.labels[others])
+                rates.append(found)
+                sizes.append(len(others))
+        return np.average(rates, axis=0, weights=sizes).tolist()
+
+    def say(self, text):
+        """Print what a round has found, if that is asked for."""
+        if self.params.verbose:
+            print(f"round {self.n_iter}: {text}", file=sys.stderr)
+
+
+def choose_n_epochs(recognizer, n_samples, n_updates):
+    """Return the `max_iter` of a network of a round."""
+    if recognizer.max_iter != "auto":
+        return recognizer.max_iter
+    batch_size = recognizer.batch_size
+    if batch_size == "auto":
+        batch_size = choose_batch_size(n_samples)
+    return math.ceil(n_updates / math.ceil(n_samples / batch_size))
+
+
+# ---- reading ---------------------------------------------------------------------
+
+
+class AlphabetReader(ReaderMixin):
+    """Reads as a reader of more characters that knows which there may be.
+
+    Their probabilities, to which those of the same letter in a case that the alphabet
+    lacks are added, are made to sum to 1 at each time step.
+    """
+
+    def __init__(self, reader, alphabet):
+        self.reader = reader
+        self.vocabulary_ = Vocabulary(alphabet)
+        self.decoder, self.beam_width = reader.decoder, reader.beam_width
+        self.sources = find_sources(reader.vocabulary_, self.vocabulary_)
+
+    def iter_frames(self, X, **options):
+        """Yield as `CaptchaRecognizer.iter_frames` does."""
+        for position, frames in self.reader.iter_frames(X, **options):
+            if not is_error(frames):
+                frames = [merge_classes(one, self.sources) for one in frames]
+            yield position, frames
+
+
+def find_sources(known, alphabet):
+    """Return the classes of `known` that stand for each class of `alphabet`.
+
+    Both are vocabularies; the first class is the blank. A letter stands for itself and
+    for that of the other case, if the alphabet lacks that one.
+    """
+    position = {c: i for i, c in enumerate(known.characters, start=1)}
+    sources = [[BLANK]]
+    for character in alphabet.characters:
+        forms = {character} | ({character.swapcase()} - set(alphabet.characters))
+        sources.append(sorted(position[c] for c in forms if c in position))
+    return sources
+
+
+def merge_classes(log_probs, sources):
+    """Return log-probabilities (T, K') of classes that each sum some of (T, K)."""
+    merged = np.full((len(log_probs), len(sources)), -np.inf)
+    for column, classes in enumerate(sources):
+        if classes:
+            merged[:, column] = logsumexp(log_probs[:, classes], axis=1)
+    return merged - logsumexp(merged, axis=1, keepdims=True)
+
+
+def read_confidently(reader, items, length=None):
+    """Return the text of each item and its confidence; None and 0 where none fits."""
+    texts = np.full(len(items), None, dtype=object)
+    confidence = np.zeros(len(items))
+    if items:
+        readings = reader.iter_readings(items, length=length, on_error="skip")
+        for position, text, value, error in readings:
+            if error is None:
+                texts[position], confidence[position] = text, value
+    return texts, confidence
+
+
+def rate(reader, items, labels):
+    """Return the share of labels that is read, and a score that tells more.
+
+    That is the mean of the share and of the mean probability of the label.
+    """
+    n_right, probability = 0, 0.0
+    for position, frames in reader.iter_frames(items):
+        label = labels[position]
+        n_right += find_texts(reader, frames)[0][0] == label
+        probability += math.exp(label_log_probability(reader, frames, label))
+    share = n_right / len(items)
+    return share, (share + probability / len(items)) / 2
+
+
+# ---- what the texts have in common -----------------------------------------------
+
+
+def find_alphabet(texts, weights, labels=()):
+    """Return the characters of the labels and those that texts have in common, sorted.
+
+    What is rare among many texts is an error, and so is what the labels lack though
+    the texts have much of it. If nearly all letters that look different in both cases
+    are of one case, all are. A text counts by its weight.
+
+    >>> find_alphabet(["ab", "Ba", "a7"], [20.0, 2.0, 1.0], ["x"])
+    ['a', 'b', 'x']
+    """
+    known = Counter(c for label in labels for c in Vocabulary.split(label))
+    found = Counter()
+    for text, weight in zip(texts, weights, strict=True):
+        for character in Vocabulary.split(text):
+            found[character] += weight
+    change = find_case(known) or find_case(found)
+    if change is not None:
+        folded = Counter()
+        for character, n in found.items():
+            folded[change(character)] += n
+        found = folded
+    if not found:
+        return sorted(known)
+    least = _RARE_CHARACTER * np.median(list(found.values()))
+    most = _UNSEEN * found.total() / known.total() if known else math.inf
+    return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
+
+
+def find_case(counts):
+    """Return `str.lower` or `str.upper` if nearly all letters have that case."""
+    lower, upper = (
+        sum(n for c, n in counts.items() if of(c) and c.lower() not in _SAME_SHAPE)
+        for of in (str.islower, str.isupper)
+    )
+    if lower + upper < _MIN_CASED:
+        return None
+    if upper < _RARE_CASE * (lower + upper):
+        return str.lower
+    return str.upper if lower < _RARE_CASE * (lower + upper) else None
+
+
+def find_lengths(texts, weights, labels=()):
+    """Return the lengths of the labels and those that texts have in common, as a set.
+
+    >>> sorted(find_lengths(["abcd", "abcde", "abc"], [30.0, 10.0, 1.0], ["a"]))
+    [1, 4, 5]
+    """
+    found = Counter()
+    for text, weight in zip(texts, weights, strict=True):
+        found[len(Vocabulary.split(text))] += weight
+    least = _RARE_LENGTH * found.total()
+    known = {len(Vocabulary.split(label)) for label in labels}
+    return {n for n, weight in found.items() if n and weight >= least} | known

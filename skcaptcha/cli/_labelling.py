@@ -1,0 +1,185 @@
+"""The commands that open a page: to label images, and to check labels."""
+
+import os
+import zipfile
+from functools import partial
+from pathlib import Path
+
+from sklearn.pipeline import Pipeline
+
+from skcaptcha import CaptchaRecognizer, load_pretrained
+from skcaptcha._optional import import_optional
+from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
+from skcaptcha._validation import count
+from skcaptcha.cli._commands import _check_names
+from skcaptcha.cli._models import find_free, find_saver, load_model, make_reader
+from skcaptcha.cli._output import check_input, say, write
+from skcaptcha.labelling._server import LabelServer, open_folder, open_issues
+from skcaptcha.labelling._session import Learner, Rules
+from skcaptcha.vocabulary import Vocabulary
+
+_TABLES = (".csv", ".tsv", ".txt")
+
+
+def label(options):
+    """Serve the page to label on until Ctrl-C."""
+    _check_extra()
+    check_input(options.folder, "the folder")
+    if not options.folder.is_dir():
+        raise ValueError(
+            f"{str(options.folder)!r} is no folder; give the one that the images are in"
+        )
+    out = options.out or options.folder / "labels.csv"
+    _check_table(out)
+    rules = _make_rules(options)
+    learner, load = _make_learner(options, out)
+    session = open_folder(options.folder, out, rules)
+    _serve(session, options, learner, load)
+
+
+def check_page(options):
+    """Check what goes for the page of `check-labels`; return its rules and table."""
+    _check_extra()
+    check_input(options.source, "the source")
+    if options.source.is_file() and zipfile.is_zipfile(options.source):
+        raise ValueError(
+            f"{str(options.source)!r} is a zip file, in which no label can be "
+            "corrected; unpack it, and give the folder"
+        )
+    rules, out = _make_rules(options), options.table or _find_table(options.source)
+    _check_table(out)
+    if options.format != "text":
+        raise ValueError(
+            f"--format={options.format!r} is of the table, which --page does not write"
+        )
+    return rules, out
+
+
+def serve_issues(options, X, y, found, rules, out):
+    """Serve the page to check labels on until Ctrl-C."""
+    table = {"names": (options.filename_column, options.text_column)}
+    table |= {"delimiter": options.delimiter, "encoding": options.encoding}
+    session = open_issues(X, y, found, out, rules, **table)
+    say(f"{count(len(session.issues), 'label')} of {len(y)} differ from what is read.")
+    _serve(session, options)
+
+
+def _serve(session, options, learner=None, load=None):
+    try:
+        server = LabelServer(session, port=options.port)
+    except BaseException:
+        session.close()
+        raise
+    try:
+        session.start(learner, load)
+        say(f"Open {server.url}")
+        say("It works on this machine alone. Ctrl-C ends; what is saved is not lost.")
+        server.run(open_browser=not options.no_browser)
+    except KeyboardInterrupt:  # before it served
+        pass
+    finally:
+        server.close()
+    write(f"{session.progress()['n_labeled']} labels are in {session.store.path}\n")
+
+
+def _check_extra():
+    for module in ("flask", "waitress", "filelock"):
+        import_optional(module, "label", "the page to label on")
+
+
+def _check_table(out):
+    if out.suffix.lower() not in _TABLES:
+        raise ValueError(
+            f"--out={str(out)!r} must be a name that ends in {', '.join(_TABLES)}; the "
+            "page writes no other tables"
+        )
+    if not out.parent.is_dir():
+        raise ValueError(f"the folder of --out, {str(out.parent)!r}, is missing")
+    if out.is_dir():
+        raise ValueError(
+            f"--out={str(out)!r} is a folder; add the name of a file to it"
+        )
+
+
+def _make_rules(options):
+    if options.characters is not None:
+        try:
+            Vocabulary(options.characters)
+        except ValueError as error:
+            raise ValueError(
+                f"--characters={options.characters!r} must be characters, each once "
+                f"({error})"
+            ) from error
+    length = options.length
+    if length is not None:
+        low, high = length if isinstance(length, tuple) else (length, length)
+        if not 1 <= low <= high:
+            raise ValueError(f"--length={length!r} must be N or N-M, from 1 upwards")
+    return Rules(options.characters, length)
+
+
+def _make_recognizer(recognizer, options):
+    known = recognizer.get_params()
+    recognizer.set_params(random_state=0)
+    recognizer.set_params(
+        **_check_names(
+            options.param, known, "CaptchaRecognizer", {"verbose": "nothing"}
+        )
+    )
+    check_params(recognizer, RECOGNIZER_PARAMS)
+    return recognizer
+
+
+def _make_learner(options, out):
+    """Return what learns, and what loads the reader to begin with."""
+    save_path = options.save_model
+    model = options.model
+    if save_path is not None:
+        find_saver(save_path)
+        if not save_path.parent.is_dir():
+            raise ValueError(
+                f"the folder of --save-model, {str(save_path.parent)!r}, is missing"
+            )
+        if model is None and save_path.exists():
+            model = save_path
+            say(f"Continuing from {model}")
+    else:
+        save_path = find_free(out.with_name("model.joblib"))
+    load, start, recognizer = load_pretrained, None, CaptchaRecognizer()
+    if model is not None and (str(model) != "pretrained" or model.exists()):
+        found = load_model(model)
+        load = partial(_load_reader, os.path.abspath(model))
+        if type(found) is CaptchaRecognizer and not isinstance(found, Pipeline):
+            recognizer, start = CaptchaRecognizer(**found.get_params()), load
+            recognizer.set_params(vocabulary=None, checkpoint=None, verbose=False)
+    learner = Learner(
+        _make_recognizer(recognizer, options),
+        load,
+        save_path,
+        partial(_save_reader, save_path),
+        start=start,
+        every=options.learn_every,
+        save_each=options.save_model is not None,
+    )
+    return learner, load
+
+
+def _load_reader(path):
+    return make_reader(load_model(Path(path)))
+
+
+def _save_reader(path, recognizer):
+    find_saver(path)(recognizer, path)
+
+
+def _find_table(source):
+    """Return the table of labels of a source, or the one that is made for it."""
+    from skcaptcha.datasets._labeled import is_text_file, list_tables
+    from skcaptcha.datasets._source import Folder
+
+    if source.is_file() and is_text_file(str(source)):
+        return source
+    if not source.is_dir():
+        return source.with_name("labels.csv")
+    tables = list_tables(Folder(str(source)))
+    return source / (str(tables[0]) if len(tables) == 1 else "labels.csv")

@@ -1,0 +1,67 @@
+"""Batches of images as tensors."""
+
+from typing import NamedTuple
+
+import torch
+
+from skcaptcha._transfer import send
+from skcaptcha.images._batches import stack_images
+
+# On a GPU batches of differing widths are padded to a multiple of this, so that few
+# shapes occur and its memory is used again.
+_WIDTH_STEP = 16
+
+
+class StoredImage(NamedTuple):
+    """An image on a device, beside many others.
+
+    `columns`, of shape (n, H, C), uint8, has the columns of all of them one after the
+    other; the first one is black, for padding. The image begins at `first`.
+    """
+
+    columns: torch.Tensor
+    first: int
+    shape: tuple  # (H, W_i, C)
+
+
+def pad_images(images, device):
+    """Stack images (H, W_i, C), uint8, to a tensor (N, C, H, W) on a device.
+
+    They are padded on the right. The images are arrays, or `StoredImage` on that
+    device. Also returns their widths (N,), or None if all are equal.
+    """
+    return place_images(images, device)[:2]
+
+
+def place_images(images, device):
+    """Do what `pad_images` does, and return the widths on the device as well."""
+    device = torch.device(device)
+    widths = [image.shape[1] for image in images]
+    width = max(widths)
+    same = min(widths) == width
+    if not same and device.type == "cuda":
+        width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
+    if isinstance(images[0], StoredImage):
+        batch, own = _gather(images, widths, width)
+    else:
+        batch, _ = stack_images(images, width)
+        batch, own = send(torch.from_numpy(batch), device).permute(0, 3, 1, 2), None
+    if same:
+        return batch, None, None
+    widths = torch.tensor(widths, dtype=torch.int64, device="cpu")
+    return batch, widths, send(widths, device) if own is None else own
+
+
+def _gather(images, widths, width):
+    """Return stored images as one padded tensor, and their widths on its device."""
+    columns = images[0].columns
+    places = torch.tensor(
+        [[image.first for image in images], widths], dtype=torch.int64, device="cpu"
+    )
+    first, own = send(places, columns.device)[:, :, None]  # (N, 1) each
+    steps = torch.arange(width, device=columns.device)
+    index = first + steps  # (N, W)
+    if min(widths) < width:
+        index = index * (steps < own)  # of padding the black column
+    batch = columns[index]  # (N, W, H, C)
+    return batch.permute(0, 3, 2, 1), own[:, 0]

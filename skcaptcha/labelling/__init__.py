@@ -1,0 +1,3 @@
+"""The page to label on, which `skcaptcha label` serves."""
+
+__all__ = []

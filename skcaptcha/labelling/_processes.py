@@ -1,0 +1,222 @@
+"""What runs in processes of their own: reading images, and learning from labels.
+
+The process of the page stays quick while these compute. They end when it does.
+"""
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing import parent_process
+
+import joblib
+import numpy as np
+import torch
+
+from skcaptcha import CaptchaRecognizer, load_pretrained
+from skcaptcha._intervals import wilson_interval
+from skcaptcha._reader import find_texts, locate_characters
+from skcaptcha.images import read_image
+from skcaptcha.images._likeness import measure_image
+from skcaptcha.images._read import is_error
+
+# Updates of the weights of a first round, and of one that goes on from the last.
+FIRST_UPDATES, MORE_UPDATES = 1200, 600
+_BATCH = 8
+
+
+@dataclass
+class Job:
+    """What a round learns from."""
+
+    recognizer: CaptchaRecognizer  # its parameters
+    train: list  # of (path, text)
+    test: list  # of (path, text), held out
+    out: str  # file for what is learned
+    before: Callable  # returns the reader so far, which the new one has to equal
+    start: Callable | None = None  # returns the recognizer to go on from
+    save: Callable | None = None  # writes what was learned where the user wants it
+    vocabulary: str | None = None  # what a new network can read; None is for the labels
+    characters: str | None = None  # the only ones that texts may have
+    length: int | tuple | None = None
+    is_final: bool = False  # a whole fit, from all labels
+    facts: dict = field(default_factory=dict)
+
+
+def read_on_demand(connection, load, characters, length):
+    """Read images that are asked for, until the connection ends.
+
+    Parameters
+    ----------
+    connection : multiprocessing.connection.Connection
+        Brings ("load", path) and ("read", list of (name, path)). What is read goes
+        back as a list of dict, an error as a str.
+    load : callable or None
+        Returns the reader to begin with; None is `load_pretrained`.
+    characters : str or None
+        The only characters that texts may have.
+    length : int, tuple of int or None
+        How many.
+    """
+    _prepare(n_threads=1)
+    reader = None
+    while True:
+        try:
+            order, what = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            if order == "load":
+                reader, answer = joblib.load(what), "loaded"
+            else:
+                if reader is None:
+                    reader = load_pretrained() if load is None else load()
+                answer = [
+                    _read(reader, name, path, characters, length) for name, path in what
+                ]
+        except Exception as error:  # the page says why there are no proposals
+            answer = f"{type(error).__name__}: {error}"
+        try:
+            connection.send(answer)
+        except (BrokenPipeError, OSError):
+            return
+
+
+def _read(reader, name, path, characters, length):
+    """Return what is read in one image, as a dict for JSON."""
+    try:
+        image = read_image(path)
+    except (OSError, ValueError) as error:
+        return {"name": name, "error": str(error)}
+    found = {
+        "name": name,
+        "error": None,
+        "measures": measure_image(image),
+        "text": "",
+        "confidence": 0.0,
+        "characters": [],
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ((_, frames),) = reader.iter_frames([image], on_error="skip")
+    if is_error(frames):  # what the steps before a recognizer refuse
+        return found
+    allowed = _list_allowed(reader, characters)
+    try:
+        ((text, log_probability),) = find_texts(
+            reader, frames, length, allowed, exact=True
+        )
+        placed = locate_characters(reader, frames, text, 1.0) if text else []
+    except ValueError:  # no text of this length fits into it
+        return found
+    return found | {
+        "text": text,
+        "confidence": float(np.exp(log_probability)),
+        "characters": [[c, round(p, 4)] for c, p, _, _ in placed],
+    }
+
+
+def _list_allowed(reader, characters):
+    """Return the classes of the characters that texts may have; None for all."""
+    if not characters:
+        return None
+    vocabulary = reader.vocabulary_
+    known = [c for c in vocabulary.split(characters) if c in vocabulary]
+    return vocabulary.indices(list(dict.fromkeys(known))) if known else None
+
+
+def learn(connection, job):
+    """Learn from labels, test it, save it, and say what came of it, as a dict."""
+    _prepare(n_threads=max(1, (os.cpu_count() or 2) - 1))
+    began = time.monotonic()
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            recognizer = _fit(job)
+            before = after = {}
+            if job.test:
+                before, after = _test(job.before(), job), _test(recognizer, job)
+        is_better = bool(recognizer.converged_) and (
+            not job.test or after["score"] >= before["score"]
+        )
+        if is_better or job.is_final:
+            _save(recognizer, job.out)
+            if job.save is not None:
+                job.save(recognizer)
+        answer = {
+            **job.facts,
+            **(after if is_better else before),
+            "before": before,
+            "is_better": is_better,
+            "error": None,
+            "n_train": len(job.train),
+            "notes": [
+                str(w.message) for w in caught if issubclass(w.category, UserWarning)
+            ],
+        }
+    except Exception as error:
+        answer = {**job.facts, "error": f"{type(error).__name__}: {error}"}
+    answer["seconds"] = round(time.monotonic() - began, 1)
+    with contextlib.suppress(BrokenPipeError, OSError):
+        connection.send(answer)
+
+
+def _fit(job):
+    X, y = (list(values) for values in zip(*job.train, strict=True))
+    recognizer, updates = job.recognizer, FIRST_UPDATES
+    if job.start is not None and not job.is_final:
+        params = recognizer.get_params() | {"warm_start": True, "vocabulary": None}
+        recognizer = job.start().set_params(**params)
+        updates = MORE_UPDATES
+    elif recognizer.vocabulary is None:
+        recognizer.set_params(vocabulary=job.vocabulary)
+    max_iter = recognizer.max_iter
+    if max_iter == "auto" and not job.is_final:
+        epochs = math.ceil(updates / math.ceil(len(X) / _BATCH))
+        recognizer.set_params(max_iter=max(5, epochs))
+    recognizer.fit(X, y)
+    return recognizer.set_params(warm_start=False, max_iter=max_iter)
+
+
+def _test(recognizer, job):
+    """Return how many of the held-out images are read right, with an interval."""
+    X, y = (list(values) for values in zip(*job.test, strict=True))
+    n_right = 0
+    for path, text in zip(X, y, strict=True):
+        read = _read(recognizer, "", path, job.characters, job.length)
+        n_right += read.get("text") == text
+    return estimate(n_right, len(y))
+
+
+def estimate(n_right, n_tested):
+    """Return a share of held-out images with its 95 % interval, as a dict."""
+    score = n_right / n_tested
+    low, high = wilson_interval(score, n_tested)
+    return {"score": score, "low": low, "high": high, "n_tested": n_tested}
+
+
+def _save(recognizer, path):
+    """Save a recognizer so that a half written file has another name."""
+    joblib.dump(recognizer, f"{path}.part")
+    os.replace(f"{path}.part", path)
+
+
+def _prepare(n_threads):
+    """Give the page the first turn at the processors, and end when its process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(10)
+    torch.set_num_threads(n_threads)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent):
+    parent.join()
+    os._exit(1)

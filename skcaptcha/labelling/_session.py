@@ -1,0 +1,622 @@
+"""What the page can ask for: the next images, and to take answers about them."""
+
+import math
+import threading
+import time
+from collections import Counter
+from functools import partial
+
+import joblib
+import numpy as np
+
+from skcaptcha._validation import count
+from skcaptcha.labelling._catalog import (
+    group_looks,
+    is_held_out,
+    shuffle_value,
+)
+from skcaptcha.labelling._progress import advise
+from skcaptcha.labelling._queue import interleave, rank_by_value
+from skcaptcha.labelling._store import Answer
+from skcaptcha.labelling._table import clean_text
+from skcaptcha.vocabulary import Vocabulary
+
+# Seconds for which an image that one tab shows is not shown by another.
+_LEASE = 120.0
+# Of a large folder so many images are read at a time, from which the page chooses.
+_POOL = 3000
+# Seconds between two looks at the folder and at the table.
+_TICK = 5.0
+# Answers that wait in the journal until the table is written anew.
+_PENDING = 25
+# Least labels to learn from, but for those held out.
+_LEAST = 8
+# Characters that were read so surely, in so many images, may be in labels to come.
+_SURE, _OFTEN = 0.95, 3
+
+
+class BadAnswerError(ValueError):
+    """An answer that cannot be saved as it is; the text says why."""
+
+
+class Rules:
+    """What a text may be, as the user says.
+
+    Parameters
+    ----------
+    characters : str, default=None
+        The only characters, each once; None is any.
+    length : int or tuple of int, default=None
+        How many characters, N or (least, most); None is any number.
+    """
+
+    def __init__(self, characters=None, length=None):
+        self.characters = characters
+        self._vocabulary = None if characters is None else Vocabulary(characters)
+        self.length = length
+
+    @property
+    def span(self):
+        """Least and greatest length, or None."""
+        if self.length is None:
+            return None
+        low, high = (
+            self.length if isinstance(self.length, tuple) else (self.length,) * 2
+        )
+        return [low, high]
+
+    def check(self, text):
+        """Return a text as it is saved, or raise a BadAnswerError."""
+        try:
+            text = clean_text(text)
+        except ValueError as error:
+            raise BadAnswerError(str(error)) from None
+        symbols = Vocabulary.split(text)
+        for symbol in symbols:
+            if self._vocabulary is not None and symbol not in self._vocabulary:
+                raise BadAnswerError(
+                    f"{symbol!r} is none of the characters that are allowed"
+                )
+        low, high = self.span or (0, math.inf)
+        if text and not low <= len(symbols) <= high:
+            allowed = str(low) if low == high else f"{low} to {high}"
+            raise BadAnswerError(
+                f"{text!r} has {count(len(symbols), 'character')}; {allowed} are "
+                "expected"
+            )
+        return text
+
+
+class Session:
+    """A folder that is being labelled, or labels that are being checked.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The images.
+    store : LabelStore
+        The answers.
+    rules : Rules
+        What texts may be.
+    issues : list of dict, default=None
+        For check mode: doubtful labels with "name", "label", "read", "confidence" and
+        "self_confidence", the most doubtful first.
+    """
+
+    def __init__(self, catalog, store, rules, issues=None):
+        self.catalog, self.store, self.rules = catalog, store, rules
+        self.issues = issues
+        self.reading = self.learning = self.learner = None
+        self._proposals = {}  # by name
+        self.round = 0
+        self._leases = {}  # name -> (tab, time)
+        self._mutex = threading.RLock()
+        self._looks = (0, {})
+        self._ticker = None
+        self._stop = threading.Event()
+        if store.noted("seed") is None:
+            store.note(seed=int(time.time()) % 2**31)
+        self._seed = store.noted("seed")
+
+    def start(self, learner=None, load=None):
+        """Begin to watch the files, and with a `Learner` to read and to learn."""
+        from skcaptcha.labelling._workers import Reading
+
+        if learner is not None:
+            self.learner = learner
+            self.reading = Reading(
+                load,
+                self.rules.characters,
+                self.rules.length,
+                self._choose_to_read,
+                self._take_reading,
+            )
+            self.reading.start()
+            learner.attach(self)
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker.start()
+
+    def close(self):
+        """End all processes, and write the table."""
+        self._stop.set()
+        for part in (self.reading, self.learner):
+            if part is not None:
+                part.stop()
+        if self._ticker is not None:
+            self._ticker.join(timeout=10)
+        self.store.close()
+
+    # What is asked.
+
+    def next_items(self, view, n, have=()):
+        """Return the next images for a view of a tab, as `describe` does.
+
+        Parameters
+        ----------
+        view : str
+            Who asks.
+        n : int
+            How many.
+        have : sequence of str
+            Keys of images that it has already; no other gets them meanwhile.
+        """
+        with self._mutex:
+            now = time.monotonic()
+            held = {i.name for i in map(self.catalog.get, have) if i is not None}
+            self._leases = {
+                name: (owner, since)
+                for name, (owner, since) in self._leases.items()
+                if owner != view and now - since < _LEASE
+            }
+            names = self._list_next(n, held | self._leases.keys())
+            if not names:  # those of a tab that may be closed by now
+                names = self._list_next(n, held)
+            for name in [*held, *names]:
+                self._leases[name] = (view, now)
+        items = self.catalog.items()
+        unread = [(n, items[n].path) for n in names if not self._is_read(n)]
+        if unread and self.reading is not None:
+            self.reading.want(unread)
+        return [self.describe(items[name]) for name in names]
+
+    def confident_items(self, n, without=()):
+        """Return the images without an answer whose texts are surest, as `describe`.
+
+        Those of some keys are left out. None of them tests what was learned, as that
+        would be tested on easy ones.
+        """
+        with self._mutex:
+            read = [
+                (found["confidence"], name)
+                for name, found in self._proposals.items()
+                if found.get("text")
+            ]
+            items, answers = self.catalog.items(), self.store.answers()
+            names = [
+                name
+                for _, name in sorted(read, key=lambda pair: -pair[0])
+                if name in items
+                and items[name].key not in without
+                and name not in answers
+                and not is_held_out(name, self._seed)
+            ]
+        return [self.describe(items[name]) for name in names[:n]]
+
+    def describe(self, item):
+        """Return what the page shows of an image, as a dict."""
+        answer, seen = self.store.get(item.name)
+        found = self._proposals.get(item.name)
+        proposal = None
+        if found is not None and not found["error"]:
+            names = ("text", "confidence", "characters")
+            proposal = {name: found[name] for name in names}
+        return {
+            "key": item.key,
+            "name": item.name,
+            "proposal": proposal,
+            "broken": bool(found and found["error"]),
+            "status": answer.status,
+            "text": answer.text,
+            "seen": seen,
+        }
+
+    def before(self, key=None):
+        """Return the image that was answered before another one, or the last; or None.
+
+        Parameters
+        ----------
+        key : str, default=None
+            Key of an answered image; None, or one that is none, is for the last.
+        """
+        items = self.catalog.items()
+        names = [event.name for event in reversed(self.store.history())]
+        names = [name for name in dict.fromkeys(names) if name in items]
+        item = self.catalog.get(key) if key else None
+        if item is not None and item.name in names:
+            names = names[names.index(item.name) + 1 :]
+        return self.describe(items[names[0]]) if names else None
+
+    def next_issues(self, n, have=()):
+        """Return doubtful labels that nobody has looked at, as dict, worst first."""
+        items, found = self.catalog.items(), []
+        for issue in self.issues or ():
+            name = issue["name"]
+            if len(found) == n:
+                break
+            if name not in items or items[name].key in have:
+                continue
+            answer, _ = self.store.get(name)
+            if answer.checked or answer.status == "unreadable":
+                continue
+            if answer.status == "labeled" and answer.text != issue["label"]:
+                continue  # somebody has corrected it meanwhile
+            found.append({**issue, **self.describe(items[name])})
+        return found
+
+    # What is answered.
+
+    def answer(self, tab, answers):
+        """Save answers; return for each what `describe` does.
+
+        Parameters
+        ----------
+        tab : str
+            Who answers.
+        answers : list of dict
+            "key", "status", "text", "seen" and, in check mode, "checked".
+
+        Raises
+        ------
+        KeyError
+            If an image is gone.
+        BadAnswerError
+            If a text is not allowed. Nothing is saved then.
+        ConflictError
+            If an image was answered elsewhere meanwhile. Nothing is saved then.
+        OSError
+            If it cannot be written.
+        """
+        rows, items = [], []
+        for given in answers:
+            item = self.catalog.get(given["key"])
+            if item is None:
+                raise KeyError(given["key"])
+            items.append(item)
+            status = given["status"]
+            text = self.rules.check(given["text"]) if status == "labeled" else ""
+            answer = Answer(status, text, bool(given.get("checked")))
+            rows.append((item.name, answer, given["seen"]))
+        self.store.record(rows, tab=tab)
+        self._after_change()
+        return [self.describe(item) for item in items]
+
+    def undo(self, tab):
+        """Take back the last answers of a tab; return the images, as `describe`."""
+        events = self.store.undo(tab)
+        items = self.catalog.items()
+        return [self.describe(items[e.name]) for e in events if e.name in items]
+
+    def ask_again(self, tab):
+        """Ask about the images again that were skipped; return how many there are."""
+        skipped = [
+            (name, Answer(), None)
+            for name, answer in self.store.answers().items()
+            if answer.status == "skipped"
+        ]
+        self.store.record(skipped, tab=tab)
+        return len(skipped)
+
+    def progress(self):
+        """Return counts, estimates and advice, as a dict for the page."""
+        items, answers = self.catalog.items(), self.store.answers()
+        by_status = Counter(a.status for name, a in answers.items() if name in items)
+        broken = [n for n, found in self._proposals.items() if found["error"]]
+        broken = [n for n in broken if n in items and n not in answers]
+        n_left = len(items) - sum(by_status.values()) - len(broken)
+        found = {
+            "n_images": len(items),
+            "n_labeled": by_status["labeled"],
+            "n_unreadable": by_status["unreadable"],
+            "n_skipped": by_status["skipped"],
+            "n_broken": len(broken),
+            "broken": broken[:5],
+            "n_left": n_left,
+            "round": self.round,
+            "trouble": self.store.trouble,
+            "n_outside": self.catalog.n_outside,
+            "n_unnamed": self.catalog.n_unnamed,
+            "table": str(self.store.path),
+        }
+        if self.issues is not None:
+            checked = [self.store.get(i["name"])[0] for i in self.issues]
+            is_done = [
+                a.checked or a.text != i["label"]
+                for a, i in zip(checked, self.issues, strict=True)
+            ]
+            found["n_issues"], found["n_checked"] = len(self.issues), sum(is_done)
+        if self.learner is not None:
+            rounds = self.store.rounds
+            found |= {
+                "rounds": rounds[-50:],
+                "advice": advise(rounds, n_left),
+                "reading": self.reading.trouble,
+                "is_ready": self.reading.is_ready,
+                **self.learner.progress(by_status["labeled"]),
+            }
+        return found
+
+    # For the processes that read and learn.
+
+    def use(self, path):
+        """Propose from now on what a new reader reads."""
+        with self._mutex:
+            self.round += 1
+            self.reading.use(path, self.round)
+
+    def list_labels(self):
+        """Return the (path, text) to learn from, and those held out to test."""
+        items = self.catalog.items()
+        train, test = [], []
+        for name, answer in self.store.answers().items():
+            if answer.status == "labeled" and name in items:
+                part = test if is_held_out(name, self._seed) else train
+                part.append((items[name].path, answer.text))
+        return train, test
+
+    def list_characters(self):
+        """Return the characters that labels have or will probably have, or None."""
+        if self.rules.characters:
+            return self.rules.characters
+        found, counts = set(), Counter()
+        for answer in self.store.answers().values():
+            found.update(answer.text)
+        for proposal in list(self._proposals.values()):
+            if not proposal["error"] and proposal["confidence"] >= _SURE:
+                counts.update(set(proposal["text"]))
+        found.update(c for c, n in counts.items() if n >= _OFTEN)
+        return "".join(sorted(found)) or None
+
+    # Private.
+
+    def _list_next(self, n, taken):
+        answers, items = self.store.answers(), self.catalog.items()
+        free = [
+            name
+            for name in items
+            if name not in answers and name not in taken and not self._is_broken(name)
+        ]
+        held_out = [name for name in free if is_held_out(name, self._seed)]
+        held_out.sort(key=partial(shuffle_value, seed=self._seed))
+        others = [name for name in free if not is_held_out(name, self._seed)]
+        read = [name for name in others if name in self._proposals]
+        unread = [name for name in others if name not in self._proposals]
+        unread.sort(key=partial(shuffle_value, seed=self._seed))
+        labeled = [
+            k for k, a in answers.items() if a.status == "labeled" and k in items
+        ]
+        looks = self._group_looks()
+        best = rank_by_value(
+            np.array([1 - self._proposals[name]["confidence"] for name in read]),
+            np.array([looks.get(name, -1) for name in read]),
+            [self._proposals[name]["text"] for name in read],
+            [looks[name] for name in labeled if name in looks],
+            [answers[name].text for name in labeled],
+            n,
+        )
+        n_held = sum(is_held_out(name, self._seed) for name in labeled)
+        queue = [read[i] for i in best] + unread[:n]
+        merged = interleave(queue, held_out[:n], (len(labeled) - n_held, n_held))
+        return merged[:n]
+
+    def _is_read(self, name):
+        found = self._proposals.get(name)
+        return found is not None and found["round"] == self.round
+
+    def _is_broken(self, name):
+        found = self._proposals.get(name)
+        return found is not None and found["error"] is not None
+
+    def _group_looks(self):
+        """Return the group of each image that was read, by name."""
+        n_known, groups = self._looks
+        measured = {
+            k: v["measures"] for k, v in self._proposals.items() if not v["error"]
+        }
+        if len(measured) >= 20 and len(measured) > 1.3 * n_known:
+            found = group_looks(list(measured.values()), seed=0).tolist()
+            self._looks = len(measured), dict(zip(measured, found, strict=True))
+        return self._looks[1]
+
+    def _choose_to_read(self, n):
+        """Return images that the reader of now has not read, as (name, path)."""
+        with self._mutex:
+            answers, items = self.store.answers(), self.catalog.items()
+            n_read = sum(self._is_read(name) for name in self._proposals)
+            if n_read >= _POOL:
+                return []
+            left = [
+                name
+                for name in items
+                if name not in answers and not self._is_read(name)
+            ]
+            left.sort(key=partial(shuffle_value, seed=self._seed))
+            return [(name, items[name].path) for name in left[:n]]
+
+    def _take_reading(self, found, number):
+        with self._mutex:
+            self._proposals[found["name"]] = {**found, "round": number}
+
+    def _after_change(self):
+        if self.store.n_pending >= _PENDING:
+            self.store.sync()
+        if self.learner is not None:
+            self.learner.consider()
+
+    def _tick(self):
+        """Look at the folder and the table, again and again."""
+        while not self._stop.wait(_TICK):
+            try:
+                self.catalog.scan()
+            except OSError as error:  # such as of a drive that was taken away
+                self.store.trouble = f"the folder cannot be listed: {error}"
+                continue
+            if self.store.has_news:
+                self.store.sync()
+
+
+class Learner:
+    """Decides when to learn, and what of.
+
+    Parameters
+    ----------
+    recognizer : CaptchaRecognizer
+        Its parameters.
+    before : callable
+        Returns the reader that it begins with.
+    start : callable, default=None
+        Returns the recognizer that the first round goes on from.
+    every : int, default=25
+        Labels between two rounds; 0 learns only when the reader is to be saved.
+    save_path : path-like
+        Where the reader is saved.
+    save : callable
+        Writes a recognizer there.
+    save_each : bool, default=False
+        Whether to save the reader after each round, and not only when asked.
+    """
+
+    def __init__(
+        self,
+        recognizer,
+        before,
+        save_path,
+        save,
+        *,
+        start=None,
+        every=25,
+        save_each=False,
+    ):
+        from skcaptcha.labelling._workers import Learning
+
+        self._recognizer, self._before, self._start = recognizer, before, start
+        self.save_path, self._save, self._save_each = save_path, save, save_each
+        self._every = every
+        self._n_last = 0  # labels at the last round
+        self._wants_final = False
+        self._model = None
+        self._mutex = threading.RLock()
+        self._stopped = False
+        self.trouble = self.saved = None
+        self._learning = Learning(self._take)
+
+    def attach(self, session):
+        """Learn from what a session is told, at once if there are labels already."""
+        self._session = session
+        self.consider()
+
+    def consider(self):
+        """Begin a round if there are labels enough."""
+        with self._mutex:
+            if self._stopped or self._learning.job is not None:
+                return
+            train, test = self._session.list_labels()
+            n_labels = len(train) + len(test)
+            if self._wants_final:
+                self._wants_final = False
+                self._begin(train + test, [], is_final=True)
+            elif (
+                self._every
+                and len(train) >= _LEAST
+                and n_labels - self._n_last >= self._every
+            ):
+                self._n_last = n_labels
+                self._begin(train, test)
+
+    def save(self):
+        """Learn from all labels, those held out as well, and save the reader.
+
+        Raises
+        ------
+        BadAnswerError
+            If there are too few.
+        """
+        train, test = self._session.list_labels()
+        if len(train) + len(test) < _LEAST:
+            raise BadAnswerError(
+                f"{count(len(train) + len(test), 'label')} are too few to learn from; "
+                f"give {_LEAST} or more"
+            )
+        with self._mutex:
+            self._wants_final, self.saved = True, None
+        self.consider()
+
+    def progress(self, n_labeled):
+        """Return what the page says of it."""
+        job = self._learning.job
+        with self._mutex:
+            return {
+                "is_learning": job is not None and not job.is_final,
+                "is_saving": self._wants_final or (job is not None and job.is_final),
+                "next_round_in": (
+                    max(0, self._every - (n_labeled - self._n_last))
+                    if self._every
+                    else None
+                ),
+                "learning": self.trouble,
+                "saved": self.saved,
+                "save_path": str(self.save_path),
+            }
+
+    def stop(self):
+        """End the process."""
+        with self._mutex:
+            self._stopped = True
+        self._learning.stop()
+
+    def _begin(self, train, test, is_final=False):
+        from sklearn.base import clone
+
+        from skcaptcha.labelling._processes import Job
+
+        before = self._before
+        if self._model is not None:
+            before = partial(joblib.load, self._model)
+        self._learning.start(
+            Job(
+                recognizer=clone(self._recognizer),
+                train=train,
+                test=test,
+                out=self._learning.new_path(),
+                before=before,
+                start=self._start,
+                save=self._save if is_final or self._save_each else None,
+                vocabulary=self._session.list_characters(),
+                characters=self._session.rules.characters,
+                length=self._session.rules.length,
+                is_final=is_final,
+                facts={"n_labels": len(train) + len(test), "time": time.time()},
+            )
+        )
+
+    def _take(self, job, answer):
+        """Use what was learned."""
+        with self._mutex:
+            self.trouble = answer["error"]
+            if answer["error"]:
+                if job.start is not None:  # such as an image of another form: anew
+                    self._start = None
+                    self._n_last -= self._every
+            elif job.is_final:
+                self.saved = str(self.save_path)
+            else:
+                if not self._session.store.rounds and answer["before"]:
+                    first = {"n_labels": 0, "n_train": 0, **answer["before"]}
+                    self._session.store.add_round(first)
+                self._session.store.add_round(answer)
+                if answer["is_better"]:
+                    self._model = job.out
+                    self._start = partial(joblib.load, job.out)
+                    self._session.use(job.out)
+                else:
+                    self._start = None  # what it went on from led nowhere
+        self.consider()

@@ -1,0 +1,130 @@
+// Doubtful labels, each beside what is read.
+
+import {
+  flush, get, isUndo, mark, objection, onTheWay, post, preload,
+  restrictInput, send,
+} from "./common.js";
+
+const AHEAD = 4;
+const input = get("text");
+let current = null;
+let queue = [];
+let asking = null;
+
+input.addEventListener("input", () => { get("message").textContent = ""; });
+restrictInput(input);
+
+const share = (value) => (value < 0.001 ? "less than 0.1 % probable" : `${(100 * value).toFixed(1)} % probable`);
+
+function show(item, message = "") {
+  current = item;
+  for (const name of ["one", "wait", "done"]) get(name).hidden = name !== "one";
+  get("figure").replaceChildren(item.image);
+  item.image.alt = `Image ${item.name}`;
+  get("name").textContent = item.name;
+  get("note").textContent = item.likely ? "– probably a wrong label" : "";
+  get("label").replaceChildren(...mark(item.label, item.read));
+  get("read").replaceChildren(...mark(item.read, item.label));
+  for (const [name, text] of [["label", item.label], ["read", item.read]])
+    if (!text) get(name).textContent = "(no text)";
+  get("label-confidence").textContent = share(item.self_confidence);
+  get("read-confidence").textContent = share(item.confidence);
+  get("message").textContent = message;
+  input.value = "";
+  input.focus({ preventScroll: true });
+}
+
+function refill() {
+  asking ||= ask().finally(() => { asking = null; });
+  return asking;
+}
+
+async function ask() {
+  if (queue.length < AHEAD) {
+    const list = () => [...[current, ...queue].filter(Boolean).map((i) => i.key), ...onTheWay()];
+    const before = list();
+    const { status, data } = await post("next", { n: AHEAD, have: before });
+    const known = new Set([...before, ...list()]);
+    if (status === 200) queue.push(...data.items.filter((i) => !known.has(i.key)).map(preload));
+    if (!current && !queue.length && status === 200) {
+      if (!onTheWay().length) return showDone();
+      await flush(refused);
+      return ask();
+    }
+  }
+  if (!current && queue.length) show(queue.shift());
+}
+
+function showDone() {
+  for (const name of ["one", "wait"]) get(name).hidden = true;
+  get("done").hidden = false;
+  get("done").querySelector("h2").focus();
+}
+
+function answer(status, text) {
+  const item = current;
+  current = null;
+  send([{ key: item.key, status, text, seen: item.seen, checked: true }], refused)
+    .then(() => { if (!current) refill(); });
+  if (queue.length) show(queue.shift());
+  else { get("one").hidden = true; get("wait").hidden = false; }
+  refill();
+}
+
+function refused(answers, status, data) {
+  get("message").textContent = `Not saved: ${data.error}.`;
+  if (status !== 410) queue = [];
+  refill();
+}
+
+const keep = () => current && answer("labeled", current.label);
+const take = () => current && answer("labeled", current.read);
+
+function correct() {
+  const text = input.value.trim();
+  if (!current) return;
+  if (!text) { get("message").textContent = "Nothing is typed. ← keeps the label, → takes what is read."; return; }
+  const reason = objection(text);
+  if (reason) { get("message").textContent = reason; return; }
+  answer("labeled", text);
+}
+
+async function undo() {
+  await flush(refused);
+  const { data } = await post("undo");
+  if (!data.items?.length) { get("message").textContent = "There is nothing to undo."; return; }
+  if (current) queue.unshift(current);
+  current = null;
+  const { data: found } = await post("next", { n: 500, have: [] });
+  const item = found.items?.find((i) => i.key === data.items[0].key);
+  if (!item) return refill();
+  queue = queue.filter((q) => q.key !== item.key);
+  show(preload(item), "Taken back.");
+}
+
+get("form").addEventListener("submit", (event) => { event.preventDefault(); correct(); });
+get("keep").addEventListener("click", keep);
+get("take").addEventListener("click", take);
+get("unreadable").addEventListener("click", () => current && answer("unreadable", ""));
+get("undo").addEventListener("click", undo);
+get("done-undo").addEventListener("click", undo);
+
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
+  const isEmpty = !input.value;
+  let done = true;
+  if (event.altKey && event.code === "KeyU" && current) answer("unreadable", "");
+  else if (isUndo(event) && isEmpty) undo();
+  else if (isPlain && event.key === "ArrowLeft" && isEmpty) keep();
+  else if (isPlain && event.key === "ArrowRight" && isEmpty) take();
+  else if (isPlain && event.key === "Escape") input.value = "";
+  else done = false;
+  if (done) event.preventDefault();
+  else if (isPlain && event.key.length === 1 && event.key !== " " && current
+    && !["INPUT", "BUTTON"].includes(event.target.tagName)) input.focus();
+});
+
+flush(refused);
+refill();
+setInterval(() => { if (!document.hidden) post("look", { keys: [] }); }, 5000);

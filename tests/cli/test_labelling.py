@@ -1,0 +1,165 @@
+"""The commands that open a page: what they refuse, before they open any."""
+
+import sys
+import zipfile
+
+import pytest
+
+from skcaptcha.cli import _labelling
+from skcaptcha.cli._labelling import _find_table
+
+
+class Server:
+    """Takes the place of the page; keeps the session that it would show."""
+
+    url, seen = "http://127.0.0.1:1/?token=x", []
+
+    def __init__(self, session, port):
+        self.session = session
+
+    def run(self, open_browser):
+        Server.seen.append((self.session, open_browser))
+
+    def close(self):
+        self.session.close()
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """List of (session, whether a browser is opened) that pages were served for."""
+    monkeypatch.setattr(_labelling, "LabelServer", Server)
+    monkeypatch.setattr(Server, "seen", [])
+    monkeypatch.setattr("skcaptcha.labelling._session.Session.start", lambda *a: None)
+    return Server.seen
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (["nowhere"], "the folder 'nowhere' does not exist"),
+        (["labels.csv"], "is no folder; give the one that the images are in"),
+        ([".", "--out", "x.xlsx"], "--out='x.xlsx' must be a name that ends in .csv"),
+        ([".", "--out", "no/x.csv"], "the folder of --out, 'no', is missing"),
+        (
+            [".", "--characters", "aa"],
+            "--characters='aa' must be characters, each once",
+        ),
+        ([".", "--length", "0"], "--length=0 must be N or N-M, from 1 upwards"),
+        ([".", "--length", "5-4"], "must be N or N-M"),
+        ([".", "--model", "no.joblib"], "the model 'no.joblib' does not exist"),
+        ([".", "--save-model", "x.txt"], "must be a name that ends in .joblib"),
+        ([".", "--save-model", "no/x.pkl"], "the folder of --save-model, 'no', is"),
+        ([".", "--param", "max_iter=-1"], "max_iter"),
+        ([".", "--param", "nonsense=1"], "nonsense"),
+        (["empty"], "holds no image that could be labelled"),
+    ],
+)
+def test_what_cannot_be_labelled_is_refused_at_once(
+    run, labeled, monkeypatch, served, arguments, reason
+):
+    monkeypatch.chdir(labeled)
+    (labeled / "empty").mkdir()
+    code, _, notes = run("label", *arguments)
+    assert code == 2 and reason in notes
+    assert served == []
+
+
+@pytest.mark.parametrize("option", ["--port=70000", "--port=x", "--learn-every=-1"])
+def test_numbers_that_are_none_are_refused(run, labeled, option, capsys):
+    with pytest.raises(SystemExit):
+        run("label", labeled, option)
+    assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["flask", "waitress", "filelock"])
+def test_without_the_extra_the_error_names_it(run, labeled, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, _, notes = run("label", labeled)
+    assert code == 2 and 'pip install "skcaptcha[label]"' in notes
+
+
+def test_the_address_is_printed_and_the_end_says_where_the_labels_are(
+    run, labeled, served
+):
+    code, output, notes = run("label", labeled, "--no-browser")
+    assert code == 0
+    assert "Open http://127.0.0.1" in notes
+    assert output == f"40 labels are in {labeled / 'labels.csv'}\n"
+    ((session, open_browser),) = served
+    assert not open_browser and session.issues is None
+
+
+def test_a_port_that_is_taken_is_named(run, labeled, monkeypatch):
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        monkeypatch.setattr("skcaptcha.labelling._server._open", lambda url: None)
+        code, _, notes = run("label", labeled, "--port", port)
+    assert code == 2 and f"--port={port} cannot be used" in notes
+    code, _, notes = run("label", labeled, "--port", port, "--out", "x.xlsx")
+    assert "another `skcaptcha label`" not in notes  # the table was let go
+
+
+def test_labels_are_checked_by_a_model(run, labeled, model, served):
+    table = labeled / "labels.csv"
+    rows = table.read_text().splitlines()
+    name, text = rows[1].split(",")
+    rows[1] = f"{name},{'0' if text[0] != '0' else '1'}{text[1:]}"
+    table.write_text("\n".join(rows))
+    code, _, notes = run("check-labels", labeled, "--model", model, "--page")
+    assert code == 0 and "of 40 differ from what is read" in notes
+    ((session, _),) = served
+    wrong = {issue["name"]: issue for issue in session.issues}
+    assert wrong[name]["label"] == rows[1].split(",")[1]
+    assert table.read_text() == "\n".join(rows)  # nobody has answered yet
+
+
+def test_labels_in_file_names_get_a_table_with_the_first_answer(
+    run, labeled, model, served, monkeypatch
+):
+    (labeled / "labels.csv").unlink()
+    (labeled / "160.png").rename(labeled / "33.png")
+    for path in sorted(labeled.glob("1*.png"))[3:]:
+        path.unlink()
+    code, output, _ = run("check-labels", labeled, "--model", model, "--page")
+    assert code == 0
+    assert not (labeled / "labels.csv").exists()
+    monkeypatch.setattr("skcaptcha.labelling._session.Session.close", keep_one)
+    run("check-labels", labeled, "--model", model, "--page")
+    content = (labeled / "labels.csv").read_text().splitlines()
+    assert len(content) == 1 + 4 and "161.png,161" in content
+
+
+def keep_one(session):
+    """Keep the first doubtful label, as a person would, and end."""
+    (issue, *_) = session.next_issues(1)
+    given = {"key": issue["key"], "status": "labeled", "text": issue["label"]}
+    session.answer("tab", [{**given, "seen": issue["seen"], "checked": True}])
+    session.store.close()
+
+
+def test_a_zip_file_cannot_be_corrected(run, labeled, model, tmp_path):
+    path = tmp_path / "labeled.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in labeled.iterdir():
+            archive.write(file, file.name)
+    code, _, notes = run("check-labels", path, "--model", model, "--page")
+    assert code == 2 and "is a zip file" in notes and "unpack it" in notes
+
+
+def test_a_model_is_not_trained_by_parameters(run, labeled, model):
+    arguments = ["--model", model, "--page", "--param", "max_iter=1"]
+    code, _, notes = run("check-labels", labeled, *arguments)
+    assert code == 2 and "--param is for fits" in notes
+
+
+def test_the_table_of_a_source_is_corrected(labeled):
+    assert _find_table(labeled) == labeled / "labels.csv"
+    assert _find_table(labeled / "labels.csv") == labeled / "labels.csv"
+    (labeled / "labels.csv").rename(labeled / "texts.tsv")
+    assert _find_table(labeled) == labeled / "texts.tsv"
+    (labeled / "texts.tsv").unlink()
+    assert _find_table(labeled) == labeled / "labels.csv"

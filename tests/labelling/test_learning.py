@@ -1,0 +1,351 @@
+"""When it learns, from what, and what comes of it."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import joblib
+import pytest
+from support.data import TINY
+from support.labelling import Command
+
+from skcaptcha import CaptchaRecognizer
+from skcaptcha.labelling import _processes, _workers
+from skcaptcha.labelling._catalog import is_held_out
+from skcaptcha.labelling._server import open_folder
+from skcaptcha.labelling._session import BadAnswerError, Learner, Rules
+from skcaptcha.labelling._store import Answer
+
+
+class FakeLearning:
+    """Takes jobs, and ends each when the test says so."""
+
+    def __init__(self, done):
+        self.done, self.job, self.jobs = done, None, []
+
+    def new_path(self):
+        return f"{len(self.jobs)}.joblib"
+
+    def start(self, job):
+        assert self.job is None
+        self.job = job
+        self.jobs.append(job)
+
+    def finish(self, **answer):
+        job, self.job = self.job, None
+        usual = {
+            "error": None,
+            "is_better": True,
+            "before": {},
+            "n_train": len(job.train),
+        }
+        self.done(job, {**job.facts, **usual, **answer})
+
+    def stop(self):
+        self.job = None
+
+
+class FakeReading:
+    def __init__(self):
+        self.models, self.trouble, self.is_ready = [], None, True
+
+    def use(self, path, number):
+        self.models.append((path, number))
+
+
+def start():
+    """Return the recognizer to go on from; never called by these tests."""
+
+
+@pytest.fixture
+def make_session(folder, monkeypatch):
+    """Function that returns a session with a learner whose process is a fake."""
+    monkeypatch.setattr(_workers, "Learning", FakeLearning)
+    opened = []
+
+    def make_session(characters=None, **options):
+        session = open_folder(folder, folder / "labels.csv", Rules(characters))
+        opened.append(session)
+        learner = Learner(
+            CaptchaRecognizer(), start, folder / "model.joblib", print, **options
+        )
+        session.learner, session.reading = learner, FakeReading()
+        learner.attach(session)
+        return session, learner._learning
+
+    yield make_session
+    for session in opened:
+        session.store.close(sync=False)
+
+
+def label(session, first, last, text="12"):
+    for i in range(first, last):
+        session.answer("tab", [answer(session, f"{i:02}.png", text)])
+
+
+def answer(session, name, text="12"):
+    key = session.catalog.items()[name].key
+    seen = session.store.get(name)[1]
+    return {"key": key, "status": "labeled", "text": text, "seen": seen}
+
+
+def names(pairs):
+    return {Path(path).name for path, _ in pairs}
+
+
+def test_it_learns_each_time_that_enough_labels_have_come(make_session):
+    session, learning = make_session(every=15)
+    label(session, 0, 14)
+    assert learning.jobs == []
+    label(session, 14, 15)
+    assert len(learning.jobs) == 1
+    label(session, 15, 32)  # while it learns
+    assert len(learning.jobs) == 1
+    learning.finish()
+    assert len(learning.jobs) == 2  # at once, as these are enough again
+    assert len(learning.job.train) + len(learning.job.test) == 32
+
+
+def test_what_tests_the_reader_is_never_learned_from(make_session):
+    session, learning = make_session(every=40)
+    label(session, 0, 40)
+    job, seed = learning.job, session.store.noted("seed")
+    assert not names(job.train) & names(job.test)
+    assert names(job.test) == {f"{i:02}.png" for i in range(40)} & {
+        name for name in session.catalog.items() if is_held_out(name, seed)
+    }
+    assert {text for _, text in job.train} == {"12"}
+
+
+def test_unreadable_skipped_and_vanished_images_are_not_learned_from(
+    make_session, folder
+):
+    session, learning = make_session(every=20)
+    session.store.record([("00.png", Answer("unreadable"), None)])
+    session.store.record([("01.png", Answer("skipped"), None)])
+    label(session, 2, 21)
+    (folder / "02.png").unlink()
+    session.catalog.scan()
+    label(session, 21, 23)
+    assert len(learning.job.train + learning.job.test) == 20
+    assert not {"00.png", "01.png", "02.png"} & names(
+        learning.job.train + learning.job.test
+    )
+
+
+def test_a_better_reader_proposes_from_then_on_and_is_gone_on_from(make_session):
+    session, learning = make_session(every=15)
+    label(session, 0, 15)
+    assert learning.job.start is None and learning.job.before is start
+    learning.finish(score=0.9, low=0.5, high=1.0, n_tested=4)
+    assert session.reading.models == [("0.joblib", 1)]
+    label(session, 15, 30)
+    assert learning.job.start.args == learning.job.before.args == ("0.joblib",)
+
+
+def test_a_reader_that_is_no_better_is_not_used_nor_gone_on_from(make_session):
+    session, learning = make_session(every=12, start=start)
+    label(session, 0, 12)
+    assert learning.job.start is start
+    learning.finish(is_better=False)
+    assert session.reading.models == []
+    label(session, 12, 24)
+    assert learning.job.start is None and learning.job.before is start
+
+
+def test_what_fails_on_the_way_on_is_learned_anew(make_session):
+    session, learning = make_session(every=15, start=start)
+    label(session, 0, 15)
+    learning.finish(error="ValueError: Labels need more time steps")
+    assert len(learning.jobs) == 2 and learning.job.start is None
+    learning.finish(error="MemoryError: none is left")
+    assert len(learning.jobs) == 2  # until there are more labels
+    assert "MemoryError" in session.progress()["learning"]
+
+
+def test_the_first_estimate_is_of_the_reader_that_it_began_with(make_session):
+    session, learning = make_session(every=15)
+    label(session, 0, 15)
+    tested = {"low": 0.3, "high": 0.9, "n_tested": 4}
+    learning.finish(score=1.0, before={"score": 0.5, **tested}, **tested)
+    rounds = session.store.rounds
+    assert [(r["n_labels"], r["score"]) for r in rounds] == [(0, 0.5), (15, 1.0)]
+    assert session.progress()["advice"]["now"].startswith("It reads 100 %")
+
+
+def test_the_saved_reader_learns_from_all_labels(make_session, folder):
+    session, learning = make_session(every=0)
+    label(session, 0, 30)
+    assert learning.jobs == [] and session.progress()["next_round_in"] is None
+    session.learner.save()
+    assert len(learning.job.train) == 30 and learning.job.test == []
+    assert learning.job.save is print and learning.job.start is None
+    assert session.progress()["is_saving"]
+    learning.finish()
+    assert session.progress()["saved"] == str(folder / "model.joblib")
+    assert session.store.rounds == []  # which was tested on nothing
+
+
+def test_the_reader_is_saved_after_the_round_that_runs(make_session):
+    session, learning = make_session(every=15)
+    label(session, 0, 15)
+    session.learner.save()
+    assert not learning.job.is_final
+    learning.finish()
+    assert learning.job.is_final
+
+
+def test_a_reader_of_a_few_labels_is_not_saved(make_session):
+    session, learning = make_session()
+    label(session, 0, 3)
+    with pytest.raises(BadAnswerError, match="3 labels are too few to learn from"):
+        session.learner.save()
+
+
+def test_labels_that_are_there_at_the_start_are_learned_from_at_once(
+    make_session, folder
+):
+    rows = "".join(f"{i:02}.png,12\n" for i in range(30))
+    (folder / "labels.csv").write_text(f"filename,text\n{rows}")
+    _, learning = make_session(every=15)
+    assert len(learning.jobs) == 1
+
+
+def test_a_new_network_can_read_what_labels_and_sure_proposals_have(make_session):
+    session, _ = make_session(every=99)
+    label(session, 0, 1, text="ab")
+    for i, (text, confidence) in enumerate(
+        [("c", 0.99)] * 3 + [("d", 0.99)] * 2 + [("e", 0.5)] * 9
+    ):
+        found = {"name": f"{i + 1:02}.png", "error": None, "text": text}
+        session._take_reading({**found, "confidence": confidence}, 0)
+    assert session.list_characters() == "abc"
+
+
+def test_the_characters_of_the_user_are_the_vocabulary(make_session):
+    session, _ = make_session(characters="0123")
+    assert session.list_characters() == "0123"
+
+
+# What the processes do.
+
+
+def make_job(pairs, tmp_path, **options):
+    recognizer = CaptchaRecognizer(**TINY, max_iter=2)
+    usual = {"test": [], "out": str(tmp_path / "out.joblib"), "before": start}
+    return _processes.Job(recognizer, pairs, **{**usual, **options})
+
+
+@pytest.fixture
+def pairs(png_folder, captchas):
+    return [(str(png_folder / f"{i}.png"), captchas[1][i]) for i in range(200)]
+
+
+@pytest.mark.filterwarnings("ignore:The network has not learned to read")
+def test_a_round_goes_on_from_the_last_with_new_characters(pairs, tmp_path, fitted):
+    path = tmp_path / "last.joblib"
+    joblib.dump(fitted, path)
+    new = [*pairs[:20], (pairs[20][0], "9")]
+    job = make_job(new, tmp_path, start=partial(joblib.load, path))
+    found = _processes._fit(job)
+    assert set(found.vocabulary_) == set("01239")
+    assert found.n_iter_ == fitted.n_iter_ + 2
+    assert not found.warm_start and found.max_iter == 2
+    anew = _processes._fit(make_job(new, tmp_path, vocabulary="01239x"))
+    assert set(anew.vocabulary_) == set("01239x") and anew.n_iter_ == 2
+
+
+def test_a_round_is_as_long_as_a_person_waits(pairs, tmp_path):
+    job = make_job(pairs[:20], tmp_path)
+    job.recognizer.set_params(max_iter="auto")
+    seen = []
+    job.recognizer.fit = lambda X, y: seen.append(job.recognizer.max_iter)
+    found = _processes._fit(job)
+    assert seen == [_processes.FIRST_UPDATES // 3]
+    assert found.max_iter == "auto"
+
+
+def test_held_out_images_are_read_as_the_page_reads_them(pairs, tmp_path, fitted):
+    texts = [text for _, text in pairs[160:]]
+    expected = fitted.score([path for path, _ in pairs[160:]], texts)
+    job = make_job([], tmp_path, test=pairs[160:])
+    found = _processes._test(fitted, job)
+    assert found["score"] == pytest.approx(expected) and found["n_tested"] == 40
+    assert found["low"] < found["score"] <= found["high"]
+    job.characters = "0"
+    assert _processes._test(fitted, job)["score"] < expected
+
+
+def test_an_image_is_read_with_a_confidence_for_each_character(pairs, fitted):
+    path, _ = pairs[170]
+    found = _processes._read(fitted, "a.png", path, None, None)
+    (text,), (confidence,) = fitted.predict([path], return_confidence=True)
+    assert found["text"] == text and found["confidence"] == pytest.approx(confidence)
+    assert "".join(c for c, _ in found["characters"]) == text
+    assert all(0 <= p <= 1 for _, p in found["characters"])
+    assert len(found["measures"]) == 9
+    three = _processes._read(fitted, "a.png", path, "12x", (3, 3))
+    assert len(three["text"]) == 3 and set(three["text"]) <= {"1", "2"}
+    long = _processes._read(fitted, "a.png", path, None, 99)
+    assert long["text"] == "" and long["error"] is None
+
+
+def test_a_file_that_is_no_image_is_an_answer_with_an_error(tmp_path, fitted):
+    path = tmp_path / "a.png"
+    path.write_text("x")
+    assert (
+        "not an image" in _processes._read(fitted, "a.png", path, None, None)["error"]
+    )
+    gone = _processes._read(fitted, "b.png", tmp_path / "b.png", None, None)
+    assert gone["error"] is not None
+
+
+@pytest.mark.slow
+def test_all_processes_end_with_that_of_the_page(folder, fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    rows = "".join(f"{i:02}.png,12\n" for i in range(30))
+    (folder / "labels.csv").write_text(f"filename,text\n{rows}")
+    command = Command(folder, "--model", tmp_path / "model.joblib")
+    children = wait(lambda: find_children(command.process.pid), 2)
+    command.kill()
+    end = time.monotonic() + 60
+    while any(map(is_running, children)):
+        assert time.monotonic() < end, "a process outlived the page"
+        time.sleep(0.1)
+
+
+def wait(find, n):
+    """Wait until there are so many processes that read and learn."""
+    end = time.monotonic() + 120
+    while len(found := find()) < n:
+        assert time.monotonic() < end, "the processes did not start"
+        time.sleep(0.1)
+    return found
+
+
+def find_children(pid):
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    if not path.exists():
+        pytest.skip("this system does not list the processes of a process")
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for task in tasks for child in task.read_text().split()]
+    return [
+        c for c in found if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()
+    ]
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_once_ends_it_in_order(folder):
+    command = Command(folder)
+    code, output = command.end(signal.SIGINT)
+    assert code == 0 and "0 labels are in" in output, command.notes

@@ -1,0 +1,520 @@
+"""Fits and readings on an imitated CUDA device, in a process of its own.
+
+    python -m support.fits_on_cuda LIBRARY 7.5 REPORT [tasks | faults]
+
+`tasks` runs every task, `faults` injects one fault after the other and runs tasks until
+one notices it. The report is JSON: for each task or fault what went wrong, or null.
+"""
+
+import sys
+
+from support import cuda_library
+
+if __name__ == "__main__":
+    cuda_library.load(sys.argv[1])
+
+import contextlib
+import copy
+import inspect
+import json
+import pickle
+import tempfile
+import textwrap
+import traceback
+import warnings
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from skcaptcha import CaptchaRecognizer, _transfer
+from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.images._samples import Samples
+from skcaptcha.model import inference, network, normalization
+from skcaptcha.training import augmentation, ctc, losses, optimizer, step
+from skcaptcha.training.fit import fit_network
+from skcaptcha.training.schedule import Schedule
+from skcaptcha.training.step import Trainer
+from support import imitated_cuda, small_fits
+from support.imitated_cuda import CudaTensor, imitate
+
+RANDOM = np.random.default_rng(0)
+SAME = [RANDOM.integers(0, 256, (16, 32), dtype=np.uint8) for _ in range(24)]
+VARIED = [
+    RANDOM.integers(0, 256, (16, 24 + 4 * (i % 4)), dtype=np.uint8) for i in range(24)
+]
+TEXTS = [f"{i % 12:02d}" for i in range(24)]
+SMALL = {"conv_channels": (8, 16), "lstm_units": 16, "batch_size": 8, "max_iter": 2}
+
+
+def make(**params):
+    return CaptchaRecognizer(**{**SMALL, "random_state": 0, **params})
+
+
+def fit(X, **params):
+    recognizer = make(**params).fit(X, TEXTS)
+    assert isinstance(recognizer.network_.head.weight, CudaTensor), "not on the device"
+    return recognizer
+
+
+@contextlib.contextmanager
+def around_updates(before, after=lambda: None):
+    """Call functions before and after each update."""
+    train_step = Trainer.train_step
+
+    def watched(trainer, *batch):
+        before()
+        try:
+            return train_step(trainer, *batch)
+        finally:
+            after()
+
+    with patch.object(Trainer, "train_step", watched):
+        yield
+
+
+# ---- tasks -------------------------------------------------------------------------
+
+
+def fit_and_read(device):
+    for X in (SAME, VARIED):
+        recognizer = fit(X, lstm_layers=2)
+        recognizer.predict(VARIED[:5])
+        recognizer.predict(SAME[:3], return_confidence=True)
+        recognizer.predict_topk(X[:2])
+
+
+def fit_with_held_out_images(device):
+    recognizer = fit(VARIED, early_stopping=True)
+    assert len(recognizer.validation_scores_) == recognizer.n_iter_
+
+
+def fit_in_half_precision(device):
+    """The loss is never scaled for bfloat16, so nothing may be in float16."""
+    fit(SAME)
+    allowed = {torch.float32}
+    if device.capability < (8, 0):
+        allowed.add(torch.float16)  # whose loss is scaled
+    assert device.lstm_dtypes <= allowed, f"the LSTM was in {device.lstm_dtypes}"
+
+
+def fine_tune_with_frozen_convolutions(device):
+    recognizer = fit(SAME)
+    before = recognizer.network_.blocks[0].conv.weight.cpu()
+    recognizer.set_params(warm_start=True, freeze_convolutions=True)
+    recognizer.fit(VARIED, TEXTS)
+    assert torch.equal(recognizer.network_.blocks[0].conv.weight.cpu(), before)
+
+
+def fit_partially(device):
+    recognizer = make().partial_fit(VARIED, TEXTS).partial_fit(SAME, TEXTS)
+    recognizer.partial_fit(SAME, ["a" + text[1:] for text in TEXTS])
+    assert "a" in recognizer.vocabulary_
+    copy.deepcopy(recognizer).partial_fit(SAME, TEXTS).predict(SAME[:2])
+
+
+def start_warm(device):
+    recognizer = fit(SAME, warm_start=True)
+    before = recognizer.network_.head.weight.cpu()
+    recognizer.fit(VARIED, TEXTS)
+    assert not torch.equal(before, recognizer.network_.head.weight.cpu())
+
+
+def resume_from_checkpoint(device):
+    expected = fit(VARIED)
+
+    class BrokenOff(BaseException):
+        pass
+
+    left = 4
+
+    def break_off():
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise BrokenOff
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fit.ckpt"
+        recognizer = make(checkpoint=path, checkpoint_interval=0)
+        with contextlib.suppress(BrokenOff), around_updates(break_off):
+            recognizer.fit(VARIED, TEXTS)
+        assert path.exists()
+        recognizer.fit(VARIED, TEXTS)
+    np.testing.assert_allclose(recognizer.loss_curve_, expected.loss_curve_, rtol=1e-4)
+
+
+def run_out_of_memory(device):
+    reader = fit(SAME)
+    expected = list(reader.predict(SAME))
+    room = iter([100_000] * 3)
+
+    def shrink():
+        device.room = next(room, None)
+
+    fitted = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with around_updates(shrink):
+            fitted.append(fit(VARIED))
+        device.room = 40_000
+        assert list(reader.predict(SAME)) == expected
+        device.room = None
+    told = [str(warning.message) for warning in caught]
+    assert sum("too little memory" in message for message in told) >= 2, told
+    tracked = fitted[0].network_.blocks[0].norm.num_batches_tracked.item()
+    assert tracked > 0
+
+
+def learn_as_the_cpu_does(device):
+    """In float32 and undistorted, a fit finds what a fit on the CPU finds."""
+    for X in (SAME, VARIED):
+        curves = []
+        for place in ("cuda", "cpu"):
+            images = [image[:, :, None] for image in X]
+            targets = [np.array([int(c) + 1 for c in text]) for text in TEXTS]
+            config = small_fits.training_config(
+                device=torch.device(place), augmentation=0.0, batch_size=8
+            )
+            network_config = {**small_fits.NETWORK_CONFIG, "n_classes": 11}
+            float32 = patch.object(
+                step, "choose_autocast_dtype", lambda _: torch.float32
+            )
+            for aligned in (False, True):
+                with float32:
+                    found = fit_network(
+                        network_config,
+                        Samples(images, targets),
+                        None,
+                        config,
+                        imitated_cuda.Generator().manual_seed(0),
+                        aligned=aligned,
+                    )
+                weights = found.network.state_dict().values()
+                curves.append(found.loss_curve)
+                curves += [values.cpu().float().ravel().tolist() for values in weights]
+        half = len(curves) // 2
+        for ours, theirs in zip(curves[:half], curves[half:], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+
+
+def skip_what_is_not_finite(device):
+    """The weights, the moments and the statistics stay; the loss is not a number."""
+    schedule = Schedule(1.0, n_updates=200, updates_per_epoch=4, aligned=True)
+    config = small_fits.training_config(device=torch.device("cuda"))
+    trainer = Trainer(
+        small_fits.NETWORK_CONFIG, config, schedule, torch.Generator().manual_seed(0)
+    )
+    some = small_fits.samples(4).put_on(config.device)
+
+    def learn():
+        trainer.late.append(trainer.train_step(some.images, some.targets))
+        trainer.read_losses()
+        return trainer.losses[-1]
+
+    def state():
+        kept = [trainer.network.state_dict(), *trainer.optimizer.state.values()]
+        return [{k: v.cpu().clone() for k, v in values.items()} for values in kept]
+
+    assert np.isfinite(learn())
+    before = state()
+    hook = trainer.network.blocks[0].conv.register_forward_hook(
+        lambda module, inputs, output: output * float("nan")
+    )
+    assert np.isnan(learn())
+    hook.remove()
+    for old, new in zip(before, state(), strict=True):
+        assert old.keys() == new.keys()
+        assert all(torch.equal(old[k], new[k]) for k in old), "something was learned"
+    assert trainer.n_skipped_updates == 1
+    assert np.isfinite(learn())
+
+
+def pickle_for_another_machine(device):
+    recognizer = fit(SAME)
+    there = pickle.loads(pickle.dumps(recognizer))
+    assert isinstance(there.network_.head.weight, CudaTensor)
+    expected = list(recognizer.predict(SAME))
+    saved = pickle.dumps(recognizer)
+
+    def read_there():
+        here = pickle.loads(saved)
+        assert here.network_.head.weight.device.type == "cpu"
+        assert list(here.predict(SAME)) == expected
+
+    return read_there
+
+
+def export_to_onnx(device):
+    recognizer = fit(VARIED)
+    expected = list(recognizer.predict(VARIED))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(recognizer, path)
+        exported = path.read_bytes()
+
+    def read_there():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(exported)
+            assert list(load_onnx(path).predict(VARIED)) == expected
+
+    return read_there
+
+
+DEFAULT_NETWORK = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
+MOST_WAITS = 3  # in an update
+MOST_LAUNCHES = {  # with float16 also casts, and the scale of the loss
+    "ctc, one width": 250,
+    "ctc, several widths": 300,
+    "alignment, one width": 270,
+    "alignment, several widths": 320,
+}
+COUNTS = {}  # what was counted, for the report
+
+
+def count_updates(device):
+    """An update of the default network, with all that belongs to it."""
+    widths = {"one width": [80] * 48, "several widths": range(48, 144, 2)}
+    texts = [f"{i:05d}" for i in range(48)]
+    for name, choice in widths.items():
+        X = [RANDOM.integers(0, 256, (32, choice[i]), np.uint8) for i in range(48)]
+        for stage in ("ctc", "alignment"):
+            found = []
+
+            def count(found=found):
+                found.append((device.n_waits, device.n_launches))
+                if len(found) in (8, 9):  # of twelve updates
+                    lines = {"waits": device.waits, "launches": device.launches}
+                    found[-1] = (*found[-1], copy.deepcopy(lines))
+
+            device.forget()
+            with around_updates(count), _always_in(stage):
+                make(**DEFAULT_NETWORK, batch_size=4, max_iter=1).fit(X, texts)
+            (waits, launches, before), (more, many, after) = found[7:9]
+            COUNTS[f"{stage}, {name}"] = {
+                "waits": more - waits,
+                "launches": many - launches,
+                "by place": dict(after["waits"] - before["waits"]),
+                "by kernel": dict(after["launches"] - before["launches"]),
+            }
+    assert max(c["waits"] for c in COUNTS.values()) <= MOST_WAITS, COUNTS
+    extra = 0 if device.capability >= (8, 0) else 10
+    for name, most in MOST_LAUNCHES.items():
+        launches = COUNTS[name]["launches"]
+        assert launches <= most + extra, f"{launches} launches: {name}"
+
+
+@contextlib.contextmanager
+def _always_in(stage):
+    """Let the stage of a fit be one of two, whatever was learned."""
+    with patch.object(Schedule, "_enter", _enter_in(stage)):
+        yield
+
+
+def _enter_in(stage):
+    enter = Schedule._enter
+    return lambda schedule, _: enter(schedule, stage)
+
+
+def count_batches(device):
+    """Reading waits once a batch."""
+    recognizer = fit(SAME)
+    run, n_batches = inference._read_batch, 0
+
+    def read(*args):
+        nonlocal n_batches
+        n_batches += 1
+        return run(*args)
+
+    with patch.object(inference, "_read_batch", read):
+        for X in (SAME, VARIED):
+            device.forget()
+            n_batches = 0
+            recognizer.predict(X)
+            assert device.n_waits == n_batches > 0, device.waits
+
+
+TASKS = [
+    fit_and_read,
+    fit_with_held_out_images,
+    fit_in_half_precision,
+    fine_tune_with_frozen_convolutions,
+    fit_partially,
+    start_warm,
+    resume_from_checkpoint,
+    run_out_of_memory,
+    learn_as_the_cpu_does,
+    skip_what_is_not_finite,
+    pickle_for_another_machine,
+    export_to_onnx,
+    count_updates,
+    count_batches,
+]
+
+
+def run(task, capability):
+    """Run a task; return what is wrong, or None."""
+    try:
+        with imitate(capability) as device, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The network has not learned to read")
+            afterwards = task(device)
+        if afterwards is not None:
+            afterwards()  # on a machine without the device
+    except Exception as error:
+        traceback.print_exc(limit=-6)
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+# Function, a piece of its source, what stands there instead.
+FAULTS = {
+    "widths stay on the CPU": (
+        normalization.Padding.__init__,
+        "send(widths, device) if own is None else own",
+        "widths",
+    ),
+    "columns are counted on the CPU": (
+        normalization.Padding.__init__,
+        "torch.arange(width, device=device)",
+        "torch.arange(width)",
+    ),
+    "the LSTM gets lengths of the CPU": (
+        network.CRNN.forward,
+        "padded.own // TIME_STRIDE",
+        "padded.widths // TIME_STRIDE",
+    ),
+    "the LSTM is under autocast": (
+        network.CRNN.forward,
+        'torch.autocast("cuda", enabled=False)',
+        "contextlib.nullcontext()",
+    ),
+    "dropout is drawn by a generator of the CPU": (
+        step.Trainer.begin,
+        "torch.Generator(device)",
+        'torch.Generator("cpu")',
+    ),
+    "weights are drawn by a generator of the device": (
+        step.Trainer.begin,
+        "build_network(config, self.generator)",
+        "build_network(config, torch.Generator(device))",
+    ),
+    "the network stays on the CPU": (
+        step.Trainer.begin,
+        "network.to(device).train()",
+        "network.train()",
+    ),
+    "the LSTM is in evaluation mode": (
+        step.Trainer.begin,
+        "network.to(device).train()",
+        "network.to(device).eval()",
+    ),
+    "moments stay on the CPU": (
+        optimizer.AdamW._begin,
+        "torch.zeros_like(parameter)",
+        "torch.zeros(parameter.shape)",
+    ),
+    "steps are counted on the CPU": (
+        optimizer.AdamW._begin,
+        "(), dtype=torch.float32, device=parameter.device",
+        "(), dtype=torch.float32",
+    ),
+    "the states of a text stay on the CPU": (
+        ctc.ctc_losses,
+        "send(torch.from_numpy(part), log_probs.device)",
+        "torch.from_numpy(part)",
+    ),
+    "targets of the alignment stay on the CPU": (
+        losses.uniform_alignment_loss,
+        "send(torch.from_numpy(padded), log_probs.device)",
+        "torch.from_numpy(padded)",
+    ),
+    "the distortion is computed on the CPU": (
+        augmentation._make_grid_there,
+        "send(torch.stack([*of_x, *of_y]), device)",
+        "torch.stack([*of_x, *of_y])",
+    ),
+    "what is read is not copied to the CPU": (
+        inference._read_batch,
+        ".cpu().numpy(), lengths.numpy()",
+        ".numpy(), lengths.numpy()",
+    ),
+    "a loss is read before it is there": (
+        _transfer.LateValues.read,
+        "self._arrival.synchronize()",
+        "pass",
+    ),
+    "what is sent is waited for": (
+        _transfer.send,
+        "values.pin_memory().to(device, non_blocking=True)",
+        "values.to(device)",
+    ),
+    "every loss is read at once": (
+        step.Trainer._learn_on_gpu,
+        "return LateValues(values)",
+        "return LateValues(values) if values.isfinite().all() else 0",
+    ),
+    "an update without a finite loss is made": (
+        step.Trainer._learn_on_gpu,
+        "learned = total - total == 0",
+        "learned = total * 0 == total * 0",
+    ),
+    "statistics follow in spite of it": (
+        normalization.follow_statistics,
+        "torch.where(learned, after, before)",
+        "after",
+    ),
+    "padding counts in the statistics": (
+        normalization._NormalizationOnCuda.forward,
+        "inside = n / count",
+        "inside = 1.0",
+    ),
+    "gradients are not shortened": (
+        step.Trainer._learn_on_gpu,
+        "(norm / _GRADIENT_CLIP).clamp_(min=1)",
+        "torch.ones_like(norm)",
+    ),
+}
+# Most faults show in the first of these, some only in the last.
+NOTICING = [
+    fit_and_read,
+    fit_in_half_precision,
+    skip_what_is_not_finite,
+    count_batches,
+    learn_as_the_cpu_does,
+    count_updates,
+]
+
+
+@contextlib.contextmanager
+def injected(function, old, new):
+    """Let a function have another source for a while, wherever it is referred to."""
+    source = textwrap.dedent(inspect.getsource(function))
+    source = source[source.index("def ") :]
+    assert source.count(old) == 1, (function, old)
+    names = {}
+    exec(source.replace(old, new), dict(function.__globals__), names)
+    (changed,) = names.values()
+    with patch.object(function, "__code__", changed.__code__):
+        yield
+
+
+def is_noticed(fault, capability):
+    """Tell whether one of the tasks fails with a fault."""
+    with injected(*fault):
+        return any(run(task, capability) is not None for task in NOTICING)
+
+
+def main(capability, report, what):
+    capability = tuple(int(part) for part in capability.split("."))
+    if what == "tasks":
+        found = {task.__name__: run(task, capability) for task in TASKS}
+        found["counts"] = COUNTS
+    else:
+        found = {name: is_noticed(fault, capability) for name, fault in FAULTS.items()}
+    Path(report).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[2:])
