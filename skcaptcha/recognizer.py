@@ -339,7 +339,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Learn to read from labeled images.
 
         Parameters
@@ -355,6 +355,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             The text that each image shows, which is empty where there is none.
             Integers, and whole floats of a table, are read as their decimal text, with
             a warning.
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            How much each sample counts: its loss is multiplied by its weight, divided
+            by the mean of all weights. So only their ratios matter, and equal ones, or
+            a number, are as None. Of a sample of weight 0 the image and the label are
+            checked and tell what images and texts look like, but nothing is learned
+            from it. Samples that early stopping holds out count alike.
 
         Returns
         -------
@@ -364,7 +370,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, an image or a label cannot be used; the message names it.
+            If a parameter, an image, a label or a weight cannot be used; the message
+            names it.
             Also if the checkpoint is damaged or of another fit, or if training
             diverged from the start. The estimator is then left as it was.
         TypeError
@@ -398,7 +405,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             checkpoint = None
             if self.checkpoint is not None and processes.rank == 0:
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
-            data = read_training_data(self, X, y, resume=resume, n_least=2)
+            data = read_training_data(
+                self, X, y, sample_weight, resume=resume, n_least=2
+            )
             issue_warnings(data.notices)  # before time is spent on them
             notices = self._train(data, checkpoint, processes)
         in_search = is_part_of_more()
@@ -407,7 +416,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             note_warned(notices)
         return self
 
-    def partial_fit(self, X, y):
+    def partial_fit(self, X, y, sample_weight=None):
         """Continue to learn, in one pass over labeled images.
 
         The learning rate stays at `learning_rate_init`, as the end of a stream of
@@ -419,8 +428,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y
-            As for `fit`.
+        X, y, sample_weight
+            As for `fit`; weights are compared with those of the same call alone.
 
         Returns
         -------
@@ -453,7 +462,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         survive_fork()
         check_params(self, RECOGNIZER_PARAMS)
         resume = self.__sklearn_is_fitted__()
-        data = read_training_data(self, X, y, resume=resume, n_least=1)
+        data = read_training_data(self, X, y, sample_weight, resume=resume, n_least=1)
         issue_warnings(data.notices)
         generator = _make_generator(_make_rng(self.random_state))
         start, aligned, origin = self._choose_start(data, generator)
@@ -710,7 +719,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return {
             **data.table,
             "vocabulary_": data.vocabulary,
-            "has_empty_labels_": not all(data.texts)
+            "has_empty_labels_": not all(map(len, data.samples.targets))
             or (data.resume and vars(self).get("has_empty_labels_", False)),
             "background_": self.background_ if data.resume else self.background,
             "image_height_": data.input_size["height"],

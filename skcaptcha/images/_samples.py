@@ -38,11 +38,14 @@ class Samples:
     images: list
     targets: list
     mapping: mmap.mmap | None = None  # the file that holds the images
+    weights: np.ndarray | None = None  # float32, of the losses; None is all alike
 
     def pick(self, positions):
         """Return the samples at some positions."""
         images = [self.images[i] for i in positions]
-        return Samples(images, [self.targets[i] for i in positions], self.mapping)
+        targets = [self.targets[i] for i in positions]
+        weights = None if self.weights is None else self.weights[list(positions)]
+        return Samples(images, targets, self.mapping, weights)
 
     def put_on(self, device):
         """Return the samples with their images as tensors on a device."""
@@ -53,7 +56,7 @@ class Samples:
             parts = torch.from_numpy(flat).to(device).split([i.size for i in some])
             images += [p.view(i.shape) for p, i in zip(parts, some, strict=True)]
             self.release()
-        return Samples(images, self.targets)
+        return Samples(images, self.targets, weights=self.weights)
 
     def release(self):
         """Free the memory of images in a file, which are read again when needed."""

@@ -214,7 +214,9 @@ def fit_network(
                 for batch in trainer.batches(samples):
                     if checkpoint is not None:
                         checkpoint.save(trainer, best, result)
-                    loss = trainer.train_step(batch.images, batch.targets)
+                    loss = trainer.train_step(
+                        batch.images, batch.targets, batch.weights
+                    )
                     trainer.losses.append(loss)
                     progress.update()
                     restart = schedule.step(loss)
@@ -439,6 +441,7 @@ def describe_job(network_config, samples, training_config, generator):
         "Some label": zlib.crc32(np.concatenate(samples.targets)),
         "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
         "`random_state`": generator.initial_seed(),
+        "`sample_weight`": samples.weights is not None and zlib.crc32(samples.weights),
     } | {
         f"`{name}`": value
         for name, value in vars(training_config).items()

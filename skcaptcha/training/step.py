@@ -171,9 +171,10 @@ class Trainer:
         self.losses = []
         return float(np.mean(finite)) if finite else math.nan
 
-    def train_step(self, images, targets):
+    def train_step(self, images, targets, weights=None):
         """Learn from one batch; return its loss a symbol.
 
+        `weights` are those of the losses, of the mean 1 over all samples.
         It is NaN if the loss or the gradients were not finite. The weights are then
         as before.
         """
@@ -183,9 +184,10 @@ class Trainer:
         # In the end the network sees the images as they are, with all of its features.
         self.network.dropout = self.network_config["dropout"] * self.schedule.share_left
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        images, targets, weight = self.processes.take(images, targets)
-        while (loss := self.get_gradients(images, targets, weight)) is None:
-            self._halve_batch(len(images))
+        batch = (images, targets) if weights is None else (images, targets, weights)
+        *batch, share = self.processes.take(*batch)
+        while (loss := self.get_gradients(*batch, share=share)) is None:
+            self._halve_batch(len(batch[0]))
         loss = self.processes.mean_loss(loss, self.training_config.device)
         self.scaler.unscale_(self.optimizer)
         norm = clip_gradients(self.network.parameters(), _GRADIENT_CLIP)
@@ -201,10 +203,10 @@ class Trainer:
         self.scaler.update()
         return loss if finite else math.nan
 
-    def get_gradients(self, images, targets, weight):
+    def get_gradients(self, images, targets, weights=None, *, share=1.0):
         """Find the gradients of a batch, a part of it at a time if need be.
 
-        Return the loss times `weight`, or None if the GPU has too little memory.
+        Return the loss times `share`, or None if the GPU has too little memory.
         """
         self.optimizer.zero_grad()
         size, loss = min(self.max_batch, len(images)), 0.0
@@ -212,19 +214,20 @@ class Trainer:
         try:
             for first in range(0, len(images), size):
                 part = targets[first : first + size]
+                own = None if weights is None else weights[first : first + size]
                 heads, lengths, ink = self._forward(
                     images[first : first + size], generator
                 )
                 # The second head, over the convolutions alone, helps them to learn.
                 losses = [
-                    ctc_loss(log_probs, lengths, part)
+                    ctc_loss(log_probs, lengths, part, own)
                     if ink is None
-                    else uniform_alignment_loss(log_probs, part, ink)
+                    else uniform_alignment_loss(log_probs, part, ink, own)
                     for log_probs in heads
                 ]
-                share = weight * len(part) / len(targets)
-                self.scaler.scale(share * sum(losses)).backward()
-                loss += share * losses[0].item()
+                factor = share * len(part) / len(targets)
+                self.scaler.scale(factor * sum(losses)).backward()
+                loss += factor * losses[0].item()
         except torch.OutOfMemoryError:
             return None
         return loss
