@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +23,11 @@ from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
+from skcaptcha._sklearn_compat import (
+    HAS_CALLBACKS,
+    CallbackSupportMixin,
+    with_callbacks,
+)
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import (
@@ -584,7 +588,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         if self.verbose > 1 and processes.rank == 0:
             print(choices, file=sys.stderr)
         attributes = partial(self._fitted_attributes, data, choices)
-        tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
+        tasks = None
+        if HAS_CALLBACKS:
+            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
         with processes.hold_interrupts():
             result = fit_network(
                 data.network_config,
@@ -601,7 +607,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             )
         save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
-        tasks.finish()
+        if tasks is not None:
+            tasks.finish()
         if not result.interrupted:
             if save is not None:
                 save()

@@ -77,6 +77,12 @@ def quick(some):
 
 
 @pytest.fixture
+def callbacks():
+    """scikit-learn's module of callbacks, which came with its version 1.9."""
+    return pytest.importorskip("sklearn.callback")
+
+
+@pytest.fixture
 def close_figures(monkeypatch):
     """Close all figures before and after the test, in which none may be shown."""
     from matplotlib import pyplot

@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from support.data import TINY
@@ -15,6 +14,7 @@ from support.small_fits import NETWORK_CONFIG, generator
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._auto import choose_stretch
+from skcaptcha._torch_compat import OutOfMemoryError
 from skcaptcha.images._batches import pad_images
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
@@ -141,7 +141,7 @@ def test_a_fit_continues_in_parts_with_one_warning(captchas, monkeypatch):
     def fail(network, images, *args, **kwargs):
         sizes.append(len(images))
         if network.training and len(images) > 5:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise OutOfMemoryError("CUDA out of memory.")
         return forward(network, images, *args, **kwargs)
 
     monkeypatch.setattr(CRNN, "forward", fail)
@@ -157,7 +157,7 @@ def test_a_fit_continues_in_parts_with_one_warning(captchas, monkeypatch):
 
 def test_a_gpu_that_is_too_small_for_one_image_is_an_error(captchas, monkeypatch):
     def fail(network, images, *args, **kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(CRNN, "forward", fail)
     recognizer = CaptchaRecognizer(**TINY, max_iter=2, batch_size=2)

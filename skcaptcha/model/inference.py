@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skcaptcha._torch_compat import OutOfMemoryError
 from skcaptcha.images._batches import make_batches, pad_images
 from skcaptcha.model.decoding import greedy_decode
 from skcaptcha.vocabulary import BLANK
@@ -51,7 +52,7 @@ def run_network(network, images, batch_size=_BATCH_SIZE, *, notices=None):
             part = parts.pop(0)
             try:
                 found = _read_batch(network, [images[i] for i in part])
-            except torch.OutOfMemoryError:
+            except OutOfMemoryError:
                 found = None
             if found is None:  # out of `except`, as the error holds tensors
                 half, message = halve_batch(len(part))

@@ -5,6 +5,11 @@ import math
 import numpy as np
 import torch
 
+from skcaptcha._torch_compat import (
+    OutOfMemoryError,
+    foreach,
+    has_bfloat16_instructions,
+)
 from skcaptcha.images._batches import make_batches, pad_images
 from skcaptcha.model.inference import halve_batch
 from skcaptcha.model.network import build_network, extend_network
@@ -30,7 +35,7 @@ def choose_autocast_dtype(device):
     if device.type == "cuda":
         recent = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if recent else torch.float16
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+    if device.type == "cpu" and has_bfloat16_instructions():
         return torch.bfloat16
     return torch.float32
 
@@ -41,9 +46,9 @@ def clip_gradients(parameters, limit):
     Without looking at the norm first, PyTorch's function multiplies in any case.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.stack(torch._foreach_norm(gradients)).norm().item()
+    norm = torch.stack(foreach.norm(gradients)).norm().item()
     if norm > limit:
-        torch._foreach_mul_(gradients, limit / norm)
+        foreach.mul_(gradients, limit / norm)
     return norm
 
 
@@ -228,7 +233,7 @@ class Trainer:
                 factor = share * len(part) / len(targets)
                 self.scaler.scale(factor * sum(losses)).backward()
                 loss += factor * losses[0].item()
-        except torch.OutOfMemoryError:
+        except OutOfMemoryError:
             return None
         return loss
 
