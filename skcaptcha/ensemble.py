@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import (
     RANDOM_STATE,
     RECOGNIZER_PARAMS,
@@ -51,7 +52,7 @@ def _make_property(name, doc):
     return property(lambda ensemble: getattr(ensemble._first, name), doc=doc)
 
 
-class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
+class CaptchaEnsemble(DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     """Ensemble of recognizers fitted on the folds of a cross-validation.
 
     One recognizer is fitted on the training part of each fold, and scored on its test

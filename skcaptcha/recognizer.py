@@ -21,6 +21,7 @@ from skcaptcha._auto import (
 )
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._sklearn_compat import (
@@ -53,7 +54,7 @@ from skcaptcha.training.fit import (
 __all__ = ["CaptchaRecognizer"]
 
 
-class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
+class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEstimator):
     """Reader of short text images, trained on labeled examples.
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal

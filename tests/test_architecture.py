@@ -17,6 +17,7 @@ LAYERS = [
     {"_version", "exceptions"},
     {
         "_curves",
+        "_doc_links",
         "_files",
         "_labels",
         "_intervals",
