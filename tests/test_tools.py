@@ -190,6 +190,11 @@ def test_data_that_is_declared_has_to_be_there(tmp_path):
     (tmp_path / "skcaptcha").mkdir()
     (tmp_path / "skcaptcha" / "__init__.py").touch()
     assert dist.list_package(tmp_path, {}) == {"skcaptcha/__init__.py"}
+    (tmp_path / "skcaptcha" / "cli").mkdir()
+    (tmp_path / "skcaptcha" / "cli" / "page.html").touch()
+    expected = {"skcaptcha/__init__.py", "skcaptcha/cli/page.html"}
+    for data in ({"skcaptcha.cli": ["*.html"]}, {"*": ["*.html"]}):
+        assert dist.list_package(tmp_path, data) == expected
     with pytest.raises(SystemExit, match="declared and not there"):
         dist.list_package(tmp_path, {"skcaptcha": ["py.typed"]})
 
@@ -230,3 +235,37 @@ def test_the_recipe_asks_for_what_the_project_needs():
             "dependencies"
         ]
     )
+
+
+# The types
+
+
+def test_complaints_are_kept_where_there_is_a_stub():
+    types = load("check_types")
+    lines = ["skcaptcha.metrics.f differs", "skcaptcha.a._b.g differs", "error: mypy"]
+    modules = {"skcaptcha", "skcaptcha.metrics", "skcaptcha.a", "skcaptcha.a._b"}
+    stubbed = {"skcaptcha", "skcaptcha.metrics", "skcaptcha.a"}
+    kept = types.keep_stubbed("\n".join(lines), modules, stubbed)
+    assert kept.splitlines() == [lines[0], lines[2]]
+
+
+def test_every_public_module_has_types():
+    types = load("check_types")
+    stubbed = types.list_modules(".pyi")
+    public = {
+        ".".join(name.split(".")[:2])
+        for name in types.list_modules(".py")
+        if not any(part.startswith("_") for part in name.split("."))
+    }
+    # Exceptions are classes without signatures; the others are for contributors.
+    public -= {"skcaptcha.exceptions", "skcaptcha.model", "skcaptcha.training"}
+    assert public - stubbed == set()
+    assert stubbed - types.list_modules(".py") == {"skcaptcha._types"}
+
+
+@pytest.mark.filterwarnings("ignore:The network has not learned to read")
+def test_the_program_whose_types_are_checked_runs():
+    from support import typed_program
+
+    read = typed_program.read(typed_program.learn())
+    assert len(read["texts"]) == 4 and 0 <= read["score"] <= 1

@@ -63,9 +63,10 @@ def list_package(root, package_data):
     """Return the files of the package: its modules, and the data that it declares."""
     files = [*(root / "skcaptcha").rglob("*.py")]
     for package, patterns in package_data.items():
-        folder = root.joinpath(*package.split("."))
+        everywhere = package == "*"
+        folder = root.joinpath(*("skcaptcha" if everywhere else package).split("."))
         for pattern in patterns:
-            found = sorted(folder.glob(pattern))
+            found = sorted(folder.glob(f"**/{pattern}" if everywhere else pattern))
             if not found:
                 raise SystemExit(f"{folder / pattern} is declared and not there")
             files += found
