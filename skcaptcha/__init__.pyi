@@ -13,5 +13,12 @@ from skcaptcha._pretrained import load_pretrained as load_pretrained
 from skcaptcha._version import __version__ as __version__
 from skcaptcha.ensemble import CaptchaEnsemble as CaptchaEnsemble
 from skcaptcha.recognizer import CaptchaRecognizer as CaptchaRecognizer
+from skcaptcha.self_training import SelfTrainingRecognizer as SelfTrainingRecognizer
 
-__all__ = ["CaptchaEnsemble", "CaptchaRecognizer", "__version__", "load_pretrained"]
+__all__ = [
+    "CaptchaEnsemble",
+    "CaptchaRecognizer",
+    "SelfTrainingRecognizer",
+    "__version__",
+    "load_pretrained",
+]

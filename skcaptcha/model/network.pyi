@@ -22,11 +22,12 @@ class CRNN(torch.nn.Module):
     def forward(
         self,
         images: torch.Tensor,
-        widths: torch.Tensor | None = None,
+        widths: Any = None,
         *,
         auxiliary: bool = False,
         generator: torch.Generator | None = None,
         all_reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        observed: list[Any] | None = None,
     ) -> Any: ...
     def freeze_convolutions(self, frozen: bool = True) -> None: ...
     def reset_parameters(self, generator: torch.Generator | None = None) -> None: ...

@@ -7,6 +7,8 @@ __all__ = [
     "AlignmentDisplay",
     "CharacterConfusionDisplay",
     "ConfidenceDisplay",
+    "LabelCurveDisplay",
+    "LabelIssuesDisplay",
     "PredictionDisplay",
     "SamplesDisplay",
     "TrainingCurveDisplay",
@@ -177,3 +179,77 @@ class TrainingCurveDisplay:
     @classmethod
     def from_estimator(cls, estimator: Any, **options: Any) -> Self: ...
     def plot(self, *, ax: Any = None, title: str | None = None) -> Self: ...
+
+class LabelCurveDisplay:
+    def __init__(
+        self,
+        train_sizes: Array,
+        test_scores: Array,
+        *,
+        power_law: Any,
+        estimate_sizes: Array,
+        score_name: str = "Exact match",
+    ) -> None: ...
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Images,
+        y: Texts,
+        *,
+        groups: Any = None,
+        train_sizes: Sequence[float] | Array = (0.125, 0.25, 0.5, 1.0),
+        cv: Any = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        score_name: str | None = None,
+        **options: Any,
+    ) -> Self: ...
+    @classmethod
+    def from_results(
+        cls, results: Any, *, score_name: str = "Exact match", **options: Any
+    ) -> Self: ...
+    def plot(self, *, ax: Any = None, title: str | None = None) -> Self: ...
+
+class LabelIssuesDisplay:
+    def __init__(
+        self,
+        images: Sequence[Array],
+        labels: Texts,
+        y_pred: Texts,
+        *,
+        confidence: Array | None = None,
+        is_likely_wrong: Array | None = None,
+    ) -> None: ...
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Images,
+        y: Texts,
+        *,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        **options: Any,
+    ) -> Self: ...
+    @classmethod
+    def from_results(
+        cls,
+        X: Images,
+        y: Texts,
+        found: Any,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        background: Color = "white",
+        max_images: int | None = 16,
+        **options: Any,
+    ) -> Self: ...
+    def plot(
+        self,
+        *,
+        ax: Any = None,
+        n_columns: int = 4,
+        max_images: int | None = 16,
+        title: str | None = None,
+    ) -> Self: ...
