@@ -6,7 +6,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from skcaptcha._reader import ReaderMixin
-from skcaptcha._types import Array, Characters, Images, Length, Weights
+from skcaptcha._types import Array, Characters, Images, Length
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
