@@ -33,7 +33,7 @@ _N_SURVEYED = 300
 # whether they are consistent.
 _PRETRAINED_POWER, _PRETRAINED_SHARE = 0.5, 0.25
 # A character is taken for an error if it is found less often than this share of the
-# median character, a length or a case of letters if it has less than this share.
+# usual one, a length or a case of letters if it has less than this share.
 _RARE_CHARACTER, _RARE_LENGTH, _RARE_CASE = 0.1, 0.05, 0.15
 # How often labels should have a character, by its share in the texts, that they lack.
 _UNSEEN = 3.0
@@ -462,9 +462,22 @@ def find_alphabet(texts, weights, labels=()):
         found = folded
     if not found:
         return sorted(known)
-    least = _RARE_CHARACTER * np.median(list(found.values()))
+    least = _RARE_CHARACTER * find_usual(list(found.values()))
     most = _UNSEEN * found.total() / known.total() if known else math.inf
     return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
+
+
+def find_usual(counts):
+    """Return the count of the character that the middle one of all is.
+
+    Unlike the median of the counts it does not fall with the number of rare ones.
+
+    >>> find_usual([10, 1, 12, 1, 1, 1])
+    10
+    """
+    counts = np.sort(counts)
+    total = np.cumsum(counts)
+    return counts[np.searchsorted(total, total[-1] / 2)].item()
 
 
 def find_case(counts):
