@@ -92,6 +92,25 @@ def test_half_a_line_at_the_end_is_the_answer_that_nobody_was_told_of(open_store
     assert set(open_store().answers()) == {"a.png", "c.png"}
 
 
+def test_half_a_line_does_not_damage_what_comes_after_it(
+    open_store, path, monkeypatch
+):
+    store = open_store()
+    label(store, "a.png", "1")
+    with open(store.journal_path, "ab") as file:
+        file.write(b'{"seq": 2, "na')
+    edit(path, "filename,text\nb.png,2\nc.png,3\n")  # taken over at the start
+
+    def kill(path, content):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_store, "write_atomically", kill)
+    with pytest.raises(KeyboardInterrupt):
+        open_store()
+    monkeypatch.undo()
+    assert sorted(open_store().answers()) == ["a.png", "b.png", "c.png"]
+
+
 def test_zeros_that_a_loss_of_power_leaves_are_dropped(open_store):
     store = open_store()
     label(store, "a.png", "2b8")
@@ -340,9 +359,10 @@ def test_the_label_of_a_vanished_file_waits_until_it_is_back(open_store, path):
     assert read(path) == ["filename,text", "a.png,4", "b.png,2"]
 
 
-def test_rows_of_other_folders_and_a_missing_drive_stay(open_store, path):
+@pytest.mark.parametrize("there", [set(), {"a.png"}])
+def test_rows_of_other_folders_and_a_missing_drive_stay(open_store, path, there):
     path.write_text("filename,text\nelsewhere/x.png,7\n")
-    store = open_store(is_there=lambda name: False)
+    store = open_store(is_there=there.__contains__)
     label(store, "a.png", "1")
     store.sync()
     assert read(path)[1:] == ["elsewhere/x.png,7", "a.png,1"]
