@@ -76,7 +76,7 @@ LAYERS = [
     },
     {"export._onnx"},
     {"export", "persistence"},  # their public names
-    {"labelling"},
+    {"labeling"},
     {"cli"},
     {"__main__"},
 ]

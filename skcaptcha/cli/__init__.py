@@ -29,7 +29,7 @@ _HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
 _MODULES = {
     "check-labels": "_inspection",
     "curve": "_inspection",
-    "label": "_labelling",
+    "label": "_labeling",
 }
 _POSITIONAL = {"command", "folder", "images", "model", "source"}
 

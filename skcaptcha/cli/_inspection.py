@@ -88,7 +88,7 @@ def check_labels(options):
         if page is None:
             _write_issues(X, y, found, options)
     if page is not None:
-        from skcaptcha.cli._labelling import serve_issues
+        from skcaptcha.cli._labeling import serve_issues
 
         serve_issues(options, X, y, found, *page)
 
@@ -96,7 +96,7 @@ def check_labels(options):
 def _check_page(options):
     """Check what goes for the page alone; return its rules and table, or None."""
     if options.page:
-        from skcaptcha.cli._labelling import check_page
+        from skcaptcha.cli._labeling import check_page
 
         return check_page(options)
     for name in ("table", "characters", "length", "port", "no_browser"):

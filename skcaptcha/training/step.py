@@ -320,7 +320,9 @@ class Trainer:
                 else:
                     losses = [ctc_loss(log_probs, lengths, part) for log_probs in heads]
                 share = weight * len(part) / len(targets)
-                total, own_loss = sum(losses[1:], losses[0]), losses[0].detach()
+                in_one = isinstance(losses, torch.Tensor)
+                total = losses.sum() if in_one else sum(losses[1:], losses[0])
+                own_loss = losses[0].detach()
                 if share != 1:
                     total, own_loss = share * total, share * own_loss
                 self.scaler.scale(total).backward()

@@ -14,7 +14,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from support.labelling import TINY_PARAMS, Command
+from support.labeling import TINY_PARAMS, Command
 
 pytestmark = pytest.mark.slow
 

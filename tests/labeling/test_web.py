@@ -7,11 +7,11 @@ import sys
 
 import pytest
 from PIL import Image
-from support.labelling import HOST, PORT, TOKEN, make_page
+from support.labeling import HOST, PORT, TOKEN, make_page
 
-from skcaptcha.labelling._server import open_folder
-from skcaptcha.labelling._session import Rules
-from skcaptcha.labelling._web import make_app
+from skcaptcha.labeling._rules import Rules
+from skcaptcha.labeling._server import open_folder
+from skcaptcha.labeling._web import make_app
 
 PAGES = ["/", "/grid", "/keys", "/static/page.css", "/static/label.js"]
 NAME = "<img src=x onerror=alert(1)>\"&'.png"
@@ -398,7 +398,7 @@ def test_a_full_disk_is_said_and_nothing_is_called_saved(page, monkeypatch):
 
 
 def test_a_folder_without_images_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="holds no image that could be labelled"):
+    with pytest.raises(ValueError, match="holds no image that could be labeled"):
         open_folder(tmp_path, tmp_path / "labels.csv", Rules())
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 from PIL import Image
-from support.labelling import Page, make_page
+from support.labeling import Page, make_page
 
-from skcaptcha.labelling._server import open_folder
-from skcaptcha.labelling._session import Rules
+from skcaptcha.labeling._rules import Rules
+from skcaptcha.labeling._server import open_folder
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import hmac
 import secrets
 
 from skcaptcha._optional import import_optional
-from skcaptcha.labelling._session import BadAnswerError
-from skcaptcha.labelling._store import STATUSES, ConflictError
+from skcaptcha.labeling._events import STATUSES
+from skcaptcha.labeling._rules import BadAnswerError
+from skcaptcha.labeling._store import ConflictError
 
 _MAX_BYTES = 256 * 1024  # of what a browser may send
 _MAX_ITEMS, _MAX_TEXT, _MAX_TAB = 500, 1000, 64
@@ -34,7 +35,7 @@ def make_app(session, *, token, port):
     Parameters
     ----------
     session : Session
-        What is labelled.
+        What is labeled.
     token : str
         The secret in the address.
     port : int

@@ -92,7 +92,7 @@ def interleave(learned, held_out, n_asked, share=0.25):
     Returns
     -------
     list
-        All of them; when one queue ends, the other goes on.
+        All of them; when one queue ends, the rest of the other follows.
 
     Examples
     --------

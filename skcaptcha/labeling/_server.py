@@ -11,10 +11,10 @@ from pathlib import Path
 
 from skcaptcha._optional import import_optional
 from skcaptcha.inspection import sort_issues
-from skcaptcha.labelling._catalog import Catalog
-from skcaptcha.labelling._session import Session
-from skcaptcha.labelling._store import LabelStore
-from skcaptcha.labelling._web import make_app
+from skcaptcha.labeling._catalog import Catalog
+from skcaptcha.labeling._session import Session
+from skcaptcha.labeling._store import LabelStore
+from skcaptcha.labeling._web import make_app
 
 _HOST = "127.0.0.1"  # of this machine alone
 
@@ -25,7 +25,7 @@ class LabelServer:
     Parameters
     ----------
     session : Session
-        What is labelled.
+        What is labeled.
     port : int, default=0
         Where to serve it; 0 takes one that is free.
 
@@ -73,12 +73,12 @@ class LabelServer:
 
 
 def open_folder(folder, out, rules):
-    """Return the `Session` of a folder that is to be labelled."""
+    """Return the `Session` of a folder that is to be labeled."""
     folder, out = Path(folder), Path(out)
     catalog = Catalog(folder, out.parent)
     if not catalog.items():
         raise ValueError(
-            f"{str(folder)!r} holds no image that could be labelled"
+            f"{str(folder)!r} holds no image that could be labeled"
             + _describe_left_out(catalog)
         )
     store = LabelStore(out, canonical=catalog.canonical, is_there=catalog.is_there)

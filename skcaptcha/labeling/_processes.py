@@ -25,7 +25,7 @@ from skcaptcha.images import read_image
 from skcaptcha.images._likeness import measure_image
 from skcaptcha.images._read import is_error
 
-# Updates of the weights of a first round, and of one that goes on from the last.
+# Updates of the weights of a first round, and of one that continues the last.
 FIRST_UPDATES, MORE_UPDATES = 1200, 600
 _BATCH = 8
 
@@ -39,7 +39,7 @@ class Job:
     test: list  # of (path, text), held out
     out: str  # file for what is learned
     before: Callable  # returns the reader so far, which the new one has to equal
-    start: Callable | None = None  # returns the recognizer to go on from
+    start: Callable | None = None  # returns the recognizer to continue
     save: Callable | None = None  # writes what was learned where the user wants it
     vocabulary: str | None = None  # what a new network can read; None is for the labels
     characters: str | None = None  # the only ones that texts may have
@@ -169,7 +169,7 @@ def learn(connection, job):
 def _fit(job):
     X, y = (list(values) for values in zip(*job.train, strict=True))
     recognizer, updates = job.recognizer, FIRST_UPDATES
-    if job.start is not None and not job.is_final:
+    if job.start is not None:
         params = recognizer.get_params() | {"warm_start": True, "vocabulary": None}
         recognizer = job.start().set_params(**params)
         updates = MORE_UPDATES

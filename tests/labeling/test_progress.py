@@ -3,7 +3,7 @@
 import pytest
 
 from skcaptcha._intervals import wilson_interval
-from skcaptcha.labelling._progress import advise, predict_gain
+from skcaptcha.labeling._progress import advise, predict_gain
 
 
 def make_round(n_labels, score, n_tested=1000):

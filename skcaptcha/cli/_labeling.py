@@ -14,8 +14,9 @@ from skcaptcha._validation import count
 from skcaptcha.cli._commands import _check_names
 from skcaptcha.cli._models import find_free, find_saver, load_model, make_reader
 from skcaptcha.cli._output import check_input, say, write
-from skcaptcha.labelling._server import LabelServer, open_folder, open_issues
-from skcaptcha.labelling._session import Learner, Rules
+from skcaptcha.labeling._learner import Learner
+from skcaptcha.labeling._rules import Rules
+from skcaptcha.labeling._server import LabelServer, open_folder, open_issues
 from skcaptcha.vocabulary import Vocabulary
 
 _TABLES = (".csv", ".tsv", ".txt")
@@ -32,8 +33,13 @@ def label(options):
     out = options.out or options.folder / "labels.csv"
     _check_table(out)
     rules = _make_rules(options)
-    learner, load = _make_learner(options, out)
+    _check_model(options)
     session = open_folder(options.folder, out, rules)
+    try:
+        learner, load = _make_learner(options, session)
+    except BaseException:
+        session.close()
+        raise
     _serve(session, options, learner, load)
 
 
@@ -130,21 +136,35 @@ def _make_recognizer(recognizer, options):
     return recognizer
 
 
-def _make_learner(options, out):
+def _check_model(options):
+    if options.save_model is not None:
+        find_saver(options.save_model)
+        folder = options.save_model.parent
+        if not folder.is_dir():
+            raise ValueError(f"the folder of --save-model, {str(folder)!r}, is missing")
+    _make_recognizer(CaptchaRecognizer(), options)
+
+
+def _find_start(options, session):
+    """Return the model to begin with; None is for the pretrained one."""
+    if options.model is not None or options.save_model is None:
+        return options.model
+    if not options.save_model.exists():
+        return None
+    if session.store.noted("saved_from_all"):
+        # It would be tested on what it has learned from.
+        say(f"{options.save_model} knows all labels; rounds begin anew without it")
+        return None
+    say(f"Continuing from {options.save_model}")
+    return options.save_model
+
+
+def _make_learner(options, session):
     """Return what learns, and what loads the reader to begin with."""
     save_path = options.save_model
-    model = options.model
-    if save_path is not None:
-        find_saver(save_path)
-        if not save_path.parent.is_dir():
-            raise ValueError(
-                f"the folder of --save-model, {str(save_path.parent)!r}, is missing"
-            )
-        if model is None and save_path.exists():
-            model = save_path
-            say(f"Continuing from {model}")
-    else:
-        save_path = find_free(out.with_name("model.joblib"))
+    if save_path is None:
+        save_path = find_free(session.store.path.with_name("model.joblib"))
+    model = _find_start(options, session)
     load, start, recognizer = load_pretrained, None, CaptchaRecognizer()
     if model is not None and (str(model) != "pretrained" or model.exists()):
         found = load_model(model)

@@ -25,6 +25,7 @@ export async function post(path, body = {}) {
       body: JSON.stringify({ tab, view, ...body }),
     });
     const data = await response.json().catch(() => ({}));
+    if (!response.ok) data.error ||= "the server failed; its terminal says why";
     if (data.progress) showProgress(data.progress);
     if (response.status === 403) trouble("refused", data.error);
     else trouble("away", "");
@@ -232,10 +233,10 @@ export function mark(text, other) {
     for (let j = b.length - 1; j >= 0; j--)
       table[i][j] = a[i] === b[j] ? table[i + 1][j + 1] + 1 : Math.max(table[i + 1][j], table[i][j + 1]);
   const nodes = [];
-  for (let i = 0, j = 0; i < a.length; i++) {
-    while (j < b.length && a[i] !== b[j] && table[i][j + 1] >= table[i + 1][j] && table[i][j + 1] > table[i + 1][j + 1]) j++;
-    if (j < b.length && a[i] === b[j]) { nodes.push(a[i]); j++; }
-    else { nodes.push(make("mark", { textContent: a[i] })); if (table[i + 1]?.[j + 1] === table[i][j]) j++; }
+  for (let i = 0, j = 0; i < a.length;) {
+    if (a[i] === b[j]) { nodes.push(a[i]); i++; j++; }
+    else if (j < b.length && table[i][j + 1] >= table[i + 1][j]) j++;
+    else { nodes.push(make("mark", { textContent: a[i] })); i++; }
   }
   return nodes;
 }

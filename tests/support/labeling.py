@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 
-from skcaptcha.labelling._web import make_app
+from skcaptcha.labeling._web import make_app
 from support.data import ROOT
 
 TOKEN, PORT = "the-token", 8765

@@ -9,14 +9,15 @@ from pathlib import Path
 import joblib
 import pytest
 from support.data import TINY
-from support.labelling import Command
+from support.labeling import Command
 
 from skcaptcha import CaptchaRecognizer
-from skcaptcha.labelling import _processes, _workers
-from skcaptcha.labelling._catalog import is_held_out
-from skcaptcha.labelling._server import open_folder
-from skcaptcha.labelling._session import BadAnswerError, Learner, Rules
-from skcaptcha.labelling._store import Answer
+from skcaptcha.labeling import _processes, _workers
+from skcaptcha.labeling._catalog import is_held_out
+from skcaptcha.labeling._events import Answer
+from skcaptcha.labeling._learner import Learner
+from skcaptcha.labeling._rules import BadAnswerError, Rules
+from skcaptcha.labeling._server import open_folder
 
 
 class FakeLearning:
@@ -152,7 +153,13 @@ def test_a_reader_that_is_no_better_is_not_used_nor_gone_on_from(make_session):
     learning.finish(is_better=False)
     assert session.reading.models == []
     label(session, 12, 24)
-    assert learning.job.start is None and learning.job.before is start
+    assert learning.job.start is start and learning.job.before is start
+    learning.finish()  # better
+    label(session, 24, 36)
+    assert learning.job.start.args == ("1.joblib",)
+    learning.finish(is_better=False)
+    session.learner.save()
+    assert learning.job.start is start  # a whole fit, from where it began
 
 
 def test_what_fails_on_the_way_on_is_learned_anew(make_session):
@@ -185,6 +192,7 @@ def test_the_saved_reader_learns_from_all_labels(make_session, folder):
     assert session.progress()["is_saving"]
     learning.finish()
     assert session.progress()["saved"] == str(folder / "model.joblib")
+    assert session.store.noted("saved_from_all")
     assert session.store.rounds == []  # which was tested on nothing
 
 
@@ -195,6 +203,20 @@ def test_the_reader_is_saved_after_the_round_that_runs(make_session):
     assert not learning.job.is_final
     learning.finish()
     assert learning.job.is_final
+
+
+def test_a_process_that_cannot_be_started_is_said_and_the_answer_saved(
+    make_session, monkeypatch
+):
+    session, learning = make_session(every=15)
+
+    def fail(job):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(learning, "start", fail)
+    label(session, 0, 15)
+    assert len(session.store.answers()) == 15
+    assert "Cannot allocate memory" in session.progress()["learning"]
 
 
 def test_a_reader_of_a_few_labels_is_not_saved(make_session):
@@ -349,3 +371,56 @@ def test_ctrl_c_at_once_ends_it_in_order(folder):
     command = Command(folder)
     code, output = command.end(signal.SIGINT)
     assert code == 0 and "0 labels are in" in output, command.notes
+
+
+def test_labeling_goes_on_where_the_process_that_reads_cannot_be_started(monkeypatch):
+    def fail(self):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(_workers.Reading, "_start_process", fail)
+    reading = _workers.Reading(None, None, None, lambda n: [], print)
+    reading.start()
+    reading._thread.join(30)
+    assert "labeling continues without proposals" in reading.trouble
+    reading.stop()
+
+
+@pytest.mark.slow
+def test_a_process_that_reads_and_is_killed_is_started_again(
+    fitted, png_folder, tmp_path
+):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    found, items = [], [(f"{i}.png", str(png_folder / f"{i}.png")) for i in range(4)]
+    reading = _workers.Reading(
+        partial(joblib.load, tmp_path / "model.joblib"),
+        None,
+        None,
+        lambda n: items[len(found) :][:1] if len(found) < 4 else [],
+        lambda read, number: found.append(read["name"]),
+    )
+    reading.start()
+    wait(lambda: found, 1)
+    reading._process.kill()
+    wait(lambda: found, 4)
+    reading.stop()
+    assert found == [name for name, _ in items]
+
+
+@pytest.mark.slow
+def test_what_is_on_the_screen_is_read_first(fitted, png_folder, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    found = []
+    items = [(f"{i}.png", str(png_folder / f"{i}.png")) for i in range(20)]
+
+    def choose(n):
+        return [item for item in items if item[0] not in found][:n]
+
+    load = partial(joblib.load, tmp_path / "model.joblib")
+    reading = _workers.Reading(
+        load, None, None, choose, lambda read, number: found.append(read["name"])
+    )
+    reading.want(items[17:18])
+    reading.start()
+    wait(lambda: found, 20)
+    reading.stop()
+    assert found[0] == "17.png" and len(set(found)) == 20

@@ -14,7 +14,7 @@ from PIL import Image
 
 from skcaptcha.datasets._source import Folder, image_suffixes
 from skcaptcha.images import read_image
-from skcaptcha.labelling._table import fits_table
+from skcaptcha.labeling._table import fits_table
 
 # Of larger images the page shows smaller ones; the reader sees them whole.
 _MAX_SIDE = 1600
@@ -73,7 +73,7 @@ class Catalog:
             elif not fits_table(name):
                 n_unnamed += 1
             else:
-                items[name] = Item(_make_key(name), name, path)
+                items[name] = Item(self._make_key(name), name, path)
         with self._mutex:
             new = [name for name in items if name not in self._items]
             self._items = items
@@ -137,6 +137,10 @@ class Catalog:
             name = path
         return PurePosixPath(*Path(name).parts).as_posix()
 
+    def _make_key(self, name):
+        # Not that of an image of another folder, which the same browser has labeled.
+        return hashlib.sha256(f"{self.folder}\0{name}".encode()).hexdigest()[:20]
+
     def _is_inside(self, path):
         real = os.path.realpath(path)
         if self._paths is not None:
@@ -183,7 +187,3 @@ def group_looks(measures, n_groups=8, seed=0):
         return np.zeros(len(measures), int)
     model = MiniBatchKMeans(n_groups, n_init=3, random_state=seed, batch_size=1024)
     return model.fit_predict(scaled)
-
-
-def _make_key(name):
-    return hashlib.sha256(name.encode()).hexdigest()[:20]

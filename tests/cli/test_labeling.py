@@ -2,11 +2,13 @@
 
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from skcaptcha.cli import _labelling
-from skcaptcha.cli._labelling import _find_table
+from skcaptcha.cli import _labeling
+from skcaptcha.cli._labeling import _find_table
+from skcaptcha.labeling._store import LabelStore
 
 
 class Server:
@@ -27,9 +29,9 @@ class Server:
 @pytest.fixture
 def served(monkeypatch):
     """List of (session, whether a browser is opened) that pages were served for."""
-    monkeypatch.setattr(_labelling, "LabelServer", Server)
+    monkeypatch.setattr(_labeling, "LabelServer", Server)
     monkeypatch.setattr(Server, "seen", [])
-    monkeypatch.setattr("skcaptcha.labelling._session.Session.start", lambda *a: None)
+    monkeypatch.setattr("skcaptcha.labeling._session.Session.start", lambda *a: None)
     return Server.seen
 
 
@@ -51,10 +53,10 @@ def served(monkeypatch):
         ([".", "--save-model", "no/x.pkl"], "the folder of --save-model, 'no', is"),
         ([".", "--param", "max_iter=-1"], "max_iter"),
         ([".", "--param", "nonsense=1"], "nonsense"),
-        (["empty"], "holds no image that could be labelled"),
+        (["empty"], "holds no image that could be labeled"),
     ],
 )
-def test_what_cannot_be_labelled_is_refused_at_once(
+def test_what_cannot_be_labeled_is_refused_at_once(
     run, labeled, monkeypatch, served, arguments, reason
 ):
     monkeypatch.chdir(labeled)
@@ -62,6 +64,21 @@ def test_what_cannot_be_labelled_is_refused_at_once(
     code, _, notes = run("label", *arguments)
     assert code == 2 and reason in notes
     assert served == []
+
+
+def test_a_saved_model_is_continued_unless_it_knows_all_labels(
+    run, labeled, model, served, monkeypatch
+):
+    path = labeled / "saved.joblib"
+    path.write_bytes(Path(model).read_bytes())
+    arguments = ["label", labeled, "--save-model", path]
+    code, _, notes = run(*arguments)
+    assert code == 0 and f"Continuing from {path}" in notes
+    store = LabelStore(labeled / "labels.csv")
+    store.note(saved_from_all=True)
+    store.close()
+    code, _, notes = run(*arguments)
+    assert code == 0 and "knows all labels; rounds begin anew" in notes
 
 
 @pytest.mark.parametrize("option", ["--port=70000", "--port=x", "--learn-every=-1"])
@@ -96,7 +113,7 @@ def test_a_port_that_is_taken_is_named(run, labeled, monkeypatch):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        monkeypatch.setattr("skcaptcha.labelling._server._open", lambda url: None)
+        monkeypatch.setattr("skcaptcha.labeling._server._open", lambda url: None)
         code, _, notes = run("label", labeled, "--port", port)
     assert code == 2 and f"--port={port} cannot be used" in notes
     code, _, notes = run("label", labeled, "--port", port, "--out", "x.xlsx")
@@ -127,7 +144,7 @@ def test_labels_in_file_names_get_a_table_with_the_first_answer(
     code, output, _ = run("check-labels", labeled, "--model", model, "--page")
     assert code == 0
     assert not (labeled / "labels.csv").exists()
-    monkeypatch.setattr("skcaptcha.labelling._session.Session.close", keep_one)
+    monkeypatch.setattr("skcaptcha.labeling._session.Session.close", keep_one)
     run("check-labels", labeled, "--model", model, "--page")
     content = (labeled / "labels.csv").read_text().splitlines()
     assert len(content) == 1 + 4 and "161.png,161" in content

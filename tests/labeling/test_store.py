@@ -8,9 +8,10 @@ import time
 import pytest
 
 from skcaptcha.datasets import load_labels_csv
-from skcaptcha.labelling import _store
-from skcaptcha.labelling._store import Answer, ConflictError, LabelStore
-from skcaptcha.labelling._table import LabelTable
+from skcaptcha.labeling import _store
+from skcaptcha.labeling._events import Answer
+from skcaptcha.labeling._store import ConflictError, LabelStore
+from skcaptcha.labeling._table import LabelTable
 
 
 @pytest.fixture
@@ -405,7 +406,7 @@ def test_an_answer_upon_an_old_one_is_a_conflict_unless_it_says_the_same(open_st
 
 def test_a_second_process_is_refused(open_store, path):
     store = open_store()
-    with pytest.raises(ValueError, match="being labelled by another `skcaptcha label`"):
+    with pytest.raises(ValueError, match="being labeled by another `skcaptcha label`"):
         LabelStore(path)
     store.close()
     LabelStore(path).close()

@@ -77,13 +77,13 @@ class Reading:
                 return
             if failures >= 3:  # such as too little memory, each time
                 self.trouble = (
-                    "the process that reads images ended three times; labelling goes "
-                    "on without proposals"
+                    "the process that reads images ended three times; labeling "
+                    "continues without proposals"
                 )
                 return
 
     def _start_process(self):
-        from skcaptcha.labelling import _processes
+        from skcaptcha.labeling import _processes
 
         context = multiprocessing.get_context("spawn")
         with self._mutex:
@@ -161,7 +161,7 @@ class Learning:
 
     def start(self, job):
         """Learn; one job at a time."""
-        from skcaptcha.labelling import _processes
+        from skcaptcha.labeling import _processes
 
         if self.job is not None:
             raise RuntimeError("a round is being learned already")

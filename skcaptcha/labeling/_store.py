@@ -13,12 +13,12 @@ import json
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._optional import import_optional
-from skcaptcha.labelling._table import LabelTable
+from skcaptcha.labeling._events import Answer, Event, pack, unpack
+from skcaptcha.labeling._table import LabelTable
 
 _FORMAT = 1
 # Events that stay in the journal after they are in the table, for "back" and "undo".
@@ -26,34 +26,6 @@ _MAX_KEPT = 500
 # Seconds after which a table that somebody saves is taken for complete.
 _SETTLED = 1.0
 _FILE = "the table"  # who answers by editing it
-STATUSES = ("labeled", "unreadable", "skipped")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is known of an image; a `status` of None is nothing."""
-
-    status: str | None = None
-    text: str = ""
-    checked: bool = False
-
-    def __post_init__(self):
-        if self.status not in (None, *STATUSES):
-            raise ValueError(f"status={self.status!r} must be one of {STATUSES}")
-
-
-@dataclass(frozen=True)
-class Event:
-    """A change of one answer."""
-
-    seq: int
-    time: float
-    tab: str
-    name: str
-    before: Answer
-    after: Answer
-    batch: int  # the number of the first event that was made with it
-    undoes: int | None = None  # the batch that this one takes back
 
 
 class ConflictError(Exception):
@@ -105,7 +77,7 @@ class LabelStore:
 
     def _claim(self):
         """Return the lock of the table; it is free again when its process ends."""
-        filelock = import_optional("filelock", "label", "labelling")
+        filelock = import_optional("filelock", "label", "labeling")
         lock = filelock.FileLock(
             self.path.with_name(f".{self.path.name}.lock"), thread_local=False
         )
@@ -113,7 +85,7 @@ class LabelStore:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise ValueError(
-                f"{str(self.path)!r} is being labelled by another `skcaptcha label` "
+                f"{str(self.path)!r} is being labeled by another `skcaptcha label` "
                 "now; use the page of that one, or end it first"
             ) from None
         return lock
@@ -211,7 +183,7 @@ class LabelStore:
                         Event(seq, now, tab, name, before, answer, batch, undoes)
                     )
             if events:
-                self._append([_pack(event) for event in events])
+                self._append([pack(event) for event in events])
                 for event in events:
                     self._apply(event)
             return events
@@ -382,13 +354,13 @@ class LabelStore:
                 self._answers[name] = Answer(*answer)
                 self._seqs[name], self._times[name] = seq, when
                 self._tabs[name] = tab
-            self._events = [_unpack(event) for event in entry["events"]]
+            self._events = [unpack(event) for event in entry["events"]]
         elif "round" in entry:
             self._rounds.append(entry["round"])
         elif "note" in entry:
             self._notes.update(entry["note"])
         else:
-            self._apply(_unpack(entry))
+            self._apply(unpack(entry))
 
     def _make_header(self):
         return {
@@ -406,7 +378,7 @@ class LabelStore:
                 ]
                 for name, answer in self._answers.items()
             },
-            "events": [_pack(event) for event in self._events[-_MAX_KEPT:]],
+            "events": [pack(event) for event in self._events[-_MAX_KEPT:]],
         }
 
     def _look(self):
@@ -497,24 +469,6 @@ class LabelStore:
 
 def _encode(entry):
     return json.dumps(entry, ensure_ascii=True).encode() + b"\n"
-
-
-def _pack(event):
-    return {
-        **vars(event),
-        "before": list(vars(event.before).values()),
-        "after": list(vars(event.after).values()),
-    }
-
-
-def _unpack(entry):
-    return Event(
-        **{
-            **entry,
-            "before": Answer(*entry["before"]),
-            "after": Answer(*entry["after"]),
-        }
-    )
 
 
 def _reopen(file, path, end):

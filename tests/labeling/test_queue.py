@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skcaptcha.labelling._catalog import group_looks, is_held_out
-from skcaptcha.labelling._queue import interleave, rank_by_value
+from skcaptcha.labeling._catalog import group_looks, is_held_out
+from skcaptcha.labeling._queue import interleave, rank_by_value
 
 
 def rank(uncertainty, looks=None, texts=None, labeled=(), labels=(), n=None):

@@ -1,25 +1,20 @@
 """What the page can ask for: the next images, and to take answers about them."""
 
-import math
 import threading
 import time
 from collections import Counter
 from functools import partial
 
-import joblib
 import numpy as np
 
-from skcaptcha._validation import count
-from skcaptcha.labelling._catalog import (
+from skcaptcha.labeling._catalog import (
     group_looks,
     is_held_out,
     shuffle_value,
 )
-from skcaptcha.labelling._progress import advise
-from skcaptcha.labelling._queue import interleave, rank_by_value
-from skcaptcha.labelling._store import Answer
-from skcaptcha.labelling._table import clean_text
-from skcaptcha.vocabulary import Vocabulary
+from skcaptcha.labeling._events import Answer
+from skcaptcha.labeling._progress import advise
+from skcaptcha.labeling._queue import interleave, rank_by_value
 
 # Seconds for which an image that one tab shows is not shown by another.
 _LEASE = 120.0
@@ -29,66 +24,12 @@ _POOL = 3000
 _TICK = 5.0
 # Answers that wait in the journal until the table is written anew.
 _PENDING = 25
-# Least labels to learn from, but for those held out.
-_LEAST = 8
 # Characters that were read so surely, in so many images, may be in labels to come.
 _SURE, _OFTEN = 0.95, 3
 
 
-class BadAnswerError(ValueError):
-    """An answer that cannot be saved as it is; the text says why."""
-
-
-class Rules:
-    """What a text may be, as the user says.
-
-    Parameters
-    ----------
-    characters : str, default=None
-        The only characters, each once; None is any.
-    length : int or tuple of int, default=None
-        How many characters, N or (least, most); None is any number.
-    """
-
-    def __init__(self, characters=None, length=None):
-        self.characters = characters
-        self._vocabulary = None if characters is None else Vocabulary(characters)
-        self.length = length
-
-    @property
-    def span(self):
-        """Least and greatest length, or None."""
-        if self.length is None:
-            return None
-        low, high = (
-            self.length if isinstance(self.length, tuple) else (self.length,) * 2
-        )
-        return [low, high]
-
-    def check(self, text):
-        """Return a text as it is saved, or raise a BadAnswerError."""
-        try:
-            text = clean_text(text)
-        except ValueError as error:
-            raise BadAnswerError(str(error)) from None
-        symbols = Vocabulary.split(text)
-        for symbol in symbols:
-            if self._vocabulary is not None and symbol not in self._vocabulary:
-                raise BadAnswerError(
-                    f"{symbol!r} is none of the characters that are allowed"
-                )
-        low, high = self.span or (0, math.inf)
-        if text and not low <= len(symbols) <= high:
-            allowed = str(low) if low == high else f"{low} to {high}"
-            raise BadAnswerError(
-                f"{text!r} has {count(len(symbols), 'character')}; {allowed} are "
-                "expected"
-            )
-        return text
-
-
 class Session:
-    """A folder that is being labelled, or labels that are being checked.
+    """A folder that is being labeled, or labels that are being checked.
 
     Parameters
     ----------
@@ -120,7 +61,7 @@ class Session:
 
     def start(self, learner=None, load=None):
         """Begin to watch the files, and with a `Learner` to read and to learn."""
-        from skcaptcha.labelling._workers import Reading
+        from skcaptcha.labeling._workers import Reading
 
         if learner is not None:
             self.learner = learner
@@ -310,7 +251,8 @@ class Session:
         """Return counts, estimates and advice, as a dict for the page."""
         items, answers = self.catalog.items(), self.store.answers()
         by_status = Counter(a.status for name, a in answers.items() if name in items)
-        broken = [n for n, found in self._proposals.items() if found["error"]]
+        with self._mutex:  # as more is read meanwhile
+            broken = [n for n, found in self._proposals.items() if found["error"]]
         broken = [n for n in broken if n in items and n not in answers]
         n_left = len(items) - sum(by_status.values()) - len(broken)
         found = {
@@ -370,7 +312,9 @@ class Session:
         found, counts = set(), Counter()
         for answer in self.store.answers().values():
             found.update(answer.text)
-        for proposal in list(self._proposals.values()):
+        with self._mutex:
+            proposals = list(self._proposals.values())
+        for proposal in proposals:
             if not proposal["error"] and proposal["confidence"] >= _SURE:
                 counts.update(set(proposal["text"]))
         found.update(c for c, n in counts.items() if n >= _OFTEN)
@@ -462,161 +406,3 @@ class Session:
                 continue
             if self.store.has_news:
                 self.store.sync()
-
-
-class Learner:
-    """Decides when to learn, and what of.
-
-    Parameters
-    ----------
-    recognizer : CaptchaRecognizer
-        Its parameters.
-    before : callable
-        Returns the reader that it begins with.
-    start : callable, default=None
-        Returns the recognizer that the first round goes on from.
-    every : int, default=25
-        Labels between two rounds; 0 learns only when the reader is to be saved.
-    save_path : path-like
-        Where the reader is saved.
-    save : callable
-        Writes a recognizer there.
-    save_each : bool, default=False
-        Whether to save the reader after each round, and not only when asked.
-    """
-
-    def __init__(
-        self,
-        recognizer,
-        before,
-        save_path,
-        save,
-        *,
-        start=None,
-        every=25,
-        save_each=False,
-    ):
-        from skcaptcha.labelling._workers import Learning
-
-        self._recognizer, self._before, self._start = recognizer, before, start
-        self.save_path, self._save, self._save_each = save_path, save, save_each
-        self._every = every
-        self._n_last = 0  # labels at the last round
-        self._wants_final = False
-        self._model = None
-        self._mutex = threading.RLock()
-        self._stopped = False
-        self.trouble = self.saved = None
-        self._learning = Learning(self._take)
-
-    def attach(self, session):
-        """Learn from what a session is told, at once if there are labels already."""
-        self._session = session
-        self.consider()
-
-    def consider(self):
-        """Begin a round if there are labels enough."""
-        with self._mutex:
-            if self._stopped or self._learning.job is not None:
-                return
-            train, test = self._session.list_labels()
-            n_labels = len(train) + len(test)
-            if self._wants_final:
-                self._wants_final = False
-                self._begin(train + test, [], is_final=True)
-            elif (
-                self._every
-                and len(train) >= _LEAST
-                and n_labels - self._n_last >= self._every
-            ):
-                self._n_last = n_labels
-                self._begin(train, test)
-
-    def save(self):
-        """Learn from all labels, those held out as well, and save the reader.
-
-        Raises
-        ------
-        BadAnswerError
-            If there are too few.
-        """
-        train, test = self._session.list_labels()
-        if len(train) + len(test) < _LEAST:
-            raise BadAnswerError(
-                f"{count(len(train) + len(test), 'label')} are too few to learn from; "
-                f"give {_LEAST} or more"
-            )
-        with self._mutex:
-            self._wants_final, self.saved = True, None
-        self.consider()
-
-    def progress(self, n_labeled):
-        """Return what the page says of it."""
-        job = self._learning.job
-        with self._mutex:
-            return {
-                "is_learning": job is not None and not job.is_final,
-                "is_saving": self._wants_final or (job is not None and job.is_final),
-                "next_round_in": (
-                    max(0, self._every - (n_labeled - self._n_last))
-                    if self._every
-                    else None
-                ),
-                "learning": self.trouble,
-                "saved": self.saved,
-                "save_path": str(self.save_path),
-            }
-
-    def stop(self):
-        """End the process."""
-        with self._mutex:
-            self._stopped = True
-        self._learning.stop()
-
-    def _begin(self, train, test, is_final=False):
-        from sklearn.base import clone
-
-        from skcaptcha.labelling._processes import Job
-
-        before = self._before
-        if self._model is not None:
-            before = partial(joblib.load, self._model)
-        self._learning.start(
-            Job(
-                recognizer=clone(self._recognizer),
-                train=train,
-                test=test,
-                out=self._learning.new_path(),
-                before=before,
-                start=self._start,
-                save=self._save if is_final or self._save_each else None,
-                vocabulary=self._session.list_characters(),
-                characters=self._session.rules.characters,
-                length=self._session.rules.length,
-                is_final=is_final,
-                facts={"n_labels": len(train) + len(test), "time": time.time()},
-            )
-        )
-
-    def _take(self, job, answer):
-        """Use what was learned."""
-        with self._mutex:
-            self.trouble = answer["error"]
-            if answer["error"]:
-                if job.start is not None:  # such as an image of another form: anew
-                    self._start = None
-                    self._n_last -= self._every
-            elif job.is_final:
-                self.saved = str(self.save_path)
-            else:
-                if not self._session.store.rounds and answer["before"]:
-                    first = {"n_labels": 0, "n_train": 0, **answer["before"]}
-                    self._session.store.add_round(first)
-                self._session.store.add_round(answer)
-                if answer["is_better"]:
-                    self._model = job.out
-                    self._start = partial(joblib.load, job.out)
-                    self._session.use(job.out)
-                else:
-                    self._start = None  # what it went on from led nowhere
-        self.consider()
