@@ -1,10 +1,10 @@
 """How long does it take to start, and what does a service that only reads need?
 
 `commands`: processor time of new processes, each kind in turn. `service`: processor
-time and memory of a process that loads a model and reads images one by one. `environment`: the
-size of what is installed to read ONNX files, and of all that skcaptcha requires. The
-sets: a short fit of each, exported with weights of fewer bits, on images that it has
-not seen.
+time and memory of a process that loads a model and reads images one by one.
+`environment`: the size of what is installed to read ONNX files, and of all that
+skcaptcha requires. The sets: a short fit of each, exported with weights of fewer bits,
+on images that it has not seen.
 """
 
 import json
