@@ -7,7 +7,7 @@ The network has learned for one epoch, which takes as long to read with as one t
 reads well.
 
 The ways take turns in one process. Seconds of the processor stand beside those of the
-clock, as they say more where other work goes on beside.
+clock, as they say more beside other work.
 """
 
 import io

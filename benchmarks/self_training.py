@@ -88,7 +88,7 @@ def read_ours(arguments, part, seed, told=True):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet(runner.Row):
-    """A set of images, of which few or none have a label."""
+    """A set of images, few or none of them with a label."""
 
     load: Callable  # of the folder of the unpacked archive -> paths, texts
     n_labels: int

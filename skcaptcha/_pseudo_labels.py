@@ -92,7 +92,7 @@ class Reading:
 
 
 class SelfTraining:
-    """Rounds of reading, of which networks learn what others have read.
+    """Rounds of reading, in which networks learn what others have read.
 
     `params` is a `SelfTrainingRecognizer`, and `template` the recognizer to clone.
     After `run`, `n_iter`, `condition` and `scores` are what the attributes of the
