@@ -280,13 +280,17 @@ class SelfTraining:
         is_taught = ~np.equal(taught, None)
         agreement = np.mean(taught[is_taught] == reading.texts[is_taught])
         self.say(f"of the texts taught, {agreement:.3f} are read by the other network")
+        is_better = is_worse = False
         if self.data.labeled.size:
             share, score = self.rate_networks()
             self.say(f"{share:.3f} of labels that were not learned from are read")
-            if score < max(self.scores) - _TOLERANCE / self.data.labeled.size:
-                self.condition = "no_improvement"
+            before = max(self.scores)
+            is_better = score > before
+            is_worse = score < before - _TOLERANCE / self.data.labeled.size
             self.scores.append(score)
-        elif agreement < _MIN_AGREEMENT:
+        if is_worse:
+            self.condition = "no_improvement"
+        elif agreement < _MIN_AGREEMENT and not is_better:
             self.condition = "nothing_read" if self.n_iter == 1 else "no_improvement"
         return reading
 
