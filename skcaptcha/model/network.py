@@ -250,24 +250,28 @@ class CRNN(nn.Module):
             x, padding = block(x, padding, all_reduce, observed)
         # (N, C, H', T) -> (N, C, T) -> (T, N, C); faster than amax
         x = functional.max_pool2d(x, (x.shape[2], 1)).squeeze(2).permute(2, 0, 1)
-        n_steps, n = x.shape[:2]
+        if padded is None:
+            own, n = None, x.shape[1]
+            lengths = torch.full((n,), len(x), dtype=torch.int64, device="cpu")
+        else:
+            own, lengths = (w // TIME_STRIDE for w in (padded.own, padded.widths))
         with contextlib.ExitStack() as stack:
             if x.is_cuda:
                 # Under autocast cuDNN's LSTM is in float16, for bfloat16 as well.
                 stack.enter_context(torch.autocast("cuda", enabled=False))
                 x = x.float()
-            features = x = self._drop(x, generator)
-            own = None if padded is None else padded.own // TIME_STRIDE
-            for lstm in self.lstms:
-                x = self._drop(lstm(x, own), generator)  # (T, N, 2 * units)
-            logits = [self.head(x)]  # (T, N, K)
-            if auxiliary and self.auxiliary is not None:
-                logits.append(self.auxiliary(features))
-        if padded is None:
-            lengths = torch.full((n,), n_steps, dtype=torch.int64, device="cpu")
-        else:
-            lengths = padded.widths // TIME_STRIDE
+            logits = self._classify(x, own, auxiliary, generator)
         return *(values.float().log_softmax(-1) for values in logits), lengths
+
+    def _classify(self, x, lengths, auxiliary, generator):
+        """Return the logits (T, N, K) of each head, for features (T, N, C)."""
+        features = x = self._drop(x, generator)
+        for lstm in self.lstms:
+            x = self._drop(lstm(x, lengths), generator)  # (T, N, 2 * units)
+        logits = [self.head(x)]
+        if auxiliary and self.auxiliary is not None:
+            logits.append(self.auxiliary(features))
+        return logits
 
     def freeze_convolutions(self, frozen=True):
         """Freeze or unfreeze the convolution blocks."""
