@@ -55,7 +55,7 @@ def test_a_gpu_that_is_too_small_says_whose_it_is(quick, monkeypatch):
         raise OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("skcaptcha.recognizer.join_processes", Second)
-    monkeypatch.setattr("skcaptcha.training.step.pad_images", run_out)
+    monkeypatch.setattr("skcaptcha.training.step.place_images", run_out)
     with pytest.raises(MemoryError, match="GPU of process 1 .* its 8 images .*`batch_"):
         quick()
 
