@@ -15,7 +15,6 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils.validation import _num_samples
 
 from skcaptcha._power_law import fit_power_law
 from skcaptcha._tables import is_table
@@ -154,7 +153,8 @@ def label_curve(
     scorer = _check_scoring(estimator, scoring)
     items = X if is_table(X) else check_images(X)
     labels = _check_labels(y, is_table(X))
-    check_same_length(range(_num_samples(items)), labels)
+    n_items = items.shape[0] if hasattr(items, "shape") else len(items)
+    check_same_length(range(n_items), labels)
     seed = secrets.randbits(32) if random_state is None else random_state
     splits = _split_labels(cv, labels, groups, check_random_state(seed))
     sizes = _choose_sizes(train_sizes, min(len(train) for train, *_ in splits))

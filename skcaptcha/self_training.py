@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import (
     RECOGNIZER_PARAMS,
     Constraint,
@@ -56,7 +57,9 @@ def _make_property(name, doc):
     return property(get, doc=doc)
 
 
-class SelfTrainingRecognizer(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
+class SelfTrainingRecognizer(
+    DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Recognizer that learns from unlabeled images as well, by reading them.
 
     Self-training [1]_ as in scikit-learn's ``SelfTrainingClassifier``: what is read

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._reader import ReaderMixin
 from skcaptcha._types import Array, Characters, Images, Length
 from skcaptcha.recognizer import CaptchaRecognizer
@@ -12,7 +13,9 @@ from skcaptcha.vocabulary import Vocabulary
 
 __all__ = ["SelfTrainingRecognizer"]
 
-class SelfTrainingRecognizer(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
+class SelfTrainingRecognizer(
+    DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimator
+):
     recognizer_: CaptchaRecognizer
     transduction_: npt.NDArray[np.object_]
     labeled_iter_: npt.NDArray[np.int64]

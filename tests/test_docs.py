@@ -35,9 +35,12 @@ def find_cells(title):
 def test_the_guide_names_the_checks_that_are_expected_to_fail():
     named = {cell.strip("`") for cell in find_cells("Estimator checks")}
     expected = checks.EXPECTED_FAILURES
-    assert expected.keys() == {"CaptchaRecognizer", "CaptchaEnsemble"}
-    for failures in expected.values():
-        assert {name for name in named if name.startswith("check_")} == set(failures)
+    readers = {"CaptchaRecognizer", "CaptchaEnsemble", "SelfTrainingRecognizer"}
+    assert expected.keys() == readers
+    # One that takes no weights has fewer checks.
+    assert {name for name in named if name.startswith("check_")} == set().union(
+        *expected.values()
+    )
 
 
 def test_the_guide_lists_every_estimator_that_is_checked():

@@ -254,7 +254,7 @@ def test_scores_can_be_weighted(files):
     weights = np.arange(N) % 2
     with config_context(enable_metadata_routing=True):
         results = cross_validate(
-            make_recognizer(),
+            make_recognizer().set_fit_request(sample_weight=False),
             paths,
             texts,
             cv=2,

@@ -279,6 +279,8 @@ def test_scikit_learn_takes_an_exported_reader(readers, X, y):
         get_tags(reader).input_tags.string and get_tags(reader).estimator_type is None
     )
     assert exact_match_scorer(reader, X, y) == reader.score(X, y)
+    with pytest.raises(TypeError, match="An OnnxRecognizer cannot learn"):
+        reader.fit(X, y)
     frozen = FrozenEstimator(reader)
     scores = cross_val_score(frozen, X, y, cv=2, scoring=exact_match_scorer)
     assert np.mean(scores) == pytest.approx(reader.score(X, y))

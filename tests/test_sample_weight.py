@@ -14,7 +14,7 @@ from support.weights import changed_weights
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
 from skcaptcha.preprocessing import GrayscaleConverter
-from skcaptcha.training.losses import ctc_loss, locate_ink, uniform_alignment_loss
+from skcaptcha.training.losses import ctc_loss, locate_ink, uniform_alignment_losses
 from skcaptcha.training.step import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
@@ -71,7 +71,8 @@ def test_weights_multiply_the_loss_of_the_alignment():
     log_probs = torch.tensor([[[0.6, 0.4], [0.1, 0.9]]] * 4).log()
     targets = [np.array([1]), np.array([1])]
     weights = np.array([0.5, 3], dtype=np.float32)
-    loss = uniform_alignment_loss(log_probs, targets, ink, weights).item()
+    (loss,) = uniform_alignment_losses([log_probs], targets, ink, weights)
+    loss = loss.item()
     alone = [-np.log(0.4), -np.log(0.9)]
     assert loss == pytest.approx((0.5 * alone[0] + 3 * alone[1]) / 2, rel=1e-5)
 

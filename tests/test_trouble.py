@@ -19,6 +19,7 @@ from skcaptcha.exceptions import DeviceError
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._tensors import pad_images
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
+from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.training.losses import ctc_loss
 from skcaptcha.training.step import Trainer
 
@@ -216,6 +217,7 @@ def test_a_gpu_that_fails_in_reading_is_an_error_in_words(
 
     with monkeypatch.context() as patch:
         patch.setattr(CRNN, "forward", fail)
+        patch.setattr(PreparedNetwork, "forward", fail)  # which reads
         for method in (fitted.predict, fitted.predict_topk, fitted.frame_log_proba):
             with pytest.raises(DeviceError, match="failed in reading .*'cpu'"):
                 method(X)

@@ -312,6 +312,27 @@ class OnnxRecognizer(ReaderMixin):
         vars(self).update(params)
         return self
 
+    def fit(self, X, y=None):
+        """Raise a TypeError, as an exported network learns no more.
+
+        scikit-learn asks every estimator for this method.
+
+        Parameters
+        ----------
+        X, y
+            Not looked at.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            "An OnnxRecognizer cannot learn: its network was exported. Put it into "
+            "sklearn.frozen.FrozenEstimator to use it where a search or a "
+            "cross-validation fits, or fit a CaptchaRecognizer."
+        )
+
     def __sklearn_clone__(self):
         """Return the reader itself: nothing is fitted, so that a clone would be equal.
 

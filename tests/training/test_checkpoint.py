@@ -273,7 +273,7 @@ def test_what_was_interrupted_resumes_and_what_ended_is_forgotten(
 
     before_updates(monkeypatch, interrupt)
     recognizer = make(path)
-    with pytest.warns(UserWarning, match=r"in epoch 2; .*fit.ckpt' is there to go"):
+    with pytest.warns(UserWarning, match=r"in epoch 2; .*fit.ckpt' is there to resume"):
         recognizer.fit(*few)
     assert path.exists()
     assert same_weights(expected, recognizer.fit(*few))
