@@ -92,9 +92,7 @@ def test_half_a_line_at_the_end_is_the_answer_that_nobody_was_told_of(open_store
     assert set(open_store().answers()) == {"a.png", "c.png"}
 
 
-def test_half_a_line_does_not_damage_what_comes_after_it(
-    open_store, path, monkeypatch
-):
+def test_half_a_line_does_not_damage_what_comes_after_it(open_store, path, monkeypatch):
     store = open_store()
     label(store, "a.png", "1")
     with open(store.journal_path, "ab") as file:
