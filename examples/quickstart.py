@@ -36,6 +36,10 @@ examples:
 
 
 def run(options):
+    # A redirected output of Windows may lack letters of your texts.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
     # X is a list of images, or of the paths of image files; y is what they say.
     X, y = load_data(options)
     X_train, X_test, y_train, y_test = train_test_split(

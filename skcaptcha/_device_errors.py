@@ -9,8 +9,7 @@ import contextlib
 import re
 import traceback
 
-import torch
-
+from skcaptcha._torch_compat import AcceleratorError, OutOfMemoryError
 from skcaptcha.exceptions import DeviceError
 
 # A handle that cannot be made, once others could, is for want of memory as well.
@@ -41,7 +40,7 @@ def is_out_of_memory(error):
 
     A smaller batch, or the same one after ``torch.cuda.empty_cache()``, may then do.
     """
-    return isinstance(error, torch.OutOfMemoryError) or (
+    return isinstance(error, OutOfMemoryError) or (
         isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
     )
 
@@ -54,7 +53,7 @@ def is_device_error(error):
     """
     if isinstance(error, DeviceError):
         return False
-    return isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)) or (
+    return isinstance(error, (AcceleratorError, OutOfMemoryError)) or (
         isinstance(error, RuntimeError)
         and bool(_OUT_OF_MEMORY.search(str(error)) or _OF_DEVICE.search(str(error)))
     )

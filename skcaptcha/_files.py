@@ -10,6 +10,9 @@ from pathlib import Path
 
 # A write that takes longer than this was killed.
 _STALE_SECONDS = 60
+# Windows refuses to replace a file while another program reads it, such as a scanner
+# for viruses: so many seconds are waited before each further try.
+_WAITS = (0.01, 0.05, 0.1, 0.3, 0.5) if os.name == "nt" else ()
 
 
 def write_atomically(path, content, *, replace=True):
@@ -61,7 +64,7 @@ def write_atomically(path, content, *, replace=True):
     try:
         _write_new(temporary, content, before)
         if replace:
-            os.replace(temporary, path)
+            _replace(temporary, path)
         else:
             _name_new(temporary, path)
     except BaseException as error:
@@ -80,6 +83,17 @@ def write_atomically(path, content, *, replace=True):
             os.close(folder)
 
 
+def _replace(temporary, path):
+    """Put a file in the place of another, as soon as no other program reads that."""
+    for wait in _WAITS:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(temporary, path)
+
+
 def _name_new(temporary, path):
     """Give a file its name, unless there is one of that name."""
     try:
@@ -89,7 +103,7 @@ def _name_new(temporary, path):
     except OSError:  # a file system without links, as of memory cards
         with open(path, "xb"):
             pass
-        os.replace(temporary, path)
+        _replace(temporary, path)
     else:
         os.unlink(temporary)
 

@@ -1,6 +1,7 @@
 """Modes that the user's program may have set in PyTorch, put aside meanwhile."""
 
 import contextlib
+import os
 import threading
 
 import torch
@@ -52,3 +53,12 @@ def _set(modes):
     anomalies, swapping = modes
     torch.set_anomaly_enabled(*anomalies)
     torch.__future__.set_swap_module_params_on_conversion(swapping)
+
+
+def _renew_lock():
+    global _lock
+    _lock = threading.Lock()  # which another thread may have held
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -40,7 +40,7 @@ class PowerLaw:
     probability : ndarray of shape (n_laws,)
         The probability of each law; the sum is 1.
     best : float
-        The best score there is, of which the error is what a score lacks.
+        The best score there is; what a score lacks of it is the error.
 
     See Also
     --------

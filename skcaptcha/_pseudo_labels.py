@@ -33,7 +33,7 @@ _N_SURVEYED = 300
 # whether they are consistent.
 _PRETRAINED_POWER, _PRETRAINED_SHARE = 0.5, 0.25
 # A character is taken for an error if it is found less often than this share of the
-# median character, a length or a case of letters if it has less than this share.
+# usual one, a length or a case of letters if it has less than this share.
 _RARE_CHARACTER, _RARE_LENGTH, _RARE_CASE = 0.1, 0.05, 0.15
 # How often labels should have a character, by its share in the texts, that they lack.
 _UNSEEN = 3.0
@@ -92,7 +92,7 @@ class Reading:
 
 
 class SelfTraining:
-    """Rounds of reading, of which networks learn what others have read.
+    """Rounds of reading, in which networks learn what others have read.
 
     `params` is a `SelfTrainingRecognizer`, and `template` the recognizer to clone.
     After `run`, `n_iter`, `condition` and `scores` are what the attributes of the
@@ -280,13 +280,17 @@ class SelfTraining:
         is_taught = ~np.equal(taught, None)
         agreement = np.mean(taught[is_taught] == reading.texts[is_taught])
         self.say(f"of the texts taught, {agreement:.3f} are read by the other network")
+        is_better = is_worse = False
         if self.data.labeled.size:
             share, score = self.rate_networks()
             self.say(f"{share:.3f} of labels that were not learned from are read")
-            if score < max(self.scores) - _TOLERANCE / self.data.labeled.size:
-                self.condition = "no_improvement"
+            before = max(self.scores)
+            is_better = score > before
+            is_worse = score < before - _TOLERANCE / self.data.labeled.size
             self.scores.append(score)
-        elif agreement < _MIN_AGREEMENT:
+        if is_worse:
+            self.condition = "no_improvement"
+        elif agreement < _MIN_AGREEMENT and not is_better:
             self.condition = "nothing_read" if self.n_iter == 1 else "no_improvement"
         return reading
 
@@ -462,9 +466,22 @@ def find_alphabet(texts, weights, labels=()):
         found = folded
     if not found:
         return sorted(known)
-    least = _RARE_CHARACTER * np.median(list(found.values()))
+    least = _RARE_CHARACTER * find_usual(list(found.values()))
     most = _UNSEEN * found.total() / known.total() if known else math.inf
     return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
+
+
+def find_usual(counts):
+    """Return the count of the character that the middle one of all is.
+
+    Unlike the median of the counts it does not fall with the number of rare ones.
+
+    >>> find_usual([10, 1, 12, 1, 1, 1])
+    10
+    """
+    counts = np.sort(counts)
+    total = np.cumsum(counts)
+    return counts[np.searchsorted(total, total[-1] / 2)].item()
 
 
 def find_case(counts):

@@ -9,7 +9,12 @@ import numpy as np
 from skcaptcha._exact_match import exact_match_score
 from skcaptcha._parameters import MAX_BEAM_WIDTH
 from skcaptcha._tables import is_table
-from skcaptcha._validation import check_same_length, check_texts, issue_warnings
+from skcaptcha._validation import (
+    check_same_length,
+    check_texts,
+    check_weights,
+    issue_warnings,
+)
 from skcaptcha.images._likeness import SeenImages, measure_image
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._read import collect, is_error, iterate_images
@@ -281,7 +286,7 @@ class ReaderMixin:
         issue_warnings(notices + seen.describe() + skipped)
         return [f[0] if f is not None and len(f) == 1 else f for f in values]
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the exact match: the share of images whose whole text is right.
 
         Parameters
@@ -290,6 +295,8 @@ class ReaderMixin:
             As for `predict`.
         y : sequence of str of length n_samples
             The text that each image shows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each image counts, at least 0.
 
         Returns
         -------
@@ -299,10 +306,12 @@ class ReaderMixin:
         texts, notices = check_texts(y, whole_floats=is_table(X))
         if hasattr(X, "__len__"):
             check_same_length(X, texts)
+        weights = check_weights(sample_weight, len(texts))
         read, more = self._read(X)
         check_same_length(read, texts)
         issue_warnings(notices + more)
-        return exact_match_score(texts, [found[0][0] for found in read])
+        read = [found[0][0] for found in read]
+        return exact_match_score(texts, read, sample_weight=weights)
 
     def _read(self, X, length=None, vocabulary=None, on_error="raise", **options):
         """Return the texts of each image, as `_iter_texts` does, and warnings."""

@@ -1,7 +1,9 @@
 """The data of a fit: labels, images and vocabulary, read before training."""
 
+import itertools
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from skcaptcha._auto import choose_height, choose_rows, choose_stretch
@@ -10,6 +12,7 @@ from skcaptcha._validation import (
     check_ints,
     check_same_length,
     check_texts,
+    check_weights,
     iterate_items,
 )
 from skcaptcha.images._likeness import merge, summarize
@@ -36,25 +39,31 @@ class TrainingData:
     notices: list  # warnings, for the end of the fit
 
 
-def read_training_data(estimator, X, y, *, resume, n_least):
+def read_training_data(estimator, X, y, sample_weight=None, *, resume, n_least):
     """Check and read at least `n_least` images and labels, and return `TrainingData`.
 
-    The estimator is not changed. `resume` continues the training of a fitted one.
+    The estimator is not changed. `resume` continues the training of a fitted one. Of
+    samples whose weight is 0 the image and the label are read and checked alone; they
+    are not among the samples to train on.
     """
     device = choose_device(estimator.device, training=True)
     network_config = _choose_network(estimator, resume)
     texts, notices = check_texts(y, whole_floats=is_table(X))
     items, table = _list_items(estimator, X, resume)
     check_same_length(items, texts)
-    if len(texts) < n_least:
+    weights = check_weights(sample_weight, len(texts))
+    n_samples = len(texts) if weights is None else np.count_nonzero(weights)
+    above_zero = "" if weights is None else " whose sample_weight is above 0"
+    if n_samples < n_least:
         raise ValueError(
-            f"n_samples={len(texts)} is too few to train on; pass at least "
-            f"{n_least} images."
+            f"n_samples={n_samples}{above_zero} is too few to train on; pass at least "
+            f"{n_least} images{above_zero}."
         )
-    if not resume and not any(texts):
+    used = texts if weights is None else itertools.compress(texts, weights)
+    if not resume and not any(used):
         raise ValueError(
-            f"All {len(texts)} labels in y are empty, so that there is no text to "
-            "learn from; pass images that show text as well."
+            f"All {n_samples} labels in y{above_zero} are empty, so that there is no "
+            "text to learn from; pass images that show text as well."
         )
     known = estimator.vocabulary_ if resume else None
     vocabulary = choose_vocabulary(estimator.vocabulary, known, texts)
@@ -71,6 +80,8 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         training_images = merge([known_images, training_images])
     size = _choose_input_size(estimator, scan, targets, texts, resume, items)
     samples = load_samples(items, targets, scan.decoded, size, **reading)
+    if weights is not None:
+        samples = weigh(samples, weights)
     network_config |= {
         "n_classes": vocabulary.n_classes,
         "in_channels": 3 if size["color_mode"] == "rgb" else 1,
@@ -90,6 +101,19 @@ def read_training_data(estimator, X, y, *, resume, n_least):
         table=table,
         notices=notices + fallback_notices(estimator.device, device, training=True),
     )
+
+
+def weigh(samples, weights):
+    """Return the samples with a weight above 0, and their weights with the mean 1.
+
+    Equal weights become None, so that they change no bit of the result.
+    """
+    kept = np.flatnonzero(weights)
+    samples, weights = samples.pick(kept), weights[kept]
+    if (weights != weights[0]).any():
+        weights = weights / weights.max()  # whose sum is finite
+        samples.weights = (weights / weights.mean()).astype(np.float32)
+    return samples
 
 
 def input_size_of(estimator):

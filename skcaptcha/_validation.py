@@ -206,6 +206,53 @@ def check_same_length(X, y):
         )
 
 
+def check_weights(sample_weight, n_samples):
+    """Return the weights of `n_samples` samples as an array of float64, or None.
+
+    A number stands for equal weights, and None for those as well.
+    """
+    if sample_weight is None:
+        return None
+    from sklearn.utils.validation import check_array  # no reader needs it
+
+    if isinstance(sample_weight, numbers.Real):
+        sample_weight = np.full(n_samples, sample_weight)
+    try:
+        weights = check_array(
+            sample_weight,
+            dtype=np.float64,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            input_name="sample_weight",
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"sample_weight cannot be used: {error} Pass one finite number an image."
+        ) from error
+    if weights.ndim != 1:
+        raise ValueError(
+            f"sample_weight has the shape {weights.shape}; pass a 1-D array with one "
+            "weight an image."
+        )
+    if len(weights) != n_samples:
+        raise ValueError(
+            f"sample_weight has {len(weights)} weights and X has {n_samples} images; "
+            "pass one weight an image."
+        )
+    if (weights < 0).any():
+        position = int((weights < 0).argmax())
+        raise ValueError(
+            f"sample_weight[{position}]={weights[position]} is below 0; pass 0 for "
+            "an image that does not count, and more for others."
+        )
+    if not weights.any():
+        raise ValueError(
+            "sample_weight is zero for every image, so that none counts; give some of "
+            "them a weight above 0."
+        )
+    return weights
+
+
 def check_device(device):
     """Return the torch.device of the parameter `device`."""
     import torch

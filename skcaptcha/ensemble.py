@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import (
     RANDOM_STATE,
     RECOGNIZER_PARAMS,
@@ -23,7 +24,7 @@ from skcaptcha._parameters import (
 from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table, pick_rows
 from skcaptcha._training_data import read_training_data
-from skcaptcha._validation import issue_warnings, iterate_items
+from skcaptcha._validation import check_weights, issue_warnings, iterate_items
 from skcaptcha.images._likeness import merge
 from skcaptcha.images._read import is_error
 from skcaptcha.recognizer import CaptchaRecognizer
@@ -51,7 +52,7 @@ def _make_property(name, doc):
     return property(lambda ensemble: getattr(ensemble._first, name), doc=doc)
 
 
-class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
+class CaptchaEnsemble(DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     """Ensemble of recognizers fitted on the folds of a cross-validation.
 
     One recognizer is fitted on the training part of each fold, and scored on its test
@@ -122,13 +123,13 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Fit a recognizer on the training part of each fold.
 
         Parameters
         ----------
-        X, y
-            As for `CaptchaRecognizer.fit`.
+        X, y, sample_weight
+            As for `CaptchaRecognizer.fit`. In `cv_scores_` all samples count alike.
 
         Returns
         -------
@@ -138,9 +139,9 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, an image or a label is not valid, there are fewer images
-            than folds, or `estimator` has a `checkpoint`, to which all clones would
-            write. The estimator is not changed then.
+            If a parameter, an image, a label or a weight is not valid, there are fewer
+            images than folds, or `estimator` has a `checkpoint`, to which all clones
+            would write. The estimator is not changed then.
         TypeError, FileNotFoundError
             As in `CaptchaRecognizer.fit`.
 
@@ -160,9 +161,12 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         # Checked before the split, so that errors have the positions in X, and the
         # vocabulary has the characters of all folds.
         check_params(template, RECOGNIZER_PARAMS)
-        data = read_training_data(template, X, y, resume=False, n_least=2)
+        data = read_training_data(
+            template, X, y, sample_weight, resume=False, n_least=2
+        )
         issue_warnings(data.notices)
         images, texts = data.X, data.texts
+        weights = check_weights(sample_weight, len(texts))
         seed = self.random_state
         # None would be NumPy's global generator.
         rng = check_random_state(secrets.randbits(32) if seed is None else seed)
@@ -177,7 +181,7 @@ class CaptchaEnsemble(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
             for member in members:
                 member.set_params(random_state=draw_seed(rng))
         fitted = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_score)(member, images, texts, *fold)
+            delayed(_fit_and_score)(member, images, texts, weights, *fold)
             for member, fold in zip(members, folds, strict=True)
         )
         self.estimators_ = [member for member, _ in fitted]
@@ -253,11 +257,11 @@ def draw_seed(rng):
     return int(rng.randint(np.iinfo(np.int32).max))
 
 
-def _fit_and_score(member, images, texts, train, test):
+def _fit_and_score(member, images, texts, weights, train, test):
     """Return a recognizer fitted on one part, and its score on the other."""
     X_train, X_test = (pick_rows(images, part) for part in (train, test))
     y_train, y_test = ([texts[i] for i in part] for part in (train, test))
-    member.fit(X_train, y_train)
+    member.fit(X_train, y_train, None if weights is None else weights[train])
     return member, member.score(X_test, y_test)
 
 

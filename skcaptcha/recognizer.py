@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,9 +22,15 @@ from skcaptcha._auto import (
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._device_errors import explain_device_errors
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._modes import own_modes
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, iterate_frames
+from skcaptcha._sklearn_compat import (
+    HAS_CALLBACKS,
+    CallbackSupportMixin,
+    with_callbacks,
+)
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import (
@@ -54,7 +59,7 @@ from skcaptcha.training.fit import (
 __all__ = ["CaptchaRecognizer"]
 
 
-class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
+class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEstimator):
     """Reader of short text images, trained on labeled examples.
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal
@@ -354,7 +359,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Learn to read from labeled images.
 
         Parameters
@@ -370,6 +375,12 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             The text that each image shows, which is empty where there is none.
             Integers, and whole floats of a table, are read as their decimal text, with
             a warning.
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            How much each sample counts: its loss is multiplied by its weight, divided
+            by the mean of all weights. So only their ratios matter, and equal ones, or
+            a number, are as None. Of a sample of weight 0 the image and the label are
+            checked and tell what images and texts look like, but nothing is learned
+            from it. Samples that early stopping holds out count alike.
 
         Returns
         -------
@@ -379,7 +390,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, an image or a label cannot be used; the message names it.
+            If a parameter, an image, a label or a weight cannot be used; the message
+            names it.
             Also if the checkpoint is damaged or of another fit, or if training
             diverged from the start. The estimator is then left as it was.
         TypeError
@@ -416,7 +428,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             checkpoint = None
             if self.checkpoint is not None and processes.rank == 0:
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval)
-            data = read_training_data(self, X, y, resume=resume, n_least=2)
+            data = read_training_data(
+                self, X, y, sample_weight, resume=resume, n_least=2
+            )
             issue_warnings(data.notices)  # before time is spent on them
             processes.check_device(data.device)
             with explain_device_errors("training"), use_device(data.device):
@@ -427,7 +441,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             note_warned(notices)
         return self
 
-    def partial_fit(self, X, y):
+    def partial_fit(self, X, y, sample_weight=None):
         """Continue to learn, in one pass over labeled images.
 
         The learning rate stays at `learning_rate_init`, as the end of a stream of
@@ -439,8 +453,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y
-            As for `fit`.
+        X, y, sample_weight
+            As for `fit`; weights are compared with those of the same call alone.
 
         Returns
         -------
@@ -473,7 +487,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         survive_fork()
         self._check_params()
         resume = self.__sklearn_is_fitted__()
-        data = read_training_data(self, X, y, resume=resume, n_least=1)
+        data = read_training_data(self, X, y, sample_weight, resume=resume, n_least=1)
         issue_warnings(data.notices)
         generator = _make_generator(_make_rng(self.random_state))
         start, aligned, origin = self._choose_start(data, generator)
@@ -600,7 +614,9 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         if self.verbose > 1 and processes.rank == 0:
             print(choices, file=sys.stderr)
         attributes = partial(self._fitted_attributes, data, choices)
-        tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
+        tasks = None
+        if HAS_CALLBACKS:
+            tasks = EpochTasks(self, choices.max_iter, data.X, data.texts, attributes)
         with processes.hold_interrupts():
             result = fit_network(
                 data.network_config,
@@ -617,7 +633,8 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
             )
         save = vars(self).pop("_save_fitted", None)  # set by the command line
         self._set_fitted(attributes(result.network, result))
-        tasks.finish()
+        if tasks is not None:
+            tasks.finish()
         if not result.interrupted:
             if save is not None:
                 save()
@@ -735,7 +752,7 @@ class CaptchaRecognizer(ReaderMixin, CallbackSupportMixin, BaseEstimator):
         return {
             **data.table,
             "vocabulary_": data.vocabulary,
-            "has_empty_labels_": not all(data.texts)
+            "has_empty_labels_": not all(map(len, data.samples.targets))
             or (data.resume and vars(self).get("has_empty_labels_", False)),
             "background_": self.background_ if data.resume else self.background,
             "image_height_": data.input_size["height"],

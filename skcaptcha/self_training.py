@@ -81,7 +81,7 @@ class SelfTrainingRecognizer(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
         How many texts each round adds. Only used with ``criterion="k_best"``.
     max_iter : int or None, default=3
         Largest number of rounds, each of which reads all unlabeled images. With 0 the
-        labels alone are learned from. None goes on until a round changes no text.
+        labels alone are learned from. None continues until a round changes no text.
     vocabulary : str or sequence of str, default=None
         The characters that images may show. None finds them, if `recognizer` has no
         `vocabulary`: those of the labels, and those that are not rare among confident
@@ -95,7 +95,7 @@ class SelfTrainingRecognizer(ReaderMixin, MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     recognizer_ : CaptchaRecognizer
-        The fitted recognizer, which reads. Export it, or learn on from it.
+        The fitted recognizer, which reads. Export it, or fine-tune it.
     transduction_ : ndarray of shape (n_samples,), dtype object
         The texts that `recognizer_` learned from: labels, and what was read; None for
         a sample that it did not learn from.

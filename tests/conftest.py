@@ -15,6 +15,7 @@ from PIL import Image
 from support.data import ROOT, TINY, make_easy
 
 from skcaptcha import CaptchaRecognizer, _pseudo_labels, load_pretrained
+from skcaptcha._sklearn_compat import HAS_CALLBACKS
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests press.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -104,6 +105,23 @@ def pretrained_at_one_size():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_pseudo_labels, "load_pretrained", load)
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skip a test that sets callbacks where scikit-learn has none."""
+    try:
+        return (yield)
+    except ImportError as error:
+        if HAS_CALLBACKS or "Callbacks need scikit-learn 1.9" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def callbacks():
+    """scikit-learn's module of callbacks, which came with its version 1.9."""
+    return pytest.importorskip("sklearn.callback")
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ PACKAGE = ROOT / "skcaptcha"
 # module has to be given its place here first. A sub-package that is named as a whole
 # counts as one module; of `images`, `model`, `training` and so on each module counts.
 LAYERS = [
-    {"_lazy", "_version", "exceptions"},
+    {"_lazy", "_sklearn_compat", "_torch_compat", "_version", "exceptions"},
     {
         "_curves",
-        "_exact_match",
         "_device_errors",
+        "_doc_links",
+        "_exact_match",
         "_modes",
         "_files",
         "_labels",

@@ -5,7 +5,6 @@ from unittest.mock import Mock
 
 import pytest
 from sklearn.base import clone
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from support.data import TINY
 from support.weights import changed_weights
@@ -13,6 +12,9 @@ from support.weights import changed_weights
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.exceptions import LabelConversionWarning
 from skcaptcha.metrics import SCORERS
+
+callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+ProgressBar, ScoringMonitor = callback.ProgressBar, callback.ScoringMonitor
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
 

@@ -1,7 +1,9 @@
 """scikit-learn's own checks of every public estimator."""
 
 import pytest
+import sklearn
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 from support import checks
 
 from skcaptcha import SelfTrainingRecognizer
@@ -26,8 +28,16 @@ def test_estimators_stand_the_checks_of_scikit_learn(estimator, check):
 @pytest.mark.parametrize("estimator", checks.make_estimators()[:3])
 def test_every_check_runs_on_what_reads(estimator):
     counts, results = checks.count(estimator)
-    # Without labels there is no error to check, as it learns without them.
-    n_passed = 36 if isinstance(estimator, SelfTrainingRecognizer) else 37
-    assert counts == {"passed": n_passed, "xfail": 5}
     failed = {r["check_name"] for r in results if r["status"] == "xfail"}
-    assert failed == set(checks.EXPECTED_FAILURES[type(estimator).__name__])
+    expected = set(checks.EXPECTED_FAILURES[type(estimator).__name__])
+    if parse_version(sklearn.__version__) >= parse_version("1.9"):
+        # Without labels there is no error to check, as it learns without them; and it
+        # takes no weights.
+        unlabeled = isinstance(estimator, SelfTrainingRecognizer)
+        n_passed, n_failed = (36, 5) if unlabeled else (43, 6)
+        assert counts == {"passed": n_passed, "xfail": n_failed}
+        assert failed == expected
+    else:  # which has fewer checks
+        assert counts["passed"] > 30
+        assert counts.keys() <= {"passed", "xfail"}
+        assert failed <= expected

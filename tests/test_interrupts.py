@@ -79,9 +79,8 @@ def test_an_interrupt_ends_the_whole(some, monkeypatch, name):
 def test_a_fit_that_the_user_called_keeps_its_weights(some, monkeypatch, way):
     recognizer = clone(RECOGNIZER)
     if way == "a callback's":
-        from sklearn.callback import ProgressBar
-
-        recognizer.set_callbacks(ProgressBar())
+        callback = pytest.importorskip("sklearn.callback")
+        recognizer.set_callbacks(callback.ProgressBar())
 
     def interrupt(number):
         if number == 7:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit
@@ -145,6 +146,14 @@ def test_the_random_state_determines_the_parts():
     before = np.random.get_state()[1].copy()
     list_parts(None)
     assert (np.random.get_state()[1] == before).all()
+
+
+def test_parallel_fits_measure_the_same():
+    one = label_curve(Learner(), *make_labels(40), cv=2, random_state=0)
+    with parallel_config(backend="threading"):
+        two = label_curve(Learner(), *make_labels(40), cv=2, random_state=0, n_jobs=2)
+    np.testing.assert_array_equal(one.test_scores, two.test_scores)
+    np.testing.assert_array_equal(one.estimate_intervals, two.estimate_intervals)
 
 
 def test_scores_of_several_kinds():

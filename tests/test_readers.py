@@ -11,7 +11,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 from support.data import TINY
 from support.training import count_network_runs
 
@@ -279,7 +278,6 @@ def test_scikit_learn_takes_an_exported_reader(readers, X, y):
     assert (
         get_tags(reader).input_tags.string and get_tags(reader).estimator_type is None
     )
-    check_is_fitted(reader)
     assert exact_match_scorer(reader, X, y) == reader.score(X, y)
     frozen = FrozenEstimator(reader)
     scores = cross_val_score(frozen, X, y, cv=2, scoring=exact_match_scorer)

@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from support.data import TINY
@@ -15,6 +14,7 @@ from support.small_fits import NETWORK_CONFIG, generator
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._auto import choose_stretch
+from skcaptcha._torch_compat import AcceleratorError, OutOfMemoryError
 from skcaptcha.exceptions import DeviceError
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._tensors import pad_images
@@ -137,8 +137,8 @@ def test_a_label_that_is_not_refused_can_be_aligned(fixed):
 
 
 OUT_OF_MEMORY = [
-    torch.OutOfMemoryError("CUDA out of memory."),
-    torch.AcceleratorError("CUDA error: out of memory\nSearch for"),
+    OutOfMemoryError("CUDA out of memory."),
+    AcceleratorError("CUDA error: out of memory\nSearch for"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
 ]
@@ -181,7 +181,7 @@ def test_a_gpu_that_is_too_small_for_one_image_is_an_error(
         assert vars(recognizer) == before
 
 
-LOST = torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for")
+LOST = AcceleratorError("CUDA error: unspecified launch failure\nSearch for")
 
 
 def test_a_gpu_that_fails_in_a_fit_is_an_error_in_words(captchas, monkeypatch):

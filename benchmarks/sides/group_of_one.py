@@ -18,10 +18,11 @@ from skcaptcha.training.distributed import ProcessGroup
 
 
 def fit(device):
-    """Return the losses of a fit without noise, which a group draws in another way."""
-    X, y = make_captchas(64, vocabulary="0123", length=3, random_state=0)
-    small = {"max_iter": 2, "batch_size": 16, "augmentation": 0.0, "dropout": 0.0}
-    return CaptchaRecognizer(**small, device=device, random_state=0).fit(X, y)
+    """Fit a small network without noise, which a group draws in another way."""
+    X, y = make_captchas(32, vocabulary="0123", length=2, size=(32, 64), random_state=0)
+    small = {"conv_channels": (8, 16, 32, 32, 32), "lstm_units": 16, "max_iter": 2}
+    same = {"augmentation": 0.0, "dropout": 0.0, "batch_size": 8, "random_state": 0}
+    return CaptchaRecognizer(**small, **same, device=device).fit(X, y)
 
 
 def main(device, backend, folder):

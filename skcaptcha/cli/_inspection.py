@@ -197,6 +197,17 @@ def _find_target(found, options):
     return dict(zip(names, (options.target, *sizes), strict=True))
 
 
+def _describe_target(target):
+    n_labels, low, high = (target[name] for name in ("labels", "low", "high"))
+    if low is None:
+        return "no number will do, as it seems"
+    if n_labels is None:
+        return f"perhaps no number will do; {low} at the least"
+    if high is None:
+        return f"{n_labels} ({low} at the least; perhaps no number will do)"
+    return f"{n_labels} (95 % interval {low} to {high})"
+
+
 def _write_curve_text(found, options):
     name = options.scoring.replace("_", " ")
     lines = [f"{'labels':>8}  {name}"]
@@ -213,14 +224,7 @@ def _write_curve_text(found, options):
                 "{labels:8}  {score:.4f} ({low:.4f} to {high:.4f})".format(**row)
             )
     if target := _find_target(found, options):
-        n_labels, low, high = (
-            "more than can be told" if target[key] is None else target[key]
-            for key in ("labels", "low", "high")
-        )
-        lines.append(
-            f"\nlabels for {options.target:g}: {n_labels} (95 % interval {low} to "
-            f"{high})"
-        )
+        lines.append(f"\nlabels for {options.target:g}: {_describe_target(target)}")
     write("\n".join(lines) + "\n")
 
 

@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 
 from skcaptcha._files import find_descriptor
 
+# Where "a.html" and "A.html" are one file.
+_FOLDS_CASE = sys.platform in ("win32", "darwin")
+
 
 class Interrupted(BaseException):
     """Ctrl-C where a fit, which keeps its weights at a KeyboardInterrupt, must end."""
@@ -186,21 +189,27 @@ def check_outputs(options):
     taken = {}
     for name in ("source", "model", "search"):
         if path := getattr(options, name, None):
-            taken[os.path.realpath(path)] = f"the {name} itself"
+            taken[_identify(path)] = f"the {name} itself"
     for name in ("out", "html", "picture", "onnx"):
         path = getattr(options, name, None)
         if path is None:
             continue
         if find_descriptor(path) is not None and os.path.exists(path):
             continue  # an open file, such as /dev/stdout
-        option, target = f"--{name}", os.path.realpath(path)
-        if target in taken:
+        option, target, own = f"--{name}", os.path.realpath(path), _identify(path)
+        if own in taken:
             raise ValueError(
-                f"{option}={str(path)!r} is {taken[target]}; name another file"
+                f"{option}={str(path)!r} is {taken[own]}; name another file"
             )
         if not os.path.exists(target) or os.path.isfile(target):
-            taken[target] = f"also {option}"
+            taken[own] = f"also {option}"
         _check_output(path, target, option)
+
+
+def _identify(path):
+    """Return what is the same for two paths of one file."""
+    path = os.path.realpath(path)
+    return path.casefold() if _FOLDS_CASE else path
 
 
 def _check_output(path, target, option):

@@ -12,7 +12,7 @@ _NEEDED_BY = 'backend="onnx"'
 
 
 def check_onnx():
-    """Raise an ImportError that names the extra unless both packages are there."""
+    """Return onnx and onnxruntime, or raise an ImportError that names the extra."""
     return [import_optional(m, "onnx", _NEEDED_BY) for m in ("onnx", "onnxruntime")]
 
 
@@ -55,6 +55,13 @@ class OnnxNetwork(nn.Module):
                 (len(images),), images.shape[3], dtype=torch.int64, device="cpu"
             )
         inputs = {"images": images.contiguous().numpy(), "widths": widths.numpy()}
-        (log_probs,) = self.session.run(["log_probs"], inputs)  # (N, T, K)
+        try:
+            (log_probs,) = self.session.run(["log_probs"], inputs)  # (N, T, K)
+        except Exception as error:  # the runtime's own classes share no other base
+            raise ValueError(
+                f"onnxruntime cannot run the network on {len(images)} images of "
+                f"{images.shape[3]} columns: {error}. Set backend='torch', or pass "
+                "fewer or narrower images."
+            ) from error
         log_probs = torch.from_numpy(log_probs).transpose(0, 1)
         return log_probs, widths // TIME_STRIDE

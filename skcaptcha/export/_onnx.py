@@ -55,7 +55,7 @@ def export_onnx(recognizer, path, *, dtype="float32", test_images=None):
     test_images : sequence of images, default=None
         Up to 100 images, ten say, that the file keeps with what the recognizer reads
         in them, as lossless PNGs. ``load_onnx(path, self_test=True)`` checks that they
-        are still read so. Whoever has the file can look at them.
+        are still read so. All who have the file can see them.
 
     Raises
     ------

@@ -85,7 +85,13 @@ def load_metadata(path):
     """Return the `ModelMetadata` of a file of `export_onnx`, without the runtime."""
     content, name = _read_file(path)
     _check_complete(content, name)
-    return _unpack(find_property(content, METADATA_KEY), name)
+    try:
+        text = find_property(content, METADATA_KEY)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is damaged: {error}. Export the recognizer again."
+        ) from error
+    return _unpack(text, name)
 
 
 def _read_file(path):

@@ -39,11 +39,14 @@ class Samples:
     images: list
     targets: list
     mapping: mmap.mmap | None = None  # the file that holds the images
+    weights: np.ndarray | None = None  # float32, of the losses; None is all alike
 
     def pick(self, positions):
         """Return the samples at some positions."""
         images = [self.images[i] for i in positions]
-        return Samples(images, [self.targets[i] for i in positions], self.mapping)
+        targets = [self.targets[i] for i in positions]
+        weights = None if self.weights is None else self.weights[list(positions)]
+        return Samples(images, targets, self.mapping, weights)
 
     def put_on(self, device):
         """Return the samples with their images in one tensor on a device."""
@@ -62,7 +65,7 @@ class Samples:
             StoredImage(columns, start, image.shape)
             for start, image in zip(ends[:-1], self.images, strict=True)
         ]
-        return Samples(images, self.targets)
+        return Samples(images, self.targets, weights=self.weights)
 
     def release(self):
         """Free the memory of images in a file, which are read again when needed."""

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from skcaptcha._transfer import send
@@ -42,26 +43,22 @@ def place_images(images, device):
     if not same and device.type == "cuda":
         width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
     if isinstance(images[0], StoredImage):
-        batch, own = _gather(images, widths, width)
+        batch = _gather(images, widths, width)
     else:
         batch, _ = stack_images(images, width)
-        batch, own = send(torch.from_numpy(batch), device).permute(0, 3, 1, 2), None
+        batch = send(torch.from_numpy(batch), device).permute(0, 3, 1, 2)
     if same:
         return batch, None, None
     widths = torch.tensor(widths, dtype=torch.int64, device="cpu")
-    return batch, widths, send(widths, device) if own is None else own
+    return batch, widths, send(widths, device)
 
 
 def _gather(images, widths, width):
-    """Return stored images as one padded tensor, and their widths on its device."""
+    """Return stored images as one padded tensor."""
+    first = np.array([image.first for image in images], dtype=np.int64)[:, None]
+    steps = np.arange(width)
+    # Of padding the black column.
+    index = np.where(steps < np.array(widths)[:, None], first + steps, 0)  # (N, W)
     columns = images[0].columns
-    places = torch.tensor(
-        [[image.first for image in images], widths], dtype=torch.int64, device="cpu"
-    )
-    first, own = send(places, columns.device)[:, :, None]  # (N, 1) each
-    steps = torch.arange(width, device=columns.device)
-    index = first + steps  # (N, W)
-    if min(widths) < width:
-        index = index * (steps < own)  # of padding the black column
-    batch = columns[index]  # (N, W, H, C)
-    return batch.permute(0, 3, 2, 1), own[:, 0]
+    batch = columns[send(torch.from_numpy(index), columns.device)]  # (N, W, H, C)
+    return batch.permute(0, 3, 2, 1)

@@ -38,7 +38,7 @@ _faults, _told = {}, set()
 def choose_device(device, *, training=False):
     """Return the torch.device of the parameter `device`, on which there are kernels.
 
-    "auto" is the CPU where the GPU is of no use, of which `fallback_notices` tells.
+    "auto" is the CPU where the GPU is of no use; `fallback_notices` says why.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def move_saved(network, device):
 def fallback_notices(device, chosen, *, training=False):
     """Return a warning (message, category), in a list, if the CPU stands in for a GPU.
 
-    `device` is the parameter and `chosen` what was chosen for it. Each cause is told
-    of once in a process. That there is no GPU at all is nothing to tell.
+    `device` is the parameter and `chosen` what was chosen for it. Each cause is said
+    once in a process. That there is no GPU at all needs no notice.
     """
     if chosen.type != "cpu":
         return []

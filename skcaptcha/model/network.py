@@ -247,20 +247,25 @@ class CRNN(nn.Module):
         for block in self.blocks:
             x, padding = block(x, padding, all_reduce, observed)
         x = reduce_height(x)
+        own = None if padded is None else padded.own // TIME_STRIDE
+        lengths = count_steps(x, padded)
         with contextlib.ExitStack() as stack:
             if x.is_cuda:
                 # Under autocast cuDNN's LSTM is in float16, for bfloat16 as well.
                 stack.enter_context(torch.autocast("cuda", enabled=False))
                 x = x.float()
-            features = x = self._drop(x, generator)
-            own = None if padded is None else padded.own // TIME_STRIDE
-            for lstm in self.lstms:
-                x = self._drop(lstm(x, own), generator)  # (T, N, 2 * units)
-            logits = [self.head(x)]  # (T, N, K)
-            if auxiliary and self.auxiliary is not None:
-                logits.append(self.auxiliary(features))
-        lengths = count_steps(x, padded)
+            logits = self._classify(x, own, auxiliary, generator)
         return *(values.float().log_softmax(-1) for values in logits), lengths
+
+    def _classify(self, x, lengths, auxiliary, generator):
+        """Return the logits (T, N, K) of each head, for features (T, N, C)."""
+        features = x = self._drop(x, generator)
+        for lstm in self.lstms:
+            x = self._drop(lstm(x, lengths), generator)  # (T, N, 2 * units)
+        logits = [self.head(x)]
+        if auxiliary and self.auxiliary is not None:
+            logits.append(self.auxiliary(features))
+        return logits
 
     def freeze_convolutions(self, frozen=True):
         """Freeze or unfreeze the convolution blocks."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from skcaptcha._torch_compat import foreach
 from skcaptcha._transfer import send
 
 
@@ -255,6 +256,6 @@ def follow_statistics(observed, learned):
     before = torch.cat(running)
     after = before.lerp(batch, observed[0][0].momentum)
     after = torch.where(learned, after, before).split([len(t) for t in running])
-    torch._foreach_copy_(running, after)
+    foreach.copy_(running, after)
     tracked = [norm.num_batches_tracked for norm, *_ in observed]
-    torch._foreach_add_(tracked, [learned.long()] * len(tracked))
+    foreach.add_(tracked, [learned.long()] * len(tracked))

@@ -22,7 +22,9 @@ _PREPARED = weakref.WeakKeyDictionary()
 def prepare(network, make=None):
     """Return a network prepared for reading, made anew only if its weights changed.
 
-    Threads may call it at once; the worst that happens is that two of them make it.
+    PyTorch counts the changes of a tensor, but for those through ``.data`` or a NumPy
+    view, which go unnoticed here. Threads may call it at once; the worst that happens
+    is that two of them make it.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from PIL import ImageColor
-from sklearn.callback import CallbackContext, FitCallback
 
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
+from skcaptcha._sklearn_compat import CallbackContext, FitCallback
 from skcaptcha.images._likeness import is_summary
 from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary

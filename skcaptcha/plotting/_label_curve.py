@@ -1,4 +1,4 @@
-"""LabelCurveDisplay: how the score grows with the labels, and how it will go on."""
+"""LabelCurveDisplay: how the score grows with the labels, and what is to come."""
 
 import numpy as np
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from skcaptcha._exact_match import check_text_list
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length, count
 from skcaptcha.images import read_images
 from skcaptcha.inspection import find_label_issues, sort_issues
-from skcaptcha.metrics import _check_list
 from skcaptcha.plotting import _axes
 from skcaptcha.plotting._estimator import list_rows
 from skcaptcha.plotting._grid import GridMixin
@@ -148,7 +148,7 @@ class LabelIssuesDisplay(GridMixin):
         """
         items = list_rows(X, image_shape) if is_table(X) else check_images(X)
         _axes.check_count("max_images", max_images, optional=True)
-        labels = _check_list(y, "y")
+        labels = check_text_list(y, "y")
         check_same_length(items, labels)
         if len(found.is_issue) != len(labels):
             raise ValueError(
@@ -176,8 +176,8 @@ class LabelIssuesDisplay(GridMixin):
 
     def _list_captions(self, fonts):
         self._check_lengths("labels", "y_pred", "is_likely_wrong")
-        labels = _check_list(self.labels, "labels")
-        y_pred = _check_list(self.y_pred, "y_pred")
+        labels = check_text_list(self.labels, "labels")
+        y_pred = check_text_list(self.y_pred, "y_pred")
         wrong, notes = [False] * len(labels), [""] * len(labels)
         if self.is_likely_wrong is not None:
             wrong = self.is_likely_wrong

@@ -9,6 +9,7 @@ import PIL
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_memory
 
+from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._tables import check_text_table, is_table
 from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
@@ -25,7 +26,7 @@ from skcaptcha.preprocessing._functions import (
 _READING = {"background", "n_jobs", "memory"}
 
 
-class ImageTransformer(TransformerMixin, BaseEstimator):
+class ImageTransformer(DocLinkMixin, TransformerMixin, BaseEstimator):
     """Reads images and calls `_function`, which a subclass names, on each.
 
     Nothing is learned, so `transform` needs no `fit`. The function checks parameters.

@@ -268,6 +268,8 @@ def describe_fit(params, samples, texts, vocabulary, device, network=None):
         "vocabulary": list(vocabulary),
         "network to continue from": None,
     }
+    if samples.weights is not None:
+        fit["sample_weight"] = _digest([samples.weights])
     if network is not None:
         weights = network.state_dict().values()
         fit["network to continue from"] = _digest(w.cpu().numpy() for w in weights)

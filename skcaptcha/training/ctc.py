@@ -9,7 +9,7 @@ from skcaptcha._transfer import send
 from skcaptcha.vocabulary import BLANK
 
 
-def ctc_losses(heads, lengths, targets):
+def ctc_losses(heads, lengths, targets, weights=None):
     """CTC loss [1]_ a symbol, averaged over the batch, for each of several heads.
 
     It is that of `ctc_loss`. PyTorch's own kernels have the program wait for the GPU
@@ -25,6 +25,8 @@ def ctc_losses(heads, lengths, targets):
     lengths : tensor of shape (N,), on the CPU
         Time steps of each sample.
     targets : list of N arrays of symbols
+    weights : array of shape (N,), default=None
+        By which the losses of the samples are multiplied before they are averaged.
 
     Returns
     -------
@@ -36,12 +38,12 @@ def ctc_losses(heads, lengths, targets):
        Classification", ICML 2006.
     """
     log_probs = torch.cat(heads, dim=1) if len(heads) > 1 else heads[0]
-    plan = plan_states(lengths.numpy(), targets, len(heads), len(log_probs))
+    plan = plan_states(lengths.numpy(), targets, len(heads), len(log_probs), weights)
     plan = [send(torch.from_numpy(part), log_probs.device) for part in plan]
     return _CTC.apply(log_probs, *plan, len(heads))
 
 
-def plan_states(lengths, targets, n_heads, n_steps):
+def plan_states(lengths, targets, n_heads, n_steps, sample_weights=None):
     """Return what the recursion has to know of the texts, as two arrays.
 
     The states of a text of at most L symbols are the L + 1 blanks around them, then the
@@ -82,6 +84,8 @@ def plan_states(lengths, targets, n_heads, n_steps):
     mirrored = lengths - 1 - steps  # (T, N)
     inside, mirrored = mirrored >= 0, mirrored % n_steps
     weights = -1 / (np.maximum(ends, 1) * n)
+    if sample_weights is not None:
+        weights = weights * np.asarray(sample_weights)
 
     def repeat(*both):
         parts = (np.broadcast_to(part, (len(part), n)) for part in both)

@@ -9,6 +9,8 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from skcaptcha._torch_compat import NO_BUFFER_SYNC
+
 __all__ = ["SingleProcess", "join_processes"]
 
 
@@ -92,7 +94,7 @@ class ProcessGroup(SingleProcess):
         self.model = None
         # Its buffers, the statistics of the norms, are the same in all processes.
         self.model = DistributedDataParallel(
-            network, process_group=self.group, forward_sync_buffers=False
+            network, process_group=self.group, **NO_BUFFER_SYNC
         )
 
     def take(self, *batch):
@@ -125,7 +127,7 @@ class ProcessGroup(SingleProcess):
 
     def first(self, value):
         values = [value]
-        distributed.broadcast_object_list(values, group=self.group, group_src=0)
+        distributed.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     def any(self, value):

@@ -204,7 +204,10 @@ def fit_network(
                 for batch in trainer.batches(samples):
                     if checkpoint is not None:
                         checkpoint.save(trainer, best, result)
-                    trainer.note(trainer.train_step(batch.images, batch.targets))
+                    loss = trainer.train_step(
+                        batch.images, batch.targets, batch.weights
+                    )
+                    trainer.note(loss)
                     progress.update()
                     restart = trainer.read_losses(trainer.n_ahead)
                     if restart or schedule.finished:
@@ -430,6 +433,7 @@ def describe_job(network_config, samples, training_config, generator):
         "Some image": zlib.crc32(np.array([image.shape for image in samples.images])),
         "`random_state`": generator.initial_seed(),
         "The kind of device": training_config.device.type,
+        "`sample_weight`": samples.weights is not None and zlib.crc32(samples.weights),
     } | {
         f"`{name}`": value
         for name, value in vars(training_config).items()

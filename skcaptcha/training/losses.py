@@ -11,25 +11,33 @@ from skcaptcha.model.network import TIME_STRIDE
 from skcaptcha.vocabulary import BLANK
 
 
-def ctc_loss(log_probs, lengths, targets):
+def ctc_loss(log_probs, lengths, targets, weights=None):
     """CTC loss [1]_ a symbol, averaged over the batch.
 
     `log_probs` have the shape (T, N, K), `lengths` (N,) count the time steps of each
-    sample, and `targets` are N arrays of symbols.
+    sample, and `targets` are N arrays of symbols. `weights`, an array (N,), multiply
+    the losses of the samples before these are averaged.
 
     References
     ----------
     .. [1] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal
        Classification", ICML 2006.
     """
-    return functional.ctc_loss(
+    n_symbols = torch.tensor([len(t) for t in targets], dtype=torch.int64, device="cpu")
+    losses = functional.ctc_loss(
         log_probs,
         torch.from_numpy(np.concatenate(targets)).to(log_probs.device),
         lengths,
-        torch.tensor([len(t) for t in targets], dtype=torch.int64, device="cpu"),
+        n_symbols,
         blank=BLANK,
+        reduction="mean" if weights is None else "none",
         zero_infinity=True,
     )
+    if weights is None:
+        return losses
+    # What "mean" divides by.
+    factors = torch.as_tensor(np.asarray(weights)) / n_symbols.clamp(min=1)
+    return (losses * factors.to(losses.device)).mean()
 
 
 def locate_ink(images, widths=None):
@@ -69,7 +77,7 @@ def locate_ink(images, widths=None):
     return share.cumsum(dim=0) - share / 2, share
 
 
-def uniform_alignment_losses(heads, targets, ink):
+def uniform_alignment_losses(heads, targets, ink, weights=None):
     """Cross-entropy of the time steps under an even spread of the symbols, by head.
 
     Before anything is learned, the best guess of where the symbols stand is that each
@@ -77,8 +85,8 @@ def uniform_alignment_losses(heads, targets, ink):
     recognition [1]_. Trained on it first, CTC does not begin on its plateau where all
     is blank [2]_. An empty text is a blank that takes all.
 
-    `heads` are log-probabilities as for `ctc_loss`, `targets` are the same, and `ink`
-    is what `locate_ink` returned.
+    `heads` are log-probabilities as for `ctc_loss`, `targets` and `weights` are the
+    same, and `ink` is what `locate_ink` returned.
 
     References
     ----------
@@ -87,6 +95,8 @@ def uniform_alignment_losses(heads, targets, ink):
        with recurrent neural networks", ICASSP 2015.
     """
     position, share = ink
+    if weights is not None:
+        share = share * torch.as_tensor(np.asarray(weights)).to(share.device)
     targets = [target if len(target) else [BLANK] for target in targets]
     longest = max(len(target) for target in targets)
     padded = np.zeros((len(targets), longest), dtype=np.int64)

@@ -4,6 +4,8 @@ from collections import defaultdict
 
 import torch
 
+from skcaptcha._torch_compat import foreach
+
 # All of an update in one pass, which PyTorch does not promise to keep.
 _FUSED = getattr(torch, "_fused_adamw_", None)
 
@@ -47,7 +49,7 @@ class AdamW:
                     self._begin(parameter)
                 steps = [self.state[p]["step"] for p in updated]
                 counted = 1 if is_finite is None else [is_finite] * len(steps)
-                torch._foreach_add_(steps, counted)
+                foreach.add_(steps, counted)
                 settings = group["lr"], group["weight_decay"], grad_scale, found_inf
                 self._update(updated, *settings)
 
@@ -91,17 +93,17 @@ class AdamW:
         if found_inf is not None:
             if found_inf.item():
                 return
-            torch._foreach_div_(gradients, grad_scale)
+            foreach.div_(gradients, grad_scale)
         steps = [step.item() for step in steps]
-        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
-        torch._foreach_lerp_(means, gradients, 1 - beta)
-        torch._foreach_mul_(squares, beta_of_squares)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta_of_squares)
-        roots = torch._foreach_sqrt(squares)
-        torch._foreach_div_(roots, [(1 - beta_of_squares**n) ** 0.5 for n in steps])
-        torch._foreach_add_(roots, self.eps)
+        foreach.mul_(parameters, 1 - lr * weight_decay)
+        foreach.lerp_(means, gradients, 1 - beta)
+        foreach.mul_(squares, beta_of_squares)
+        foreach.addcmul_(squares, gradients, gradients, 1 - beta_of_squares)
+        roots = foreach.sqrt(squares)
+        foreach.div_(roots, [(1 - beta_of_squares**n) ** 0.5 for n in steps])
+        foreach.add_(roots, self.eps)
         sizes = [-lr / (1 - beta**n) for n in steps]
-        torch._foreach_addcdiv_(parameters, means, roots, sizes)
+        foreach.addcdiv_(parameters, means, roots, sizes)
 
 
 def make_optimizer(network, config):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from skcaptcha._device_errors import is_out_of_memory
+from skcaptcha._torch_compat import foreach, has_bfloat16_instructions
 from skcaptcha._transfer import LateValues
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._tensors import place_images
@@ -40,7 +41,7 @@ def choose_autocast_dtype(device):
     if device.type == "cuda":
         recent = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if recent else torch.float16
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+    if device.type == "cpu" and has_bfloat16_instructions():
         return torch.bfloat16
     return torch.float32
 
@@ -51,9 +52,9 @@ def clip_gradients(parameters, limit):
     Without looking at the norm first, PyTorch's function multiplies in any case.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.stack(torch._foreach_norm(gradients)).norm().item()
+    norm = torch.stack(foreach.norm(gradients)).norm().item()
     if norm > limit:
-        torch._foreach_mul_(gradients, limit / norm)
+        foreach.mul_(gradients, limit / norm)
     return norm
 
 
@@ -235,9 +236,10 @@ class Trainer:
         self.losses = []
         return float(np.mean(finite)) if finite else math.nan
 
-    def train_step(self, images, targets):
+    def train_step(self, images, targets, weights=None):
         """Learn from one batch; return its loss a symbol for `note`.
 
+        `weights` are those of the losses, of the mean 1 over all samples.
         It is NaN if the loss or the gradients were not finite. The weights are then
         as before. A GPU may still have to compute the loss, which comes as
         `LateValues`.
@@ -247,15 +249,16 @@ class Trainer:
             group["lr"] = rate
         # In the end the network sees the images as they are, with all of its features.
         self.network.dropout = self.network_config["dropout"] * self.schedule.share_left
-        images, targets, weight = self.processes.take(images, targets)
+        batch = (images, targets) if weights is None else (images, targets, weights)
+        *batch, share = self.processes.take(*batch)
         self._try_whole_batches()
         if self.n_ahead:
-            return self._learn_on_gpu(images, targets, weight)
+            return self._learn_on_gpu(batch, share)
         buffers = list(self.network.buffers())
         statistics = [buffer.clone() for buffer in buffers]
-        while (loss := self.get_gradients(images, targets, weight)) is None:
-            torch._foreach_copy_(buffers, statistics)
-            self._halve_batch(images)
+        while (loss := self.get_gradients(*batch, share=share)) is None:
+            foreach.copy_(buffers, statistics)
+            self._halve_batch(batch[0])
         loss = self.processes.mean_loss(float(loss), self.training_config.device)
         self.scaler.unscale_(self.optimizer)
         norm = clip_gradients(self.network.parameters(), _GRADIENT_CLIP)
@@ -266,22 +269,24 @@ class Trainer:
             self.scaler.step(self.optimizer)
         else:
             self.n_skipped_updates += 1
-            torch._foreach_copy_(buffers, statistics)
+            foreach.copy_(buffers, statistics)
         self.scaler.update()
         return loss if finite else math.nan
 
-    def _learn_on_gpu(self, images, targets, weight):
+    def _learn_on_gpu(self, batch, share):
         """Learn from one batch without waiting for the GPU.
 
         Whether something is learned depends on numbers that stay there.
         """
         observed = []
-        while (loss := self.get_gradients(images, targets, weight, observed)) is None:
+        while (
+            loss := self.get_gradients(*batch, share=share, observed=observed)
+        ) is None:
             observed.clear()
-            self._halve_batch(images)
+            self._halve_batch(batch[0])
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        norm = torch.stack(foreach.norm(gradients)).norm()
         values = [loss, norm]
         if self.scaler.is_enabled():
             values.append(self.scaler.scale(torch.ones_like(norm)))
@@ -294,10 +299,10 @@ class Trainer:
         self.scaler.update()
         return LateValues(values)
 
-    def get_gradients(self, images, targets, weight, observed=None):
+    def get_gradients(self, images, targets, weights=None, *, share=1.0, observed=None):
         """Find the gradients of a batch, a part of it at a time if need be.
 
-        Return the loss times `weight`, on a GPU as a tensor, or None if that has too
+        Return the loss times `share`, on a GPU as a tensor, or None if that has too
         little memory. The list `observed` gets for each part the statistics of the
         norms on a GPU, if it has some.
         """
@@ -309,20 +314,23 @@ class Trainer:
             for first in range(0, len(images), size):
                 part = targets[first : first + size]
                 statistics = None if observed is None else []
+                own = None if weights is None else weights[first : first + size]
                 heads, lengths, ink = self._forward(
                     images[first : first + size], generator, drawing, statistics
                 )
                 # The second head, over the convolutions alone, helps them to learn.
                 if ink is not None:
-                    losses = uniform_alignment_losses(heads, part, ink)
+                    losses = uniform_alignment_losses(heads, part, ink, own)
                 elif heads[0].is_cuda:
-                    losses = ctc_losses(heads, lengths, part)
+                    losses = ctc_losses(heads, lengths, part, own)
                 else:
-                    losses = [ctc_loss(log_probs, lengths, part) for log_probs in heads]
-                share = weight * len(part) / len(targets)
-                total, own_loss = sum(losses[1:], losses[0]), losses[0].detach()
-                if share != 1:
-                    total, own_loss = share * total, share * own_loss
+                    losses = [ctc_loss(head, lengths, part, own) for head in heads]
+                factor = share * len(part) / len(targets)
+                in_one = isinstance(losses, torch.Tensor)
+                total = losses.sum() if in_one else sum(losses[1:], losses[0])
+                own_loss = losses[0].detach()
+                if factor != 1:
+                    total, own_loss = factor * total, factor * own_loss
                 self.scaler.scale(total).backward()
                 losses_of_parts.append(
                     own_loss if own_loss.is_cuda else own_loss.item()

@@ -93,10 +93,10 @@ def test_train_draws_the_images_held_out(run, labeled, tmp_path, n_read, close_f
     assert code == 0 and str(page) in err and picture.stat().st_size > 1000
     assert n_read == [8]  # once, for the texts and their confidence
     text = page.read_text("utf-8")
-    assert "held out</h1>" in text and "<td>images</td><td>8</td>" in text
+    assert "held out</h1>" in text and "<p>Of 8 images:</p>" in text
     assert "95 % interval" in text and "Only 8 images were tested" in text
     # So short a fit reads nothing; the mistakes are listed by their files.
-    assert text.count(f"<td>{labeled}") == 8
+    assert text.count(f"<dd>{labeled}") == 8
 
 
 def test_search_takes_the_best_of_the_grid(run, labeled, tmp_path):

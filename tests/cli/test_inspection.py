@@ -7,6 +7,7 @@ import json
 import pytest
 from support.commands import QUICK
 
+from skcaptcha.cli._inspection import _describe_target
 from skcaptcha.datasets import load_labels_csv
 
 FITS = [*QUICK, "--seed", 0]
@@ -55,6 +56,19 @@ def test_the_curve_is_written_in_three_forms_and_drawn(run, labeled, tmp_path):
     scores = [found["test_scores"][i][0] for i in range(4)]
     assert [float(row["score"]) for row in rows[:4]] == scores
     assert rows[0]["low"] == "" and float(rows[4]["low"]) <= float(rows[4]["high"])
+
+
+@pytest.mark.parametrize(
+    "labels, low, high, words",
+    [
+        (50, 40, 60, "50 (95 % interval 40 to 60)"),
+        (50, 40, None, "50 (40 at the least; perhaps no number will do)"),
+        (None, 40, None, "perhaps no number will do; 40 at the least"),
+        (None, None, None, "no number will do, as it seems"),
+    ],
+)
+def test_what_a_target_takes_is_said_as_far_as_it_is_known(labels, low, high, words):
+    assert _describe_target({"labels": labels, "low": low, "high": high}) == words
 
 
 def test_repeats_of_the_curve_are_counted(run, labeled):

@@ -13,6 +13,7 @@ from skcaptcha.export._metadata import (
     pack_metadata,
     unpack_metadata,
 )
+from skcaptcha.export._reader import load_metadata
 from skcaptcha.images._likeness import MEASURES
 from skcaptcha.vocabulary import Vocabulary
 
@@ -134,6 +135,19 @@ def test_training_images_are_ranges_or_not_known(change):
 def test_other_text_is_refused(text):
     with pytest.raises(ValueError, match="not JSON|not a JSON|format_version=None is"):
         unpack_metadata(text)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x72\x03\x0a\x09a", b"\x0f"])
+def test_metadata_of_what_is_no_model_are_refused_without_the_runtime(
+    tmp_path, content
+):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(append_checksum(content))
+    with pytest.raises(ValueError, match=r"model.onnx' (is damaged|has metadata that)"):
+        load_metadata(path)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="model.onnx' is not a complete file"):
+        load_metadata(path)
 
 
 def test_the_checksum_notices_every_changed_byte():

@@ -15,6 +15,7 @@ from support.weights import changed_weights
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, load_pretrained
 from skcaptcha.export import _network, load_onnx
+from skcaptcha.model.prepared import prepare
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The network has not learned to read",
@@ -163,6 +164,14 @@ def test_a_missing_package_is_named_before_time_is_spent(
             learn(*some)
         assert not hasattr(recognizer, "network_")
     fitted.predict(some[0])  # PyTorch needs neither
+
+
+def test_an_error_of_the_runtime_says_what_to_do(quick, some):
+    recognizer = quick(backend="onnx")
+    network = prepare(recognizer.network_, _network.OnnxNetwork)
+    network.session = None
+    with pytest.raises(ValueError, match="16 images of .* Set backend='torch'"):
+        recognizer.predict(some[0])
 
 
 def test_the_exported_file_is_the_same(fitted, exported, captchas):

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from support.small_fits import NETWORK_CONFIG, generator, samples
 
+from skcaptcha._torch_compat import OutOfMemoryError
 from skcaptcha.model import inference
 from skcaptcha.model.inference import halve_batch, run_network
 from skcaptcha.model.network import build_network
@@ -57,7 +57,7 @@ def test_reading_goes_on_in_parts():
 
     def fail(images, *args, **kwargs):
         if len(images) > limit:  # as on a small GPU
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise OutOfMemoryError("CUDA out of memory.")
         return forward(images, *args, **kwargs)
 
     network.forward = fail

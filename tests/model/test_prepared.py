@@ -154,11 +154,13 @@ def test_threads_that_read_at_once_read_the_same():
 
 
 def test_batches_are_read_side_by_side_and_in_order(two_threads):
-    threads = set()
+    threads, together = set(), threading.Barrier(2, timeout=60)
 
     class Spy(PreparedNetwork):
         def forward(self, images, widths=None):
             threads.add((threading.get_ident(), torch.get_num_threads()))
+            if torch.get_num_threads() == 1:
+                together.wait()  # breaks unless both batches are read at once
             return super().forward(images, widths)
 
     network, images = make_network(), draw([16, 40, 100, 40, 64])

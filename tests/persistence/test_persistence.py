@@ -14,7 +14,6 @@ import skops.io
 import torch
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.persistence._state import FORMAT_VERSION
@@ -221,17 +220,17 @@ class Save:
 
 
 @pytest.mark.filterwarnings("ignore:The network has not learned to read")
-def test_what_belongs_to_a_running_fit_is_not_saved(quick, captchas):
+def test_what_belongs_to_a_running_fit_is_not_saved(quick, captchas, callbacks):
     recognizer, save = quick(), Save()
     attributes = set(vars(recognizer))
     images, texts = captchas
-    recognizer.set_callbacks(save, ProgressBar()).fit(images[:16], texts[:16])
+    recognizer.set_callbacks(save, callbacks.ProgressBar()).fit(images[:16], texts[:16])
     estimator, fitted = pickle.loads(save.saved)
     assert vars(estimator).keys() == vars(fitted).keys() == attributes
     assert list(fitted.predict(images)) == list(recognizer.predict(images))
 
 
-def test_what_the_user_set_is_saved(fitted):
+def test_what_the_user_set_is_saved(fitted, callbacks):
     with config_context(enable_metadata_routing=True):
         recognizer = clone(fitted).set_predict_request(length=True)
         recognizer.set_callbacks(Save())

@@ -22,8 +22,14 @@ from skcaptcha.exceptions import LabelConversionWarning
 
 _REASON = "compares predictions with a numeric tolerance, which texts do not have; see "
 
+_WEIGHTS = (
+    _REASON + "tests/test_sample_weight.py::test_nothing_is_learned_from_weight_zero "
+    "and ::test_weights_of_whole_numbers_are_repetitions"
+)
+
 EXPECTED_FAILURES = {
     "CaptchaRecognizer": {
+        "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
         "check_estimators_pickle": _REASON + "tests/persistence/test_persistence.py::"
         "test_a_copy_gives_the_same_answers_bit_for_bit",
         "check_methods_sample_order_invariance": _REASON
@@ -34,6 +40,7 @@ EXPECTED_FAILURES = {
         + "tests/test_contract.py::test_the_same_fit_gives_the_same_weights",
     },
     "CaptchaEnsemble": {
+        "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
         "check_estimators_pickle": _REASON
         + "tests/test_ensemble.py::test_a_copy_reads_the_same",
         "check_methods_sample_order_invariance": _REASON

@@ -25,6 +25,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from support.cuda_kernels import KERNELS
+
 CUDA = torch.device("cuda:0")
 
 # Operations that launch nothing, as they return views or do not compute.
@@ -227,7 +229,7 @@ class Device(TorchDispatchMode):
         if target is not None:
             kwargs = {**kwargs, "device": torch.device("cpu")}
         kwargs |= _without_pinning(kwargs)
-        compute = _REPLACED.get(name, function)
+        compute = KERNELS.get(name, function)
         found = compute(*tree_map(_open, args), **tree_map(_open, kwargs))
         self._check_room(found)
         if name.endswith("_") and not name.endswith("__") and found is not None:
@@ -319,56 +321,6 @@ class Device(TorchDispatchMode):
 def _without_pinning(kwargs):
     return {"pin_memory": False} if kwargs.get("pin_memory") else {}
 
-
-# Kernels that PyTorch has for CUDA alone
-
-
-def _sum_channels(x):
-    return x.sum((0, 2, 3))
-
-
-def _spread(values):
-    return values[None, :, None, None]
-
-
-def _batch_norm_stats(x, eps):
-    x = x.float()
-    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    return mean, torch.rsqrt(variance + eps)
-
-
-def _batch_norm_elemt(x, weight, bias, mean, scale, eps):
-    y = (x.float() - _spread(mean)) * _spread(scale * weight) + _spread(bias)
-    return y.to(x.dtype)
-
-
-def _batch_norm_backward_reduce(g, x, mean, scale, weight, *wanted):
-    g, centered = g.float(), x.float() - _spread(mean)
-    of_bias, product = _sum_channels(g), _sum_channels(g * centered)
-    return of_bias.clone(), product, product * scale, of_bias
-
-
-def _batch_norm_backward_elemt(g, x, mean, scale, weight, sums, products, count):
-    n = count.sum()
-    assert count.dtype == torch.int32
-    through_mean = _spread(sums / n)
-    through_scale = (x.float() - _spread(mean)) * _spread(products / n * scale**2)
-    found = (g.float() - through_mean - through_scale) * _spread(scale * weight)
-    return found.to(x.dtype)
-
-
-def _choose_native(*args):
-    return False  # not cuDNN's CTC loss
-
-
-_REPLACED = {
-    "batch_norm_stats": _batch_norm_stats,
-    "batch_norm_elemt": _batch_norm_elemt,
-    "batch_norm_backward_reduce": _batch_norm_backward_reduce,
-    "batch_norm_backward_elemt": _batch_norm_backward_elemt,
-    "_use_cudnn_ctc_loss": _choose_native,
-    "_use_miopen_ctc_loss": _choose_native,
-}
 
 # What cannot be seen among the operations
 

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
 from support import kill_fits, small_fits
 from support.data import TINY, make_easy
 from support.training import before_updates, fail_at
@@ -247,7 +246,7 @@ def test_a_fit_that_starts_again_by_itself_resumes(
     assert same(expected.network.state_dict(), found.network.state_dict())
 
 
-def test_callbacks_hear_of_each_epoch_once(few, path, break_off, capsys):
+def test_callbacks_hear_of_each_epoch_once(few, path, break_off, capsys, callbacks):
     epochs = []
 
     def record(epoch, fitted):
@@ -255,7 +254,7 @@ def test_callbacks_hear_of_each_epoch_once(few, path, break_off, capsys):
         epochs.append(epoch)
 
     recognizer = make(path, max_iter=4)
-    recognizer.set_callbacks(AtEpochEnd(record), ProgressBar())
+    recognizer.set_callbacks(AtEpochEnd(record), callbacks.ProgressBar())
     break_off(8)  # in the second epoch
     assert fit_until_it_ends(lambda: recognizer.fit(*few)) == 2
     assert epochs == [0, 1, 2, 3]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from skcaptcha._torch_compat import OutOfMemoryError
 from skcaptcha.training.distributed import (
     ProcessGroup,
     SingleProcess,
@@ -51,10 +52,10 @@ def test_a_gpu_that_is_too_small_says_whose_it_is(quick, monkeypatch):
         rank, size = 1, 2
 
     def run_out(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("skcaptcha.recognizer.join_processes", Second)
-    monkeypatch.setattr("skcaptcha.training.step.pad_images", run_out)
+    monkeypatch.setattr("skcaptcha.training.step.place_images", run_out)
     with pytest.raises(MemoryError, match="GPU of process 1 .* its 8 images .*`batch_"):
         quick()
 

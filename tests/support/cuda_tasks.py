@@ -1,25 +1,9 @@
-"""Fits and readings on an imitated CUDA device, in a process of its own.
-
-    python -m support.fits_on_cuda LIBRARY 7.5 REPORT [tasks | faults]
-
-`tasks` runs every task, `faults` injects one fault after the other and runs tasks until
-one notices it. The report is JSON: for each task or fault what went wrong, or null.
-"""
-
-import sys
-
-from support import cuda_library
-
-if __name__ == "__main__":
-    cuda_library.load(sys.argv[1])
+"""What has to go well on the imitated CUDA device, each time on a new one."""
 
 import contextlib
 import copy
-import inspect
-import json
 import pickle
 import tempfile
-import textwrap
 import traceback
 import warnings
 from pathlib import Path
@@ -28,11 +12,11 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from skcaptcha import CaptchaRecognizer, _transfer
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.images._samples import Samples
-from skcaptcha.model import inference, network, normalization
-from skcaptcha.training import augmentation, ctc, losses, optimizer, step
+from skcaptcha.model import inference
+from skcaptcha.training import step
 from skcaptcha.training.fit import fit_network
 from skcaptcha.training.schedule import Schedule
 from skcaptcha.training.step import Trainer
@@ -264,12 +248,12 @@ def export_to_onnx(device):
 
 
 DEFAULT_NETWORK = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
-MOST_WAITS = 3  # in an update
+MOST_WAITS = 1  # in an update, for the loss of an earlier one
 MOST_LAUNCHES = {  # with float16 also casts, and the scale of the loss
     "ctc, one width": 250,
-    "ctc, several widths": 300,
-    "alignment, one width": 270,
-    "alignment, several widths": 320,
+    "ctc, several widths": 315,
+    "alignment, one width": 265,
+    "alignment, several widths": 325,
 }
 COUNTS = {}  # what was counted, for the report
 
@@ -319,7 +303,7 @@ def _enter_in(stage):
 
 
 def count_batches(device):
-    """Reading waits once a batch."""
+    """Reading waits once a batch, which is larger than on a CPU."""
     recognizer = fit(SAME)
     run, n_batches = inference._read_batch, 0
 
@@ -329,11 +313,11 @@ def count_batches(device):
         return run(*args)
 
     with patch.object(inference, "_read_batch", read):
-        for X in (SAME, VARIED):
+        for X in (SAME * 4, VARIED):
             device.forget()
             n_batches = 0
             recognizer.predict(X)
-            assert device.n_waits == n_batches > 0, device.waits
+            assert device.n_waits == n_batches == 1, (device.waits, n_batches)
 
 
 TASKS = [
@@ -362,159 +346,6 @@ def run(task, capability):
             afterwards = task(device)
         if afterwards is not None:
             afterwards()  # on a machine without the device
-    except Exception as error:
-        traceback.print_exc(limit=-6)
-        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return traceback.format_exc(limit=-6)
     return None
-
-
-# Function, a piece of its source, what stands there instead.
-FAULTS = {
-    "widths stay on the CPU": (
-        normalization.Padding.__init__,
-        "send(widths, device) if own is None else own",
-        "widths",
-    ),
-    "columns are counted on the CPU": (
-        normalization.Padding.__init__,
-        "torch.arange(width, device=device)",
-        "torch.arange(width)",
-    ),
-    "the LSTM gets lengths of the CPU": (
-        network.CRNN.forward,
-        "padded.own // TIME_STRIDE",
-        "padded.widths // TIME_STRIDE",
-    ),
-    "the LSTM is under autocast": (
-        network.CRNN.forward,
-        'torch.autocast("cuda", enabled=False)',
-        "contextlib.nullcontext()",
-    ),
-    "dropout is drawn by a generator of the CPU": (
-        step.Trainer.begin,
-        "torch.Generator(device)",
-        'torch.Generator("cpu")',
-    ),
-    "weights are drawn by a generator of the device": (
-        step.Trainer.begin,
-        "build_network(config, self.generator)",
-        "build_network(config, torch.Generator(device))",
-    ),
-    "the network stays on the CPU": (
-        step.Trainer.begin,
-        "network.to(device).train()",
-        "network.train()",
-    ),
-    "the LSTM is in evaluation mode": (
-        step.Trainer.begin,
-        "network.to(device).train()",
-        "network.to(device).eval()",
-    ),
-    "moments stay on the CPU": (
-        optimizer.AdamW._begin,
-        "torch.zeros_like(parameter)",
-        "torch.zeros(parameter.shape)",
-    ),
-    "steps are counted on the CPU": (
-        optimizer.AdamW._begin,
-        "(), dtype=torch.float32, device=parameter.device",
-        "(), dtype=torch.float32",
-    ),
-    "the states of a text stay on the CPU": (
-        ctc.ctc_losses,
-        "send(torch.from_numpy(part), log_probs.device)",
-        "torch.from_numpy(part)",
-    ),
-    "targets of the alignment stay on the CPU": (
-        losses.uniform_alignment_loss,
-        "send(torch.from_numpy(padded), log_probs.device)",
-        "torch.from_numpy(padded)",
-    ),
-    "the distortion is computed on the CPU": (
-        augmentation._make_grid_there,
-        "send(torch.stack([*of_x, *of_y]), device)",
-        "torch.stack([*of_x, *of_y])",
-    ),
-    "what is read is not copied to the CPU": (
-        inference._read_batch,
-        ".cpu().numpy(), lengths.numpy()",
-        ".numpy(), lengths.numpy()",
-    ),
-    "a loss is read before it is there": (
-        _transfer.LateValues.read,
-        "self._arrival.synchronize()",
-        "pass",
-    ),
-    "what is sent is waited for": (
-        _transfer.send,
-        "values.pin_memory().to(device, non_blocking=True)",
-        "values.to(device)",
-    ),
-    "every loss is read at once": (
-        step.Trainer._learn_on_gpu,
-        "return LateValues(values)",
-        "return LateValues(values) if values.isfinite().all() else 0",
-    ),
-    "an update without a finite loss is made": (
-        step.Trainer._learn_on_gpu,
-        "learned = total - total == 0",
-        "learned = total * 0 == total * 0",
-    ),
-    "statistics follow in spite of it": (
-        normalization.follow_statistics,
-        "torch.where(learned, after, before)",
-        "after",
-    ),
-    "padding counts in the statistics": (
-        normalization._NormalizationOnCuda.forward,
-        "inside = n / count",
-        "inside = 1.0",
-    ),
-    "gradients are not shortened": (
-        step.Trainer._learn_on_gpu,
-        "(norm / _GRADIENT_CLIP).clamp_(min=1)",
-        "torch.ones_like(norm)",
-    ),
-}
-# Most faults show in the first of these, some only in the last.
-NOTICING = [
-    fit_and_read,
-    fit_in_half_precision,
-    skip_what_is_not_finite,
-    count_batches,
-    learn_as_the_cpu_does,
-    count_updates,
-]
-
-
-@contextlib.contextmanager
-def injected(function, old, new):
-    """Let a function have another source for a while, wherever it is referred to."""
-    source = textwrap.dedent(inspect.getsource(function))
-    source = source[source.index("def ") :]
-    assert source.count(old) == 1, (function, old)
-    names = {}
-    exec(source.replace(old, new), dict(function.__globals__), names)
-    (changed,) = names.values()
-    with patch.object(function, "__code__", changed.__code__):
-        yield
-
-
-def is_noticed(fault, capability):
-    """Tell whether one of the tasks fails with a fault."""
-    with injected(*fault):
-        return any(run(task, capability) is not None for task in NOTICING)
-
-
-def main(capability, report, what):
-    capability = tuple(int(part) for part in capability.split("."))
-    if what == "tasks":
-        found = {task.__name__: run(task, capability) for task in TASKS}
-        found["counts"] = COUNTS
-    else:
-        found = {name: is_noticed(fault, capability) for name, fault in FAULTS.items()}
-    Path(report).write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[2:])

@@ -1,0 +1,17 @@
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from skcaptcha._types import Array
+
+__all__ = ["reliability_curve", "risk_coverage_curve"]
+
+def reliability_curve(
+    is_right: Sequence[bool] | Array,
+    confidence: Sequence[float] | Array,
+    *,
+    n_bins: int = 10,
+    strategy: Literal["uniform", "quantile"] = "uniform",
+) -> Any: ...
+def risk_coverage_curve(
+    is_right: Sequence[bool] | Array, confidence: Sequence[float] | Array
+) -> Any: ...

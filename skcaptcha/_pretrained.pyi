@@ -1,0 +1,26 @@
+from typing import Literal, overload
+
+from skcaptcha._types import Color, Images
+from skcaptcha.ensemble import CaptchaEnsemble
+from skcaptcha.recognizer import CaptchaRecognizer
+
+__all__ = ["load_pretrained"]
+
+@overload
+def load_pretrained(
+    X: None = None,
+    *,
+    background: Color = "white",
+    backend: Literal["torch", "onnx"] = "torch",
+    device: str = "auto",
+    n_jobs: int | None = None,
+) -> CaptchaEnsemble: ...
+@overload
+def load_pretrained(
+    X: Images,
+    *,
+    background: Color = "white",
+    backend: Literal["torch", "onnx"] = "torch",
+    device: str = "auto",
+    n_jobs: int | None = None,
+) -> CaptchaRecognizer: ...
