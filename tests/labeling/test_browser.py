@@ -122,9 +122,9 @@ class View:
         self.press(text, Keys.ENTER)
 
     def bottom(self, selector):
+        script = "return document.querySelector(arguments[0])"
         return self.driver.execute_script(
-            "return document.querySelector(arguments[0]).getBoundingClientRect().bottom",
-            selector,
+            f"{script}.getBoundingClientRect().bottom", selector
         )
 
     def body(self):
