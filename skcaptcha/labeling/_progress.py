@@ -61,7 +61,7 @@ def advise(rounds, n_left):
         return {**found, "stop": True, "next": done}
     expected = predict_gain(tested)
     if expected is None:
-        hint = "After three rounds of learning it can be told what more bring."
+        hint = "After three rounds of learning it says what more labels would bring."
         return {**found, "next": hint}
     found["expected"] = expected
     gain, low, high = expected["gain"]

@@ -121,6 +121,12 @@ class View:
         self.press_with(Keys.CONTROL, "a")
         self.press(text, Keys.ENTER)
 
+    def bottom(self, selector):
+        script = "return document.querySelector(arguments[0])"
+        return self.driver.execute_script(
+            f"{script}.getBoundingClientRect().bottom", selector
+        )
+
     def body(self):
         return self.driver.find_element(By.TAG_NAME, "body").text
 
@@ -505,10 +511,11 @@ def test_the_field_and_all_buttons_are_on_the_first_screen_of_a_phone(
     view.open(command.url, width=390, height=664)
     view.wait_for_image()
     view.wait_for_proposal()
-    bottom = view.driver.execute_script(
-        "return document.getElementById('undo').getBoundingClientRect().bottom"
-    )
-    assert bottom <= 664
+    assert view.bottom("#undo") <= 664
+    for width, height in [(390, 664), (1120, 640), (1280, 1400)]:
+        view.open(command.url, width=width, height=height)
+        view.wait_for_image()
+        assert view.bottom("#figure img") < view.bottom("#figure")
 
 
 def test_files_that_vanish_and_appear_meanwhile(view, serve, folder):

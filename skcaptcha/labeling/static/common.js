@@ -173,7 +173,7 @@ function showLearning(found) {
     : found.next_round_in === null
       ? ""
       : found.is_ready || found.reading
-      ? `Learns again after ${plural(found.next_round_in, "more label")}.`
+      ? `Learns after ${plural(found.next_round_in, "more label")}.`
       : "The reader is being loaded; label meanwhile.";
   trouble("reading", found.reading ? `There are no new proposals: ${found.reading}` : "");
   trouble("learning", found.learning ? `The last round of learning failed: ${found.learning}` : "");
