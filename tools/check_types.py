@@ -20,7 +20,7 @@ skcaptcha\._types
 skcaptcha\._reader\.[a-z]\w+
 skcaptcha\._reader\.ReaderMixin\.iter_frames
 skcaptcha\..*\.set_\w+_request
-skcaptcha\..*\.__\w+__
+skcaptcha\..*\.__(?!init__)\w+__
 """
 
 
