@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import re
 import tarfile
 import zipfile
 
@@ -270,3 +271,18 @@ def test_the_program_whose_types_are_checked_runs():
 
     read = typed_program.read(typed_program.learn())
     assert len(read["texts"]) == 4 and 0 <= read["score"] <= 1
+
+
+@pytest.mark.parametrize(
+    "name, allowed",
+    [
+        ("recognizer.CaptchaRecognizer.__init__", False),
+        ("recognizer.CaptchaRecognizer.fit", False),
+        ("recognizer.CaptchaRecognizer.__sklearn_tags__", True),
+        ("recognizer.CaptchaRecognizer.set_fit_request", True),
+    ],
+)
+def test_what_may_differ_from_the_code(name, allowed):
+    patterns = load("check_types").ALLOWED.split()
+    found = any(re.fullmatch(pattern, f"skcaptcha.{name}") for pattern in patterns)
+    assert found == allowed
