@@ -18,7 +18,7 @@ import drawings
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
@@ -42,7 +42,7 @@ NETWORK = {
 FONTS = Path(__file__).parent / "pretrain_fonts"
 WORK = Path(tempfile.gettempdir(), "skcaptcha-pretraining")
 # Heights at which the network reads, each as likely as it stands here.
-HEIGHTS = [32] * 5 + [40] * 9 + [48] * 5 + [56]
+HEIGHTS = [32] * 5 + [40] * 8 + [48] * 6 + [56]
 # Time steps that a character of an image gets, on average.
 STEPS = (3.0, 9.0)
 PER_SHARD = 2000
@@ -125,14 +125,14 @@ def recolor(image, rng):
     return 255 - image if rng.random() < 0.2 else image
 
 
-def train(folder, n_shards, n_updates, batch_size, seed):
+def train(folder, n_shards, n_updates, batch_size, seed, start=None):
     """Learn to read the shards, pass after pass; return the network.
 
     After each group of shards the state is saved, and taken up from when called again.
     """
     config = TrainingConfig(
         batch_size=batch_size,
-        learning_rate_init=3e-3,
+        learning_rate_init=2e-3 if start else 3e-3,
         weight_decay=0.01,
         max_iter=1,
         n_iter_no_change=1,
@@ -150,6 +150,9 @@ def train(folder, n_shards, n_updates, batch_size, seed):
     groups = np.arange(N_HELD_OUT, n_shards)
     groups = np.array_split(groups, max(1, len(groups) // PER_GROUP))
     state = folder / "state.pt"
+    if start and not state.exists():
+        load_weights(trainer.network, start)
+        schedule.begin_aligned()
     done = restore(trainer, state) if state.exists() else 0
     begun, losses = time.process_time(), []
     while not schedule.finished:
@@ -176,6 +179,15 @@ def train(folder, n_shards, n_updates, batch_size, seed):
             )
             losses = []
     return trainer.network.eval()
+
+
+def load_weights(network, path):
+    """Take up the weights of an earlier file; the auxiliary head stays new."""
+    state = network.state_dict()
+    for name, array in load_file(path).items():
+        if name not in state or state[name].shape != array.shape:
+            raise SystemExit(f"{path} has weights of another network: {name}")
+        state[name].copy_(torch.from_numpy(array.astype(np.float32)))
 
 
 def mix(folder, numbers, batch_size, rng):
@@ -252,9 +264,10 @@ def main(argv=None):
     parser.add_argument(
         "--work", type=Path, default=WORK, help=f"what is done so far (default: {WORK})"
     )
-    parser.add_argument("--images", type=int, default=300_000, help="drawn, about")
-    parser.add_argument("--updates", type=int, default=52_000)
+    parser.add_argument("--images", type=int, default=540_000, help="drawn, about")
+    parser.add_argument("--updates", type=int, default=97_000)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--start", type=Path, help="weights to continue from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
@@ -277,7 +290,9 @@ def main(argv=None):
             for number in range(n_shards)
         )
     if args.only != "draw":
-        network = train(args.work, n_shards, args.updates, args.batch_size, args.seed)
+        network = train(
+            args.work, n_shards, args.updates, args.batch_size, args.seed, args.start
+        )
         save(network, args.output)
         print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 

@@ -245,7 +245,7 @@ KINDS = {
     Outline: 6,
     Shadow: 7,
     Emboss: 3,
-    Block: 6,
+    Block: 9,
     Filled: 7,
     Worn: 4,
 }

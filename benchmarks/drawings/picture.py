@@ -19,6 +19,9 @@ CATEGORIES = {
 }
 LINES = {"straight": 5, "across": 5, "curve": 3, "wave": 3, "dashed": 1, "ellipse": 2,
          "scribble": 1}  # fmt: skip
+# Share of the images that are small, with fine lines and dashes; and these lines.
+SMALL = 0.35
+FINE = {"straight": 6, "across": 3, "curve": 3, "wave": 2, "ellipse": 2}
 
 
 def draw(rng, fonts):
@@ -29,20 +32,23 @@ def draw(rng, fonts):
     """
     text = draw_text(rng)
     trouble = 0.4 if rng.random() < 0.4 else 1.0
-    height = int(rng.integers(24, 111))
+    small = rng.random() < SMALL
+    height = int(rng.integers(22, 46) if small else rng.integers(24, 111))
     margins = draw_margins(rng)
-    paper, contrast = draw_contrast(rng)
+    paper, contrast = draw_contrast(rng, 0.35 if small else 0.2)
     size = int(np.clip(height * (1 - margins[:2].sum()) * 1.2, 15, 110))
-    kind = Solid if trouble < 1 else pick(rng, KINDS)
+    plain = trouble < 1 or (small and rng.random() < 0.8)
+    kind = Solid if plain else pick(rng, KINDS)
     size = max(size, kind.smallest)
     painter = kind(rng, size, paper, contrast)
     hard = trouble * rng.random() ** 1.5
     glyphs = draw_glyphs(rng, text, size, fonts, painter.bold)
     placed = lay_out(rng, glyphs, size, hard)
     ink = draw_ink(rng, paper, contrast)
-    canvas, spans = paint_text(rng, placed, size, painter, ink, hard)
+    own_color = rng.random() < (0.4 if small else 0.22)
+    canvas, spans = paint_text(rng, placed, size, painter, ink, hard, own_color)
     x, y, w, h = cv2.boundingRect((canvas[..., 3] > 0.25).astype(np.uint8))
-    if not h:  # thin ink that was erased as a whole
+    if h < 8:  # thin ink of which nothing, or next to nothing, is left
         return draw(rng, fonts)
     canvas = canvas[y : y + h, x : x + w]
     top, bottom, left, right = find_borders(margins, h, w)
@@ -63,7 +69,9 @@ def draw(rng, fonts):
         image *= draw_vignette(rng, *shape)
     image = np.clip(image, 0, 255, out=image).astype(np.uint8)
     plain = kind is Solid and size > 20
-    if rng.random() < (0.6 if plain else 0.35) * trouble:
+    if small and plain:
+        image = scatter(rng, image, size, trouble)
+    elif rng.random() < (0.6 if plain else 0.35) * trouble:
         image = draw_over(rng, image, ground, ink, size)
     between = float(LUMINANCE @ mix(paper, ink, 0.5))
     clear = trouble * min(1, distance(paper, ink) / 140, size / 36)
@@ -98,8 +106,11 @@ def find_borders(margins, height, width):
     return top, bottom, left, right
 
 
-def draw_contrast(rng):
-    """Return the color of the paper, and how far at least the ink is from it."""
+def draw_contrast(rng, pale):
+    """Return the color of the paper, and how far at least the ink is from it.
+
+    `pale` is the share of the images whose ink is nearer to the paper.
+    """
     how = rng.random()
     if how < 0.35:
         paper = np.full(3, 255.0)
@@ -112,7 +123,7 @@ def draw_contrast(rng):
     else:
         paper = rng.uniform(0, 90, 3) * (rng.random() < 0.8)
     contrast = rng.uniform(100, 160)
-    if rng.random() < 0.2:
+    if rng.random() < pale:
         contrast = rng.uniform(40, 100)
     return paper.clip(0, 255), contrast
 
@@ -219,7 +230,7 @@ def lay_out(rng, glyphs, size, hard):
     return placed
 
 
-def paint_text(rng, placed, size, painter, ink, hard):
+def paint_text(rng, placed, size, painter, ink, hard, own_color):
     """Return a canvas of color times alpha, and alpha; and the letters' spans.
 
     A span is where a letter begins and ends; there are none where lines are bent.
@@ -233,7 +244,6 @@ def paint_text(rng, placed, size, painter, ink, hard):
     canvas = np.zeros((height, width, 4), np.float32)
     if isinstance(painter, Filled):
         painter.prepare(height, width)
-    own_color = rng.random() < 0.22
     weight = rng.choice([-1, 0, 1], p=[0.06, 0.87, 0.07]) * max(1, size // 32)
     order = np.arange(len(placed))
     if rng.random() < 0.3:
@@ -311,6 +321,27 @@ def draw_over(rng, image, ground, ink, size):
     if rng.random() < 0.012:  # a part with ink and paper exchanged
         x = sorted(rng.integers(0, width, 2))
         image[:, x[0] : x[1]] = 255 - image[:, x[0] : x[1]]
+    return image
+
+
+def scatter(rng, image, size, trouble):
+    """Draw fine lines, dashes and points over small letters, as sites do."""
+    height, width = image.shape[:2]
+    black = rng.random() < 0.45
+    colors = [np.zeros(3) if black else draw_color(rng) for _ in range(8)]
+    number = int(rng.integers(0, 1 + int(8 * trouble), endpoint=True))
+    kind, smooth = pick(rng, FINE), rng.random() < 0.5
+    for k in range(number):
+        marks.draw_line(rng, image, colors[k % 8], 1, kind, smooth)
+    if rng.random() < 0.5:
+        share = trouble * rng.uniform(1, 9)
+        length = 0 if rng.random() < 0.2 else size * rng.uniform(0.1, 0.5)
+        dots = int(share * height * width / size**2)
+        marks.draw_confetti(rng, image, dots, length, colors, 1 if length else 0)
+    if rng.random() < 0.2:
+        image = camera.add_salt(rng, image, 0.5 * trouble)
+    if rng.random() < 0.2:
+        marks.draw_frame(rng, image, draw_color(rng))
     return image
 
 
