@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import cross_val_score
-from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 from support.data import TINY
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
@@ -20,7 +16,6 @@ from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.metrics import exact_match_scorer
 from skcaptcha.model.network import CRNN
-from skcaptcha.preprocessing import ImageReader
 from skcaptcha.vocabulary import Vocabulary
 
 READERS = ["recognizer", "beam search", "ensemble", "exported"]
@@ -274,13 +269,7 @@ def test_scikit_learn_takes_an_exported_reader(readers, X, y):
     assert (
         get_tags(reader).input_tags.string and get_tags(reader).estimator_type is None
     )
-    check_is_fitted(reader)
     assert exact_match_scorer(reader, X, y) == reader.score(X, y)
-    frozen = FrozenEstimator(reader)
-    scores = cross_val_score(frozen, X, y, cv=2, scoring=exact_match_scorer)
-    assert np.mean(scores) == pytest.approx(reader.score(X, y))
-    pipeline = make_pipeline(ImageReader(), frozen)
-    assert list(pipeline.predict(X)) == list(reader.predict(X))
     copied = copy.copy(reader)
     assert copied.set_params(n_jobs=1) is copied and copied.n_jobs == 1
     with pytest.raises(ValueError, match="Invalid parameter 'beam_width' for an Onnx"):

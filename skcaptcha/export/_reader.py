@@ -313,15 +313,8 @@ class OnnxRecognizer(ReaderMixin):
         return self
 
     def __sklearn_clone__(self):
-        """Return the reader itself: nothing is fitted, so that a clone would be equal.
-
-        So does scikit-learn's FrozenEstimator, which makes it part of a search.
-        """
+        """Return the reader itself, as scikit-learn's FrozenEstimator does."""
         return self
-
-    def __sklearn_is_fitted__(self):
-        """Tell scikit-learn that it can read."""
-        return True
 
     def __sklearn_tags__(self):
         """Tell scikit-learn what the reader takes."""
