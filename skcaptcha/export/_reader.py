@@ -334,10 +334,7 @@ class OnnxRecognizer(ReaderMixin):
         )
 
     def __sklearn_clone__(self):
-        """Return the reader itself: nothing is fitted, so that a clone would be equal.
-
-        So does scikit-learn's FrozenEstimator, which makes it part of a search.
-        """
+        """Return the reader itself, as scikit-learn's FrozenEstimator does."""
         return self
 
     def __sklearn_is_fitted__(self):
