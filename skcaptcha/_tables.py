@@ -118,4 +118,6 @@ def pick_rows(X, positions):
         return X.iloc[positions]
     if isinstance(X, (list, tuple)):
         return [X[i] for i in positions]
+    if not hasattr(X, "__getitem__"):  # it can only be converted to an array
+        X = np.asarray(X)
     return X[positions]

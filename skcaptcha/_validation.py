@@ -116,7 +116,7 @@ def check_texts(y, *, whole_floats=False):
         raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
     if not isinstance(y, (list, tuple)):
         y = np.asarray(y)
-        if y.ndim != 1:
+        if y.ndim != 1 or y.dtype.kind == "c":  # which it refuses as scikit-learn does
             from sklearn.utils.validation import column_or_1d
 
             y = column_or_1d(y, warn=True)

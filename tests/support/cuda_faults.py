@@ -5,7 +5,7 @@ import inspect
 import textwrap
 
 from skcaptcha import _transfer
-from skcaptcha.images import _batches
+from skcaptcha.images import _tensors
 from skcaptcha.model import inference, network, normalization
 from skcaptcha.training import augmentation, ctc, losses, optimizer, step
 from support.cuda_tasks import (
@@ -29,7 +29,7 @@ def fit_once(device):
 FAULTS = {
     "widths stay on the CPU": (
         fit_once,
-        _batches.place_images,
+        _tensors.place_images,
         "return batch, widths, send(widths, device)",
         "return batch, widths, widths",
     ),
@@ -42,8 +42,8 @@ FAULTS = {
     "the LSTM gets lengths of the CPU": (
         fit_once,
         network.CRNN.forward,
-        "for w in (padded.own, padded.widths)",
-        "for w in (padded.widths, padded.widths)",
+        "padded.own // TIME_STRIDE",
+        "padded.widths // TIME_STRIDE",
     ),
     "the LSTM is under autocast": (
         fit_in_half_precision,
