@@ -284,7 +284,7 @@ def count_updates(device):
                 "by kernel": dict(after["launches"] - before["launches"]),
             }
     assert max(c["waits"] for c in COUNTS.values()) <= MOST_WAITS, COUNTS
-    extra = 0 if device.capability >= (8, 0) else 10
+    extra = 0 if device.capability >= (8, 0) else 12  # the scaler of float16
     for name, most in MOST_LAUNCHES.items():
         launches = COUNTS[name]["launches"]
         assert launches <= most + extra, f"{launches} launches: {name}"
@@ -305,6 +305,7 @@ def _enter_in(stage):
 def count_batches(device):
     """Reading waits once a batch, which is larger than on a CPU."""
     recognizer = fit(SAME)
+    recognizer.predict(SAME[:1])  # which prepares the network, once
     run, n_batches = inference._read_batch, 0
 
     def read(*args):
