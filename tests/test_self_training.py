@@ -584,10 +584,26 @@ def test_unlabeled_samples_are_in_no_score(taught, drawn):
         assert pickle.loads(pickle.dumps(scorer))(taught, X, y) == scorer(taught, X, y)
         with pytest.raises(ValueError, match="None of 20 samples has a label"):
             scorer(taught, X, [None] * 20)
+        assert scorer(taught, X, pd.Series(y).fillna(np.nan)) == scorer(taught, X, y)
     with pytest.raises(ValueError, match="None of 20 samples in y has a label"):
         taught.score(X, [None] * 20)
     with pytest.raises(ValueError, match="the target y is None"):
         taught.score(X, None)
+
+
+def test_weights_of_unlabeled_samples_count_in_no_score(taught, drawn):
+    X, y = drawn[0][40:], drawn[1][40:].copy()
+    y[:10], y[10] = None, "none of the drawn texts"
+    weights = np.arange(1.0, 21.0)
+    expected = taught.recognizer_.score(X[10:], y[10:], sample_weight=weights[10:])
+    assert 0 < expected < taught.recognizer_.score(X[11:], y[11:])
+    weights[:10] = 1e6
+    assert taught.score(X, y, sample_weight=weights) == expected
+    assert exact_match_scorer(taught, X, y, sample_weight=weights) == expected
+    with pytest.raises(ValueError, match="sample_weight has 3 weights"):
+        taught.score(X, y, sample_weight=weights[:3])
+    with pytest.raises(ValueError, match="sample_weight has 3 weights"):
+        exact_match_scorer(taught, X, y, sample_weight=weights[:3])
 
 
 def test_it_works_in_a_cross_validation_a_search_and_a_pipeline(some_labels):
