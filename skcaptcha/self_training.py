@@ -222,7 +222,7 @@ class SelfTrainingRecognizer(
         check_params(self, _CONSTRAINTS)
         check_length(self.length)  # whose errors say what is allowed
         template = self._make_template()
-        check_params(template, RECOGNIZER_PARAMS)
+        template._check_params()
         data, notices = _read_data(template, X, y)
         issue_warnings(notices)
         seed = template.random_state

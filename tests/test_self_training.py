@@ -17,9 +17,11 @@ from support.forms import FORMS
 from support.weights import changed_weights
 
 from skcaptcha import (
+    CaptchaEnsemble,
     CaptchaRecognizer,
     SelfTrainingRecognizer,
     _pseudo_labels,
+    recognizer,
 )
 from skcaptcha._pseudo_labels import (
     AlphabetReader,
@@ -591,6 +593,20 @@ def test_unlabeled_samples_are_in_no_score(taught, drawn):
         taught.score(X, None)
 
 
+def test_what_reads_first_has_the_backend_of_the_recognizer(drawn, monkeypatch):
+    reader = make(recognizer={"backend": "onnx"}, max_iter=0).fit(drawn[0][:4])
+    assert reader.recognizer_.backend == "onnx"
+
+    def lack():
+        raise ImportError("onnx is not installed")
+
+    monkeypatch.setattr(recognizer, "check_onnx", lack)
+    monkeypatch.setattr(_pseudo_labels, "load_pretrained", None)  # comes too late
+    for one in (reader, CaptchaEnsemble(reader.recognizer)):
+        with pytest.raises(ImportError, match="onnx is not installed"):
+            one.fit(*drawn)
+
+
 def test_weights_of_unlabeled_samples_count_in_no_score(taught, drawn):
     X, y = drawn[0][40:], drawn[1][40:].copy()
     y[:10], y[10] = None, "none of the drawn texts"
@@ -644,8 +660,9 @@ def test_the_pretrained_weights_are_asked_with_what_the_recognizer_says(monkeypa
 
     monkeypatch.setattr(_pseudo_labels, "load_pretrained", load)
     rounds = Fake([])
-    rounds.template = CaptchaRecognizer(background="black", device="cpu", n_jobs=1)
+    said = {"background": "black", "backend": "onnx", "device": "cpu", "n_jobs": 1}
+    rounds.template = CaptchaRecognizer(**said)
     rounds = SelfTraining(rounds.params, rounds.template, rounds.data, rounds.rng)
     with pytest.raises(StopIteration):
         rounds.read_first()
-    assert asked == {"background": "black", "device": "cpu", "n_jobs": 1}
+    assert asked == said
