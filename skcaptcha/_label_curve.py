@@ -23,6 +23,7 @@ from skcaptcha._validation import (
     check_same_length,
     check_texts,
     count,
+    is_missing,
     issue_warnings,
 )
 from skcaptcha.metrics import SCORERS
@@ -216,15 +217,12 @@ def _check_scoring(estimator, scoring):
 
 def _check_labels(y, of_table):
     """Return the labels as a list of str, and of None where one is missing."""
-    is_missing = [
-        label is None or (isinstance(label, float) and np.isnan(label))
-        for label in ([] if y is None else y)
-    ]
-    if any(is_missing):  # an empty text keeps its place
-        y = ["" if m else label for m, label in zip(is_missing, y, strict=True)]
+    missing = [is_missing(label) for label in ([] if y is None else y)]
+    if any(missing):  # an empty text keeps its place
+        y = ["" if m else label for m, label in zip(missing, y, strict=True)]
     labels, notices = check_texts(y, whole_floats=of_table)
     issue_warnings(notices)
-    return [None if m else text for m, text in zip(is_missing, labels, strict=True)]
+    return [None if m else text for m, text in zip(missing, labels, strict=True)]
 
 
 def _split_labels(cv, labels, groups, rng):
@@ -233,8 +231,8 @@ def _split_labels(cv, labels, groups, rng):
     They are those of the labels to learn from, shuffled, of the unlabeled samples that
     are learned from as well, and of the labels that test.
     """
-    is_missing = np.array([label is None for label in labels])
-    labeled, unlabeled = np.flatnonzero(~is_missing), np.flatnonzero(is_missing)
+    missing = np.array([label is None for label in labels])
+    labeled, unlabeled = np.flatnonzero(~missing), np.flatnonzero(missing)
     if len(labeled) < 4:
         raise ValueError(
             f"y has {count(len(labeled), 'label')}; a curve takes 4 at least, and some "

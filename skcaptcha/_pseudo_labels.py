@@ -104,7 +104,8 @@ class SelfTraining:
         self.alphabet, self.length, self.networks = None, params.length, None
         self.n_iter, self.condition, self.scores = 0, "max_iter", []
         self.reading = {
-            name: getattr(template, name) for name in ("background", "device", "n_jobs")
+            name: getattr(template, name)
+            for name in ("background", "backend", "device", "n_jobs")
         }
         # Which of two networks learns from a sample: half of the labels each.
         self.folds = np.zeros(len(data.items), dtype=np.int64)

@@ -206,6 +206,13 @@ def check_same_length(X, y):
         )
 
 
+def is_missing(label):
+    """Tell whether a label is none: None, NaN, or pandas' NA."""
+    is_nan = isinstance(label, (float, np.floating)) and np.isnan(label)
+    # pandas has a value of its own, and is not required.
+    return label is None or is_nan or type(label).__name__ == "NAType"
+
+
 def check_weights(sample_weight, n_samples):
     """Return the weights of `n_samples` samples as an array of float64, or None.
 

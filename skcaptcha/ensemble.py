@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import (
     RANDOM_STATE,
-    RECOGNIZER_PARAMS,
     Constraint,
     check_params,
     instance_of,
@@ -160,7 +159,7 @@ class CaptchaEnsemble(DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimat
             )
         # Checked before the split, so that errors have the positions in X, and the
         # vocabulary has the characters of all folds.
-        check_params(template, RECOGNIZER_PARAMS)
+        template._check_params()
         data = read_training_data(
             template, X, y, sample_weight, resume=False, n_least=2
         )

@@ -20,6 +20,7 @@ from skcaptcha._exact_match import (
     exact_match_score,
 )
 from skcaptcha._intervals import character_interval, describe_few, wilson_interval
+from skcaptcha._validation import check_weights, is_missing
 
 __all__ = [
     "SCORERS",
@@ -386,7 +387,7 @@ def _format_report(report, digits):
 
 
 class _OfLabeled:
-    """A metric of the samples that have a label: those whose true text is not None.
+    """A metric of the samples whose true text is there, not None or NaN.
 
     Others are in the test folds of a cross-validation of a `SelfTrainingRecognizer`.
     """
@@ -395,15 +396,20 @@ class _OfLabeled:
         self.metric, self.__name__ = metric, metric.__name__
 
     def __call__(self, y_true, y_pred, **options):
-        if isinstance(y_true, str) or not any(text is None for text in y_true):
+        if isinstance(y_true, str) or not any(map(is_missing, y_true)):
             return self.metric(y_true, y_pred, **options)
-        pairs = [p for p in zip(y_true, y_pred, strict=True) if p[0] is not None]
-        if not pairs:
+        pairs = list(zip(y_true, y_pred, strict=True))
+        kept = [i for i, (text, _) in enumerate(pairs) if not is_missing(text)]
+        if not kept:
             raise ValueError(
-                f"None of {len(y_true)} samples has a label, so that nothing can be "
+                f"None of {len(pairs)} samples has a label, so that nothing can be "
                 "compared; pass folds as `cv` that have labels in each test part."
             )
-        return self.metric(*map(list, zip(*pairs, strict=True)), **options)
+        weights = check_weights(options.pop("sample_weight", None), len(pairs))
+        if weights is not None:
+            options["sample_weight"] = weights[kept]
+        y_true, y_pred = zip(*(pairs[i] for i in kept), strict=True)
+        return self.metric(y_true, y_pred, **options)
 
 
 exact_match_scorer = make_scorer(_OfLabeled(exact_match_score))

@@ -25,7 +25,9 @@ from skcaptcha._validation import (
     check_device,
     check_same_length,
     check_texts,
+    check_weights,
     count,
+    is_missing,
     issue_warnings,
     iterate_items,
 )
@@ -220,7 +222,7 @@ class SelfTrainingRecognizer(
         check_params(self, _CONSTRAINTS)
         check_length(self.length)  # whose errors say what is allowed
         template = self._make_template()
-        check_params(template, RECOGNIZER_PARAMS)
+        template._check_params()
         data, notices = _read_data(template, X, y)
         issue_warnings(notices)
         seed = template.random_state
@@ -241,7 +243,7 @@ class SelfTrainingRecognizer(
         issue_warnings(notices)
         return self
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the exact match on the samples that have a label.
 
         Parameters
@@ -250,6 +252,8 @@ class SelfTrainingRecognizer(
             As for `predict`.
         y : sequence of length n_samples
             The text that each image shows, and None (or NaN) where it is not known.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each image counts, at least 0. Those of unlabeled images don't.
 
         Returns
         -------
@@ -266,7 +270,7 @@ class SelfTrainingRecognizer(
             raise ValueError("requires y to be passed, but the target y is None.")
         labels, missing = fill_unlabeled(y)
         if not missing.any():
-            return super().score(X, y)
+            return super().score(X, y, sample_weight)
         if missing.all():
             raise ValueError(
                 f"None of {count(len(missing), 'sample')} in y has a label, so that "
@@ -277,7 +281,10 @@ class SelfTrainingRecognizer(
             X = list(iterate_items(X))
         check_same_length(X, labels)
         kept = np.flatnonzero(~missing)
-        return super().score(pick_rows(X, kept), [labels[i] for i in kept])
+        weights = check_weights(sample_weight, len(labels))
+        if weights is not None:
+            weights = weights[kept]
+        return super().score(pick_rows(X, kept), [labels[i] for i in kept], weights)
 
     def iter_frames(self, X, **options):
         """Return an iterator over what `recognizer_` says of each image.
@@ -366,11 +373,5 @@ def fill_unlabeled(y):
         raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
     if not isinstance(y, (list, tuple)):
         y = column_or_1d(np.asarray(y), warn=True)
-    missing = np.array([_is_missing(label) for label in y], dtype=bool)
+    missing = np.array([is_missing(label) for label in y], dtype=bool)
     return ["" if is_so else y[i] for i, is_so in enumerate(missing)], missing
-
-
-def _is_missing(label):
-    # pandas has a value of its own, and is not required.
-    is_nan = isinstance(label, (float, np.floating)) and np.isnan(label)
-    return label is None or is_nan or type(label).__name__ == "NAType"

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._reader import ReaderMixin
-from skcaptcha._types import Array, Characters, Images, Length
+from skcaptcha._types import Array, Characters, Images, Length, Weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
@@ -47,7 +47,9 @@ class SelfTrainingRecognizer(
     def fit(
         self, X: Images, y: Iterable[str | None] | Any = None
     ) -> SelfTrainingRecognizer: ...
-    def score(self, X: Images, y: Iterable[str | None] | Any) -> float: ...
+    def score(
+        self, X: Images, y: Iterable[str | None] | Any, sample_weight: Weights = None
+    ) -> float: ...
     def iter_frames(self, X: Images, **options: Any) -> Any: ...
     def prepare_images(self, X: Images) -> list[Array]: ...
     @property

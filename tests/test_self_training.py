@@ -17,9 +17,11 @@ from support.forms import FORMS
 from support.weights import changed_weights
 
 from skcaptcha import (
+    CaptchaEnsemble,
     CaptchaRecognizer,
     SelfTrainingRecognizer,
     _pseudo_labels,
+    recognizer,
 )
 from skcaptcha._pseudo_labels import (
     AlphabetReader,
@@ -584,10 +586,40 @@ def test_unlabeled_samples_are_in_no_score(taught, drawn):
         assert pickle.loads(pickle.dumps(scorer))(taught, X, y) == scorer(taught, X, y)
         with pytest.raises(ValueError, match="None of 20 samples has a label"):
             scorer(taught, X, [None] * 20)
+        assert scorer(taught, X, pd.Series(y).fillna(np.nan)) == scorer(taught, X, y)
     with pytest.raises(ValueError, match="None of 20 samples in y has a label"):
         taught.score(X, [None] * 20)
     with pytest.raises(ValueError, match="the target y is None"):
         taught.score(X, None)
+
+
+def test_what_reads_first_has_the_backend_of_the_recognizer(drawn, monkeypatch):
+    reader = make(recognizer={"backend": "onnx"}, max_iter=0).fit(drawn[0][:4])
+    assert reader.recognizer_.backend == "onnx"
+
+    def lack():
+        raise ImportError("onnx is not installed")
+
+    monkeypatch.setattr(recognizer, "check_onnx", lack)
+    monkeypatch.setattr(_pseudo_labels, "load_pretrained", None)  # comes too late
+    for one in (reader, CaptchaEnsemble(reader.recognizer)):
+        with pytest.raises(ImportError, match="onnx is not installed"):
+            one.fit(*drawn)
+
+
+def test_weights_of_unlabeled_samples_count_in_no_score(taught, drawn):
+    X, y = drawn[0][40:], drawn[1][40:].copy()
+    y[:10], y[10] = None, "none of the drawn texts"
+    weights = np.arange(1.0, 21.0)
+    expected = taught.recognizer_.score(X[10:], y[10:], sample_weight=weights[10:])
+    assert 0 < expected < taught.recognizer_.score(X[11:], y[11:])
+    weights[:10] = 1e6
+    assert taught.score(X, y, sample_weight=weights) == expected
+    assert exact_match_scorer(taught, X, y, sample_weight=weights) == expected
+    with pytest.raises(ValueError, match="sample_weight has 3 weights"):
+        taught.score(X, y, sample_weight=weights[:3])
+    with pytest.raises(ValueError, match="sample_weight has 3 weights"):
+        exact_match_scorer(taught, X, y, sample_weight=weights[:3])
 
 
 def test_it_works_in_a_cross_validation_a_search_and_a_pipeline(some_labels):
@@ -628,8 +660,9 @@ def test_the_pretrained_weights_are_asked_with_what_the_recognizer_says(monkeypa
 
     monkeypatch.setattr(_pseudo_labels, "load_pretrained", load)
     rounds = Fake([])
-    rounds.template = CaptchaRecognizer(background="black", device="cpu", n_jobs=1)
+    said = {"background": "black", "backend": "onnx", "device": "cpu", "n_jobs": 1}
+    rounds.template = CaptchaRecognizer(**said)
     rounds = SelfTraining(rounds.params, rounds.template, rounds.data, rounds.rng)
     with pytest.raises(StopIteration):
         rounds.read_first()
-    assert asked == {"background": "black", "device": "cpu", "n_jobs": 1}
+    assert asked == said

@@ -5,8 +5,6 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
-from sklearn.pipeline import Pipeline
-
 from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._optional import import_optional
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
@@ -138,7 +136,7 @@ def _make_recognizer(recognizer, options):
 
 def _check_model(options):
     if options.save_model is not None:
-        find_saver(options.save_model)
+        find_saver(options.save_model, "--save-model")
         folder = options.save_model.parent
         if not folder.is_dir():
             raise ValueError(f"the folder of --save-model, {str(folder)!r}, is missing")
@@ -169,7 +167,7 @@ def _make_learner(options, session):
     if model is not None and (str(model) != "pretrained" or model.exists()):
         found = load_model(model)
         load = partial(_load_reader, os.path.abspath(model))
-        if type(found) is CaptchaRecognizer and not isinstance(found, Pipeline):
+        if type(found) is CaptchaRecognizer:
             recognizer, start = CaptchaRecognizer(**found.get_params()), load
             recognizer.set_params(vocabulary=None, checkpoint=None, verbose=False)
     learner = Learner(

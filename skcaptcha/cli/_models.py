@@ -81,16 +81,19 @@ def _check_same_width(item, image):
         )
 
 
-def find_saver(path):
-    """Return the function that saves a recognizer in the format of a file's name."""
+def find_saver(path, option="--out"):
+    """Return the function that saves a recognizer in the format of a file's name.
+
+    `option` is the one that names the file, for errors.
+    """
     suffix = path.suffix.lower()
     if suffix in (".joblib", ".pkl"):
         return _dump_pickle
     if suffix == ".skops":
-        import_optional("skops.io", "skops", f"--out={str(path)!r}")
+        import_optional("skops.io", "skops", f"{option}={str(path)!r}")
         return persistence.dump
     raise ValueError(
-        f"--out={str(path)!r} must be a name that ends in .joblib, .pkl or .skops"
+        f"{option}={str(path)!r} must be a name that ends in .joblib, .pkl or .skops"
     )
 
 

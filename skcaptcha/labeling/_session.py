@@ -47,7 +47,7 @@ class Session:
     def __init__(self, catalog, store, rules, issues=None):
         self.catalog, self.store, self.rules = catalog, store, rules
         self.issues = issues
-        self.reading = self.learning = self.learner = None
+        self.reading = self.learner = None
         self._proposals = {}  # by name
         self.round = 0
         self._leases = {}  # name -> (tab, time)
@@ -115,6 +115,7 @@ class Session:
             for name in [*held, *names]:
                 self._leases[name] = (view, now)
         items = self.catalog.items()
+        names = [n for n in names if n in items]  # a file may be gone meanwhile
         unread = [(n, items[n].path) for n in names if not self._is_read(n)]
         if unread and self.reading is not None:
             self.reading.want(unread)
@@ -375,8 +376,10 @@ class Session:
         """Return images that the reader of now has not read, as (name, path)."""
         with self._mutex:
             answers, items = self.store.answers(), self.catalog.items()
-            n_read = sum(self._is_read(name) for name in self._proposals)
-            if n_read >= _POOL:
+            n_ready = sum(
+                self._is_read(name) and name not in answers for name in self._proposals
+            )
+            if n_ready >= _POOL:
                 return []
             left = [
                 name

@@ -142,6 +142,11 @@ def _add_pages(app, flask, session):
 def _add_actions(app, flask, session):
     """Add what the scripts of the pages ask for, and send."""
 
+    @app.errorhandler(OSError)
+    def explain_full_disk(error):
+        reason = f"not saved: {error.strerror or error}; make room and try again"
+        return {"error": reason}, 507
+
     @app.post("/api/next")
     def give_next():
         given = _Body(flask)
@@ -176,9 +181,6 @@ def _add_actions(app, flask, session):
             found = [session.describe(items[n]) for n in error.names if n in items]
             reason = "another tab, or the table, has another answer by now"
             return {"error": reason, "conflicts": found}, 409
-        except OSError as error:
-            reason = f"not saved: {error.strerror or error}; make room and try again"
-            return {"error": reason}, 507
         return {"items": items, "progress": session.progress()}
 
     @app.post("/api/undo")

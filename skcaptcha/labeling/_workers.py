@@ -165,17 +165,22 @@ class Learning:
 
         if self.job is not None:
             raise RuntimeError("a round is being learned already")
-        self.job = job
         context = multiprocessing.get_context("spawn")
         connection, other = context.Pipe()
-        self._process = context.Process(
+        process = context.Process(
             target=_processes.learn,
             args=(other, job),
             daemon=True,
             name="skcaptcha learner",
         )
-        self._process.start()
-        other.close()
+        try:
+            process.start()
+        except OSError:
+            connection.close()
+            raise
+        finally:
+            other.close()
+        self.job, self._process = job, process  # not of one that did not start
         self._thread = threading.Thread(
             target=self._wait, args=(job, connection), daemon=True
         )

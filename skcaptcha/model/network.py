@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from skcaptcha.model import geometry
-from skcaptcha.model.normalization import MaskedBatchNorm2d, Padding, make_padding
+from skcaptcha.model.normalization import MaskedBatchNorm2d, make_padding
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
@@ -238,9 +238,7 @@ class CRNN(nn.Module):
         lengths : tensor of shape (N,), on the CPU
             Time steps of each image, without padding.
         """
-        padded = widths
-        if not isinstance(padded, Padding):
-            padded = make_padding(images, widths)
+        padded = make_padding(images, widths)
         mask = None if padded is None else padded.mask
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         padding = padded

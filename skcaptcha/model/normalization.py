@@ -73,9 +73,12 @@ class Padding:
 
 
 def make_padding(images, widths, own=None):
-    """Return the `Padding` of a batch (N, C, H, W), None where `widths` are None."""
-    if widths is None:
-        return None
+    """Return the `Padding` of a batch (N, C, H, W), None where `widths` are None.
+
+    If `widths` are a `Padding` already, it is returned.
+    """
+    if widths is None or isinstance(widths, Padding):
+        return widths
     return Padding(widths, images.shape[3], images.device, own)
 
 

@@ -12,7 +12,7 @@ from skcaptcha.model.network import (
     reduce_height,
     standardize,
 )
-from skcaptcha.model.normalization import Padding, make_padding
+from skcaptcha.model.normalization import make_padding
 
 # Network -> the state of its weights, and what was prepared of them. It is held here
 # and not by the network, so that it is neither copied nor saved with it.
@@ -77,9 +77,7 @@ class PreparedNetwork(nn.Module):
 
     def forward(self, images, widths=None):
         """Return log-probabilities (T, N, K) and lengths (N,), as `CRNN` does."""
-        padded = widths
-        if not isinstance(padded, Padding):
-            padded = make_padding(images, widths)
+        padded = make_padding(images, widths)
         mask = None if padded is None else padded.mask
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         padding = padded

@@ -49,7 +49,7 @@ def served(monkeypatch):
         ([".", "--length", "0"], "--length=0 must be N or N-M, from 1 upwards"),
         ([".", "--length", "5-4"], "must be N or N-M"),
         ([".", "--model", "no.joblib"], "the model 'no.joblib' does not exist"),
-        ([".", "--save-model", "x.txt"], "must be a name that ends in .joblib"),
+        ([".", "--save-model", "x.txt"], "--save-model='x.txt' must be a name that"),
         ([".", "--save-model", "no/x.pkl"], "the folder of --save-model, 'no', is"),
         ([".", "--param", "max_iter=-1"], "max_iter"),
         ([".", "--param", "nonsense=1"], "nonsense"),

@@ -1,5 +1,6 @@
 """When it learns, from what, and what comes of it."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -217,6 +218,20 @@ def test_a_process_that_cannot_be_started_is_said_and_the_answer_saved(
     label(session, 0, 15)
     assert len(session.store.answers()) == 15
     assert "Cannot allocate memory" in session.progress()["learning"]
+
+
+def test_a_round_that_could_not_begin_does_not_keep_the_next_one_from_it(monkeypatch):
+    def fail(process):
+        raise OSError(12, "Cannot allocate memory")
+
+    learning = _workers.Learning(done=None)
+    process = multiprocessing.get_context("spawn").Process
+    monkeypatch.setattr(process, "start", fail)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            learning.start(job=object())
+        assert learning.job is None
+    learning.stop()
 
 
 def test_a_reader_of_a_few_labels_is_not_saved(make_session):

@@ -395,6 +395,12 @@ def test_a_full_disk_is_said_and_nothing_is_called_saved(page, monkeypatch):
     assert "No space left on device" in response.json["error"]
     monkeypatch.undo()
     assert page.label(item, "12").status_code == 200
+    monkeypatch.setattr(os, "fsync", fail)
+    response = page.post("undo")
+    assert response.status_code == 507
+    assert "No space left on device" in response.json["error"]
+    monkeypatch.undo()
+    assert page.find(item["name"])["text"] == "12"
 
 
 def test_a_folder_without_images_is_an_error(tmp_path):

@@ -11,7 +11,6 @@ from support.data import ROOT
 BESIDE_THE_RUNTIME = (
     "cv2",
     "joblib",
-    "lazy_loader",
     "matplotlib",
     "onnx",
     "pandas",

@@ -92,7 +92,7 @@ function correct() {
 async function undo() {
   await flush(refused);
   const { data } = await post("undo");
-  if (!data.items?.length) { get("message").textContent = "There is nothing to undo."; return; }
+  if (!data.items?.length) { get("message").textContent = data.error || "There is nothing to undo."; return; }
   if (current) queue.unshift(current);
   current = null;
   const { data: found } = await post("next", { n: 500, have: [] });

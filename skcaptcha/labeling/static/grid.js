@@ -80,7 +80,7 @@ async function undo() {
   const { data } = await post("undo");
   const n = data.items?.length || 0;
   await fill();
-  get("message").textContent = n ? `${n} taken back.` : "There is nothing to undo.";
+  get("message").textContent = n ? `${n} taken back.` : data.error || "There is nothing to undo.";
 }
 
 const columns = () => getComputedStyle(grid).gridTemplateColumns.split(" ").length;

@@ -152,7 +152,7 @@ async function undo() {
   await flush(refused);
   const { data } = await post("undo");
   const item = data.items?.[0];
-  if (!item) { get("message").textContent = "There is nothing to undo."; return; }
+  if (!item) { get("message").textContent = data.error || "There is nothing to undo."; return; }
   putBack(item, "Taken back.");
 }
 
