@@ -86,7 +86,8 @@ class SelfTrainingRecognizer(
         How many texts each round adds. Only used with ``criterion="k_best"``.
     max_iter : int or None, default=3
         Largest number of rounds, each of which reads all unlabeled images. With 0 the
-        labels alone are learned from. None continues until a round changes no text.
+        labels alone are learned from; with fewer than two of them it reads as the
+        pretrained weights do. None continues until a round changes no text.
     vocabulary : str or sequence of str, default=None
         The characters that images may show. None finds them, if `recognizer` has no
         `vocabulary`: those of the labels, and those that are not rare among confident

@@ -166,7 +166,7 @@ def adapt(options):
     from skcaptcha import SelfTrainingRecognizer
 
     recognizer = _make_recognizer(options)
-    check_params(recognizer, RECOGNIZER_PARAMS)
+    recognizer._check_params()
     reader = SelfTrainingRecognizer(
         recognizer,
         vocabulary=options.characters,
@@ -315,7 +315,7 @@ def _check_values(recognizer, grid):
     """Raise an error if a value of a parameter, or of the grid, is not allowed."""
     from skcaptcha import CaptchaRecognizer
 
-    check_params(recognizer, RECOGNIZER_PARAMS)
+    recognizer._check_params()
     for name, values in grid.items():
         for value in values:
             check_params(CaptchaRecognizer(**{name: value}), RECOGNIZER_PARAMS)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._optional import import_optional
-from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._validation import count
 from skcaptcha.cli._commands import _check_names
 from skcaptcha.cli._models import find_free, find_saver, load_model, make_reader
@@ -130,7 +129,7 @@ def _make_recognizer(recognizer, options):
             options.param, known, "CaptchaRecognizer", {"verbose": "nothing"}
         )
     )
-    check_params(recognizer, RECOGNIZER_PARAMS)
+    recognizer._check_params()
     return recognizer
 
 

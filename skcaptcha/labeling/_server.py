@@ -102,7 +102,10 @@ def open_issues(paths, labels, found, out, rules, **table):
         How the table is read, as `LabelStore` takes it.
     """
     out = Path(out)
-    folder = os.path.commonpath([os.path.abspath(path) for path in paths])
+    try:
+        folder = os.path.commonpath([os.path.abspath(path) for path in paths])
+    except ValueError:  # on several drives of Windows
+        folder = out.parent
     catalog = Catalog(folder, out.parent, paths)
     by_path = {item.path: name for name, item in catalog.items().items()}
     issues = [

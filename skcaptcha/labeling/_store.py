@@ -297,6 +297,8 @@ class LabelStore:
     def _append(self, lines):
         """Write lines at the end of the journal, all of them or none."""
         data = b"".join(_encode(line) for line in lines)
+        if self._file.closed:  # it could not be opened again after an error
+            self._file = open(self.journal_path, "ab")
         end = self._file.seek(0, os.SEEK_END)
         try:
             self._file.write(data)

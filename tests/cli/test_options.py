@@ -241,3 +241,15 @@ def test_what_a_spreadsheet_does_to_labels(labels, message):
     found = [w for w in check_labeled_images(X, labels).warnings if "spreadsheet" in w]
     assert len(found) == bool(message)
     assert not message or message in found[0]
+
+
+def test_the_types_of_weights_are_those_of_the_export():
+    """The parser lists them itself, as it must not load what exports."""
+    from skcaptcha.cli._parser import make_parser
+    from skcaptcha.export._metadata import DTYPES
+
+    for dtype in DTYPES:
+        words = ["export", "m.joblib", "--onnx", "m.onnx", "--dtype", dtype]
+        assert make_parser().parse_args(words).dtype == dtype
+    with pytest.raises(SystemExit):
+        make_parser().parse_args([*words[:-1], "float64"])
