@@ -17,7 +17,7 @@ from skcaptcha._pretrained import load_pretrained
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
 from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
-from skcaptcha.ensemble import draw_seed
+from skcaptcha.ensemble import draw_seed, merge_frames
 from skcaptcha.images._read import is_error
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -47,6 +47,9 @@ _SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъ�
 _N_UPDATES, _N_MORE_UPDATES = 1250, 600
 # How many labels, of all, a round may lose by chance.
 _TOLERANCE = 1.0
+# The pretrained weights and a network of the labels read together, unless one reads less
+# than this share of what the other does.
+_MIN_RATIO = 0.5
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -173,11 +176,11 @@ class SelfTraining:
     # ---- the first reading -------------------------------------------------------
 
     def read_first(self):
-        """Return what the pretrained weights read, or two networks of the labels."""
+        """Return what the pretrained weights read, a network of the labels, or both."""
         data, pretrained = self.data, load_pretrained(**self.reading)
         self.survey(pretrained)
         reader = AlphabetReader(pretrained, self.alphabet)
-        share, score, reading = 0.0, None, None
+        share, score = 0.0, None
         if data.labeled.size:
             images, labels = data.pick(data.labeled), data.labels[data.labeled]
             share, score = rate(reader, images, labels)
@@ -186,12 +189,26 @@ class SelfTraining:
             self.fit_networks(Texts.of_labels(data))
             of_labels, score = self.rate_networks()
             self.say(f"two networks, of half of them each, read {of_labels:.3f}")
-            if of_labels > share:
-                reading = self.read_by_networks()
             self.networks = None  # as they know the few labels by heart
+            if max(share, of_labels) > 0:
+                reader = self.choose_reader(reader, share, of_labels)
         if score is not None:
             self.scores.append(score)
-        return self.read_by(reader) if reading is None else reading
+        return self.read_by(reader)
+
+    def choose_reader(self, pretrained, share, of_labels):
+        """Return the pretrained weights, a network of all labels, or both together.
+
+        `share` and `of_labels` are the shares of labels that they read, the latter by
+        networks that have learned from half of them.
+        """
+        if of_labels < _MIN_RATIO * share:
+            return pretrained
+        data = self.data
+        network = self.fit_part(data.labeled, data.labels[data.labeled], None)
+        if share < _MIN_RATIO * of_labels:
+            return network
+        return JointReader(pretrained, network)
 
     def read_by(self, pretrained):
         """Return what the pretrained weights read."""
@@ -390,6 +407,36 @@ class AlphabetReader(ReaderMixin):
             if not is_error(frames):
                 frames = [merge_classes(one, self.sources) for one in frames]
             yield position, frames
+
+
+class JointReader(ReaderMixin):
+    """Reads by the mean probability of two readers, which know the same characters."""
+
+    def __init__(self, first, second):
+        self.readers = first, second
+        self.vocabulary_ = first.vocabulary_
+        self.decoder, self.beam_width = first.decoder, first.beam_width
+
+    def iter_frames(self, X, **options):
+        """Yield the frames of both, those of the second as often as the first has some.
+
+        So both count alike, however many sizes or networks one reads by.
+        """
+        pairs = (reader.iter_frames(X, **options) for reader in self.readers)
+        for position, frames in merge_frames([_as_one(stream) for stream in pairs]):
+            if not is_error(frames):
+                first, second = frames
+                n = max(len(first), len(second))
+                frames = [
+                    one for some in (first, second) for one in some * (n // len(some))
+                ]
+            yield position, frames
+
+
+def _as_one(stream):
+    """Yield the frames of an image as a list of one list, and errors as they are."""
+    for position, frames in stream:
+        yield position, frames if is_error(frames) else [frames]
 
 
 def find_sources(known, alphabet):

@@ -216,7 +216,7 @@ class CaptchaEnsemble(DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimat
             )
         ]
         del copies  # would keep all images
-        return _merge_frames(streams)
+        return merge_frames(streams)
 
     decoder = _make_property("decoder", "How texts are found.")
     beam_width = _make_property("beam_width", "Width of the beam search.")
@@ -264,7 +264,7 @@ def _fit_and_score(member, images, texts, weights, train, test):
     return member, member.score(X_test, y_test)
 
 
-def _merge_frames(streams):
+def merge_frames(streams):
     """Yield each position with the frames of all networks, or the first error.
 
     `streams` are iterators of `iter_frames`, whose orders may differ.
