@@ -47,8 +47,8 @@ _SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъ�
 _N_UPDATES, _N_MORE_UPDATES = 1250, 600
 # How many labels, of all, a round may lose by chance.
 _TOLERANCE = 1.0
-# The pretrained weights and a network of the labels read together, unless one reads less
-# than this share of what the other does.
+# The pretrained weights and a network of the labels read together, unless one reads
+# less than this share of what the other does.
 _MIN_RATIO = 0.5
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
@@ -210,13 +210,15 @@ class SelfTraining:
             return network
         return JointReader(pretrained, network)
 
-    def read_by(self, pretrained):
-        """Return what the pretrained weights read."""
+    def read_by(self, reader):
+        """Return what the pretrained weights read, or what has its place."""
         images = self.data.pick(self.data.unlabeled)
-        texts, confidence = read_confidently(pretrained, images, self.length)
-        confidence **= _PRETRAINED_POWER
-        first = np.argsort(-confidence)[: round(_PRETRAINED_SHARE * len(images))]
-        confidence[first] = np.maximum(confidence[first], self.params.threshold)
+        texts, confidence = read_confidently(reader, images, self.length)
+        if isinstance(reader, (AlphabetReader, JointReader)):
+            confidence **= _PRETRAINED_POWER
+        if isinstance(reader, AlphabetReader):  # the pretrained weights alone
+            first = np.argsort(-confidence)[: round(_PRETRAINED_SHARE * len(images))]
+            confidence[first] = np.maximum(confidence[first], self.params.threshold)
         return Reading(texts, confidence)
 
     def survey(self, pretrained):
