@@ -230,7 +230,7 @@ def lay_out(rng, glyphs, size, hard):
     return placed
 
 
-def paint_text(rng, placed, size, painter, ink, hard, own_color):
+def paint_text(rng, placed, size, painter, ink, hard, own_color=False):
     """Return a canvas of color times alpha, and alpha; and the letters' spans.
 
     A span is where a letter begins and ends; there are none where lines are bent.
