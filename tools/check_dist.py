@@ -147,7 +147,9 @@ for module in public:
             continue
         seen.add(id(found))
         if isinstance(found, type) or callable(found):
-            for test in finder.find(found, name, globs={}):
+            # Examples may use the names of the module, as they do in the tests.
+            names = vars(sys.modules[found.__module__])
+            for test in finder.find(found, name, globs=names):
                 runner.run(test)
 result = runner.summarize()
 assert "site-packages" in skcaptcha.__file__, skcaptcha.__file__
