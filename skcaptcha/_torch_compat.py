@@ -14,9 +14,15 @@ __all__ = [
     "has_bfloat16_instructions",
 ]
 
-# New in 2.5 and 2.8.
+# New in 2.5.
 OutOfMemoryError = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
-AcceleratorError = getattr(torch, "AcceleratorError", OutOfMemoryError)
+if hasattr(torch, "AcceleratorError"):  # new in 2.8
+    AcceleratorError = torch.AcceleratorError
+else:
+
+    class AcceleratorError(RuntimeError):
+        """Is raised by nothing; errors of the CUDA runtime are plain RuntimeErrors."""
+
 
 NO_BUFFER_SYNC = (
     {"forward_sync_buffers": False}

@@ -1,7 +1,6 @@
 """What PyTorch says when a GPU fails, and what the user is told."""
 
 import pytest
-import torch
 
 from skcaptcha._device_errors import (
     explain_device_errors,
@@ -9,6 +8,7 @@ from skcaptcha._device_errors import (
     is_device_error,
     is_out_of_memory,
 )
+from skcaptcha._torch_compat import AcceleratorError, OutOfMemoryError
 
 # As PyTorch writes them, the kind of the exception before.
 MORE = """
@@ -19,9 +19,9 @@ stacktrace below might be incorrect.
 For debugging consider passing CUDA_LAUNCH_BLOCKING=1
 Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.
 """
-ACCELERATOR, PLAIN = torch.AcceleratorError, RuntimeError
+ACCELERATOR, PLAIN = AcceleratorError, RuntimeError
 OUT_OF_MEMORY = [
-    torch.OutOfMemoryError(
+    OutOfMemoryError(
         "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
         "7.79 GiB of which 1.12 GiB is free."
     ),
@@ -162,7 +162,7 @@ def test_what_failed_is_not_kept_in_memory():
 
     def compute():
         held = Held()
-        raise torch.OutOfMemoryError(f"CUDA out of memory. {type(held)}")
+        raise OutOfMemoryError(f"CUDA out of memory. {type(held)}")
 
     with pytest.raises(MemoryError) as caught, explain_device_errors("training"):
         compute()

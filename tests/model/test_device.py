@@ -10,6 +10,7 @@ import torch
 from support.data import TINY
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, load_pretrained
+from skcaptcha._torch_compat import AcceleratorError, OutOfMemoryError
 from skcaptcha.model import device as devices
 from skcaptcha.model.device import (
     choose_device,
@@ -21,7 +22,7 @@ from skcaptcha.model.network import CRNN
 
 FAULTS = {
     "no kernels": (
-        torch.AcceleratorError(
+        AcceleratorError(
             "CUDA error: no kernel image is available for execution on the device\n"
             "CUDA kernel errors might be asynchronously reported at some other API call"
         ),
@@ -29,13 +30,13 @@ FAULTS = {
         r"sm_90; install a PyTorch that has",
     ),
     "busy": (
-        torch.AcceleratorError(
+        AcceleratorError(
             "CUDA error: CUDA-capable device(s) is/are busy or unavailable\nSearch for"
         ),
         r"Tesla P100 .* is busy or unavailable; stop the program",
     ),
     "full": (
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 256.00 MiB."),
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 256.00 MiB."),
         r"the memory of Tesla P100 .* is full \(CUDA out of memory.*\); stop other",
     ),
     "no room for cuDNN": (
@@ -43,7 +44,7 @@ FAULTS = {
         r"is full \(cuDNN error: CUDNN_STATUS_ALLOC_FAILED\); stop other programs",
     ),
     "lost": (
-        torch.AcceleratorError("CUDA error: unknown error\nSearch for"),
+        AcceleratorError("CUDA error: unknown error\nSearch for"),
         r"failed when it was tried out \(CUDA error: unknown error\); see what",
     ),
     "something new": (KeyError("sm_999"), r"failed when it was tried out \('sm_999'\)"),

@@ -200,7 +200,7 @@ def fail_above(trainer, most):
     def run(images, *args, **kwargs):
         found = forward(images, *args, **kwargs)
         if len(images) > limit[0]:  # when the statistics have followed already
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise OutOfMemoryError("CUDA out of memory.")
         return found
 
     trainer.network.forward = run
