@@ -4,22 +4,24 @@ import copy
 import math
 import sys
 import warnings
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from skcaptcha._alphabet import find_alphabet, find_lengths
 from skcaptcha._auto import choose_batch_size
+from skcaptcha._joint_reader import (
+    AlphabetReader,
+    JointReader,
+    rate,
+    read_confidently,
+)
 from skcaptcha._pretrained import load_pretrained
-from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
 from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
-from skcaptcha.ensemble import draw_seed, merge_frames
-from skcaptcha.images._read import is_error
-from skcaptcha.vocabulary import BLANK, Vocabulary
+from skcaptcha.ensemble import draw_seed
 
 # Texts that each of two networks learns from at the least. From fewer labels than for
 # both the pretrained weights know more.
@@ -32,16 +34,6 @@ _N_SURVEYED = 300
 # so many of the texts count in any case, and networks that learn from them then show
 # whether they are consistent.
 _PRETRAINED_POWER, _PRETRAINED_SHARE = 0.5, 0.25
-# A character is taken for an error if it is found less often than this share of the
-# usual one, a length or a case of letters if it has less than this share.
-_RARE_CHARACTER, _RARE_LENGTH, _RARE_CASE = 0.1, 0.05, 0.15
-# How often labels should have a character, by its share in the texts, that they lack.
-_UNSEEN = 3.0
-# Letters that are enough to tell which case all have.
-_MIN_CASED = 20
-# Letters whose capital is an enlarged small one, in the scripts that the pretrained
-# weights read. They don't tell the case.
-_SAME_SHAPE = frozenset("ckopsuvwxzвгджзийклмнопстфхцчшщъыьэюяθικοπρτφχψ")
 # Updates of each of the two networks of a round: of the first, and of later ones, which
 # continue from it.
 _N_UPDATES, _N_MORE_UPDATES = 1250, 600
@@ -385,177 +377,3 @@ def choose_n_epochs(recognizer, n_samples, n_updates):
     if batch_size == "auto":
         batch_size = choose_batch_size(n_samples)
     return math.ceil(n_updates / math.ceil(n_samples / batch_size))
-
-
-# ---- reading ---------------------------------------------------------------------
-
-
-class AlphabetReader(ReaderMixin):
-    """Reads as a reader of more characters that knows which there may be.
-
-    Their probabilities, to which those of the same letter in a case that the alphabet
-    lacks are added, are made to sum to 1 at each time step.
-    """
-
-    def __init__(self, reader, alphabet):
-        self.reader = reader
-        self.vocabulary_ = Vocabulary(alphabet)
-        self.decoder, self.beam_width = reader.decoder, reader.beam_width
-        self.sources = find_sources(reader.vocabulary_, self.vocabulary_)
-
-    def iter_frames(self, X, **options):
-        """Yield as `CaptchaRecognizer.iter_frames` does."""
-        for position, frames in self.reader.iter_frames(X, **options):
-            if not is_error(frames):
-                frames = [merge_classes(one, self.sources) for one in frames]
-            yield position, frames
-
-
-class JointReader(ReaderMixin):
-    """Reads by the mean probability of two readers, which know the same characters."""
-
-    def __init__(self, first, second):
-        self.readers = first, second
-        self.vocabulary_ = first.vocabulary_
-        self.decoder, self.beam_width = first.decoder, first.beam_width
-
-    def iter_frames(self, X, **options):
-        """Yield the frames of both, those of the second as often as the first has some.
-
-        So both count alike, however many sizes or networks one reads by.
-        """
-        pairs = (reader.iter_frames(X, **options) for reader in self.readers)
-        for position, frames in merge_frames([_as_one(stream) for stream in pairs]):
-            if not is_error(frames):
-                first, second = frames
-                n = max(len(first), len(second))
-                frames = [
-                    one for some in (first, second) for one in some * (n // len(some))
-                ]
-            yield position, frames
-
-
-def _as_one(stream):
-    """Yield the frames of an image as a list of one list, and errors as they are."""
-    for position, frames in stream:
-        yield position, frames if is_error(frames) else [frames]
-
-
-def find_sources(known, alphabet):
-    """Return the classes of `known` that stand for each class of `alphabet`.
-
-    Both are vocabularies; the first class is the blank. A letter stands for itself and
-    for that of the other case, if the alphabet lacks that one.
-    """
-    position = {c: i for i, c in enumerate(known.characters, start=1)}
-    sources = [[BLANK]]
-    for character in alphabet.characters:
-        forms = {character} | ({character.swapcase()} - set(alphabet.characters))
-        sources.append(sorted(position[c] for c in forms if c in position))
-    return sources
-
-
-def merge_classes(log_probs, sources):
-    """Return log-probabilities (T, K') of classes that each sum some of (T, K)."""
-    merged = np.full((len(log_probs), len(sources)), -np.inf)
-    for column, classes in enumerate(sources):
-        if classes:
-            merged[:, column] = logsumexp(log_probs[:, classes], axis=1)
-    return merged - logsumexp(merged, axis=1, keepdims=True)
-
-
-def read_confidently(reader, items, length=None):
-    """Return the text of each item and its confidence; None and 0 where none fits."""
-    texts = np.full(len(items), None, dtype=object)
-    confidence = np.zeros(len(items))
-    if items:
-        readings = reader.iter_readings(items, length=length, on_error="skip")
-        for position, text, value, error in readings:
-            if error is None:
-                texts[position], confidence[position] = text, value
-    return texts, confidence
-
-
-def rate(reader, items, labels):
-    """Return the share of labels that is read, and a score that tells more.
-
-    That is the mean of the share and of the mean probability of the label.
-    """
-    n_right, probability = 0, 0.0
-    for position, frames in reader.iter_frames(items):
-        label = labels[position]
-        n_right += find_texts(reader, frames)[0][0] == label
-        probability += math.exp(label_log_probability(reader, frames, label))
-    share = n_right / len(items)
-    return share, (share + probability / len(items)) / 2
-
-
-# ---- what the texts have in common -----------------------------------------------
-
-
-def find_alphabet(texts, weights, labels=()):
-    """Return the characters of the labels and those that texts have in common, sorted.
-
-    What is rare among many texts is an error, and so is what the labels lack though
-    the texts have much of it. If nearly all letters that look different in both cases
-    are of one case, all are. A text counts by its weight.
-
-    >>> find_alphabet(["ab", "Ba", "a7"], [20.0, 2.0, 1.0], ["x"])
-    ['a', 'b', 'x']
-    """
-    known = Counter(c for label in labels for c in Vocabulary.split(label))
-    found = Counter()
-    for text, weight in zip(texts, weights, strict=True):
-        for character in Vocabulary.split(text):
-            found[character] += weight
-    change = find_case(known) or find_case(found)
-    if change is not None:
-        folded = Counter()
-        for character, n in found.items():
-            folded[change(character)] += n
-        found = folded
-    if not found:
-        return sorted(known)
-    least = _RARE_CHARACTER * find_usual(list(found.values()))
-    most = _UNSEEN * found.total() / known.total() if known else math.inf
-    return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
-
-
-def find_usual(counts):
-    """Return the count of the character that the middle one of all is.
-
-    Unlike the median of the counts it does not fall with the number of rare ones.
-
-    >>> find_usual([10, 1, 12, 1, 1, 1])
-    10
-    """
-    counts = np.sort(counts)
-    total = np.cumsum(counts)
-    return counts[np.searchsorted(total, total[-1] / 2)].item()
-
-
-def find_case(counts):
-    """Return `str.lower` or `str.upper` if nearly all letters have that case."""
-    lower, upper = (
-        sum(n for c, n in counts.items() if of(c) and c.lower() not in _SAME_SHAPE)
-        for of in (str.islower, str.isupper)
-    )
-    if lower + upper < _MIN_CASED:
-        return None
-    if upper < _RARE_CASE * (lower + upper):
-        return str.lower
-    return str.upper if lower < _RARE_CASE * (lower + upper) else None
-
-
-def find_lengths(texts, weights, labels=()):
-    """Return the lengths of the labels and those that texts have in common, as a set.
-
-    >>> sorted(find_lengths(["abcd", "abcde", "abc"], [30.0, 10.0, 1.0], ["a"]))
-    [1, 4, 5]
-    """
-    found = Counter()
-    for text, weight in zip(texts, weights, strict=True):
-        found[len(Vocabulary.split(text))] += weight
-    least = _RARE_LENGTH * found.total()
-    known = {len(Vocabulary.split(label)) for label in labels}
-    return {n for n, weight in found.items() if n and weight >= least} | known

@@ -12,7 +12,7 @@ from skcaptcha._label_curve import label_curve
 from skcaptcha._optional import import_optional
 from skcaptcha._power_law import PowerLaw, fit_power_law
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
-from skcaptcha._tables import is_table
+from skcaptcha._tables import is_table, pick_rows
 from skcaptcha._validation import (
     check_images,
     check_same_length,
@@ -209,10 +209,10 @@ def _add_frame(found, items, texts):
 
 def _fit_and_predict(recognizer, items, texts, train, test):
     """Fit on some samples; return what `judge` does of others."""
-    recognizer.fit(_pick(items, train), [texts[i] for i in train])
+    recognizer.fit(pick_rows(items, train), [texts[i] for i in train])
     notices = []
     texts = [texts[i] for i in test]
-    found = judge(recognizer, _pick(items, test), texts, notices=notices)
+    found = judge(recognizer, pick_rows(items, test), texts, notices=notices)
     issue_warnings(notices)
     return found
 
@@ -236,7 +236,3 @@ def judge(reader, items, texts, *, on_error="raise", notices):
         self_confidence[i] = label_log_probability(reader, frames, texts[i])
     notices += seen.describe()
     return y_pred, np.exp(confidence), np.exp(self_confidence)
-
-
-def _pick(items, positions):
-    return items[positions] if is_table(items) else [items[i] for i in positions]

@@ -65,6 +65,7 @@ LAYERS = [
     {"recognizer"},
     {"ensemble"},
     {"_pretrained"},
+    {"_alphabet", "_joint_reader"},
     {"_pseudo_labels"},
     {"self_training"},
     {"__init__"},

@@ -23,18 +23,21 @@ from skcaptcha import (
     _pseudo_labels,
     recognizer,
 )
-from skcaptcha._pseudo_labels import (
+from skcaptcha._alphabet import find_alphabet, find_lengths
+from skcaptcha._joint_reader import (
     AlphabetReader,
+    JointReader,
+    find_sources,
+    merge_classes,
+)
+from skcaptcha._pseudo_labels import (
     Data,
     Reading,
     SelfTraining,
     Texts,
     choose_n_epochs,
-    find_alphabet,
-    find_lengths,
-    find_sources,
-    merge_classes,
 )
+from skcaptcha._reader import ReaderMixin
 from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.export import export_onnx, load_onnx
@@ -337,6 +340,57 @@ def test_classes_are_merged_by_hand():
     merged = np.exp(merge_classes(frames, sources))
     assert merged[0] == pytest.approx([0.2, 0.6, 0.2, 0])
     assert find_sources(Vocabulary("aA"), Vocabulary("aA")) == [[0], [1], [2]]
+
+
+class FixedReader(ReaderMixin):
+    """Reads each image as the same frames, or fails with an error."""
+
+    decoder, beam_width = "greedy", 10
+    vocabulary_ = Vocabulary("ab")
+
+    def __init__(self, *probabilities, error=None):
+        self.frames = [np.log(np.array(p)) for p in probabilities]
+        self.error = error
+
+    def iter_frames(self, X, **options):
+        for position, _ in enumerate(X):
+            yield position, self.error or self.frames
+
+
+def test_two_readers_together_count_alike():
+    """The first reads at three sizes and the second at one: (0.6 + 0.1) / 2 of a."""
+    first = FixedReader(*[[[0.1, 0.6, 0.3]]] * 3)
+    second = FixedReader([[0.1, 0.1, 0.8]])
+    for readers in ((first, second), (second, first)):
+        joint = JointReader(*readers)
+        assert joint.predict([0]).tolist() == ["b"]
+        ((best, *_),) = joint.predict_topk([0], k=2)
+        assert best == ("b", pytest.approx((0.3 + 0.8) / 2))
+        texts, confidence = joint.predict([0], return_confidence=True)
+        assert confidence == pytest.approx([0.55])
+    failed = JointReader(first, FixedReader(error=ImageReadError("X[0] is broken")))
+    assert list(failed.iter_frames([0])) == [(0, failed.readers[1].error)]
+
+
+@pytest.mark.parametrize(
+    "share, of_labels, expected",
+    [
+        (0.9, 0.4, "pretrained"),
+        (0.4, 0.9, "network"),
+        (0.9, 0.5, "both"),
+        (0.5, 0.9, "both"),
+    ],
+)
+def test_the_first_reading_is_of_what_reads_the_labels(share, of_labels, expected):
+    training = SelfTraining.__new__(SelfTraining)
+    training.data = Data([], [], np.array(["a", None], dtype=object), {})
+    pretrained, network = FixedReader([[0.1, 0.6, 0.3]]), FixedReader([[0.1, 0.1, 0.8]])
+    training.fit_part = lambda positions, texts, before: network
+    reader = training.choose_reader(pretrained, share, of_labels)
+    if expected == "both":
+        assert reader.readers == (pretrained, network)
+    else:
+        assert reader is {"pretrained": pretrained, "network": network}[expected]
 
 
 def test_a_reader_that_knows_the_characters_reads_these_alone(fitted, captchas):

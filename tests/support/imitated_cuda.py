@@ -36,7 +36,7 @@ _FREE = set(
     "lift_fresh movedim narrow new_empty new_empty_strided permute select set_ slice "
     "split split_with_sizes squeeze t transpose unbind unfold unsqueeze view".split()
 )
-# Kernels of those that launch more than one, by reading PyTorch's sources.
+# Kernels of those that launch more than one, by estimate.
 _KERNELS = {
     "_ctc_loss": 1 + 3,  # with the copies of the lengths
     "_ctc_loss_backward": 6 + 3,
