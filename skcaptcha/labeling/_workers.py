@@ -109,8 +109,14 @@ class Reading:
                 self._wanted = self._wanted[1:]
             if model != current:
                 answer = self._ask("load", model[0])
-                current = model
-                self.trouble = None if answer == "loaded" else answer
+                if answer != "loaded":  # what the one before reads is not of this one
+                    self.trouble = answer
+                    with self._mutex:
+                        self._wanted = wanted + self._wanted
+                    self._wake.wait(timeout=5.0)
+                    self._wake.clear()
+                    continue
+                current, self.trouble = model, None
             items = wanted or self._choose(_CHUNK)
             if not items:
                 self._wake.wait(timeout=1.0)

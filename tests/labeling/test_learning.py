@@ -400,6 +400,35 @@ def test_labeling_goes_on_where_the_process_that_reads_cannot_be_started(monkeyp
     reading.stop()
 
 
+def test_nothing_is_read_in_the_name_of_a_model_that_is_not_loaded(monkeypatch):
+    answers, found, orders = iter(["the file is broken", "loaded"]), [], []
+
+    def ask(order, what):
+        orders.append(order)
+        return next(answers) if order == "load" else [{"name": n} for n, _ in what]
+
+    def choose(n):
+        return [("late.png", "late.png")] if len(found) == 1 else []
+
+    reading = _workers.Reading(
+        None, None, None, choose, lambda read, number: found.append((read, number))
+    )
+    monkeypatch.setattr(reading, "_start_process", lambda: None)
+    monkeypatch.setattr(reading, "_ask", ask)
+    reading.use("model.joblib", 3)
+    reading.want([("seen.png", "seen.png")])
+    reading._wake.clear()
+    reading.start()
+    wait(lambda: [reading.trouble] if reading.trouble else [], 1)
+    assert (reading.trouble, orders, found) == ("the file is broken", ["load"], [])
+    reading._wake.set()  # or five seconds later
+    wait(lambda: found, 2)
+    reading.stop()
+    # What was on the screen is still read first, and by the model of the round.
+    assert found == [({"name": "seen.png"}, 3), ({"name": "late.png"}, 3)]
+    assert orders == ["load", "load", "read", "read"] and reading.trouble is None
+
+
 @pytest.mark.slow
 def test_a_process_that_reads_and_is_killed_is_started_again(
     fitted, png_folder, tmp_path
