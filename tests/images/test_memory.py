@@ -396,7 +396,7 @@ WHOLE = """
 
     fit(8, 0)
     before = find_peak()
-    fit(150, 10)
+    fit(450, 10)
     print(find_peak() - before)
 """
 
@@ -404,10 +404,11 @@ WHOLE = """
 @pytest.mark.slow
 @needs_proc
 def test_the_memory_of_the_whole_process_is_bounded(tmp_path):
-    side, n = 400, 150
+    side, n = 400, 450
     Image.new("RGB", (side, side), "red").save(tmp_path / "red.png")
     done = run(WHOLE, str(tmp_path / "red.png"))
-    decoded = n * side**2 * 3  # 72 MB
+    decoded = n * side**2 * 3  # 216 MB
+    # What does not grow with the images is about 40 MB.
     assert int(done.stdout) < decoded / 2, done.stderr
 
 
