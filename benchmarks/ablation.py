@@ -1,10 +1,11 @@
 """What does each ingredient bring, and what do preprocessing steps?
 
-One thing at a time is changed against the defaults: a parameter, or what an image goes
-through before it reaches the recognizer. All variants of a seed learn from the same
-images and read the same others. For the parameters, where data can be drawn or has a
-test set of its own, these are none that `accuracy.py` tests on; of `digits4`, none of
-its seed 0. Of `captcha_images_v2` every image is in a test fold.
+One thing at a time is changed against the defaults: a parameter, the form of the
+network, or what an image goes through before it reaches the recognizer. All variants of
+a seed learn from the same images and read the same others. For parameters and networks,
+where data can be drawn or has a test set of its own, these are none that `accuracy.py`
+tests on; of sets that it splits, none of its seed 0. Of `captcha_images_v2` every
+image is in a test fold.
 """
 
 import functools
@@ -45,6 +46,14 @@ PARAMETERS = {  # name -> parameters that are not the default ones
     "batches of 32": {"batch_size": 32},  # of as many updates, so of more epochs
     "a third of the learning rate": {"learning_rate_init": 1e-3},
     "in gray": {"color_mode": "grayscale"},
+}
+NETWORKS = {  # the same; 48 rows are what strides take to see small letters
+    DEFAULTS: {},
+    "pooling": {"downsampling": "pooling"},
+    "strides": {"downsampling": "stride"},
+    "pooling, 48 rows": {"downsampling": "pooling", "image_height": 48},
+    "strides, 48 rows": {"downsampling": "stride", "image_height": 48},
+    "strides, 56 rows": {"downsampling": "stride", "image_height": 56},
 }
 STEPS = {
     "median": MedianFilter(),
@@ -92,10 +101,16 @@ def from_training_data(split, n_train, n_val):
     return split_again
 
 
-def split_captcha_62x5(folder, seed):
+def from_table(name, n_train, n_val):
+    """Return a function that splits the training part of a set with a table."""
+    split = partial(accuracy.split_table, name=name)
+    return from_training_data(split, n_train, n_val)
+
+
+def split_captcha_62x5(folder, seed, n_train=1000):
     return accuracy.split_drawn(
         folder,
-        1000,
+        n_train,
         OFFSET + seed,
         vocabulary=accuracy.CHARACTERS,
         length=5,
@@ -151,7 +166,7 @@ class DataSet(runner.Row):
 
     def measure(self, run, arguments, split):
         X_train, X_val, y_train, y_val = runner.shorten(arguments, *split(run["seed"]))
-        params = PARAMETERS.get(run["variant"], {})
+        params = {**PARAMETERS, **NETWORKS}.get(run["variant"], {})
         steps = PIPELINES.get(run["variant"], ())
         recognizer = runner.make_recognizer(
             arguments, random_state=run["seed"], **params
@@ -206,6 +221,40 @@ ROWS = {
         words="6 of 36 characters, color, 400 to train, 300 to validate",
         split=split_make_captchas,
     ),
+    **{
+        f"network_{name}": DataSet(
+            words=f"{n_train} to train, {n_val} to validate, of its training part",
+            split=from_table(name, n_train, n_val),
+            archive=f"{name}.zip",
+            factors={"variant": tuple(NETWORKS)},
+        )
+        for name, n_train, n_val in (
+            ("digits4", 100, 400),
+            ("swust4_2019b", 200, 400),
+            ("kaptcha_pku", 100, 400),
+            ("upper4_panther", 150, 300),
+            ("sysu4_mixed", 200, 400),
+            ("weixin4_3d", 400, 300),
+            ("fssp_cyrillic", 100, 300),
+        )
+    },
+    "network_captcha_images_v2": DataSet(
+        words="50 to train, 400 to validate",
+        split=from_images_v2(50, 400),
+        archive="captcha_images_v2.zip",
+        factors={"variant": tuple(NETWORKS)},
+    ),
+    "network_cs4243": DataSet(
+        words="500 to train, 500 to validate, all from its 8,000 to train",
+        split=from_training_data(accuracy.split_cs4243, 500, 500),
+        archive="cs4243.zip",
+        factors={"variant": tuple(NETWORKS)},
+    ),
+    "network_captcha_62x5": DataSet(
+        words="5 of 62 characters, 150x40, 3,000 to train, 500 to validate",
+        split=partial(split_captcha_62x5, n_train=3000),
+        factors={"variant": tuple(NETWORKS)},
+    ),
     "steps_captcha_images_v2": DataSet(
         words="300 to train, 300 to test",
         split=from_images_v2(300, 300, offset=0),
@@ -252,9 +301,9 @@ def format_variant(runs, variant):
 
 
 def format_markdown(entries):
-    """Return a table of parameters and one of steps, and what they were measured on."""
+    """Return tables by what is changed, and what they were measured on."""
     lines = []
-    for variants in (PARAMETERS, PIPELINES):
+    for variants in (PARAMETERS, NETWORKS, PIPELINES):
         factors = {"variant": tuple(variants)}
         names = [name for name in entries if ROWS[name].factors == factors]
         table = []
@@ -278,7 +327,7 @@ def format_markdown(entries):
 
 
 def add_options(parser):
-    names = list(dict.fromkeys([*PARAMETERS, *PIPELINES]))
+    names = list(dict.fromkeys([*PARAMETERS, *NETWORKS, *PIPELINES]))
     parser.epilog = PARTNER  # there are no targets to miss
     parser.add_argument(
         "--variants",
