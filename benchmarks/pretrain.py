@@ -18,6 +18,7 @@ import drawings
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from skcaptcha.images._batches import make_batches
@@ -34,7 +35,6 @@ NETWORK = {
     "n_classes": len(drawings.CHARACTERS) + 1,
     "in_channels": 3,
     "conv_channels": (24, 48, 96, 128, 128),
-    "pooling": False,
     "lstm_units": 128,
     "lstm_layers": 1,
     "dropout": 0.1,
@@ -125,7 +125,7 @@ def recolor(image, rng):
     return 255 - image if rng.random() < 0.2 else image
 
 
-def train(folder, n_shards, n_updates, batch_size, seed, start=None):
+def train(folder, n_shards, n_updates, batch_size, seed, pooling=False, start=None):
     """Learn to read the shards, pass after pass; return the network.
 
     After each group of shards the state is saved, and taken up from when called again.
@@ -146,7 +146,8 @@ def train(folder, n_shards, n_updates, batch_size, seed, start=None):
     held_out = load_shard(folder, 0)
     targets = [target for samples in held_out.values() for target in samples.targets]
     schedule = Schedule(symbol_entropy(targets), n_updates, 10**9)
-    trainer = Trainer(NETWORK, config, schedule, generator)
+    network = {**NETWORK, "pooling": pooling}
+    trainer = Trainer(network, config, schedule, generator)
     groups = np.arange(N_HELD_OUT, n_shards)
     groups = np.array_split(groups, max(1, len(groups) // PER_GROUP))
     state = folder / "state.pt"
@@ -182,12 +183,22 @@ def train(folder, n_shards, n_updates, batch_size, seed, start=None):
 
 
 def load_weights(network, path):
-    """Take up the weights of an earlier file; the auxiliary head stays new."""
+    """Take up the weights of an earlier file, which may know fewer characters.
+
+    The auxiliary head stays new, and so do the characters that the file lacks.
+    """
+    with safe_open(path, "numpy") as file:
+        known = file.metadata()["characters"]
+    order = [0, *(1 + drawings.CHARACTERS.index(character) for character in known)]
     state = network.state_dict()
     for name, array in load_file(path).items():
-        if name not in state or state[name].shape != array.shape:
+        tensor = torch.from_numpy(array.astype(np.float32))
+        if name.startswith("head."):
+            state[name][order] = tensor
+        elif name in state and state[name].shape == tensor.shape:
+            state[name].copy_(tensor)
+        else:
             raise SystemExit(f"{path} has weights of another network: {name}")
-        state[name].copy_(torch.from_numpy(array.astype(np.float32)))
 
 
 def mix(folder, numbers, batch_size, rng):
@@ -267,6 +278,12 @@ def main(argv=None):
     parser.add_argument("--images", type=int, default=540_000, help="drawn, about")
     parser.add_argument("--updates", type=int, default=97_000)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument(
+        "--downsampling",
+        choices=["pooling", "stride"],
+        default="stride",
+        help="form of the network (default: stride)",
+    )
     parser.add_argument("--start", type=Path, help="weights to continue from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -291,7 +308,13 @@ def main(argv=None):
         )
     if args.only != "draw":
         network = train(
-            args.work, n_shards, args.updates, args.batch_size, args.seed, args.start
+            args.work,
+            n_shards,
+            args.updates,
+            args.batch_size,
+            args.seed,
+            pooling=args.downsampling == "pooling",
+            start=args.start,
         )
         save(network, args.output)
         print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
