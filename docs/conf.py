@@ -87,6 +87,7 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
+    "collapse_navigation": True,  # the buttons that open a branch have no name
 }
 
 
