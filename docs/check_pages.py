@@ -2,13 +2,16 @@
 
 At the width of a desktop and of a phone, light and dark: what scrolls sideways, links
 and pictures that lead nowhere, pictures without a text for those who can't see them,
-and what axe-core finds (contrast above all), if ``npm install --prefix .axe
-axe-core`` has put it there. ``make check-docs`` runs it after ``make docs``; it needs
-Selenium and Chromium, and says so where one is missing.
+summaries of the reference that don't fit a screen, and what axe-core finds (contrast
+above all), if ``npm install --prefix .axe axe-core`` has put it there. ``make
+check-docs`` runs it after ``make docs``; it needs Selenium and Chromium, and says so
+where one is missing. A browser for each core, up to four, shares the pages.
 """
 
+import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 from urllib.request import url2pathname
@@ -17,7 +20,10 @@ FOLDER = Path(__file__).resolve().parent
 SITE = FOLDER / "_build" / "html"
 AXE = FOLDER.parent / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (1280, 390)
+HEIGHT = 900
 MODES = ("light", "dark")
+# Each color and each width is looked at once by axe-core, which takes most of the time.
+AXE_VIEWS = ((1280, "light"), (390, "dark"))
 # What is looked at in the page itself.
 LOOK = """
 const wide = document.documentElement.scrollWidth - window.innerWidth;
@@ -32,7 +38,14 @@ return {
     .map(i => i.getAttribute('src')),
   links: [...document.querySelectorAll('a[href]')].map(a => a.href),
   ids: [...document.querySelectorAll('[id]')].map(e => e.id),
+  summaries: [...document.querySelectorAll('table.summary')].slice(0, 1).map(
+    e => Math.ceil(e.getBoundingClientRect().bottom)
+  ),
 };
+"""
+SET_MODE = """
+document.documentElement.dataset.mode = arguments[0];
+document.documentElement.dataset.theme = arguments[0];
 """
 AXE_RUN = """
 const done = arguments[arguments.length - 1];
@@ -75,11 +88,12 @@ def open_page(driver, path, width, mode):
     """Open a page as a screen of a width shows it, in light or dark."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": mode}]},
+        {
+            "width": width,
+            "height": HEIGHT,
+            "deviceScaleFactor": 1,
+            "mobile": width < 600,
+        },
     )
     driver.get(path.as_uri())
     driver.execute_script(
@@ -87,18 +101,26 @@ def open_page(driver, path, width, mode):
         "const style = document.createElement('style');"
         "style.textContent = '* { transition: none !important; }';"
         "document.head.append(style);"
-        "document.documentElement.dataset.mode = arguments[0];"
-        "document.documentElement.dataset.theme = arguments[0];",
-        mode,
     )
+    set_mode(driver, mode)
 
 
-def check_page(driver, path, with_axe):
+def set_mode(driver, mode):
+    """Show the open page in light or dark."""
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": mode}]},
+    )
+    driver.execute_script(SET_MODE, mode)
+
+
+def check_page(driver, path, axe):
     """Return what is wrong with a page, its links and its ids."""
     wrong, links, ids = set(), set(), set()
     for width in WIDTHS:
+        open_page(driver, path, width, MODES[0])
         for mode in MODES:
-            open_page(driver, path, width, mode)
+            set_mode(driver, mode)
             found = driver.execute_script(LOOK)
             if found["sideways"]:
                 wrong.add(
@@ -107,14 +129,29 @@ def check_page(driver, path, with_axe):
                 )
             wrong |= {f"picture {src!r} is missing" for src in found["broken"]}
             wrong |= {f"picture {src!r} has no alt text" for src in found["silent"]}
+            if width == max(WIDTHS):
+                wrong |= {
+                    f"the summary ends at {bottom} pixels, below a screen of {HEIGHT}"
+                    for bottom in found["summaries"]
+                    if bottom > HEIGHT
+                }
             links |= set(found["links"])
             ids |= set(found["ids"])
-            if with_axe:
-                driver.execute_script(AXE.read_text(encoding="utf-8"))
+            if axe and (width, mode) in AXE_VIEWS:
+                driver.execute_script(axe)
                 for violation in driver.execute_async_script(AXE_RUN, THUMBNAILS):
                     if not violation.startswith(THEIRS):
                         wrong.add(f"{mode}, {width}: {violation}")
     return wrong, links, ids
+
+
+def check_pages(pages, axe):
+    """Return what `check_page` does of each page, from a browser of its own."""
+    driver = start_browser()
+    try:
+        return {page: check_page(driver, page, axe) for page in pages}
+    finally:
+        driver.quit()
 
 
 def find_broken_links(links, ids):
@@ -142,18 +179,20 @@ def main():
     ]
     if not pages:
         raise SystemExit(f"There are no pages in {SITE}; run make docs.")
-    driver, found, links, ids = start_browser(), {}, {}, {}
-    try:
-        for page in pages:
-            found[page], links[page], ids[page] = check_page(driver, page, AXE.exists())
-    finally:
-        driver.quit()
+    axe = AXE.read_text(encoding="utf-8") if AXE.exists() else ""
+    n_browsers = min(os.cpu_count(), 4, len(pages))
+    shares = [pages[i::n_browsers] for i in range(n_browsers)]
+    checked = {}
+    with ThreadPoolExecutor(n_browsers) as pool:
+        for share in pool.map(lambda share: check_pages(share, axe), shares):
+            checked |= share
+    found, links, ids = ({p: checked[p][i] for p in pages} for i in range(3))
     for page, problem in find_broken_links(links, ids):
         found[page].add(problem)
     for page, problems in found.items():
         for problem in sorted(problems):
             print(f"{page.relative_to(SITE.parent)}: {problem}")
-    with_axe = "with" if AXE.exists() else "without"
+    with_axe = "with" if axe else "without"
     n = sum(map(len, found.values()))
     print(
         f"{len(pages)} pages in {len(WIDTHS) * len(MODES)} views, {with_axe} axe-core:"

@@ -13,6 +13,7 @@ RULES = Path(__file__).with_name("prose_rules.txt")
 PATTERNS = (
     "*.md",
     "docs/*.rst",
+    "docs/reference/*.rst",
     "docs/*.py",
     "examples/**/*.py",
     "skcaptcha/**/*.py",

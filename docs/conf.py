@@ -23,6 +23,7 @@ extensions = [
     "sphinx_design",  # cards
     "sphinx_copybutton",
     "command_line_directive",  # a page of the command line, out of its parser
+    "parameter_summary",  # the parameters of large classes by group
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -67,7 +68,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skcaptcha {release}"
 html_static_path = ["_static"]
-html_css_files = ["narrow.css"]
+html_css_files = ["skcaptcha.css"]
 html_favicon = "_static/logo.svg"
 html_copy_source = False
 html_show_sourcelink = False
@@ -86,6 +87,7 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
+    "collapse_navigation": True,  # the buttons that open a branch have no name
 }
 
 

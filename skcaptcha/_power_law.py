@@ -51,8 +51,11 @@ class PowerLaw:
     >>> from skcaptcha.inspection import fit_power_law
     >>> law = fit_power_law([50, 100, 200], [0.68, 0.84, 0.92], 500)
     >>> score, interval = law.predict([400, 800], return_interval=True)
-    >>> score.round(2), interval.shape
-    (array([0.95, 0.96]), (2, 2))
+    >>> score.round(2)
+    array([0.95, 0.96])
+    >>> interval.round(2)
+    array([[0.88, 0.98],
+           [0.9 , 0.99]])
     """
 
     size: float
@@ -160,8 +163,8 @@ class PowerLaw:
         --------
         >>> from skcaptcha.inspection import fit_power_law
         >>> law = fit_power_law([50, 100, 200], [0.68, 0.84, 0.92], 500)
-        >>> bool(250 < law.find_size(0.93) < 300), law.find_size(0.995)
-        (True, inf)
+        >>> round(law.find_size(0.93), -1), law.find_size(0.995)
+        (260.0, inf)
         """
         if not self.best - 1 < score < self.best:
             raise ValueError(
@@ -239,9 +242,9 @@ def fit_power_law(n_labels, scores, n_tested, *, best=1.0):
     --------
     >>> from skcaptcha.inspection import fit_power_law
     >>> law = fit_power_law([25, 50, 100, 200], [0.55, 0.76, 0.87, 0.93], 300)
-    >>> score, (low, high) = law.predict(400, return_interval=True)
-    >>> bool(0.90 < low < 0.94 < score < high < 0.98)
-    True
+    >>> score, interval = law.predict(400, return_interval=True)
+    >>> score.round(2), interval.round(2)
+    (np.float64(0.95), array([0.91, 0.98]))
     """
     n_labels = np.atleast_1d(_check_numbers("n_labels", n_labels))
     scores = np.atleast_1d(np.asarray(scores, dtype=np.float64))

@@ -89,9 +89,10 @@ def load_pretrained(
     >>> from skcaptcha.datasets import make_captchas
     >>> images, texts = make_captchas(4, vocabulary="0123456789", random_state=0)
     >>> reader = load_pretrained()
-    >>> read = reader.predict(images, vocabulary="0123456789", length=5)
-    >>> int(sum(read == texts)) >= 3
-    True
+    >>> reader.predict(images, vocabulary="0123456789", length=5)
+    array(['73719', '77709', '36478', '59972'], dtype=object)
+    >>> texts
+    ['73719', '77709', '36478', '59972']
     """
     parse_background(background)
     count_threads(n_jobs)  # raises where they cannot be

@@ -40,13 +40,11 @@ class ImageReadError(ValueError):
 
     Examples
     --------
-    >>> from skcaptcha.exceptions import ImageReadError
     >>> from skcaptcha.images import read_image
-    >>> try:
-    ...     read_image(b"no image")
-    ... except ImageReadError as error:
-    ...     print(error)
-    image=<8 bytes> is not an image in a format read here ...
+    >>> read_image(b"no image")
+    Traceback (most recent call last):
+        ...
+    skcaptcha.exceptions.ImageReadError: image=<8 bytes> is not an image in a format ...
     """
 
 

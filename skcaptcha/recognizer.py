@@ -279,15 +279,15 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
     >>> from skcaptcha import CaptchaRecognizer
     >>> from skcaptcha.datasets import make_captchas
     >>> images, texts = make_captchas(
-    ...     100, vocabulary="0123", length=2, size=(16, 40), lines=0, random_state=0
+    ...     60, vocabulary="abc123", length=3, size=(32, 80), random_state=5
     ... )
-    >>> recognizer = CaptchaRecognizer(max_iter=50, random_state=0)
-    >>> recognizer.fit(images[:80], texts[:80])
-    CaptchaRecognizer(max_iter=50, random_state=0)
-    >>> recognizer.predict(images[80:]).shape
-    (20,)
-    >>> bool(recognizer.score(images[80:], texts[80:]) > 0.5)
-    True
+    >>> recognizer = CaptchaRecognizer(max_iter=10, batch_size=4, random_state=0)
+    >>> recognizer.fit(images[:40], texts[:40])
+    CaptchaRecognizer(batch_size=4, max_iter=10, random_state=0)
+    >>> recognizer.predict(images[40:43])
+    array(['213', '2b1', '122'], dtype=object)
+    >>> round(recognizer.score(images[40:], texts[40:]), 1)
+    1.0
     """
 
     def __init__(

@@ -12,13 +12,14 @@ from skcaptcha._doc_links import DOCUMENTATION
 
 
 def list_pages():
-    """Names of the pages that docs/api.rst makes."""
+    """Names of the pages that docs/reference makes."""
     pages, module = set(), None
-    for line in (ROOT / "docs" / "api.rst").read_text("utf-8").splitlines():
-        if line.startswith(".. currentmodule:: "):
-            module = line.split()[-1]
-        elif match := re.fullmatch(r" {3}(\w+)", line):
-            pages.add(f"{module}.{match[1]}")
+    for group in (ROOT / "docs" / "reference").glob("*.rst"):
+        for line in group.read_text("utf-8").splitlines():
+            if line.startswith(".. currentmodule:: "):
+                module = line.split()[-1]
+            elif match := re.fullmatch(r" {3}(\w+)", line):
+                pages.add(f"{module}.{match[1]}")
     return pages
 
 

@@ -1,8 +1,11 @@
 """What the documentation says is so: its code runs, its lists are whole."""
 
+import doctest
+import inspect
 import re
 import textwrap
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import FunctionType
 
@@ -112,11 +115,53 @@ def test_every_public_name_has_an_example(name):
     assert found and ">>> " in examples
 
 
+def load_groups():
+    """The groups of parameters that the reference shows."""
+    spec = spec_from_file_location("groups", DOCS / "parameter_groups.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.GROUPS, module.FIRST
+
+
+def list_parameters(name):
+    """Names of the documented parameters."""
+    _, found, rest = inspect.getdoc(find(name)).partition("Parameters\n----------\n")
+    section = re.split(r"\n\n\w[\w ]+\n---", rest)[0]
+    named = re.findall(r"^(\w[\w, ]*?)(?: : .*)?$", section, re.MULTILINE)
+    return [each for names in named for each in names.split(", ")]
+
+
+@pytest.mark.parametrize("name", sorted(load_groups()[0]))
+def test_each_parameter_stands_in_one_group(name):
+    groups, first = load_groups()
+    groups = dict(groups[name])
+    assert len(groups.pop(first, range(3))) == 3
+    grouped = [parameter for names in groups.values() for parameter in names]
+    assert sorted(grouped) == sorted(inspect.signature(find(name)).parameters)
+    assert sorted(grouped) == sorted(list_parameters(name))
+
+
+def test_what_has_many_parameters_shows_them_by_group():
+    groups, first = load_groups()
+    many = {name for name in list_names() if len(list_parameters(name)) > 8}
+    many = {name for name in many if name != "skcaptcha.recognizer.CaptchaRecognizer"}
+    assert many <= {name for name in groups if first in groups[name]}
+
+
+@pytest.mark.parametrize("name", list_names())
+def test_examples_show_what_they_return(name):
+    """Three dots stand in an error's traceback alone."""
+    examples = doctest.DocTestParser().get_examples(find(name).__doc__)
+    assert not any("..." in e.want for e in examples if not e.exc_msg)
+
+
 def test_the_gallery_has_eight_examples_that_are_run():
     """`make docs` runs what is called ``plot_*`` and ends where one fails."""
     titles = [path.read_text("utf-8").splitlines()[1] for path in GALLERY.glob("*.py")]
     assert len(set(titles)) >= 8
-    assert all(path.name.startswith("plot_") for path in GALLERY.glob("*.py"))
+    names = sorted(path.name for path in GALLERY.glob("*.py"))
+    numbers = [int(re.fullmatch(r"plot_(\d\d)_\w+\.py", name)[1]) for name in names]
+    assert numbers == list(range(1, len(names) + 1))  # the order of the page
 
 
 def test_every_page_is_led_to():

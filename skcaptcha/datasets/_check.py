@@ -143,11 +143,15 @@ def check_labeled_images(X, y, *, source=None, metadata_encoding=None, n_jobs=No
     >>> print(check_labeled_images(images, [f"IMG_{i:02}" for i in range(30)]))
     images:     30
     lengths:    6 (30)
-    characters: 14: I M G _ 0 1 2 ...
+    characters: 14: I M G _ 0 1 2 3 4 5 6 7 8 9
     sizes:      20x40 (30)
       X[0] → IMG_00
-    ...
-    warning: the labels look like names that a program gave: IMG_00, IMG_01, ...
+      X[6] → IMG_06
+      X[12] → IMG_12
+      X[18] → IMG_18
+      X[24] → IMG_24
+    warning: the labels look like names that a program gave: IMG_00, IMG_01, IMG_02,
+    IMG_03, IMG_04 and 25 more labels
     """
     items = check_images(X)
     labels, notices = check_texts(y)

@@ -261,9 +261,8 @@ class OnnxRecognizer(ReaderMixin):
     ...     reader = load_onnx(Path(folder, "captchas.onnx"))
     >>> "".join(reader.vocabulary_.characters)
     '012'
-    >>> found, confidence = reader.predict(images[:2], return_confidence=True)
-    >>> found.shape, confidence.shape
-    ((2,), (2,))
+    >>> list(reader.predict(images)) == list(recognizer.predict(images))
+    True
     """
 
     decoder, beam_width = "greedy", 10  # the defaults; the file does not keep them
