@@ -141,13 +141,27 @@ def find_free(path):
 
 
 def load_head(path):
-    """Load what there is to say of a model, of an ONNX file without its network."""
-    if path.suffix.lower() != ".onnx":
-        return load_model(path)
-    _check_file(path)
-    from skcaptcha.export._reader import OnnxRecognizer, load_metadata
+    """Load what there is to say of a model, without its network where that can be."""
+    if path.suffix.lower() == ".onnx":
+        _check_file(path)
+        from skcaptcha.export._reader import OnnxRecognizer, load_metadata
 
-    return OnnxRecognizer(None, load_metadata(path))
+        return OnnxRecognizer(None, load_metadata(path))
+    return _load_without_sklearn(path, "load_head") or load_model(path)
+
+
+def load_reader(path):
+    """Load what reads as a model does, without scikit-learn where that can be."""
+    return _load_without_sklearn(path, "load_reader") or load_model(path)
+
+
+def _load_without_sklearn(path, function):
+    """Return what a function of that module does, or None for files of other kinds."""
+    if path.suffix.lower() in (".onnx", ".skops") or not path.is_file():
+        return None
+    from skcaptcha.persistence import _without_sklearn
+
+    return getattr(_without_sklearn, function)(path)
 
 
 def load_model(path):

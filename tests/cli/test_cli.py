@@ -14,23 +14,24 @@ import pytest
 from PIL import Image
 from support.commands import QUICK
 
-from skcaptcha import CaptchaRecognizer, __version__, persistence, recognizer
+from skcaptcha import CaptchaRecognizer, __version__, persistence
 from skcaptcha.cli import main
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.model import inference
 from skcaptcha.vocabulary import Vocabulary
 
 
 @pytest.fixture
 def n_read(monkeypatch):
     """List of how many images the network of a recognizer reads at a time."""
-    calls, read = [], recognizer.run_network
+    calls, read = [], inference.run_network
 
     def count(network, images, *arguments, **options):
         calls.append(len(images))
         return read(network, images, *arguments, **options)
 
-    monkeypatch.setattr(recognizer, "run_network", count)
+    monkeypatch.setattr(inference, "run_network", count)
     return calls
 
 
