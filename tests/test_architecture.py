@@ -50,6 +50,7 @@ LAYERS = [
         "export._content",
         "model.calibration",
         "model.pretrained",
+        "persistence._skops_files",
         "persistence._state",
         "training.checkpoint",
         "training.ctc",

@@ -152,12 +152,14 @@ def load_head(path):
 
 def load_reader(path):
     """Load what reads as a model does, without scikit-learn where that can be."""
+    if path.suffix.lower() in (".onnx", ".skops"):
+        return load_model(path)
     return _load_without_sklearn(path, "load_reader") or load_model(path)
 
 
 def _load_without_sklearn(path, function):
-    """Return what a function of that module does, or None for files of other kinds."""
-    if path.suffix.lower() in (".onnx", ".skops") or not path.is_file():
+    """Return what a function of that module does, or None where there is no file."""
+    if not path.is_file():
         return None
     from skcaptcha.persistence import _without_sklearn
 
@@ -208,6 +210,12 @@ def _check_file(path):
     check_input(path, "the model")
     if path.is_dir():
         raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
+    with open(path, "rb") as file:
+        if file.read(20) == b"skcaptcha checkpoint":
+            raise ValueError(
+                f"{str(path)!r} is the checkpoint of a fit that has not ended; to "
+                "resume with it, call `skcaptcha train` again as it was called"
+            )
 
 
 def _load_pickle(path):
@@ -224,12 +232,6 @@ def _load_pickle(path):
             "it was made with, or upgrade skcaptcha if it is of a newer version"
         ) from error
     except Exception as error:  # what is no pickle can end in any of them
-        with open(path, "rb") as file:
-            if file.read(20) == b"skcaptcha checkpoint":
-                raise ValueError(
-                    f"{name} is the checkpoint of a fit that has not ended; to resume "
-                    "with it, call `skcaptcha train` again as it was called"
-                ) from None
         if isinstance(error, ValueError) and "CaptchaRecognizer" in str(error):
             raise ValueError(f"{name} cannot be loaded: {error}") from error
         raise ValueError(

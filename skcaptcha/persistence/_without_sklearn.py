@@ -1,7 +1,7 @@
-"""Recognizers and ensembles in pickles, loaded without scikit-learn.
+"""Recognizers and ensembles in files, loaded without scikit-learn.
 
 It takes long to import, and is of no use to read with them or to describe them. A file
-that needs more, such as a Pipeline, is for `joblib.load`.
+that needs more, such as a Pipeline, is for `joblib.load` or `skops.io.load`.
 """
 
 import inspect
@@ -10,6 +10,7 @@ import pickle
 import zlib
 
 from skcaptcha._base import BaseEnsemble, BaseRecognizer
+from skcaptcha.persistence._skops_files import read_description
 from skcaptcha.persistence._state import unpack_state
 from skcaptcha.vocabulary import Vocabulary
 
@@ -45,33 +46,34 @@ def load_reader(path):
     None is for all else, what is damaged or not fitted included: `joblib.load` has the
     errors for that.
     """
-    return _load(path, SavedRecognizer)
+    return _load(path, _unpickle, SavedRecognizer)
 
 
 def load_head(path):
     """Return the attributes of a recognizer or ensemble, or None as `load_reader` does.
 
-    It takes no PyTorch either.
+    The file may be one of skops. It takes no PyTorch, as no network is built.
     """
-    return _load(path, RecognizerHead)
+    is_skops = path.suffix.lower() == ".skops"
+    return _load(path, read_description if is_skops else _unpickle, RecognizerHead)
 
 
-def _load(path, recognizer_class):
+def _load(path, read, recognizer_class):
     classes = {
         "skcaptcha.ensemble.CaptchaEnsemble": BaseEnsemble,
         "skcaptcha.recognizer.CaptchaRecognizer": recognizer_class,
         "skcaptcha.vocabulary.Vocabulary": Vocabulary,
     }
     try:
-        model = _unpickle(path.read_bytes(), classes)
+        model = read(path, classes)
         is_reader = isinstance(model, (BaseEnsemble, recognizer_class))
         return model if is_reader and model.__sklearn_is_fitted__() else None
-    except Exception:  # what is no pickle can end in any of them
+    except Exception:  # what is no model can end in any of them
         return None
 
 
-def _unpickle(content, classes):
-    """Return the object in the bytes of a file, its classes those of a dict by name."""
+def _unpickle(path, classes):
+    """Return the object in a file, its classes those of a dict by name."""
     from joblib.numpy_pickle import NumpyUnpickler  # is all of joblib
 
     class Unpickler(NumpyUnpickler):
@@ -82,6 +84,7 @@ def _unpickle(content, classes):
                 raise pickle.UnpicklingError(f"{module}.{name} may take scikit-learn")
             return super().find_class(module, name)
 
+    content = path.read_bytes()
     if content.startswith(_ZLIB):
         content = zlib.decompress(content)
     options = {}
