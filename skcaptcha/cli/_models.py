@@ -158,9 +158,10 @@ def load_reader(path):
 
 
 def _load_without_sklearn(path, function):
-    """Return what a function of that module does, or None where there is no file."""
-    if not path.is_file():
+    """Return what a function of that module returns, None for what is no file."""
+    if _is_pretrained(path):
         return None
+    _check_file(path)
     from skcaptcha.persistence import _without_sklearn
 
     return getattr(_without_sklearn, function)(path)
@@ -172,7 +173,7 @@ def load_model(path):
     It is a `CaptchaRecognizer`, `CaptchaEnsemble`, `OnnxRecognizer` or `Pipeline`. The
     name "pretrained", if no file has it, is that of `load_pretrained`.
     """
-    if str(path) == "pretrained" and not path.exists():
+    if _is_pretrained(path):
         from skcaptcha import load_pretrained
 
         return load_pretrained()
@@ -204,6 +205,10 @@ def load_model(path):
     if not reader.__sklearn_is_fitted__():
         raise ValueError(f"{str(path)!r} holds a recognizer that is not fitted")
     return model
+
+
+def _is_pretrained(path):
+    return str(path) == "pretrained" and not path.exists()
 
 
 def _check_file(path):
