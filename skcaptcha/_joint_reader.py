@@ -5,8 +5,8 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
+from skcaptcha._base import merge_frames
 from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
-from skcaptcha.ensemble import merge_frames
 from skcaptcha.images._read import is_error
 from skcaptcha.vocabulary import BLANK, Vocabulary
 

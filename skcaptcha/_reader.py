@@ -92,6 +92,33 @@ def _run_sizes(run, images):
                     yield position, found[position]
 
 
+def input_size_of(estimator):
+    """Return the arguments of `prepare_image` for a fitted estimator."""
+    return {
+        "height": estimator.image_height_,
+        "stretch": estimator.width_stretch_,
+        "color_mode": estimator.color_mode_,
+        "rows": estimator.text_rows_,
+    }
+
+
+def input_sizes_of(estimator):
+    """Return the arguments of `prepare_image` for each size that images are read at."""
+    size = input_size_of(estimator)
+    scales = vars(estimator).get("scales_")  # of `load_pretrained` alone
+    if scales is None:
+        return [size]
+    return [size | {"height": height, "stretch": factor} for height, factor in scales]
+
+
+def check_fitted(reader):
+    """Raise scikit-learn's NotFittedError unless a reader is fitted."""
+    if not reader.__sklearn_is_fitted__():
+        from sklearn.utils.validation import check_is_fitted  # no reader needs it
+
+        check_is_fitted(reader)
+
+
 class ReaderMixin:
     """Reads by means of `iter_frames`, `vocabulary_`, `decoder` and `beam_width`."""
 

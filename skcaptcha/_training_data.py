@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from skcaptcha._auto import choose_height, choose_rows, choose_stretch
+from skcaptcha._reader import input_size_of
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
     check_ints,
@@ -114,25 +115,6 @@ def weigh(samples, weights):
         weights = weights / weights.max()  # whose sum is finite
         samples.weights = (weights / weights.mean()).astype(np.float32)
     return samples
-
-
-def input_size_of(estimator):
-    """Return the arguments of `prepare_image` for a fitted estimator."""
-    return {
-        "height": estimator.image_height_,
-        "stretch": estimator.width_stretch_,
-        "color_mode": estimator.color_mode_,
-        "rows": estimator.text_rows_,
-    }
-
-
-def input_sizes_of(estimator):
-    """Return the arguments of `prepare_image` for each size that images are read at."""
-    size = input_size_of(estimator)
-    scales = vars(estimator).get("scales_")  # of `load_pretrained` alone
-    if scales is None:
-        return [size]
-    return [size | {"height": height, "stretch": factor} for height, factor in scales]
 
 
 def _list_items(estimator, X, resume):

@@ -1,6 +1,5 @@
 """Ensemble of recognizers, fitted on the folds of a cross-validation."""
 
-import itertools
 import secrets
 from collections.abc import Iterable
 from numbers import Integral
@@ -10,8 +9,8 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
+from skcaptcha._base import BaseEnsemble
 from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import (
     RANDOM_STATE,
@@ -20,12 +19,9 @@ from skcaptcha._parameters import (
     instance_of,
     interval,
 )
-from skcaptcha._reader import ReaderMixin
-from skcaptcha._tables import is_table, pick_rows
+from skcaptcha._tables import pick_rows
 from skcaptcha._training_data import read_training_data
-from skcaptcha._validation import check_weights, issue_warnings, iterate_items
-from skcaptcha.images._likeness import merge
-from skcaptcha.images._read import is_error
+from skcaptcha._validation import check_weights, issue_warnings
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["CaptchaEnsemble"]
@@ -46,12 +42,7 @@ _CONSTRAINTS = {
 }
 
 
-def _make_property(name, doc):
-    """Return a property with the value of the first recognizer."""
-    return property(lambda ensemble: getattr(ensemble._first, name), doc=doc)
-
-
-class CaptchaEnsemble(DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimator):
+class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstimator):
     """Ensemble of recognizers fitted on the folds of a cross-validation.
 
     One recognizer is fitted on the training part of each fold, and scored on its test
@@ -188,68 +179,9 @@ class CaptchaEnsemble(DocLinkMixin, ReaderMixin, MetaEstimatorMixin, BaseEstimat
         self.cv_scores_ = np.array([score for _, score in fitted])
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
-        """Return an iterator over the log-probabilities of each image.
-
-        Parameters
-        ----------
-        X, on_error, notices, widths, seen
-            As for `CaptchaRecognizer.iter_frames`.
-
-        Yields
-        ------
-        position : int
-            Position in `X`; within a few hundred images in any order.
-        frames : list of ndarray of shape (T, K), or Exception
-            The log-probabilities of each recognizer.
-        """
-        check_is_fitted(self)
-        n_members = len(self.estimators_)
-        copies = [X] * n_members
-        if not is_table(X):
-            copies = itertools.tee(iterate_items(X), n_members)
-        options = {"on_error": on_error, "notices": notices, "widths": widths}
-        counting = [seen] + [None] * (n_members - 1)  # each image is counted once
-        streams = [
-            member.iter_frames(items, **options, seen=counter)
-            for member, items, counter in zip(
-                self.estimators_, copies, counting, strict=True
-            )
-        ]
-        del copies  # would keep all images
-        return merge_frames(streams)
-
-    decoder = _make_property("decoder", "How texts are found.")
-    beam_width = _make_property("beam_width", "Width of the beam search.")
-    vocabulary_ = _make_property("vocabulary_", "Characters that can be predicted.")
-    n_features_in_ = _make_property("n_features_in_", "Number of columns of a table.")
-    feature_names_in_ = _make_property("feature_names_in_", "Names of these columns.")
-
-    @property
-    def has_empty_labels_(self):
-        """Whether labels were empty, as for a `CaptchaRecognizer`."""
-        check_is_fitted(self)
-        return any(member.has_empty_labels_ for member in self.estimators_)
-
-    @property
-    def training_images_(self):
-        """What the training images of all recognizers looked like."""
-        check_is_fitted(self)
-        known = [getattr(e, "training_images_", None) for e in self.estimators_]
-        return merge(known)
-
-    def __sklearn_is_fitted__(self):
-        """Tell scikit-learn whether `fit` has been called."""
-        return hasattr(self, "estimators_")
-
     def __sklearn_tags__(self):
         """Tell scikit-learn what the estimator takes."""
         return CaptchaRecognizer().__sklearn_tags__()
-
-    @property
-    def _first(self):
-        check_is_fitted(self)
-        return self.estimators_[0]
 
 
 def draw_seed(rng):
@@ -263,22 +195,3 @@ def _fit_and_score(member, images, texts, weights, train, test):
     y_train, y_test = ([texts[i] for i in part] for part in (train, test))
     member.fit(X_train, y_train, None if weights is None else weights[train])
     return member, member.score(X_test, y_test)
-
-
-def merge_frames(streams):
-    """Yield each position with the frames of all networks, or the first error.
-
-    `streams` are iterators of `iter_frames`, whose orders may differ.
-    """
-    waiting = {}
-    for row in itertools.zip_longest(*streams):
-        for stream, item in enumerate(row):
-            if item is None:
-                continue
-            position, found = item
-            waiting.setdefault(position, {})[stream] = found
-            if len(waiting[position]) == len(streams):
-                by_stream = waiting.pop(position)
-                parts = [by_stream[i] for i in range(len(streams))]
-                errors = [part for part in parts if is_error(part)]
-                yield position, errors[0] if errors else sum(parts, [])

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha._auto import (
     AutoChoices,
@@ -19,34 +18,23 @@ from skcaptcha._auto import (
     choose_max_iter,
     choose_n_held_out,
 )
+from skcaptcha._base import BaseRecognizer
 from skcaptcha._callbacks import EpochTasks
 from skcaptcha._causes import drop_repeated, find_causes, note_warned
 from skcaptcha._device_errors import explain_device_errors
 from skcaptcha._doc_links import DocLinkMixin
-from skcaptcha._modes import own_modes
-from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
-from skcaptcha._reader import ReaderMixin, iterate_frames
 from skcaptcha._sklearn_compat import (
     HAS_CALLBACKS,
     CallbackSupportMixin,
     with_callbacks,
 )
-from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, read_table
+from skcaptcha._tables import TABLE_ATTRIBUTES
 from skcaptcha._threads import survive_fork
-from skcaptcha._training_data import (
-    input_size_of,
-    input_sizes_of,
-    read_training_data,
-)
-from skcaptcha._validation import issue_warnings, iterate_items
-from skcaptcha.export._network import OnnxNetwork, check_onnx
-from skcaptcha.images._prepare import prepare_image
-from skcaptcha.images._read import iterate_images
-from skcaptcha.model.device import move_saved, use_device
-from skcaptcha.model.inference import run_network
-from skcaptcha.model.prepared import PreparedNetwork, prepare
+from skcaptcha._training_data import read_training_data
+from skcaptcha._validation import issue_warnings
+from skcaptcha.model.device import use_device
 from skcaptcha.model.pretrained import load_start
-from skcaptcha.persistence._state import pack_state, unpack_state
+from skcaptcha.persistence._state import pack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
 from skcaptcha.training.fit import (
@@ -59,7 +47,9 @@ from skcaptcha.training.fit import (
 __all__ = ["CaptchaRecognizer"]
 
 
-class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEstimator):
+class CaptchaRecognizer(
+    DocLinkMixin, BaseRecognizer, CallbackSupportMixin, BaseEstimator
+):
     """Reader of short text images, trained on labeled examples.
 
     A convolutional recurrent network [1]_ is trained by connectionist temporal
@@ -290,75 +280,6 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary=None,
-        image_height="auto",
-        image_shape=None,
-        color_mode="auto",
-        background="white",
-        conv_channels=(24, 48, 96, 128, 128),
-        downsampling="pooling",
-        lstm_units=128,
-        lstm_layers=1,
-        dropout=0.3,
-        pretrained="auto",
-        augmentation=1.0,
-        batch_size="auto",
-        learning_rate_init=3e-3,
-        weight_decay=1e-2,
-        max_iter="auto",
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        freeze_convolutions=False,
-        decoder="greedy",
-        beam_width=10,
-        backend="torch",
-        checkpoint=None,
-        checkpoint_interval=60.0,
-        device="auto",
-        n_jobs=None,
-        cache_size=1000,
-        random_state=None,
-        verbose=False,
-    ):
-        self.vocabulary = vocabulary
-        self.image_height = image_height
-        self.image_shape = image_shape
-        self.color_mode = color_mode
-        self.background = background
-        self.conv_channels = conv_channels
-        self.downsampling = downsampling
-        self.lstm_units = lstm_units
-        self.lstm_layers = lstm_layers
-        self.dropout = dropout
-        self.pretrained = pretrained
-        self.augmentation = augmentation
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.weight_decay = weight_decay
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.freeze_convolutions = freeze_convolutions
-        self.decoder = decoder
-        self.beam_width = beam_width
-        self.backend = backend
-        self.checkpoint = checkpoint
-        self.checkpoint_interval = checkpoint_interval
-        self.device = device
-        self.n_jobs = n_jobs
-        self.cache_size = cache_size
-        self.random_state = random_state
-        self.verbose = verbose
-
     def fit(self, X, y, sample_weight=None):
         """Learn to read from labeled images.
 
@@ -507,68 +428,6 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
         issue_warnings(result.warnings)
         return self
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
-        """Return an iterator over what the network says of each image.
-
-        Parameters
-        ----------
-        X
-            As for `predict`.
-        on_error : {"raise", "skip"}, default="raise"
-            What to do where an image cannot be read: raise its error, or yield it.
-        notices : list, optional
-            Gets a (message, category) for what there is to warn of.
-        widths : dict, optional
-            Gets the number of columns of each image, by position.
-        seen : object, optional
-            Counts images that are unlike the training images, for a warning.
-
-        Yields
-        ------
-        position : int
-            Position in `X`. Images of a few hundred come in any order.
-        frames : list of ndarray of shape (T, K), or Exception
-            The log-probabilities, as `frame_log_proba` returns them, at each size at
-            which an image is read: one, but for the recognizer of `load_pretrained`.
-        """
-        items = self._check_images(X)
-        survive_fork()
-        make = OnnxNetwork if self.backend == "onnx" else PreparedNetwork
-        return iterate_frames(
-            partial(run_network, prepare(self.network_, make), notices=notices),
-            items,
-            input_sizes=input_sizes_of(self),
-            background=self.background_,
-            n_jobs=self.n_jobs,
-            on_error=on_error,
-            widths=widths,
-            seen=seen,
-        )
-
-    def prepare_images(self, X):
-        """Return images as the network sees them: cut, resized, gray or RGB.
-
-        Parameters
-        ----------
-        X
-            As for `predict`.
-
-        Returns
-        -------
-        list of ndarray of uint8, each of shape (H, W) or (H, W, 3)
-        """
-        images = iterate_images(
-            self._check_images(X),
-            partial(prepare_image, **input_size_of(self)),
-            background=self.background_,
-            n_jobs=self.n_jobs,
-        )
-        return [x[:, :, 0] if x.shape[2] == 1 else x for x in images]
-
-    def __sklearn_is_fitted__(self):
-        """Tell scikit-learn whether `fit` has been called."""
-        return hasattr(self, "network_")
-
     def __sklearn_tags__(self):
         """Tell scikit-learn what the estimator takes."""
         tags = super().__sklearn_tags__()
@@ -577,31 +436,14 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
         tags.input_tags.string = True
         return tags
 
+    def __setstate__(self, state):
+        """Build the network anew from a state, on the device if there is one."""
+        super().__setstate__(self._restore(state))
+
     def __getstate__(self):
         """Return a state in which the weights are plain NumPy arrays."""
         with explain_device_errors("saving or copying a recognizer"):
             return pack_state(super().__getstate__())
-
-    @own_modes()  # or a later fit could not learn from the weights
-    def __setstate__(self, state):
-        """Build the network anew from a state, on the device if there is one."""
-        survive_fork()
-        state = unpack_state(state, type(self))
-        if "network_" in state:
-            issue_warnings(move_saved(state["network_"], state["device"]))
-        super().__setstate__(state)
-
-    def _check_params(self):
-        """Raise an error unless all parameters can be used."""
-        check_params(self, RECOGNIZER_PARAMS)
-        if self.backend == "onnx":
-            check_onnx()
-
-    def _check_images(self, X):
-        """Return an iterator over the items of `X`, checked and not yet decoded."""
-        check_is_fitted(self)
-        self._check_params()
-        return read_table(self, X) if is_table(X) else iterate_items(X)
 
     @with_callbacks
     def _train(self, data, checkpoint, processes):

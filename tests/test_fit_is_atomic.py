@@ -9,7 +9,7 @@ from support.data import TINY
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
 
 STEPS = [
-    "skcaptcha.recognizer.check_params",
+    "skcaptcha._base.check_params",
     "skcaptcha.recognizer.join_processes",
     "skcaptcha.recognizer.Checkpoint",
     "skcaptcha.recognizer.read_training_data",

@@ -21,7 +21,6 @@ from skcaptcha import (
     CaptchaRecognizer,
     SelfTrainingRecognizer,
     _pseudo_labels,
-    recognizer,
 )
 from skcaptcha._alphabet import find_alphabet, find_lengths
 from skcaptcha._joint_reader import (
@@ -40,7 +39,7 @@ from skcaptcha._pseudo_labels import (
 from skcaptcha._reader import ReaderMixin
 from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import ImageReadError
-from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.export import _network, export_onnx, load_onnx
 from skcaptcha.metrics import SCORERS, exact_match_scorer
 from skcaptcha.preprocessing import GrayscaleConverter
 from skcaptcha.vocabulary import Vocabulary
@@ -654,7 +653,7 @@ def test_what_reads_first_has_the_backend_of_the_recognizer(drawn, monkeypatch):
     def lack():
         raise ImportError("onnx is not installed")
 
-    monkeypatch.setattr(recognizer, "check_onnx", lack)
+    monkeypatch.setattr(_network, "check_onnx", lack)
     monkeypatch.setattr(_pseudo_labels, "load_pretrained", None)  # comes too late
     for one in (reader, CaptchaEnsemble(reader.recognizer)):
         with pytest.raises(ImportError, match="onnx is not installed"):

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 
+import joblib
 import pytest
 from support.absent import BESIDE_THE_RUNTIME, run_without
 from support.data import ROOT
 
 import skcaptcha
+from skcaptcha.cli._models import find_saver, load_model
+from skcaptcha.cli._report import describe
 
 HEAVY = set(BESIDE_THE_RUNTIME)
 LOADED = """
@@ -20,6 +23,9 @@ finally:
     tops = {{name.partition(".")[0] for name in sys.modules}}
     print(*sorted(tops - set(sys.stdlib_module_names)), file=sys.stderr)
 """
+
+
+CLI = "from skcaptcha.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 def list_loaded(code, *arguments, cwd=None, code_expected=0):
@@ -75,19 +81,50 @@ def test_help_and_wrong_arguments_load_nothing_else(arguments, code):
 
 
 def test_an_exported_model_is_read_without_the_heavy_packages(model, png_folder):
-    call = "from skcaptcha.cli import main; sys.exit(main(sys.argv[1:]))"
     images = [png_folder / "161.png", png_folder / "162.png"]
-    loaded, done = list_loaded(call, "predict", model, *images)
+    loaded, done = list_loaded(CLI, "predict", model, *images)
     assert not loaded & HEAVY
     assert {"numpy", "onnxruntime", "PIL"} <= loaded
     assert len(done.stdout.splitlines()) == 2
 
 
 def test_what_an_exported_model_is_takes_no_runtime(model):
-    call = "from skcaptcha.cli import main; sys.exit(main(sys.argv[1:]))"
-    loaded, done = list_loaded(call, "info", model)
+    loaded, done = list_loaded(CLI, "info", model)
     assert not loaded & (HEAVY | {"onnxruntime"})
     assert "Vocabulary (4)\n  0 1 2 3" in done.stdout and "float32" in done.stdout
+
+
+OF_SKLEARN = {"sklearn", "scipy", "pandas", "skops", "matplotlib", "rapidfuzz"}
+
+
+@pytest.mark.parametrize("compress, name", [(0, "m.joblib"), (3, "m.joblib"), (0, "m")])
+def test_a_model_of_joblib_is_read_without_scikit_learn(
+    fitted, png_folder, tmp_path, compress, name
+):
+    joblib.dump(fitted, tmp_path / name, compress=compress)
+    images = [png_folder / "161.png", png_folder / "162.png"]
+    loaded, done = list_loaded(CLI, "predict", tmp_path / name, *images)
+    assert not loaded & OF_SKLEARN and "torch" in loaded
+    assert [line.split("\t")[1] for line in done.stdout.splitlines()] == list(
+        fitted.predict(images)
+    )
+
+
+@pytest.mark.parametrize("name", ["model.joblib", "model.pkl", "model.skops"])
+def test_what_a_model_is_takes_no_network(fitted, tmp_path, name):
+    path = tmp_path / name
+    find_saver(path)(fitted, path)
+    loaded, done = list_loaded(CLI, "info", path)
+    assert not loaded & (OF_SKLEARN | {"torch"})
+    assert done.stdout == f"{describe(load_model(path))}\n"
+
+
+def test_a_checkpoint_is_known_by_its_head(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    path.write_bytes(b"skcaptcha checkpoint 2 abc\n")
+    loaded, done = list_loaded(CLI, "info", path, code_expected=2)
+    assert not loaded & (OF_SKLEARN | {"torch"})
+    assert "is the checkpoint of a fit that has not ended" in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(set(dir(skcaptcha)) - {"__version__"}))
@@ -110,7 +147,6 @@ def test_lazy_packages_have_the_names_that_they_list(module):
         exec(f"from skcaptcha.{module} import no_such_name")
 
 
-CLI = "from skcaptcha.cli import main; sys.exit(main(sys.argv[1:]))"
 REMEDY = "which is not installed; install skcaptcha with all that it requires"
 
 

@@ -222,20 +222,44 @@ def test_the_files_about_the_project_hold_to_their_schemas(tmp_path, capsys):
     assert files.check_recipe(bad).startswith("recipe.yaml: ")
 
 
-def test_the_recipe_asks_for_what_the_project_needs():
-    """With conda-forge's names of packages, and the same versions."""
-    names = {"pytorch": "torch"}
-    lines = (ROOT / "recipe" / "recipe.yaml").read_text("utf-8").splitlines()
-    start = lines.index("  run:")
-    listed = set()
-    for line in lines[start + 2 : lines.index("tests:") - 1]:
-        name, version = line.removeprefix("    - ").split()
-        listed.add(names.get(name, name) + version)
-    assert listed == set(
-        dist.tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
-            "dependencies"
-        ]
+@pytest.mark.parametrize(
+    "line, other, named",
+    [
+        ("- numpy >=2.0,<3", "- numpy >=1.26", "requirements.run is"),
+        ("- pytorch >=2.4.1,<3", "- torch >=2.5,<3", "requirements.run is"),
+        ('python_min: "3.11"', 'python_min: "3.10"', "context.python_min is '>=3.10'"),
+        ("/skcaptcha/skcaptcha\n", "/other/skcaptcha\n", "about.homepage is"),
+        ("license: BSD-3-Clause", "license: MIT", "about.license is 'MIT'"),
+        ("__main__:run", "cli:main", "build.python.entry_points is"),
+    ],
+)
+def test_a_recipe_that_is_not_of_the_project_is_named(tmp_path, line, other, named):
+    files = load("check_files")
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text("utf-8")
+    assert line in recipe
+    bad = tmp_path / "recipe.yaml"
+    bad.write_text(recipe.replace(line, other), "utf-8")
+    said = files.compare_recipe(bad, files.read_project())
+    assert said.startswith("recipe.yaml: ") and named in said
+
+
+def test_addresses_are_those_of_pyproject(tmp_path):
+    files = load("check_files")
+    urls = files.read_project()["urls"]
+    assert files.check_addresses(urls) == ""
+    (tmp_path / "README.md").write_text(
+        f"See {urls['Repository']}/issues,\n"
+        "not https://github.com/another/skcaptcha,\n"
+        f"nor {urls['Documentation']}er or (http://skcaptcha.example.org/a), but\n"
+        "https://github.com/scikit-learn/scikit-learn\n",
+        "utf-8",
     )
+    said = files.check_addresses(urls, tmp_path).splitlines()
+    assert [line.split(" is none of ")[0] for line in said] == [
+        "README.md:2: https://github.com/another/skcaptcha,",
+        f"README.md:3: {urls['Documentation']}er",
+        "README.md:3: http://skcaptcha.example.org/a",
+    ]
 
 
 # The types

@@ -25,6 +25,7 @@ from skcaptcha.cli._models import (
     is_recognizer,
     load_head,
     load_model,
+    load_reader,
     make_reader,
     save_interrupted,
     save_model,
@@ -329,7 +330,7 @@ def predict(options):
         )
     if options.characters_detail and options.format == "csv":
         raise ValueError("--characters-detail needs --format jsonl or text")
-    model = load_model(options.model)
+    model = load_reader(options.model)
     check_characters(model, options.characters)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)

@@ -141,13 +141,30 @@ def find_free(path):
 
 
 def load_head(path):
-    """Load what there is to say of a model, of an ONNX file without its network."""
-    if path.suffix.lower() != ".onnx":
-        return load_model(path)
-    _check_file(path)
-    from skcaptcha.export._reader import OnnxRecognizer, load_metadata
+    """Load what there is to say of a model, without its network where that can be."""
+    if path.suffix.lower() == ".onnx":
+        _check_file(path)
+        from skcaptcha.export._reader import OnnxRecognizer, load_metadata
 
-    return OnnxRecognizer(None, load_metadata(path))
+        return OnnxRecognizer(None, load_metadata(path))
+    return _load_without_sklearn(path, "load_head") or load_model(path)
+
+
+def load_reader(path):
+    """Load what reads as a model does, without scikit-learn where that can be."""
+    if path.suffix.lower() in (".onnx", ".skops"):
+        return load_model(path)
+    return _load_without_sklearn(path, "load_reader") or load_model(path)
+
+
+def _load_without_sklearn(path, function):
+    """Return what a function of that module returns, None for what is no file."""
+    if _is_pretrained(path):
+        return None
+    _check_file(path)
+    from skcaptcha.persistence import _without_sklearn
+
+    return getattr(_without_sklearn, function)(path)
 
 
 def load_model(path):
@@ -156,7 +173,7 @@ def load_model(path):
     It is a `CaptchaRecognizer`, `CaptchaEnsemble`, `OnnxRecognizer` or `Pipeline`. The
     name "pretrained", if no file has it, is that of `load_pretrained`.
     """
-    if str(path) == "pretrained" and not path.exists():
+    if _is_pretrained(path):
         from skcaptcha import load_pretrained
 
         return load_pretrained()
@@ -190,10 +207,20 @@ def load_model(path):
     return model
 
 
+def _is_pretrained(path):
+    return str(path) == "pretrained" and not path.exists()
+
+
 def _check_file(path):
     check_input(path, "the model")
     if path.is_dir():
         raise ValueError(f"the model {str(path)!r} is a folder; give the file in it")
+    with open(path, "rb") as file:
+        if file.read(20) == b"skcaptcha checkpoint":
+            raise ValueError(
+                f"{str(path)!r} is the checkpoint of a fit that has not ended; to "
+                "resume with it, call `skcaptcha train` again as it was called"
+            )
 
 
 def _load_pickle(path):
@@ -210,12 +237,6 @@ def _load_pickle(path):
             "it was made with, or upgrade skcaptcha if it is of a newer version"
         ) from error
     except Exception as error:  # what is no pickle can end in any of them
-        with open(path, "rb") as file:
-            if file.read(20) == b"skcaptcha checkpoint":
-                raise ValueError(
-                    f"{name} is the checkpoint of a fit that has not ended; to resume "
-                    "with it, call `skcaptcha train` again as it was called"
-                ) from None
         if isinstance(error, ValueError) and "CaptchaRecognizer" in str(error):
             raise ValueError(f"{name} cannot be loaded: {error}") from error
         raise ValueError(

@@ -1,13 +1,16 @@
 """Reports on models and on what they read, as text, pictures and a page."""
 
 import base64
+import inspect
 import io
 import itertools
+import math
 import textwrap
 
 import numpy as np
 from PIL import Image
 
+from skcaptcha._base import BaseRecognizer
 from skcaptcha._files import write_atomically
 from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
@@ -15,9 +18,12 @@ from skcaptcha._version import __version__
 from skcaptcha.cli._models import find_reader, is_pipeline
 from skcaptcha.cli._scores import name_image
 from skcaptcha.images import read_images
+from skcaptcha.model.geometry import N_TIME_STRIDES
 
 # Images of each kind on a page, and of those read right where there is no mistake.
 _MAX_CARDS, _MAX_LEAST_SURE = 100, 24
+# What layers keep that is not learned by gradients, as the ends of names.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def check_reports(options):
@@ -92,7 +98,7 @@ def _section(title, body):
 
 def _describe_recognizer(recognizer):
     """Return the layers, the vocabulary, the input and the training of a recognizer."""
-    from skcaptcha._training_data import input_size_of
+    from skcaptcha._reader import input_size_of
 
     input_size = input_size_of(recognizer)
     sections = {
@@ -102,8 +108,20 @@ def _describe_recognizer(recognizer):
     }
     if choices := getattr(recognizer, "auto_choices_", None):  # not in older models
         sections['What "auto" became'] = _align(choices.items())
-    sections["Parameters"] = repr(recognizer)
+    sections["Parameters other than the defaults"] = _align(_list_params(recognizer))
     return _join(sections)
+
+
+def _list_params(recognizer):
+    """Return (name, value) of the parameters that were set, or a row that says none."""
+    parameters = inspect.signature(BaseRecognizer).parameters
+    values = {name: getattr(recognizer, name) for name in sorted(parameters)}
+    rows = [
+        (name, repr(value))
+        for name, value in values.items()
+        if repr(value) != repr(parameters[name].default)
+    ]
+    return rows or [("none",)]
 
 
 def _list_training(recognizer):
@@ -315,41 +333,40 @@ def _render(figure, **options):
 
 
 def _list_layers(recognizer):
-    """Return (layer, shape of its output, parameters), with a header and the sum."""
-    import torch
+    """Return (layer, shape of its output, parameters), with a header and the sum.
 
-    network = recognizer.network_
-    height, channels = recognizer.image_height_, network.blocks[0].conv.in_channels
-    image = (channels, height, 4 * height)
+    No network is run, as a model that is only described may have none.
+    """
+    config, height = recognizer._network_config, recognizer.image_height_
+    weights = vars(recognizer).get("_weights") or recognizer.network_.state_dict()
+    width = 4 * height
+    image = config["in_channels"], height, width
+    shapes = {}
+    for i, channels in enumerate(config["conv_channels"]):
+        height = -(-height // 2)
+        width //= 2 if i < N_TIME_STRIDES else 1
+        shapes[f"blocks.{i}"] = channels, height, width
+    for i in range(config["lstm_layers"]):
+        shapes[f"lstms.{i}"] = width, 2 * config["lstm_units"]
+    shapes["head"] = width, config["n_classes"]
     rows = [
         ("layer", "output", "parameters"),
         ("an image of " + "x".join(map(str, image)), "", ""),
     ]
-    hooks = []
-    layers = [("blocks", network.blocks), ("lstms", network.lstms)]
-    named = [(f"{n}.{i}", layer) for n, part in layers for i, layer in enumerate(part)]
-    for name, module in [*named, ("head", network.head)]:
-
-        def note(module, inputs, output, name=name):
-            if isinstance(output, tuple):
-                output = output[0]
-            shape = list(output.shape)
-            del shape[0 if len(shape) == 4 else 1]  # the batch, of one
-            rows.append((name, "x".join(map(str, shape)), _count_parameters(module)))
-
-        hooks.append(module.register_forward_hook(note))
-    device = next(network.parameters()).device
-    try:
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            network(torch.zeros((1, *image), dtype=torch.uint8, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [*rows, ("in all", "", _count_parameters(network))]
+    for name, shape in shapes.items():
+        n_parameters = _count_parameters(weights, name)
+        rows.append((name, "x".join(map(str, shape)), f"{n_parameters:,}"))
+    n_parameters = sum(_count_parameters(weights, name) for name in shapes)
+    return [*rows, ("in all", "", f"{n_parameters:,}")]
 
 
-def _count_parameters(module):
-    return f"{sum(p.numel() for p in module.parameters()):,}"
+def _count_parameters(weights, layer):
+    """Return how many numbers of a layer are learned by gradients."""
+    return sum(
+        math.prod(weight.shape)
+        for name, weight in weights.items()
+        if name.startswith(f"{layer}.") and not name.endswith(_STATISTICS)
+    )
 
 
 def _align(rows):

@@ -2,16 +2,13 @@
 
 import copy
 import io
-import json
-import math
 import os
 import stat
 import zipfile
 
-import numpy as np
-
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
+from skcaptcha.persistence._skops_files import check_entries
 from skcaptcha.recognizer import CaptchaRecognizer
 
 # In addition to what skops itself trusts: plain types, NumPy's and scikit-learn's.
@@ -19,9 +16,6 @@ _TRUSTED = [
     "skcaptcha.recognizer.CaptchaRecognizer",
     "skcaptcha.vocabulary.Vocabulary",
 ]
-# What the entries of a file of n bytes may hold in all: weights hardly compress, and
-# the list of the attributes is small.
-_MOST_TIMES, _MOST_MORE = 4, 2**24
 
 
 def dump(recognizer, path):
@@ -152,7 +146,8 @@ def _read(skops_io, content):
     What it should not hold is a ValueError, whose message continues its name.
     """
     try:
-        _check_entries(content)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_entries(archive, len(content))
         found = skops_io.get_untrusted_types(data=content)
         untrusted = sorted(set(found) - set(_TRUSTED))
         recognizer = None if untrusted else skops_io.loads(content, trusted=_TRUSTED)
@@ -168,50 +163,3 @@ def _read(skops_io, content):
         kind = type(recognizer).__name__
         raise _NotARecognizer(f"holds a {kind}, not a CaptchaRecognizer")
     return recognizer
-
-
-def _check_entries(content):
-    """Raise a ValueError if a file unpacks to more than its size makes plausible."""
-    limit = _MOST_TIMES * len(content) + _MOST_MORE
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = archive.infolist()
-        sizes = {entry.filename: entry.file_size for entry in entries}
-        # zipfile reads no more of an entry than it states.
-        if sum(entry.file_size for entry in entries) > limit:
-            raise ValueError(f"it unpacks to more than {limit:,} bytes")
-        names = _list_files(json.loads(archive.read("schema.json")))
-        if sum(sizes[name] for name in names) > limit:  # skops reads them each time
-            raise ValueError(f"its arrays have more than {limit:,} bytes")
-        for name in set(names):
-            with archive.open(name) as file:
-                _check_array(file, name, sizes[name])
-
-
-def _list_files(schema):
-    """Return the names of the files in the description of an object, as often as there.
-
-    Only arrays have files of their own in what `dump` writes.
-    """
-    names, nodes = [], [schema]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, dict):
-            if isinstance(node.get("file"), str):
-                names.append(node["file"])
-            nodes += node.values()
-        elif isinstance(node, list):
-            nodes += node
-    return names
-
-
-def _check_array(file, name, size):
-    """Raise a ValueError unless a file is an array of as many bytes as it has."""
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-    if min(shape, default=0) < 0 or dtype.hasobject:
-        raise ValueError(f"{name} is no plain array")
-    if math.prod(shape) * dtype.itemsize != size - file.tell():
-        raise ValueError(f"{name} has another size than its shape {shape}")

@@ -5,13 +5,10 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from PIL import ImageColor
 
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
-from skcaptcha._sklearn_compat import CallbackContext, FitCallback
 from skcaptcha.images._likeness import is_summary
-from skcaptcha.model.network import build_network, list_shapes
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
 FORMAT_VERSION = 4
@@ -26,8 +23,15 @@ def pack_state(state):
     The network becomes its weights as NumPy arrays. What `partial_fit` keeps for its
     next call is left out, and so are the callbacks and contexts of a running fit.
     """
+    from skcaptcha._sklearn_compat import CallbackContext, FitCallback
+
     if any(isinstance(value, CallbackContext) for value in state.values()):
-        state = {k: v for k, v in state.items() if not _belongs_to_a_fit(k, v)}
+        state = {
+            name: value
+            for name, value in state.items()
+            if not isinstance(value, CallbackContext)
+            and not _is_list_of(name, value, FitCallback)
+        }
     state = {**state, _VERSION: FORMAT_VERSION}
     state.pop("_trainer", None)
     network = state.pop("network_", None)
@@ -40,17 +44,18 @@ def pack_state(state):
     return state
 
 
-def _belongs_to_a_fit(name, value):
-    if isinstance(value, list) and name.startswith("_"):
-        return all(isinstance(item, FitCallback) for item in value)
-    return isinstance(value, CallbackContext)
+def _is_list_of(name, value, kind):
+    """Tell whether a private attribute is a list, if empty, of some kind of object."""
+    is_list = isinstance(value, list) and name.startswith("_")
+    return is_list and all(isinstance(item, kind) for item in value)
 
 
-def unpack_state(state, estimator_class):
+def unpack_state(state, estimator_class, *, build=True):
     """Return the attributes of a recognizer from what `pack_state` returned.
 
     Parameters that an earlier version did not have get the default of
-    `estimator_class`. The network is on the CPU.
+    `estimator_class`. The network is on the CPU; without `build` it is not made, and
+    `_weights` has its arrays, which are not looked at.
 
     Raises
     ------
@@ -86,7 +91,10 @@ def unpack_state(state, estimator_class):
             state.setdefault("temperature_", 1.0)
             state.setdefault("has_empty_labels_", False)  # which were refused
             check_fitted(state)
-            state["network_"] = _load_network(state["_network_config"], weights)
+            if build:
+                state["network_"] = _load_network(state["_network_config"], weights)
+            else:
+                state[_WEIGHTS] = weights
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise ValueError(
@@ -98,6 +106,10 @@ def unpack_state(state, estimator_class):
 
 def _load_network(config, weights):
     """Return the network, built only once its form is known to be that of `weights`."""
+    import torch
+
+    from skcaptcha.model.network import build_network, list_shapes
+
     if not isinstance(weights, dict):
         raise ValueError("its weights are no dict")
     n_layers = config["lstm_layers"] + len(config["conv_channels"])

@@ -7,30 +7,35 @@ import json
 import re
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support.commands import QUICK
 
-from skcaptcha import CaptchaRecognizer, __version__, persistence, recognizer
+from skcaptcha import CaptchaRecognizer, __version__, persistence
 from skcaptcha.cli import main
+from skcaptcha.cli._report import _list_layers
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.model import inference
+from skcaptcha.model.network import build_network
 from skcaptcha.vocabulary import Vocabulary
 
 
 @pytest.fixture
 def n_read(monkeypatch):
     """List of how many images the network of a recognizer reads at a time."""
-    calls, read = [], recognizer.run_network
+    calls, read = [], inference.run_network
 
     def count(network, images, *arguments, **options):
         calls.append(len(images))
         return read(network, images, *arguments, **options)
 
-    monkeypatch.setattr(recognizer, "run_network", count)
+    monkeypatch.setattr(inference, "run_network", count)
     return calls
 
 
@@ -371,8 +376,55 @@ def test_info_says_what_is_in_a_model(run, model, fitted):
     assert "Vocabulary (4)\n  0 1 2 3" in out
     assert "height" in out and "grayscale" in out
     assert re.search(r"rows +0% to 100% of the image.s height", out)
-    assert str(fitted.n_iter_) in out and "CaptchaRecognizer(" in out
+    assert str(fitted.n_iter_) in out
+    parameters = out.split("Parameters other than the defaults\n")[1]
+    shown = dict(re.findall(r"^  (\w+) +(.*)$", parameters, re.MULTILINE))
+    defaults = CaptchaRecognizer().get_params()
+    assert shown == {
+        name: repr(value)
+        for name, value in fitted.get_params().items()
+        if value != defaults[name]
+    }
     assert re.search(r'What "auto" became\n(  .*\n)*? +image_height +16\n', out)
+
+
+@pytest.mark.parametrize("pooling", [True, False])
+@pytest.mark.parametrize(
+    "height, n_blocks, n_lstms", [(8, 2, 0), (17, 3, 2), (45, 5, 1)]
+)
+def test_info_knows_the_layers_without_the_network(height, n_blocks, n_lstms, pooling):
+    config = {
+        "n_classes": 4,
+        "in_channels": 3,
+        "conv_channels": tuple(range(3, 3 + n_blocks)),
+        "pooling": pooling,
+        "lstm_units": 6,
+        "lstm_layers": n_lstms,
+        "dropout": 0.0,
+    }
+    network, expected = build_network(config).eval(), []
+    network.auxiliary = None  # it is of use in training alone
+    layers = {f"blocks.{i}": block for i, block in enumerate(network.blocks)}
+    layers |= {f"lstms.{i}": lstm for i, lstm in enumerate(network.lstms)}
+    for name, layer in {**layers, "head": network.head}.items():
+
+        def note(layer, inputs, output, name=name):
+            output = output[0] if isinstance(output, tuple) else output
+            shape = list(output.shape)
+            del shape[0 if len(shape) == 4 else 1]  # the batch, of one
+            size = sum(p.numel() for p in layer.parameters())
+            expected.append((name, "x".join(map(str, shape)), f"{size:,}"))
+
+        layer.register_forward_hook(note)
+    with torch.inference_mode():
+        network(torch.zeros((1, 3, height, 4 * height), dtype=torch.uint8))
+    whole = sum(p.numel() for p in network.parameters())
+    model = SimpleNamespace(
+        _network_config=config, image_height_=height, network_=network
+    )
+    _, image, *rows, in_all = _list_layers(model)
+    assert image[0] == f"an image of 3x{height}x{4 * height}"
+    assert rows == expected and in_all == ("in all", "", f"{whole:,}")
 
 
 @pytest.mark.parametrize(
