@@ -1,6 +1,7 @@
 """Which characters and lengths texts have in common, where some are misread."""
 
 import math
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -45,6 +46,36 @@ def find_alphabet(texts, weights, labels=()):
     least = _RARE_CHARACTER * find_usual(list(found.values()))
     most = _UNSEEN * found.total() / known.total() if known else math.inf
     return sorted({c for c, n in found.items() if least <= n < most} | known.keys())
+
+
+def spell(text, alphabet):
+    """Return a text in the characters of an alphabet, or "" if it has others.
+
+    A letter that is in the alphabet in its other case alone is written so.
+
+    >>> spell("2B", "2b"), spell("2Я", "2b")
+    ('2b', '')
+    """
+    characters = []
+    for character in Vocabulary.split(text):
+        forms = [c for c in (character, character.swapcase()) if c in alphabet]
+        if not forms:
+            return ""
+        characters.append(forms[0])
+    return "".join(characters)
+
+
+def find_scripts(texts):
+    """Return the scripts of letters that at least a tenth of the texts have, sorted.
+
+    >>> find_scripts(["ab1", "аб1", "2c"])  # the second one is Russian
+    ['Cyrillic', 'Latin']
+    """
+    counts = Counter()
+    for text in texts:
+        letters = filter(str.isalpha, text)
+        counts.update({unicodedata.name(c, "?").split()[0] for c in letters})
+    return sorted(s.capitalize() for s, n in counts.items() if n >= len(texts) / 10)
 
 
 def find_usual(counts):

@@ -22,6 +22,7 @@ class AlphabetReader(ReaderMixin):
         self.reader = reader
         self.vocabulary_ = Vocabulary(alphabet)
         self.decoder, self.beam_width = reader.decoder, reader.beam_width
+        self.has_empty_labels_ = getattr(reader, "has_empty_labels_", False)
         self.sources = find_sources(reader.vocabulary_, self.vocabulary_)
 
     def iter_frames(self, X, **options):

@@ -92,7 +92,8 @@ examples:
   skcaptcha label my_images
         opens a page in the browser; my_images/labels.csv has the labels
   skcaptcha label my_images --characters 0123456789 --length 4
-        only such texts are proposed and taken
+        only such texts are proposed and taken; say so above all where letters are not
+        Latin, as many look alike
   skcaptcha label my_images --model model.joblib --save-model better.joblib
         proposals of a model; the one that is fine-tuned from it is saved as it grows
 

@@ -137,6 +137,7 @@ class Learner:
                     recognizer=clone(self._recognizer),
                     train=train,
                     test=test,
+                    sure=self._session.list_sure(held_out=is_final),
                     out=self._learning.new_path(),
                     before=before,
                     start=self._origin if is_final else self._start,

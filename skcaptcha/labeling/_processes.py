@@ -20,6 +20,7 @@ import torch
 
 from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._intervals import wilson_interval
+from skcaptcha._joint_reader import AlphabetReader
 from skcaptcha._reader import find_texts, locate_characters
 from skcaptcha.images import read_image
 from skcaptcha.images._likeness import measure_image
@@ -37,6 +38,7 @@ class Job:
     recognizer: CaptchaRecognizer  # its parameters
     train: list  # of (path, text)
     test: list  # of (path, text), held out
+    sure: list  # of (path, text), read without anybody having said that it is right
     out: str  # file for what is learned
     before: Callable  # returns the reader so far, which the new one has to equal
     start: Callable | None = None  # returns the recognizer to continue
@@ -101,16 +103,14 @@ def _read(reader, name, path, characters, length):
         "confidence": 0.0,
         "characters": [],
     }
+    reader = _restrict(reader, characters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ((_, frames),) = reader.iter_frames([image], on_error="skip")
     if is_error(frames):  # what the steps before a recognizer refuse
         return found
-    allowed = _list_allowed(reader, characters)
     try:
-        ((text, log_probability),) = find_texts(
-            reader, frames, length, allowed, exact=True
-        )
+        ((text, log_probability),) = find_texts(reader, frames, length, exact=True)
         placed = locate_characters(reader, frames, text, 1.0) if text else []
     except ValueError:  # no text of this length fits into it
         return found
@@ -121,13 +121,11 @@ def _read(reader, name, path, characters, length):
     }
 
 
-def _list_allowed(reader, characters):
-    """Return the classes of the characters that texts may have; None for all."""
-    if not characters:
-        return None
+def _restrict(reader, characters):
+    """Return a reader that knows which characters texts may have; None is any."""
     vocabulary = reader.vocabulary_
-    known = [c for c in vocabulary.split(characters) if c in vocabulary]
-    return vocabulary.indices(list(dict.fromkeys(known))) if known else None
+    known = [c for c in vocabulary.split(characters or "") if c in vocabulary]
+    return AlphabetReader(reader, known) if known else reader
 
 
 def learn(connection, job):
@@ -167,7 +165,7 @@ def learn(connection, job):
 
 
 def _fit(job):
-    X, y = (list(values) for values in zip(*job.train, strict=True))
+    X, y = (list(values) for values in zip(*job.train, *job.sure, strict=True))
     recognizer, updates = job.recognizer, FIRST_UPDATES
     if job.start is not None:
         params = recognizer.get_params() | {"warm_start": True, "vocabulary": None}

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from skcaptcha._alphabet import find_alphabet, find_scripts, spell
 from skcaptcha.labeling._catalog import (
     group_looks,
     is_held_out,
@@ -18,14 +19,19 @@ from skcaptcha.labeling._queue import interleave, rank_by_value
 
 # Seconds for which an image that one tab shows is not shown by another.
 _LEASE = 120.0
+# Texts that tell which scripts are proposed.
+_RECENT = 100
 # Of a large folder so many images are read at a time, from which the page chooses.
 _POOL = 3000
 # Seconds between two looks at the folder and at the table.
 _TICK = 5.0
 # Answers that wait in the journal until the table is written anew.
 _PENDING = 25
-# Characters that were read so surely, in so many images, may be in labels to come.
-_SURE, _OFTEN = 0.95, 3
+# Confidence from which a text is learned from as if it were a label. That of the
+# pretrained weights, the mean at many sizes, is too low (`skcaptcha._pseudo_labels`).
+_SURE, _SURE_PRETRAINED = 0.9, 0.36
+# So many of these texts are learned from at the most.
+_MOST_SURE = 1000
 
 
 class Session:
@@ -53,6 +59,7 @@ class Session:
         self._leases = {}  # name -> (tab, time)
         self._mutex = threading.RLock()
         self._looks = (0, {})
+        self._starts_pretrained = True
         self._ticker = None
         self._stop = threading.Event()
         if store.noted("seed") is None:
@@ -61,8 +68,10 @@ class Session:
 
     def start(self, learner=None, load=None):
         """Begin to watch the files, and with a `Learner` to read and to learn."""
+        from skcaptcha import load_pretrained
         from skcaptcha.labeling._workers import Reading
 
+        self._starts_pretrained = load in (None, load_pretrained)
         if learner is not None:
             self.learner = learner
             self.reading = Reading(
@@ -103,22 +112,22 @@ class Session:
         """
         with self._mutex:
             now = time.monotonic()
-            held = {i.name for i in map(self.catalog.get, have) if i is not None}
+            held = [i.name for i in map(self.catalog.get, have) if i is not None]
             self._leases = {
                 name: (owner, since)
                 for name, (owner, since) in self._leases.items()
                 if owner != view and now - since < _LEASE
             }
-            names = self._list_next(n, held | self._leases.keys())
+            names = self._list_next(n, self._leases.keys() | held)
             if not names:  # those of a tab that may be closed by now
-                names = self._list_next(n, held)
+                names = self._list_next(n, set(held))
             for name in [*held, *names]:
                 self._leases[name] = (view, now)
         items = self.catalog.items()
         names = [n for n in names if n in items]  # a file may be gone meanwhile
-        unread = [(n, items[n].path) for n in names if not self._is_read(n)]
-        if unread and self.reading is not None:
-            self.reading.want(unread)
+        if self.reading is not None:
+            shown = [n for n in (*held, *names) if n in items and not self._is_read(n)]
+            self.reading.want(view, [(n, items[n].path) for n in shown])
         return [self.describe(items[name]) for name in names]
 
     def confident_items(self, n, without=()):
@@ -254,6 +263,7 @@ class Session:
         by_status = Counter(a.status for name, a in answers.items() if name in items)
         with self._mutex:  # as more is read meanwhile
             broken = [n for n, found in self._proposals.items() if found["error"]]
+            texts = [found.get("text") or "" for found in self._proposals.values()]
         broken = [n for n in broken if n in items and n not in answers]
         n_left = len(items) - sum(by_status.values()) - len(broken)
         found = {
@@ -265,6 +275,7 @@ class Session:
             "broken": broken[:5],
             "n_left": n_left,
             "round": self.round,
+            "scripts": [] if self.rules.characters else find_scripts(texts[-_RECENT:]),
             "trouble": self.store.trouble,
             "n_outside": self.catalog.n_outside,
             "n_unnamed": self.catalog.n_unnamed,
@@ -306,20 +317,36 @@ class Session:
                 part.append((items[name].path, answer.text))
         return train, test
 
+    def list_sure(self, *, held_out=False):
+        """Return as (path, text) what is read surely of images without an answer.
+
+        Of those held out only where `held_out` is true.
+        """
+        items, answers = self.catalog.items(), self.store.answers()
+        known, found = self.list_characters(), []
+        with self._mutex:
+            proposals = list(self._proposals.items())
+        for name, proposal in proposals:
+            if name not in items or name in answers or proposal["error"]:
+                continue
+            if not held_out and is_held_out(name, self._seed):
+                continue
+            text = spell(proposal["text"], known or "")
+            if text and proposal["confidence"] >= self._sure(proposal):
+                found.append((items[name].path, text))
+        found.sort(key=lambda pair: shuffle_value(pair[0], self._seed))
+        return found[:_MOST_SURE]
+
     def list_characters(self):
         """Return the characters that labels have or will probably have, or None."""
         if self.rules.characters:
             return self.rules.characters
-        found, counts = set(), Counter()
-        for answer in self.store.answers().values():
-            found.update(answer.text)
+        labels = [answer.text for answer in self.store.answers().values()]
         with self._mutex:
-            proposals = list(self._proposals.values())
-        for proposal in proposals:
-            if not proposal["error"] and proposal["confidence"] >= _SURE:
-                counts.update(set(proposal["text"]))
-        found.update(c for c, n in counts.items() if n >= _OFTEN)
-        return "".join(sorted(found)) or None
+            read = [found for found in self._proposals.values() if not found["error"]]
+        texts = [found["text"] for found in read]
+        weights = [min(1.0, found["confidence"] / self._sure(found)) for found in read]
+        return "".join(find_alphabet(texts, weights, labels)) or None
 
     # Private.
 
@@ -352,6 +379,11 @@ class Session:
         queue = [read[i] for i in best] + unread[:n]
         merged = interleave(queue, held_out[:n], (len(labeled) - n_held, n_held))
         return merged[:n]
+
+    def _sure(self, proposal):
+        """Return the confidence from which a proposal is learned from."""
+        is_first = self._starts_pretrained and not proposal.get("round")
+        return _SURE_PRETRAINED if is_first else _SURE
 
     def _is_read(self, name):
         found = self._proposals.get(name)

@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import tempfile
 import threading
+import time
 from contextlib import suppress
 
-# Images that are read at a time; those on the screen are read first, one by one.
-_CHUNK = 8
+# Images that are read at a time at the most, and the seconds that this may take, as
+# those on the screen, which are read first and one by one, wait for it.
+_CHUNK, _CHUNK_SECONDS = 8, 0.5
 
 
 class Reading:
@@ -30,7 +32,7 @@ class Reading:
     def __init__(self, load, characters, length, choose, take):
         self._arguments = (load, characters, length)
         self._choose, self._take = choose, take
-        self._wanted, self._model = [], (None, 0)
+        self._wanted, self._model = {}, (None, 0)
         self._wake = threading.Event()
         self._mutex = threading.Lock()
         self._stopped = False
@@ -43,10 +45,13 @@ class Reading:
         """Begin to read."""
         self._thread.start()
 
-    def want(self, items):
-        """Read images, as (name, path), before all others."""
+    def want(self, view, items):
+        """Read the images that a view shows, as (name, path), before all others.
+
+        In this order, and in place of those that it wanted before.
+        """
         with self._mutex:
-            self._wanted = [*items, *self._wanted][:200]
+            self._wanted[view] = list(items)
         self._wake.set()
 
     def use(self, path, number):
@@ -102,27 +107,27 @@ class Reading:
 
     def _serve(self):
         """Ask for images until there is nothing more to do for now, again and again."""
-        current = None, 0
+        current, chunk = (None, 0), 1
         while not self._stopped:
             with self._mutex:
-                model, wanted = self._model, self._wanted[:1]
-                self._wanted = self._wanted[1:]
+                model = self._model
             if model != current:
                 answer = self._ask("load", model[0])
                 if answer != "loaded":  # what the one before reads is not of this one
                     self.trouble = answer
-                    with self._mutex:
-                        self._wanted = wanted + self._wanted
                     self._wake.wait(timeout=5.0)
                     self._wake.clear()
                     continue
                 current, self.trouble = model, None
-            items = wanted or self._choose(_CHUNK)
+            items = self._pop_wanted() or self._choose(chunk)
             if not items:
                 self._wake.wait(timeout=1.0)
                 self._wake.clear()
                 continue
+            began = time.monotonic()
             answer = self._ask("read", items)
+            seconds = (time.monotonic() - began) / len(items)
+            chunk = min(_CHUNK, max(1, int(_CHUNK_SECONDS / max(seconds, 1e-6))))
             if isinstance(answer, str):
                 self.trouble = answer
                 self._wake.wait(timeout=5.0)
@@ -131,6 +136,14 @@ class Reading:
             self.is_ready = True
             for found in answer:
                 self._take(found, current[1])
+
+    def _pop_wanted(self):
+        """Return the first image that a view shows, in a list; empty for none."""
+        with self._mutex:
+            self._wanted = {view: some for view, some in self._wanted.items() if some}
+            for some in self._wanted.values():
+                return [some.pop(0)]
+        return []
 
     def _ask(self, order, what):
         self._connection.send((order, what))

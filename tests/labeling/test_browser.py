@@ -1,5 +1,6 @@
 """The page to label on, in a real browser without a window."""
 
+import copy
 import csv
 import shutil
 import signal
@@ -15,6 +16,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from support.labeling import TINY_PARAMS, Command
+
+from skcaptcha.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
 
@@ -359,6 +362,19 @@ def test_a_screenful_is_accepted_and_the_wrong_picked_out(view, serve, folder, m
     command.end(signal.SIGINT)
     expected = [texts[0], "3213", *texts[2:]]
     assert sorted(read_table(folder).values()) == sorted(expected)
+
+
+def test_scripts_that_look_alike_are_said(view, serve, folder, fitted, tmp_path):
+    mixed = copy.deepcopy(fitted)
+    mixed.vocabulary_ = Vocabulary("aбc1")
+    joblib.dump(mixed, tmp_path / "mixed.joblib")
+    command = serve(folder, "--model", tmp_path / "mixed.joblib", *QUIET)
+    view.open(command.url)
+    view.wait(
+        "it is said", lambda: "Cyrillic and Latin letters" in view.text("troubles")
+    )
+    assert "--characters" in view.text("troubles")
+    command.end(signal.SIGINT)
 
 
 def test_skipped_images_come_again_and_the_end_is_said(view, serve, folder):

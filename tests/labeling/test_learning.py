@@ -52,9 +52,13 @@ class FakeLearning:
 class FakeReading:
     def __init__(self):
         self.models, self.trouble, self.is_ready = [], None, True
+        self.wanted = []
 
     def use(self, path, number):
         self.models.append((path, number))
+
+    def want(self, view, items):
+        self.wanted.append([name for name, _ in items])
 
 
 def start():
@@ -185,10 +189,12 @@ def test_the_first_estimate_is_of_the_reader_that_it_began_with(make_session):
 
 def test_the_saved_reader_learns_from_all_labels(make_session, folder):
     session, learning = make_session(every=0)
+    propose(session, dict.fromkeys(session.catalog.items(), ("12", 0.95)))
     label(session, 0, 30)
     assert learning.jobs == [] and session.progress()["next_round_in"] is None
     session.learner.save()
     assert len(learning.job.train) == 30 and learning.job.test == []
+    assert names(learning.job.sure) == {f"{i:02}.png" for i in range(30, 40)}
     assert learning.job.save is print and learning.job.start is None
     assert session.progress()["is_saving"]
     learning.finish()
@@ -250,20 +256,54 @@ def test_labels_that_are_there_at_the_start_are_learned_from_at_once(
     assert len(learning.jobs) == 1
 
 
-def test_a_new_network_can_read_what_labels_and_sure_proposals_have(make_session):
+def propose(session, texts, number=0):
+    for name, (text, confidence) in texts.items():
+        found = {"name": name, "error": None, "text": text, "confidence": confidence}
+        session._take_reading({**found, "characters": [], "measures": [0.0]}, number)
+
+
+def test_a_new_network_can_read_what_labels_and_texts_in_common_have(make_session):
     session, _ = make_session(every=99)
     label(session, 0, 1, text="ab")
-    for i, (text, confidence) in enumerate(
-        [("c", 0.99)] * 3 + [("d", 0.99)] * 2 + [("e", 0.5)] * 9
-    ):
-        found = {"name": f"{i + 1:02}.png", "error": None, "text": text}
-        session._take_reading({**found, "confidence": confidence}, 0)
-    assert session.list_characters() == "abc"
+    texts = ["cd", "cd", "cd", "dc", "dc", "dc", "ca", "db", "ce"]
+    proposed = {f"{i + 1:02}.png": (text, 0.99) for i, text in enumerate(texts)}
+    propose(session, proposed | {"20.png": ("e", 0.001)})
+    assert session.list_characters() == "abcde"
+    propose(session, {"09.png": ("ce", 0.001)})
+    assert session.list_characters() == "abcd"
+
+
+def test_what_is_read_surely_is_learned_from(make_session):
+    session, learning = make_session(every=99)
+    seed = session.store.noted("seed")
+    label(session, 0, 5, text="ab")
+    session.answer("tab", [{**answer(session, "05.png"), "status": "unreadable"}])
+    texts = dict.fromkeys(session.catalog.items(), ("ab", 0.5))
+    texts |= {"06.png": ("ab", 0.3), "07.png": ("AB", 0.5), "08.png": ("ax", 0.5)}
+    propose(session, texts)
+    sure = session.list_sure()
+    assert {text for _, text in sure} == {"ab"}  # in the case of the labels
+    expected = {f"{i:02}.png" for i in [7, *range(9, 40)]}
+    assert names(sure) == {name for name in expected if not is_held_out(name, seed)}
+    assert names(session.list_sure(held_out=True)) == expected
+    propose(session, {"09.png": ("ab", 0.5)}, number=1)
+    assert "09.png" not in names(session.list_sure(held_out=True))
+
+
+def test_scripts_that_look_alike_are_named_unless_the_user_chose(make_session):
+    mixed = {"01.png": ("ab1", 0.1), "02.png": ("аб1", 0.1), "03.png": ("12", 0.1)}
+    session, _ = make_session(every=99)
+    propose(session, {"03.png": ("ab1", 0.1)})
+    assert session.progress()["scripts"] == ["Latin"]
+    propose(session, mixed)
+    assert session.progress()["scripts"] == ["Cyrillic", "Latin"]
 
 
 def test_the_characters_of_the_user_are_the_vocabulary(make_session):
     session, _ = make_session(characters="0123")
+    propose(session, {"01.png": ("ab1", 0.1), "02.png": ("аб1", 0.1)})
     assert session.list_characters() == "0123"
+    assert session.progress()["scripts"] == []
 
 
 # What the processes do.
@@ -271,7 +311,8 @@ def test_the_characters_of_the_user_are_the_vocabulary(make_session):
 
 def make_job(pairs, tmp_path, **options):
     recognizer = CaptchaRecognizer(**TINY, max_iter=2)
-    usual = {"test": [], "out": str(tmp_path / "out.joblib"), "before": start}
+    usual = {"test": [], "sure": [], "before": start}
+    usual["out"] = str(tmp_path / "out.joblib")
     return _processes.Job(recognizer, pairs, **{**usual, **options})
 
 
@@ -292,6 +333,14 @@ def test_a_round_goes_on_from_the_last_with_new_characters(pairs, tmp_path, fitt
     assert not found.warm_start and found.max_iter == 2
     anew = _processes._fit(make_job(new, tmp_path, vocabulary="01239x"))
     assert set(anew.vocabulary_) == set("01239x") and anew.n_iter_ == 2
+
+
+def test_a_round_learns_from_what_was_read_surely_as_well(pairs, tmp_path):
+    job = make_job(pairs[:20], tmp_path, sure=pairs[20:30])
+    seen = []
+    job.recognizer.fit = lambda X, y: seen.append((X, y))
+    _processes._fit(job)
+    assert seen == [tuple(map(list, zip(*pairs[:30], strict=True)))]
 
 
 def test_a_round_is_as_long_as_a_person_waits(pairs, tmp_path):
@@ -416,7 +465,7 @@ def test_nothing_is_read_in_the_name_of_a_model_that_is_not_loaded(monkeypatch):
     monkeypatch.setattr(reading, "_start_process", lambda: None)
     monkeypatch.setattr(reading, "_ask", ask)
     reading.use("model.joblib", 3)
-    reading.want([("seen.png", "seen.png")])
+    reading.want("view", [("seen.png", "seen.png")])
     reading._wake.clear()
     reading.start()
     wait(lambda: [reading.trouble] if reading.trouble else [], 1)
@@ -427,6 +476,49 @@ def test_nothing_is_read_in_the_name_of_a_model_that_is_not_loaded(monkeypatch):
     # What was on the screen is still read first, and by the model of the round.
     assert found == [({"name": "seen.png"}, 3), ({"name": "late.png"}, 3)]
     assert orders == ["load", "load", "read", "read"] and reading.trouble is None
+
+
+def test_the_image_that_is_shown_is_read_before_those_that_come_after_it(make_session):
+    session, _ = make_session(every=99)
+    first = session.next_items("view", 3)
+    session.answer("tab", [answer(session, first[0]["name"])])
+    second = session.next_items("view", 1, [item["key"] for item in first[1:]])
+    expected = [item["name"] for item in [*first[1:], *second]]
+    assert session.reading.wanted == [[item["name"] for item in first], expected]
+    propose(session, {expected[0]: ("12", 0.5)})
+    session.next_items("view", 0, [item["key"] for item in first[1:]])
+    assert session.reading.wanted[-1] == expected[1:2]  # the other one is read
+
+
+def test_what_a_view_shows_no_longer_is_not_read_first():
+    reading = _workers.Reading(None, None, None, lambda n: [], print)
+    reading.want("one", [("a", "a"), ("b", "b")])
+    reading.want("two", [("c", "c")])
+    reading.want("one", [("b", "b")])
+    found = [reading._pop_wanted() for _ in range(3)]
+    assert found == [[("b", "b")], [("c", "c")], []]
+
+
+@pytest.mark.parametrize(("seconds", "n_most"), [(0.0, 8), (0.4, 1)])
+def test_no_image_on_the_screen_waits_for_many_others(monkeypatch, seconds, n_most):
+    asked, items = [], [(f"{i}.png", f"{i}.png") for i in range(20)]
+
+    def ask(order, what):
+        time.sleep(seconds)
+        return [{"name": name} for name, _ in what]
+
+    def choose(n):
+        asked.append(n)
+        chosen, items[:] = items[:n], items[n:] if len(asked) < 4 else []
+        return chosen
+
+    reading = _workers.Reading(None, None, None, choose, lambda read, number: None)
+    monkeypatch.setattr(reading, "_start_process", lambda: None)
+    monkeypatch.setattr(reading, "_ask", ask)
+    reading.start()
+    wait(lambda: asked, 4)
+    reading.stop()
+    assert asked[0] == 1 and max(asked[:4]) == n_most
 
 
 @pytest.mark.slow
@@ -463,7 +555,7 @@ def test_what_is_on_the_screen_is_read_first(fitted, png_folder, tmp_path):
     reading = _workers.Reading(
         load, None, None, choose, lambda read, number: found.append(read["name"])
     )
-    reading.want(items[17:18])
+    reading.want("view", items[17:18])
     reading.start()
     wait(lambda: found, 20)
     reading.stop()

@@ -158,6 +158,10 @@ export function showProgress(found) {
   get("left-out").textContent = out.join(" ");
   trouble("table", found.trouble ? `The table is left as it is, as ${found.trouble}. `
     + "Your answers are safe in the journal beside it." : "");
+  const scripts = found.scripts ?? [];
+  trouble("scripts", scripts.length > 1 ? `${scripts.join(" and ")} letters are proposed, some `
+    + "of which look alike. End with Ctrl-C, and start again with --characters and those "
+    + "that there are." : "");
   if (found.advice) showLearning(found);
   if (newer) document.dispatchEvent(new Event("newround"));
 }
@@ -169,7 +173,7 @@ function showLearning(found) {
   get("now").textContent = advice.now;
   get("next").textContent = advice.next;
   get("learning").textContent = found.is_learning
-    ? "Learning from your labels …"
+    ? "Learning from your labels, and from what it reads surely …"
     : found.next_round_in === null
       ? ""
       : found.is_ready || found.reading
@@ -179,8 +183,8 @@ function showLearning(found) {
   trouble("learning", found.learning ? `The last round of learning failed: ${found.learning}` : "");
   get("save").disabled = found.is_saving;
   get("save-note").textContent = found.is_saving
-    ? "Learning from all labels, then saving; this takes some minutes. Label on meanwhile."
-    : found.saved ? `Saved as ${found.saved}` : `Learns from all labels, and writes ${found.save_path}`;
+    ? "Learning from all labels and what is read surely, then saving; this takes some minutes. Label on meanwhile."
+    : found.saved ? `Saved as ${found.saved}` : `Learns from all labels and what is read surely, and writes ${found.save_path}`;
   drawGrowth(found.rounds.filter((r) => r.n_tested));
 }
 
