@@ -53,6 +53,10 @@ _PASSES, _PASSES_OVER_MANY = 20, 30
 _MAX_UPDATES, _MAX_PIXELS = 20_000, 3e9
 # In spite of these: enough updates from the plateau to the end of the schedule.
 _MIN_PASSES, _MIN_UPDATES = 5, 2500
+# A GPU takes about as long for an update of many images as of few, so there it is
+# updates alone that cost. Images and updates of an epoch then grow alike. More than
+# a few hundred images keep the largest GPU busy.
+_MIN_GPU_BATCH, _MAX_GPU_BATCH = 16, 512
 
 
 @dataclass(frozen=True)
@@ -174,15 +178,23 @@ def choose_n_held_out(n_samples, early_stopping, validation_fraction):
     return n_held_out
 
 
-def choose_batch_size(n_samples):
-    """Return the number of images in an update."""
-    return _SMALL_BATCH if n_samples < _IMAGES_FOR_LARGE_BATCHES else _LARGE_BATCH
+def choose_batch_size(n_samples, device="cpu"):
+    """Return the number of images in an update on a type of device.
+
+    On a GPU it is the power of two next to the root of the number of samples.
+    """
+    if device == "cpu":
+        return _SMALL_BATCH if n_samples < _IMAGES_FOR_LARGE_BATCHES else _LARGE_BATCH
+    size = 2 ** round(math.log2(n_samples) / 2)
+    return min(max(size, _MIN_GPU_BATCH), _MAX_GPU_BATCH)
 
 
-def choose_max_iter(n_samples, batch_size, n_pixels):
+def choose_max_iter(n_samples, batch_size, n_pixels, device="cpu"):
     """Return the number of epochs; `n_pixels` is that of all resized images."""
     updates = math.ceil(n_samples / batch_size)  # in an epoch
-    affordable = min(math.ceil(_MAX_UPDATES / updates), int(_MAX_PIXELS / n_pixels))
+    affordable = math.ceil(_MAX_UPDATES / updates)
+    if device == "cpu":
+        affordable = min(affordable, int(_MAX_PIXELS / n_pixels))
     usual = _PASSES if n_samples < _MANY_IMAGES else _PASSES_OVER_MANY
     least = max(math.ceil(_MIN_UPDATES / updates), _MIN_PASSES)
     return max(least, min(usual, affordable))
