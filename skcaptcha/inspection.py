@@ -23,6 +23,7 @@ from skcaptcha.images import read_images
 from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import is_error
 from skcaptcha.metrics import exact_match_score
+from skcaptcha.model.decoding import check_length
 from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["PowerLaw", "find_label_issues", "fit_power_law", "label_curve"]
@@ -217,22 +218,34 @@ def _fit_and_predict(recognizer, items, texts, train, test):
     return found
 
 
-def judge(reader, items, texts, *, on_error="raise", notices):
+def judge(
+    reader, items, texts, *, length=None, vocabulary=None, on_error="raise", notices
+):
     """Return the texts read, their probability, and that of the labels.
 
-    Where an image is skipped the text is None and the others are NaN. `notices` gets
-    what there is to warn of.
+    `length` and `vocabulary` restrict what is read, as for `predict`. Where an image is
+    skipped the text is None and the others are NaN. `notices` gets what there is to
+    warn of.
     """
+    check_length(length)
+    allowed = None if vocabulary is None else reader._find_allowed(vocabulary)
     y_pred = np.full(len(texts), None, dtype=object)
     confidence, self_confidence = np.zeros((2, len(texts)))
     seen = SeenImages.of(reader)
     for i, frames in reader.iter_frames(
         items, on_error=on_error, notices=notices, seen=seen
     ):
+        confidence[i] = self_confidence[i] = np.nan
         if is_error(frames):
-            confidence[i] = self_confidence[i] = np.nan
             continue
-        ((y_pred[i], confidence[i]),) = find_texts(reader, frames, exact=True)
+        try:
+            ((y_pred[i], confidence[i]),) = find_texts(
+                reader, frames, length, allowed, exact=True
+            )
+        except ValueError:  # a text of this length has no place in the image
+            if on_error == "raise":
+                raise
+            continue
         self_confidence[i] = label_log_probability(reader, frames, texts[i])
     notices += seen.describe()
     return y_pred, np.exp(confidence), np.exp(self_confidence)

@@ -180,7 +180,7 @@ def test_reserved_names_in_a_zip_file_are_read_without_touching_the_disk(
 
 def test_generated_files_have_names_that_every_system_takes(tmp_path, capsys):
     folder = tmp_path / "drawn"
-    options = ["--vocabulary", "aAcCoOnNuUlL", "--length", "3", "-n", "30"]
+    options = ["--characters", "aAcCoOnNuUlL", "--length", "3", "-n", "30"]
     assert main(["generate", str(folder), *options]) == 0
     names = [path.name for path in folder.iterdir()]
     assert len({name.casefold() for name in names}) == 31

@@ -51,7 +51,7 @@ from skcaptcha.cli._reading import (
 
 # Parameters that have an option of their own.
 _OPTIONS = {
-    "vocabulary": "--vocabulary",
+    "vocabulary": "--characters",
     "length": "--length",
     "size": "--size",
     "color": "--color",
@@ -69,8 +69,8 @@ def generate(options):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{str(folder)!r} is there already; name a new folder")
     parameters = {"fonts": options.fonts, "color": options.color}
-    if options.vocabulary is not None:
-        parameters["vocabulary"] = options.vocabulary
+    if options.characters is not None:
+        parameters["vocabulary"] = options.characters
     defaults = make_captchas.__kwdefaults__
     parameters |= _check_names(options.param, defaults, "make_captchas", _OPTIONS)
     names = []
@@ -355,7 +355,11 @@ def evaluate(options):
     check_input(options.source, "the source")
     X, y = load_data(options)
     reader = make_reader(model)
-    X, y, found, notes = read_labeled(reader, X, y, options, options.ignore_case)
+    check_characters(model, options.characters)
+    rules = {"length": options.length, "vocabulary": options.characters}
+    X, y, found, notes = read_labeled(
+        reader, X, y, options, options.ignore_case, **rules
+    )
     title = f"{options.model} on {options.source}"
     try:
         _draw(model, X, y, found, options, title, notes)

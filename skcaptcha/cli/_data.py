@@ -61,16 +61,16 @@ def check_data(X, y, options):
     _refuse_unreadable(list(report.unreadable), len(y))
 
 
-def read_labeled(reader, X, y, options, ignore_case=False):
+def read_labeled(reader, X, y, options, ignore_case=False, **rules):
     """Return images that can be read, labels, what `find_label_issues` returns, notes.
 
     The notes are the warnings, each as a line. With `ignore_case` what is read and the
-    labels are case-folded before they are compared.
+    labels are case-folded before they are compared. The rules are those of `judge`.
     """
     from skcaptcha.inspection import judge, list_issues
 
     notices = []
-    found = judge(reader, X, y, on_error="skip", notices=notices)
+    found = judge(reader, X, y, **rules, on_error="skip", notices=notices)
     issue_warnings(notices)
     bad = [i for i, text in enumerate(found[0]) if text is None]
     names = [escape(str(getattr(X[i], "name", X[i]))) for i in bad]

@@ -191,8 +191,9 @@ def _save_reader(path, recognizer):
 
 def _find_table(source):
     """Return the table of labels of a source, or the one that is made for it."""
-    from skcaptcha.datasets._labeled import is_text_file, list_tables
+    from skcaptcha.datasets._labeled import is_text_file
     from skcaptcha.datasets._source import Folder
+    from skcaptcha.datasets._tables import list_tables
 
     if source.is_file() and is_text_file(str(source)):
         return source

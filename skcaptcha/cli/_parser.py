@@ -22,7 +22,7 @@ GENERATE = """
 examples:
   skcaptcha generate captchas
         a thousand images of five characters, with a table of what they say
-  skcaptcha generate codes -n 500 --vocabulary 0123456789 --length 4-6 --size 40x120
+  skcaptcha generate codes -n 500 --characters 0123456789 --length 4-6 --size 40x120
   skcaptcha generate hard --color --param rotation=30 --param lines=4 --seed 7
 """
 CHECK = """
@@ -77,6 +77,8 @@ EVALUATE = """
 examples:
   skcaptcha evaluate model.joblib held_out
   skcaptcha evaluate model.joblib labels.csv --picture mistakes.png --html report.html
+  skcaptcha evaluate pretrained held_out --characters 0123456789 --length 4
+        how well four digits are read before any label
   skcaptcha evaluate model.joblib held_out --format csv > read.csv
         each image with its label, what was read, and whether the label looks wrong
 """
@@ -217,6 +219,7 @@ def make_parser():
     _add_pictures(command, "the images")
     formats = ["text", "json", "csv"]
     command.add_argument("--format", choices=formats, default="text", help=SCORES)
+    _add_rules(command)
     command.add_argument("--ignore-case", action="store_true", help=CASE)
     _fill_curve(_add(commands, "curve", "estimate what more labels would bring", CURVE))
     _fill_label(_add(commands, "label", "label images on a local page", LABELING))
@@ -240,7 +243,7 @@ def _fill_generate(command):
     _add_path(command, "folder", "DIR", "folder to make")
     number = "number of images (%(default)s)"
     add("-n", "--n-samples", metavar="N", type=int, default=1000, help=number)
-    add("--vocabulary", metavar="CHARACTERS", help="characters to draw from")
+    add("--characters", help="characters to draw from")
     length = "number of characters, N or N-M (5)"
     add("--length", metavar="N", type=_parse_span, default=5, help=length)
     size = "pixels, HEIGHTxWIDTH (50x150)"
@@ -294,9 +297,7 @@ def _fill_predict(command):
     add("images", metavar="IMAGE", nargs="+", help=images)
     formats = ["text", "csv", "jsonl"]
     add("--format", choices=formats, default="text", help=FORMAT)
-    length = "number of characters that each text has, N or N-M"
-    add("--length", metavar="N", type=_parse_span, help=length)
-    add("--characters", help="the only characters that texts may have")
+    _add_rules(command)
     least = command.add_mutually_exclusive_group().add_argument
     least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
     least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)

@@ -15,13 +15,14 @@ from skcaptcha._validation import (
     count,
     issue_warnings,
 )
-from skcaptcha.datasets._labeled import is_text_file, list_tables
+from skcaptcha.datasets._labeled import is_text_file
 from skcaptcha.datasets._source import (
     Folder,
     existing_path,
     image_suffixes,
     open_source,
 )
+from skcaptcha.datasets._tables import list_tables
 from skcaptcha.images._read import is_error, iterate_images
 from skcaptcha.vocabulary import Vocabulary
 

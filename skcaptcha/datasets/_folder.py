@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from skcaptcha._validation import issue_warnings, strip_text
 from skcaptcha.datasets._source import existing_path, image_suffixes, open_source
-from skcaptcha.datasets._tables import clean_labels
+from skcaptcha.datasets._tables import clean_labels, list_tables
 from skcaptcha.images import read_image
 from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
@@ -75,6 +75,13 @@ def load_image_folder(
         If images were skipped; it says how many, and of the first ones why.
     skcaptcha.exceptions.LabelConversionWarning
         If labels had white space at their edges; it says how many.
+    UserWarning
+        If the names of the images are taken for their labels although a table such as
+        ``labels.csv`` lies beside them.
+
+    See Also
+    --------
+    load_labeled_images : Reads the table where there is one, and else the names.
 
     Examples
     --------
@@ -98,8 +105,20 @@ def load_image_folder(
     path = existing_path(path, "path")
     with open_source(path, metadata_encoding) as source:
         items, texts, notices = load_files(source, find_label, label, pattern, on_error)
+        tables = list_tables(source) if label is None else ()
+    if tables:
+        notices.append((_describe_tables(path, tables), UserWarning))
     issue_warnings(notices)
     return items, texts
+
+
+def _describe_tables(path, tables):
+    named = ", ".join(map(str, tables[:5])) + (", ..." if len(tables) > 5 else "")
+    return (
+        f"path={path!r} holds a table, {named}, and yet the labels are the names of "
+        "the images. If they are in the table, call load_labeled_images; if they are "
+        "in the names, say so by label=r'(.+)'."
+    )
 
 
 def load_files(source, find_label, label, pattern, on_error, may_be_empty=False):

@@ -13,7 +13,13 @@ from skcaptcha.datasets._source import (
     image_suffixes,
     open_source,
 )
-from skcaptcha.datasets._tables import clean_labels, decode_text, is_table, parse_table
+from skcaptcha.datasets._tables import (
+    clean_labels,
+    decode_text,
+    is_table,
+    list_tables,
+    parse_table,
+)
 from skcaptcha.datasets._zip import raise_all
 from skcaptcha.images._read import check_on_error
 
@@ -258,17 +264,6 @@ def is_text_file(path):
     """Tell by its name whether a file is a table, as against an archive."""
     suffix = PurePosixPath(path).suffix.lower()
     return suffix == ".txt" or is_table(PurePosixPath(path))
-
-
-def list_tables(source):
-    """List the tables in a source, but not texts beside images of the same name."""
-    tops = source.list_tops()
-    stems = {f.with_suffix("") for f in tops if f.suffix.lower() in image_suffixes()}
-    return [
-        f
-        for f in tops
-        if is_table(f) and not (f.suffix == ".txt" and f.with_suffix("") in stems)
-    ]
 
 
 def _only_table(tables, path):

@@ -26,6 +26,17 @@ def is_table(file):
     return file.suffix.lower() in (".csv", ".tsv", *_JSON_LINES)
 
 
+def list_tables(source):
+    """List the tables in a source, but not texts beside images of the same name."""
+    tops = source.list_tops()
+    stems = {f.with_suffix("") for f in tops if f.suffix.lower() in image_suffixes()}
+    return [
+        f
+        for f in tops
+        if is_table(f) and not (f.suffix == ".txt" and f.with_suffix("") in stems)
+    ]
+
+
 def parse_table(data, path, *, filename_column, text_column, delimiter, encoding):
     """Return the rows (number, file name, text) of a table, and what to warn of.
 

@@ -21,6 +21,7 @@ from skcaptcha.cli import main
 from skcaptcha.cli._report import _list_layers
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.export import export_onnx, load_onnx
+from skcaptcha.metrics import exact_match_score
 from skcaptcha.model import inference
 from skcaptcha.model.network import build_network
 from skcaptcha.vocabulary import Vocabulary
@@ -42,7 +43,7 @@ def n_read(monkeypatch):
 def test_generated_captchas_can_be_loaded_again(run, tmp_path):
     folder = tmp_path / "drawn"
     options = ["-n", "12", "--length", "2-3", "--size", "20x60", "--color"]
-    knobs = ["--vocabulary", "aA", "--param", "rotation=0", "--param", "lines=0"]
+    knobs = ["--characters", "aA", "--param", "rotation=0", "--param", "lines=0"]
     code, out, err = run("generate", folder, *options, *knobs)
     assert (code, err) == (0, "")
     assert "12 images and labels.csv are in" in out
@@ -266,6 +267,18 @@ def test_evaluate_ignores_case_if_asked(run, fitted, labeled, captchas, close_fi
     _, out, _ = run(*words, "--ignore-case", "--html", page)
     assert re.search(rf"exact match +{score:.4f} ", out) and "'a' " in out
     assert f">{score:.4f}</td>" in page.read_text("utf-8")
+
+
+def test_evaluate_reads_by_rules_as_predict_does(run, model, labeled, fitted, captchas):
+    X, y = captchas[0][160:], captchas[1][160:]
+    rules = ("--characters", "012", "--length", "2", "--format", "json")
+    code, out, _ = run("evaluate", model, labeled, *rules)
+    expected = fitted.predict(X, vocabulary="012", length=2)
+    assert code == 0 and any(len(text) != 2 for text in y)
+    assert json.loads(out)["exact_match"] == exact_match_score(y, expected)
+    assert {m["read"] for m in json.loads(out)["mistakes"]} <= set(expected)
+    code, _, err = run("evaluate", model, labeled, "--characters", "0x")
+    assert code == 2 and "--characters='0x' must be some of" in err
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])

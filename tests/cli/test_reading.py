@@ -452,7 +452,7 @@ def test_a_pipeline_counts_all_of_its_images(run, fitted, inverted, tmp_path):
 
 
 def test_the_word_pretrained_is_a_model_that_nobody_has_trained(run, tmp_path):
-    run("generate", tmp_path / "drawn", "-n", "3", "--vocabulary", "0123456789")
+    run("generate", tmp_path / "drawn", "-n", "3", "--characters", "0123456789")
     folder = tmp_path / "drawn"
     code, out, _ = run("predict", "pretrained", folder, "--characters", "0123456789")
     read = [line.split("\t")[1] for line in out.splitlines()]

@@ -520,3 +520,14 @@ def test_a_row_twice_is_an_image_twice(table, tmp_path):
     contents, texts = load_labels_csv(archive)
     assert texts == ["0042", "nan", "0042"]
     assert contents[0] == contents[2] != contents[1]
+
+
+def test_a_table_beside_the_images_is_not_overlooked_in_silence(tmp_path):
+    for name in ("01", "02"):
+        Image.new("L", (60, 20)).save(tmp_path / f"{name}.png")
+    assert load_image_folder(tmp_path)[1] == ["01", "02"]  # with no warning
+    (tmp_path / "labels.csv").write_text("filename,text\n01.png,a7\n02.png,b8\n")
+    with pytest.warns(UserWarning, match=r"labels\.csv.*load_labeled_images"):
+        assert load_image_folder(tmp_path)[1] == ["01", "02"]
+    assert load_image_folder(tmp_path, label=r"(.+)")[1] == ["01", "02"]
+    assert load_labeled_images(tmp_path)[1] == ["a7", "b8"]
