@@ -49,6 +49,7 @@ ensemble digits4_400 --folds 2 --no-single
 labels curve --sets captcha_images_v2 digits4
 labels found --sets captcha_images_v2 digits4
 labels new_characters
+labels page --sets captcha_images_v2 --seeds 0 1
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 self_training digits4_0 --ways 'labels alone' self-training
 reading predict
