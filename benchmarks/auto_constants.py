@@ -71,7 +71,7 @@ ALIGNMENT = {
     "ink counts half at": ("half = {} * spread", 0.25, 0.1, 0.6),
     "power of the ink": (".mean(dim=1) ** {} ", 1.5, 1.0, 2.0),
     "fall between slots": ("exp(-{} * offset**2)", 2, 1, 4),
-    "even ink": ("ink = ink + {} * valid", "1e-6", "1e6"),
+    "even ink": ("even = ink + {} ", "1e-6", "1e6"),
     "aligned": ("_ALIGNED = {}\n", 0.1, 0.05, 0.2),
     "left plateau": ("_LEFT_PLATEAU = {}\n", 0.6, 0.4, 0.8),
     "warm-up": ("_WARM_UP = {}\n", 60, 20, 180),
@@ -280,14 +280,14 @@ sysu4_mixed upper4_panther weixin4_3d""".split()
 WORDS = f"{N_TRAIN} to train, {N_VAL} to validate, of its training part"
 ROWS = {name: DataSet(name=name, words=WORDS, archive=f"{name}.zip") for name in SETS}
 ROWS |= {
-    f"{name}, batches": Batches(
+    f"batches_{name}": Batches(
         name=name,
         words=f"{N_MANY} to train, {N_VAL} to validate, of its training part",
         archive=f"{name}.zip",
     )
     for name in ("captcha_images_v2", "digits4", "kaptcha_pku", "swust4_2019b")
 }
-ROWS["drawn, batches"] = Batches(
+ROWS["batches_drawn"] = Batches(
     name="drawn",
     words=f"4 of 36 characters, 120x40, by the `captcha` package, {N_DRAWN} to train, "
     f"{5 * N_VAL} to validate",
@@ -356,7 +356,7 @@ def format_batches(entries):
             scores = runner.list_values(runs, "exact_match")
             cell = f"{statistics.mean(scores):.3f} ({len(runs)})" if runs else ""
             cells.append(cell + "".join({f", {r['batch_size']}" for r in runs}))
-        table.append([name.partition(",")[0], entry["runs"][0]["n_train"], *cells])
+        table.append([ROWS[name].name, entry["runs"][0]["n_train"], *cells])
     words = "Exact match (seeds) after batches of so many images, on the CPU:"
     return [words, "", *runner.format_table(header, table), ""]
 

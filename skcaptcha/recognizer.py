@@ -113,7 +113,7 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
     batch_size : int or "auto", default="auto"
         Images in each update. "auto" is 8, and 16 from 2000 training images on. On a
         GPU it is the power of two next to the square root of the number of training
-        images, from 16 to 512.
+        images, from 32 to 512.
     learning_rate_init : float, default=0.003
         Learning rate of AdamW before it is lowered.
     weight_decay : float, default=0.01
@@ -121,7 +121,8 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
-        they are more than 20000 or, on a CPU, process more than 3e9 pixels.
+        they are more than 20000 or process more than 3e9 pixels. On a GPU it is what
+        makes as many updates of its larger batches, however many pixels these have.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer

@@ -34,16 +34,16 @@ def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
 @pytest.mark.parametrize(
     "n_training, width, batch_size, n_updates",
     [
-        (1, 160, 16, 2500),
+        (1, 160, 32, 2500),
         (600, 160, 32, 2500),
-        (3000, 160, 64, 2500),
-        (10_000, 160, 128, 2500),
-        (100_000, 160, 256, 30 * 391),
-        (100_000, 1000, 256, 30 * 391),  # where a CPU would take ages
+        (3000, 160, 64, 20 * 188),
+        (10_000, 160, 128, 30 * 625),
+        (100_000, 160, 256, 20_000),
+        (100_000, 1000, 256, 20_000),  # of which a CPU would make fewer
         (10**7, 160, 512, 5 * 19_532),
     ],
 )
-def test_on_a_gpu_batches_grow_with_the_images(
+def test_on_a_gpu_as_many_updates_learn_from_more_images(
     n_training, width, batch_size, n_updates
 ):
     assert choose_batch_size(n_training, "cuda") == batch_size

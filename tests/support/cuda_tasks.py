@@ -64,7 +64,7 @@ def around_updates(before, after=lambda: None):
 def fit_and_read(device):
     for X in (SAME, VARIED):
         recognizer = fit(X, lstm_layers=2, batch_size="auto")
-        assert recognizer.auto_choices_["batch_size"] == 16  # 8 on a CPU
+        assert recognizer.auto_choices_["batch_size"] == 32  # 8 on a CPU
         recognizer.predict(VARIED[:5])
         recognizer.predict(SAME[:3], return_confidence=True)
         recognizer.predict_topk(X[:2])
