@@ -268,6 +268,7 @@ class _NormalizationOnCuda(torch.autograd.Function):
 
 
 @functools.lru_cache(maxsize=256)
+@torch.inference_mode(False)
 def put(number, dtype, device):
     """Return a number on a device, where it stays for the next time."""
     return torch.full((), number, dtype=dtype, device=device)
