@@ -35,6 +35,7 @@ ablation captcha_images_v2_100 --variants defaults 'in gray'
 ablation steps_digits4 --variants 'opening alone'
 accuracy few_labels --seeds 0 1
 auto_constants digits4
+auto_constants batches_digits4
 before_labels digits4
 beside_keras prediction
 beside_keras training

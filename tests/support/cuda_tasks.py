@@ -63,7 +63,8 @@ def around_updates(before, after=lambda: None):
 
 def fit_and_read(device):
     for X in (SAME, VARIED):
-        recognizer = fit(X, lstm_layers=2)
+        recognizer = fit(X, lstm_layers=2, batch_size="auto")
+        assert recognizer.auto_choices_["batch_size"] == 32  # 8 on a CPU
         recognizer.predict(VARIED[:5])
         recognizer.predict(SAME[:3], return_confidence=True)
         recognizer.predict_topk(X[:2])
@@ -203,8 +204,8 @@ def skip_what_is_not_finite(device):
 
     assert np.isfinite(learn())
     before = state()
-    hook = trainer.network.blocks[0].conv.register_forward_hook(
-        lambda module, inputs, output: output * float("nan")
+    hook = trainer.network.blocks[0].register_forward_hook(
+        lambda module, inputs, output: (output[0] * float("nan"), output[1])
     )
     assert np.isnan(learn())
     hook.remove()
@@ -249,12 +250,7 @@ def export_to_onnx(device):
 
 DEFAULT_NETWORK = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
 MOST_WAITS = 1  # in an update, for the loss of an earlier one
-MOST_LAUNCHES = {  # with float16 also casts, and the scale of the loss
-    "ctc, one width": 250,
-    "ctc, several widths": 315,
-    "alignment, one width": 265,
-    "alignment, several widths": 325,
-}
+MOST_LAUNCHES = 250
 COUNTS = {}  # what was counted, for the report
 
 
@@ -263,7 +259,7 @@ def count_updates(device):
     widths = {"one width": [80] * 48, "several widths": range(48, 144, 2)}
     texts = [f"{i:05d}" for i in range(48)]
     for name, choice in widths.items():
-        X = [RANDOM.integers(0, 256, (32, choice[i]), np.uint8) for i in range(48)]
+        X = [RANDOM.integers(0, 256, (40, choice[i]), np.uint8) for i in range(48)]
         for stage in ("ctc", "alignment"):
             found = []
 
@@ -284,10 +280,7 @@ def count_updates(device):
                 "by kernel": dict(after["launches"] - before["launches"]),
             }
     assert max(c["waits"] for c in COUNTS.values()) <= MOST_WAITS, COUNTS
-    extra = 0 if device.capability >= (8, 0) else 12  # the scaler of float16
-    for name, most in MOST_LAUNCHES.items():
-        launches = COUNTS[name]["launches"]
-        assert launches <= most + extra, f"{launches} launches: {name}"
+    assert max(c["launches"] for c in COUNTS.values()) <= MOST_LAUNCHES, COUNTS
 
 
 @contextlib.contextmanager
