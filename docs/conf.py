@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,
+    "min_reported_time": 3600,  # of the machine that built the page
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -82,7 +83,14 @@ html_theme_options = {
         "image_dark": "_static/logo-dark.svg",
         "alt_text": "skcaptcha, front page",
     },
-    "navbar_end": ["theme-switcher"],
+    "navbar_end": ["theme-switcher", "navbar-icon-links"],
+    "icon_links": [
+        {
+            "name": "Source code and issues",
+            "url": "https://github.com/skcaptcha/skcaptcha",
+            "icon": "fa-brands fa-github",
+        }
+    ],
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],

@@ -4,7 +4,9 @@ import numpy as np
 
 
 def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
-    """Exact match and mean confidence in bins of confidence [1]_.
+    """Exact match and mean confidence in bins of confidence.
+
+    Texts of confidence 0.8 are right four times in five if it is calibrated [1]_.
 
     Parameters
     ----------
@@ -54,7 +56,9 @@ def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
 
 
 def risk_coverage_curve(is_right, confidence):
-    """Share of wrong texts among those above a confidence threshold [1]_.
+    """Share of wrong texts among those above a confidence threshold.
+
+    It tells how many texts you can accept, and how many of these are wrong [1]_.
 
     Parameters
     ----------

@@ -108,9 +108,10 @@ class _Mirror(torch.autograd.Function):
 
 
 class CRNN(nn.Module):
-    """Convolutions, bidirectional LSTMs and a CTC head over the columns [1]_.
+    """Convolutions, bidirectional LSTMs and a CTC head over the columns.
 
-    Every convolution block has batch normalization, which excludes padding.
+    Every convolution block of the network [1]_ has batch normalization, which excludes
+    padding.
 
     Parameters
     ----------
