@@ -257,6 +257,18 @@ def test_a_wished_precision(run, fitted, labeled, tmp_path, precision, least):
         assert "confidence from which 0.95 are right" in out
 
 
+def test_an_exported_model_keeps_the_thresholds(run, fitted, labeled, tmp_path):
+    recognizer = copy.copy(fitted)
+    recognizer.test_scores_ = {"min_confidence": {"0.9": 0.5, "0.99": 0.7}}
+    path = tmp_path / "m.onnx"
+    export_onnx(recognizer, path)
+    wished = run("predict", path, labeled, "--precision", "0.99")
+    assert wished == run("predict", path, labeled, "--min-confidence", "0.7")
+    assert "confidence from which 0.99 are right  0.7000" in run("info", path)[1]
+    export_onnx(fitted, path)
+    assert "confidence" not in run("info", path)[1]
+
+
 def test_a_model_that_was_never_tested(run, model, save, labeled):
     for path in (model, save("onnx"), save("ensemble")):
         code, _, err = run("predict", path, labeled, "--precision", "0.9")
