@@ -169,6 +169,24 @@ def test_a_reader_that_is_no_better_is_not_used_nor_gone_on_from(make_session):
     assert learning.job.start is start  # a whole fit, from where it began
 
 
+def test_what_is_read_surely_is_left_out_where_it_led_nowhere(make_session):
+    session, learning = make_session(every=10)
+    propose(session, dict.fromkeys(session.catalog.items(), ("12", 0.95)))
+    label(session, 0, 12)
+    assert learning.job.sure
+    learning.finish(is_better=False)
+    label(session, 12, 22)
+    assert learning.job.sure == []
+    learning.finish(is_better=True)
+    session.learner.save()
+    assert learning.job.is_final and learning.job.sure == []
+    learning.finish()
+    label(session, 22, 32)
+    learning.finish(is_better=False)
+    session.learner.save()
+    assert learning.job.is_final and learning.job.sure
+
+
 def test_what_fails_on_the_way_on_is_learned_anew(make_session):
     session, learning = make_session(every=15, start=start)
     label(session, 0, 15)
