@@ -1,9 +1,9 @@
 """A person at the page to label on, and the core that learns, both with one clock.
 
 The person accepts a proposal that is right in a second, and types a text in four. The
-page's own objects choose the images, learn and judge; a round takes the processor time
-that it takes here, and until it has ended the person goes on. While a round runs, only
-what is shown is read, as there is one core.
+page's own objects choose the images, learn and judge. A round takes the processor time
+that it takes here, and until it has ended the person continues; meanwhile only what is
+shown is read, as there is one core.
 """
 
 import time
