@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from skcaptcha._torch_compat import foreach
 from skcaptcha._transfer import send
 from skcaptcha.model import geometry
-from skcaptcha.model.normalization import MaskedBatchNorm2d, make_padding, put
+from skcaptcha.model.few_launches import CastTogether, standardize_on_cuda
+from skcaptcha.model.normalization import MaskedBatchNorm2d, make_padding
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
 
@@ -294,7 +294,7 @@ class CRNN(nn.Module):
         if not autocast or self.frozen or not self.training:
             return [None] * len(self.blocks)
         weights = (block.conv.weight for block in self.blocks)
-        return _CastTogether.apply(torch.get_autocast_dtype("cuda"), *weights)
+        return CastTogether.apply(torch.get_autocast_dtype("cuda"), *weights)
 
     def freeze_convolutions(self, frozen=True):
         """Freeze or unfreeze the convolution blocks."""
@@ -336,27 +336,6 @@ class CRNN(nn.Module):
         return drop
 
 
-class _CastTogether(torch.autograd.Function):
-    """Cast tensors to a dtype, and their gradients back, in one launch each."""
-
-    @staticmethod
-    def forward(ctx, dtype, *tensors):
-        """Return the tensors in the dtype."""
-        ctx.dtype = tensors[0].dtype
-        return _cast_together(tensors, dtype)
-
-    @staticmethod
-    def backward(ctx, *gradients):
-        """Return the gradients of the tensors."""
-        return None, *_cast_together(gradients, ctx.dtype)
-
-
-def _cast_together(tensors, dtype):
-    cast = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
-    foreach.copy_(cast, list(tensors))
-    return tuple(cast)
-
-
 def reduce_height(x):
     """Take the maximum over the height: (N, C, H, T) -> (T, N, C); faster than amax."""
     return functional.max_pool2d(x, (x.shape[2], 1)).squeeze(2).permute(2, 0, 1)
@@ -381,7 +360,7 @@ def standardize(images, mask=None):
     """
     x = images.float()
     if x.is_cuda:
-        return _standardize_on_cuda(x, mask)
+        return standardize_on_cuda(x, mask)
     if mask is None:  # torch.var_mean takes ten times as long on the CPU
         x = x.flatten(1)
         x = x - x.mean(dim=1, keepdim=True)
@@ -392,21 +371,6 @@ def standardize(images, mask=None):
     x = (x - mean) * mask
     variance = (x * x).sum(dim=(1, 2, 3), keepdim=True) / count
     return x / (variance.sqrt() + 1)
-
-
-def _standardize_on_cuda(x, mask):
-    """Do that in fewer launches."""
-    each = {"dim": (1, 2, 3), "keepdim": True}
-    if mask is None:
-        variance, mean = torch.var_mean(x, correction=0, **each)
-        return (x - mean).div_(variance.sqrt_().add_(1))
-    inside = mask.mean(dim=3, keepdim=True)  # share of the columns
-    x = x * mask
-    x = x.addcmul_(x.mean(**each) / inside, mask, value=-1)
-    norm = torch.linalg.vector_norm(x, **each)
-    one = put(1.0, torch.float32, x.device)
-    scale = x[0].numel() ** -0.5
-    return x.div_(torch.addcmul(one, norm, inside.rsqrt_(), value=scale))
 
 
 @torch.inference_mode(False)

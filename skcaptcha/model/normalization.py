@@ -1,7 +1,6 @@
 """Batch normalization of images that are padded to the width of the widest."""
 
 import copy
-import functools
 import math
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch.nn import functional
 
 from skcaptcha._torch_compat import foreach
 from skcaptcha._transfer import send
+from skcaptcha.model.few_launches import put
 
 
 class Padding:
@@ -265,13 +265,6 @@ class _NormalizationOnCuda(torch.autograd.Function):
         if ctx.padding is not None:
             ctx.padding.clear_(of_x)
         return of_x, None, of_weight, of_bias, None
-
-
-@functools.lru_cache(maxsize=256)
-@torch.inference_mode(False)
-def put(number, dtype, device):
-    """Return a number on a device, where it stays for the next time."""
-    return torch.full((), number, dtype=dtype, device=device)
 
 
 @torch.no_grad()

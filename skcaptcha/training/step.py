@@ -11,9 +11,10 @@ from skcaptcha._torch_compat import foreach, has_bfloat16_instructions
 from skcaptcha._transfer import LateValues
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._tensors import place_images
+from skcaptcha.model.few_launches import put
 from skcaptcha.model.inference import halve_batch
 from skcaptcha.model.network import build_network, extend_network
-from skcaptcha.model.normalization import follow_statistics, make_padding, put
+from skcaptcha.model.normalization import follow_statistics, make_padding
 from skcaptcha.training.augmentation import random_affine
 from skcaptcha.training.ctc import ctc_losses
 from skcaptcha.training.distributed import SingleProcess

@@ -12,6 +12,7 @@ from support.cuda_tasks import (
     VARIED,
     count_batches,
     count_updates,
+    find_the_gradients_of_the_cpu,
     fit,
     fit_in_half_precision,
     learn_as_the_cpu_does,
@@ -94,7 +95,7 @@ FAULTS = {
         "torch.from_numpy(plan)",
     ),
     "a symbol follows its like without a blank": (
-        learn_as_the_cpu_does,
+        find_the_gradients_of_the_cpu,
         ctc._enter_states,
         "moves[:, 1] += follows[:, None]",
         "pass",
@@ -140,6 +141,24 @@ FAULTS = {
         normalization._NormalizationOnCuda.forward,
         "padding.pick_pixels(x)",
         "x",
+    ),
+    "padding counts in the gradient": (
+        find_the_gradients_of_the_cpu,
+        normalization.Padding._find_inside,
+        "sum(self._ends)",
+        "x.shape[3] * len(x)",
+    ),
+    "padding is not cleared": (
+        find_the_gradients_of_the_cpu,
+        normalization.Padding.relu_,
+        "x.clamp_(put(0.0, torch.float32, x.device), self._limit)",
+        "x.relu_()",
+    ),
+    "the alignment is unlearned": (
+        find_the_gradients_of_the_cpu,
+        losses.uniform_alignment_losses,
+        "share / -len(targets)",
+        "share / len(targets)",
     ),
     "what is sent is waited for": (
         count_batches,

@@ -184,6 +184,36 @@ def learn_as_the_cpu_does(device):
             np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
 
 
+def find_the_gradients_of_the_cpu(device):
+    """In float32 and undistorted, for images of several widths."""
+    images = [image[:, :, None] for image in VARIED[:8]]
+    targets = [np.array([int(c) + 1 for c in text]) for text in TEXTS[:8]]
+    for stage in ("ctc", "alignment"):
+        found = []
+        for place in ("cuda", "cpu"):
+            config = small_fits.training_config(
+                device=torch.device(place), augmentation=0.0
+            )
+            network_config = {**small_fits.NETWORK_CONFIG, "n_classes": 11}
+            schedule = Schedule(1.0, 200, 4, aligned=stage == "ctc")
+            generator = torch.Generator().manual_seed(0)
+            trainer = Trainer(network_config, config, schedule, generator)
+            trainer.autocast_dtype = torch.float32
+            trainer.scaler = torch.amp.GradScaler(place, enabled=False)
+            with torch.no_grad():
+                for block in trainer.network.blocks:
+                    block.norm.bias.fill_(0.5)  # in padding as well, were it not clear
+            some = Samples(images, targets)
+            some = some.put_on(config.device) if place == "cuda" else some
+            loss = trainer.get_gradients(some.images, some.targets, observed=[])
+            parameters = trainer.network.named_parameters()
+            found.append({name: p.grad.cpu().numpy() for name, p in parameters})
+            found[-1]["loss"] = np.array(float(loss))
+        for name, theirs in found[1].items():
+            size = 1e-3 * np.abs(theirs).max()
+            np.testing.assert_allclose(found[0][name], theirs, 1e-3, size, name)
+
+
 def skip_what_is_not_finite(device):
     """The weights, the moments and the statistics stay; the loss is not a number."""
     schedule = Schedule(1.0, n_updates=200, updates_per_epoch=4, aligned=True)
@@ -324,6 +354,7 @@ TASKS = [
     resume_from_checkpoint,
     run_out_of_memory,
     learn_as_the_cpu_does,
+    find_the_gradients_of_the_cpu,
     skip_what_is_not_finite,
     pickle_for_another_machine,
     export_to_onnx,
