@@ -95,7 +95,7 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
-    "collapse_navigation": True,  # the buttons that open a branch have no name
+    "collapse_navigation": True,  # the branch of the page alone is open
 }
 
 
