@@ -1,6 +1,6 @@
 """
-Quick start
-===========
+Train, read, save
+=================
 
 Train a recognizer, see how well it reads images that it has never seen, and save it.
 """
@@ -17,7 +17,9 @@ X, y = make_captchas(
     150, vocabulary="2345678abcdef", length=4, size=(32, 96), random_state=0
 )
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=50, random_state=0)
-SamplesDisplay.from_samples(X_train, y_train, max_images=8)
+SamplesDisplay.from_samples(
+    X_train, y_train, max_images=8, title="Eight training images and their texts"
+)
 
 # %%
 # ``fit`` learns which characters there are, how high the images have to be, and when to
@@ -38,10 +40,13 @@ print(recognition_report(y_test, recognizer.predict(X_test)))
 # %%
 # Wrong texts are shown with the right ones below them. The number at the right is the
 # confidence.
+
 # sphinx_gallery_thumbnail_number = 2
 from skcaptcha.plotting import PredictionDisplay
 
-PredictionDisplay.from_estimator(recognizer, X_test, y_test)
+PredictionDisplay.from_estimator(
+    recognizer, X_test, y_test, title="Images held out, and what was read in them"
+)
 
 # %%
 # Whatever loads the file reads as this recognizer does; nothing else has to be saved.

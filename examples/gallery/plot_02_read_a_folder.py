@@ -39,7 +39,9 @@ print(len(paths), y[:4])
 # Look at them before training: does each label say what its image shows?
 from skcaptcha.plotting import SamplesDisplay
 
-SamplesDisplay.from_samples(paths, y, shuffle=True, random_state=0)
+SamplesDisplay.from_samples(
+    paths, y, shuffle=True, random_state=0, title="Images of the folder and their texts"
+)
 
 # %%
 # Paths go into ``fit`` as they are.

@@ -52,4 +52,6 @@ print(reader.termination_condition_)
 # %%
 from skcaptcha.plotting import PredictionDisplay
 
-PredictionDisplay.from_estimator(reader, X_test, y_test, max_images=8)
+PredictionDisplay.from_estimator(
+    reader, X_test, y_test, max_images=8, title="Read after learning without labels"
+)

@@ -1,6 +1,6 @@
 """
-How many labels do I need?
-==========================
+Would more labels help?
+=======================
 
 Label some images, fit on parts of them, and estimate what more labels would bring.
 """

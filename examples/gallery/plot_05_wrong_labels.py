@@ -1,6 +1,6 @@
 """
-Which labels are wrong?
-=======================
+Finding wrong labels
+====================
 
 Let networks judge labels that they have not learned from, and look at the images.
 """

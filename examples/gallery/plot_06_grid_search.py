@@ -50,7 +50,8 @@ figure, ax = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
 image = ax.imshow(scores, cmap="Grays", vmin=0, vmax=1)
 ax.set_xticks(range(len(rates)), rates)
 ax.set_yticks(range(len(strengths)), strengths)
-ax.set(xlabel="learning_rate_init", ylabel="augmentation", title="exact match")
+ax.set(xlabel="learning_rate_init", ylabel="augmentation")
+ax.set_title("exact match of each pair of values")
 for (row, column), score in np.ndenumerate(scores):
     color = "white" if score > 0.5 else "black"
     ax.text(column, row, f"{score:.2f}", color=color, ha="center", va="center")

@@ -68,10 +68,16 @@ errors = 2 * np.sqrt(values * (1 - values) / len(X_test))
 figure, ax = pyplot.subplots(figsize=(6, 3), layout="constrained")
 ax.barh(list(scores), values, xerr=errors, color="lightgray", edgecolor="black")
 ax.invert_yaxis()
-ax.set(xlim=(0, 1), xlabel="exact match")
+ax.set(xlim=(0, 1), xlabel="exact match", title="Each step left out in turn")
 
 # %%
 # What the steps did to each image, on the right of it.
 from skcaptcha.plotting import PredictionDisplay
 
-PredictionDisplay.from_estimator(fitted["all steps"], X_test, y_test, max_images=8)
+PredictionDisplay.from_estimator(
+    fitted["all steps"],
+    X_test,
+    y_test,
+    max_images=8,
+    title="Before the steps, and after them",
+)

@@ -31,7 +31,9 @@ recognizer = CaptchaRecognizer(max_iter=6, random_state=0).fit(X[train], y[train
 # when more and more are accepted, the surest first.
 from skcaptcha.plotting import ConfidenceDisplay
 
-ConfidenceDisplay.from_estimator(recognizer, X[choose], y[choose])
+ConfidenceDisplay.from_estimator(
+    recognizer, X[choose], y[choose], title="How far to trust the confidence"
+)
 
 # %%
 # The lowest threshold at which at least 97 % of what is accepted is right.

@@ -49,11 +49,19 @@ for shift, (name, scores, color) in zip(
     ax.bar_label(bars, fmt="%.2f")
 ax.set_xticks(places, list(tests))
 ax.set(ylim=(0, 1.15), ylabel="exact match")
+ax.set_title("Digits and new characters, before and after")
 ax.legend(ncols=2, loc="upper center", frameon=False)
 
 # %%
 # What it reads now.
+
 # sphinx_gallery_thumbnail_number = 2
 from skcaptcha.plotting import PredictionDisplay
 
-PredictionDisplay.from_estimator(recognizer, mixed[40:], mixed_texts[40:], max_images=8)
+PredictionDisplay.from_estimator(
+    recognizer,
+    mixed[40:],
+    mixed_texts[40:],
+    max_images=8,
+    title="Digits and new characters, read after fine-tuning",
+)

@@ -1,6 +1,6 @@
 """
-How readable is my CAPTCHA?
-===========================
+Difficulty of CAPTCHAs
+======================
 
 You design text images and want to know what keeps a machine from reading them. Draw
 them with more and more of one disturbance, train on each kind, and see how much is
