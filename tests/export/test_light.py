@@ -155,6 +155,25 @@ def test_the_number_of_threads_is_told_without_joblib_and_pytorch(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_images_can_be_cleaned_with_three_packages():
+    code = """
+import numpy as np
+from skcaptcha import preprocessing
+image = np.zeros((60, 90), np.uint8)
+image[20:40, 30:70:5] = 255
+dark = preprocessing.dark_on_light(image)
+cut = preprocessing.crop_margins(dark, margin=0.25)
+print(dark[0, 0], cut.shape, preprocessing.resize_image(cut, (10, 20)).shape[0])
+for clean in (preprocessing.median_filter, preprocessing.equalize_histogram):
+    try:
+        clean(image)
+    except ImportError as error:
+        print("skcaptcha[preprocessing]" in str(error))
+"""
+    done = run_without(BESIDE_THE_RUNTIME, code)
+    assert done.stdout == "255 (30, 46) 10\nTrue\nTrue\n", done.stderr
+
+
 def test_symbols_of_several_code_points_take_one_package_more(quick, some, tmp_path):
     images, texts = some
     texts = [text.replace("0", "x\u0323") for text in texts]
