@@ -48,8 +48,8 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
     One recognizer is fitted on the training part of each fold, and scored on its test
     part. Of the texts that they predict, the one with the greatest mean probability
     [1]_ is returned. This can be more accurate than one recognizer fitted on all images
-    (:ref:`together` has what was measured), but fitting and prediction take as many times
-    as long as there are folds.
+    (:ref:`together` has what was measured), but fitting and prediction take as many
+    times as long as there are folds.
 
     Parameters
     ----------
