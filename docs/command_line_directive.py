@@ -16,12 +16,17 @@ class CommandLineDirective(SphinxDirective):
 
     def run(self):
         """Return the sections."""
-        (commands,) = (
-            action
-            for action in make_parser()._actions
-            if isinstance(action, argparse._SubParsersAction)
-        )
-        return [make_section(name, parser) for name, parser in commands.choices.items()]
+        return make_sections()
+
+
+def make_sections():
+    """Return the section of each command."""
+    (commands,) = (
+        action
+        for action in make_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    return [make_section(name, parser) for name, parser in commands.choices.items()]
 
 
 def make_section(name, parser):
