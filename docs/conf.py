@@ -8,7 +8,7 @@ import skcaptcha
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from parameter_summary import list_members  # noqa: E402
+from parameter_summary import READERS, list_members  # noqa: E402
 
 project = "skcaptcha"
 author = "skcaptcha developers"
@@ -34,7 +34,8 @@ smartquotes = False  # they would turn the quotes of str defaults
 maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 autosummary_generate = True
-autosummary_context = {"list_members": list_members}  # for the template of classes
+# For the template of classes.
+autosummary_context = {"ordered": {name: list_members(name) for name in READERS}}
 # The template of classes lists the members; numpydoc would list them once more.
 numpydoc_show_class_members = False
 

@@ -18,6 +18,13 @@ from docutils import nodes
 from parameter_groups import FIRST, GROUPS
 
 N_METHODS = 3  # from so many on they are listed in the summary
+# Classes whose members are listed in that order.
+READERS = (
+    "skcaptcha.CaptchaRecognizer",
+    "skcaptcha.SelfTrainingRecognizer",
+    "skcaptcha.CaptchaEnsemble",
+    "skcaptcha.export.OnnxRecognizer",
+)
 # The methods that come first, of what has them.
 FIRST_METHODS = (
     "fit",
@@ -42,14 +49,13 @@ def list_methods(cls):
     return sorted(names, key=lambda name: (*FIRST_METHODS, name).index(name))
 
 
-def list_members(module, name):
-    """Return the methods and properties of a reader in their order, None of others.
+def list_members(full_name):
+    """Return the methods and properties of a class in their order.
 
-    The template of classes calls it, as autodoc sorts inherited methods by name.
+    The template of classes lists them so, as autodoc sorts inherited ones by name.
     """
+    module, _, name = full_name.rpartition(".")
     cls = getattr(import_module(module), name)
-    if not hasattr(cls, "predict"):
-        return None
     properties = [
         name
         for base in cls.__mro__

@@ -224,7 +224,6 @@ def test_short_signatures_keep_the_order_and_the_star(monkeypatch):
         "skcaptcha.inspection.label_curve": ["estimator", "X", "y", "*"],
     }.items():
         assert summary.list_first(name, find(name))[: len(expected)] == expected
-    members = summary.list_members("skcaptcha", "CaptchaEnsemble")
+    members = summary.list_members("skcaptcha.CaptchaEnsemble")
     assert members[:3] == ["fit", "predict", "predict_confidence"]
     assert {"score", "iter_frames", "vocabulary_"} <= {*members}
-    assert summary.list_members("skcaptcha.preprocessing", "ImageReader") is None
