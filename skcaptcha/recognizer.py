@@ -66,7 +66,8 @@ class CaptchaRecognizer(
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
         that is more, from 32 to 56. Rows far above and below the text are cut off
-        first, where the text is a band in higher images.
+        first, where the text is a band in higher images. With a number, nothing is
+        cut off.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the

@@ -152,7 +152,7 @@ def _list_training(recognizer):
 def _list_thresholds(scores):
     """Return (what, value) of the confidence that each share of right texts takes."""
     return [
-        (f"confidence from which {precision} are right", f"{least:.4f}")
+        (f"confidence from which {precision} are right", f"{least:.6f}")
         for precision, least in scores.get("min_confidence", {}).items()
     ]
 
