@@ -50,7 +50,7 @@ def list_methods(cls):
 
 
 def list_members(full_name):
-    """Return the methods and properties of a class in their order.
+    """Return ("method" or "property", name) of a class's members, in their order.
 
     The template of classes lists them so, as autodoc sorts inherited ones by name.
     """
@@ -64,7 +64,8 @@ def list_members(full_name):
         and isinstance(value, property)
         and not name.startswith("_")
     ]
-    return [*list_methods(cls), *dict.fromkeys(properties)]
+    methods = [("method", name) for name in list_methods(cls)]
+    return methods + [("property", name) for name in dict.fromkeys(properties)]
 
 
 def make_link(name, full_name, obj):
