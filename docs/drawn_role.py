@@ -36,7 +36,7 @@ def draw(words):
 
 
 def show_drawn(role, rawtext, text, lineno, inliner, options=None, content=None):
-    """Draw the picture and return it, with the parameters for those who can't see it."""
+    """Draw the picture and return it, with the parameters as its alternative text."""
     folder = Path(inliner.document.settings.env.srcdir) / "generated" / "drawn"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{re.sub(r'[^a-z0-9.]+', '_', text)}.png"
