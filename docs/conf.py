@@ -25,6 +25,7 @@ extensions = [
     "sphinx_design",  # cards
     "sphinx_copybutton",
     "command_line_directive",  # a page of the command line, out of its parser
+    "drawn_role",  # pictures of what make_captchas draws
     "parameter_summary",  # the parameters of large classes by group
 ]
 exclude_patterns = ["_build"]
