@@ -1,8 +1,9 @@
 """How readable is a CAPTCHA, and what makes it harder for a machine?
 
 `make_captchas` draws plain print and adds one disturbance after another, in two
-strengths. A recognizer with default parameters learns from a few labels, and from many;
-the same 300 other images are read each time.
+strengths. With several mild ones it draws texts of 10, 36 or 62 characters, and of four
+to eight. A recognizer with default parameters learns from a few labels, and from many,
+and reads 300 other images of the same kind.
 """
 
 import string
@@ -17,9 +18,9 @@ from skcaptcha.datasets import make_captchas
 from skcaptcha.metrics import character_accuracy_score
 
 N_TEST = 300
+LABELS = 50, 400
+PIXELS = 30  # of the width for each character of a text
 PLAIN = {
-    "length": 5,
-    "size": (50, 150),
     "color": True,
     "rotation": 0,
     "warp": 0,
@@ -53,21 +54,11 @@ VOCABULARIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Design(runner.Row):
-    """Images of one vocabulary, with what is added to plain print."""
+    """Images that differ in one thing: what is added, the alphabet, or the length."""
 
-    vocabulary: str
+    characters: str = "36"
     seeds: tuple = (0,)
     n_quick: int = 1
-    factors: dict = field(
-        default_factory=lambda: {
-            "added": tuple(
-                f"{name}, {strength}" if name != "nothing" else name
-                for name, strengths in DISTURBANCES.items()
-                for strength, _ in zip(("mild", "strong"), strengths, strict=False)
-            ),
-            "labels": (50, 400),
-        }
-    )
     columns: dict = field(
         default_factory=lambda: {
             "exact_match": ("exact match", ".3f"),
@@ -77,11 +68,14 @@ class Design(runner.Row):
     )
 
     def measure(self, run, arguments, folder):
-        name, _, strength = run["added"].partition(", ")
+        name, _, strength = run.get("added", "all, mild").partition(", ")
         added = DISTURBANCES[name][strength == "strong"]
+        length = run.get("length", 5)
         X, y = make_captchas(
             run["labels"] + N_TEST,
-            vocabulary=VOCABULARIES[self.vocabulary],
+            vocabulary=VOCABULARIES[run.get("characters", self.characters)],
+            length=length,
+            size=(50, PIXELS * length),
             random_state=run["seed"],
             **{**PLAIN, **added},
         )
@@ -98,10 +92,27 @@ class Design(runner.Row):
         }
 
 
+ADDED = tuple(
+    f"{name}, {strength}" if name != "nothing" else name
+    for name, strengths in DISTURBANCES.items()
+    for strength, _ in zip(("mild", "strong"), strengths, strict=False)
+)
 ROWS = {
-    name: Design(words=f"5 characters, {name}", vocabulary=name)
+    name: Design(
+        words=f"5 characters, {name}",
+        characters=name,
+        factors={"added": ADDED, "labels": LABELS},
+    )
     for name in VOCABULARIES
 }
+ROWS["characters"] = Design(
+    words="5 characters of 10, 36 or 62, several mild disturbances",
+    factors={"labels": LABELS, "characters": tuple(VOCABULARIES)},
+)
+ROWS["length"] = Design(
+    words="4 to 8 of 36 characters, several mild disturbances, 30 pixels wide each",
+    factors={"labels": LABELS, "length": (4, 6, 8)},
+)
 
 
 main = partial(runner.run_benchmark, sys.modules[__name__])

@@ -237,8 +237,8 @@ def add_options(parser):
     parser.add_argument(
         "--batch-size",
         type=parse_batch_size,
-        default=512,
-        help="or auto (default: 512)",
+        default="auto",
+        help="images in an update, or auto (default: auto)",
     )
     parser.add_argument(
         "--device",

@@ -1,5 +1,9 @@
 """What do more labels bring, what do wrong ones cost, how does it learn new characters?
 
+`page`: of some sets, images without a label and with names that say nothing are labeled
+on the page of `skcaptcha label` by a program, which is told the script and the lengths.
+The reader that the page saves then reads other images.
+
 `curve`: of some sets a part is held out. `label_curve` is given half of the other
 labels and estimates what all of them give; that is then measured.
 
@@ -22,12 +26,15 @@ forget.
 import copy
 import functools
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import runner
 from sides.common import clock
+from sides.labeler import Labeler
 from sklearn.model_selection import train_test_split
 
 from skcaptcha.datasets import load_image_folder, load_labeled_images
@@ -46,6 +53,14 @@ SETS = (
     "digits4",
     "weixin4_3d",
 )
+# Images without a label, the characters that their person says there may be, the goal.
+LATIN = "0123456789abcdefghijklmnopqrstuvwxyz"
+RUSSIAN = "0123456789абвгдежзийклмнопрстуфхцчшщъыьэюя"
+PAGE_SETS = {
+    "captcha_images_v2": (1000, LATIN, 0.97),
+    "swust4_2019b": (1000, LATIN, 0.92),
+    "fssp_cyrillic": (470, RUSSIAN, 0.95),
+}
 MOST_LABELS = 800  # that a curve is estimated for
 N_FIT = 300  # images that a recognizer is fitted on which looks for wrong labels
 MADE_WRONG = 0.05
@@ -232,6 +247,58 @@ class Found(SetsRow):
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page(SetsRow):
+    seeds: tuple = (0,)
+    factors: dict = field(default_factory=lambda: {"data": tuple(PAGE_SETS)})
+
+    def describe(self, arguments):
+        return {"n_labels": arguments.n_labels}
+
+    def measure(self, run, arguments, prepared):
+        n_unread, characters, _ = PAGE_SETS[run["data"]]
+        X, y = self.load(run, arguments)
+        last = n_unread + N_TEST
+        X, y, X_test, y_test = runner.shorten(
+            arguments, X[:n_unread], y[:n_unread], X[n_unread:last], y[n_unread:last]
+        )
+        lengths = [len(text) for text in y]
+        recognizer = runner.make_recognizer(arguments, random_state=run["seed"])
+        with tempfile.TemporaryDirectory() as folder:
+            out, unread = Path(folder), Path(folder, "unread")
+            unread.mkdir()
+            truth = {}
+            for i, (image, text) in enumerate(zip(X, y, strict=True)):
+                name = f"{i:04}{Path(image.name).suffix}"
+                (unread / name).write_bytes(image)
+                truth[name] = text
+            span = min(lengths), max(lengths)
+            labeler = Labeler(
+                unread, out, truth, recognizer, characters, span, run["seed"]
+            )
+            labeler.label(min(arguments.n_labels, len(X)))
+            reader, seconds = labeler.save()
+        return {
+            "n_unread": len(X),
+            "n_accepted": labeler.n_accepted,
+            "n_typed": labeler.n_typed,
+            "minutes": labeler.seconds / 60,
+            "minutes_to_save": seconds / 60,
+            "rounds": labeler.rounds,
+            "n_test": len(X_test),
+            "exact_match": exact_match_score(y_test, reader.predict(X_test)),
+        }
+
+    def judge(self, entry):
+        goals = {name: goal for name, (_, _, goal) in PAGE_SETS.items()}
+        missed = [
+            run["data"]
+            for run in entry["runs"]
+            if run["exact_match"] < goals[run["data"]]
+        ]
+        return f"missed: {', '.join(missed)}" if missed else "met"
+
+
 class NewCharacters(LabelRow):
     def prepare(self, arguments, folder):
         """Return a function of the seed: a fit on the old alone, and all the parts."""
@@ -270,6 +337,19 @@ class NewCharacters(LabelRow):
 
 
 ROWS = {
+    "page": Page(
+        words="from a folder to a reader on the page to label on",
+        columns={
+            "n_unread": ("images", ".0f"),
+            "n_accepted": ("labels accepted", ".0f"),
+            "n_typed": ("labels typed", ".0f"),
+            "minutes": ("minutes to label", ".1f"),
+            "minutes_to_save": ("minutes to save", ".1f"),
+            "n_test": ("others read", ".0f"),
+            "exact_match": ("exact match", ".3f"),
+        },
+        target="0.97, 0.92 and 0.95",
+    ),
     "curve": Curve(
         words="what half of the labels tell of all of them",
         columns={
@@ -326,7 +406,13 @@ def add_options(parser):
         "--share", type=float, default=0.1, help="of wrong labels (default: 0.1)"
     )
     parser.add_argument(
-        "--sets", nargs="+", choices=SETS, help="of `curve` and `found` (default: all)"
+        "--sets",
+        nargs="+",
+        choices=SETS,
+        help="of `page`, `curve` and `found` (default: all)",
+    )
+    parser.add_argument(
+        "--n-labels", type=int, default=125, help="on the page at the most (125)"
     )
     parser.add_argument(
         "--cv", type=int, help="repeats of each curve (default: one, of a part)"

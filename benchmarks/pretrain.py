@@ -8,6 +8,7 @@ the same machine with one thread gives the same file.
 """
 
 import argparse
+import copy
 import os
 import tempfile
 import time
@@ -259,6 +260,23 @@ def describe_match(network, held_out):
     return f"exact match on other drawings, by height: {match}"
 
 
+def average(network, path, share):
+    """Let the weights of an earlier file have a share in those of the network.
+
+    The network then reads what either of them does (M. Wortsman et al., "Robust
+    fine-tuning of zero-shot models", CVPR 2022). Characters that the file lacks keep
+    their weights.
+    """
+    earlier = copy.deepcopy(network)
+    load_weights(earlier, path)
+    with torch.no_grad():
+        for mean, other in zip(
+            network.state_dict().values(), earlier.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(other, share)
+
+
 def save(network, path):
     """Write the weights, without the auxiliary head, in half precision."""
     arrays = {
@@ -285,6 +303,12 @@ def main(argv=None):
         help="form of the network (default: stride)",
     )
     parser.add_argument("--start", type=Path, help="weights to continue from")
+    parser.add_argument(
+        "--start-share",
+        type=float,
+        default=0.0,
+        help="share of the weights of --start in what is written (default: 0)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
@@ -316,6 +340,8 @@ def main(argv=None):
             pooling=args.downsampling == "pooling",
             start=args.start,
         )
+        if args.start_share:
+            average(network, args.start, args.start_share)
         save(network, args.output)
         print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 

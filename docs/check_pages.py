@@ -81,7 +81,9 @@ def start_browser():
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
         options.add_argument(argument)
     service = webdriver.ChromeService(executable_path=driver)
-    return webdriver.Chrome(options=options, service=service)
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(120)  # on a busy machine
+    return driver
 
 
 def open_page(driver, path, width, mode):

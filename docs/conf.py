@@ -8,6 +8,8 @@ import skcaptcha
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from parameter_summary import READERS, list_members  # noqa: E402
+
 project = "skcaptcha"
 author = "skcaptcha developers"
 copyright = author
@@ -23,6 +25,7 @@ extensions = [
     "sphinx_design",  # cards
     "sphinx_copybutton",
     "command_line_directive",  # a page of the command line, out of its parser
+    "drawn_role",  # pictures of what make_captchas draws
     "parameter_summary",  # the parameters of large classes by group
 ]
 exclude_patterns = ["_build"]
@@ -32,6 +35,8 @@ smartquotes = False  # they would turn the quotes of str defaults
 maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 autosummary_generate = True
+# For the template of classes.
+autosummary_context = {"ordered": {name: list_members(name) for name in READERS}}
 # The template of classes lists the members; numpydoc would list them once more.
 numpydoc_show_class_members = False
 
@@ -91,7 +96,7 @@ html_theme_options = {
             "icon": "fa-brands fa-github",
         }
     ],
-    "footer_start": ["copyright"],
+    "footer_start": ["copyright", "project-links"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,

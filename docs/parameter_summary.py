@@ -11,16 +11,34 @@ import io
 import re
 from contextlib import redirect_stdout
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
 from parameter_groups import FIRST, GROUPS
 
 N_METHODS = 3  # from so many on they are listed in the summary
+# Classes whose members are listed in that order.
+READERS = (
+    "skcaptcha.CaptchaRecognizer",
+    "skcaptcha.SelfTrainingRecognizer",
+    "skcaptcha.CaptchaEnsemble",
+    "skcaptcha.export.OnnxRecognizer",
+)
+# The methods that come first, of what has them.
+FIRST_METHODS = (
+    "fit",
+    "partial_fit",
+    "predict",
+    "predict_confidence",
+    "predict_topk",
+    "predict_characters",
+    "score",
+)
 
 
 def list_methods(cls):
-    """Return the names of the public methods of a class, its own first."""
+    """Return the names of the public methods of a class, the usual ones first."""
     names = []
     for base in cls.__mro__:
         if base.__module__.startswith("skcaptcha"):
@@ -28,7 +46,26 @@ def list_methods(cls):
                 is_method = inspect.isfunction(value) or isinstance(value, classmethod)
                 if is_method and not name.startswith("_") and name not in names:
                     names.append(name)
-    return names
+    return sorted(names, key=lambda name: (*FIRST_METHODS, name).index(name))
+
+
+def list_members(full_name):
+    """Return ("method" or "property", name) of a class's members, in their order.
+
+    The template of classes lists them so, as autodoc sorts inherited ones by name.
+    """
+    module, _, name = full_name.rpartition(".")
+    cls = getattr(import_module(module), name)
+    properties = [
+        name
+        for base in cls.__mro__
+        for name, value in vars(base).items()
+        if base.__module__.startswith("skcaptcha")
+        and isinstance(value, property)
+        and not name.startswith("_")
+    ]
+    methods = [("method", name) for name in list_methods(cls)]
+    return methods + [("property", name) for name in dict.fromkeys(properties)]
 
 
 def make_link(name, full_name, obj):
@@ -128,12 +165,25 @@ def add_summary(app, what, name, obj, options, lines):
         lines += draw(name, obj, Path(app.srcdir) / "generated" / "displays")
 
 
+def list_first(name, obj):
+    """Return the parameters of a short signature: by position, and those to start with.
+
+    What can be passed by position stands in its place, and a star before the rest.
+    """
+    shown = []
+    for parameter in inspect.signature(obj).parameters.values():
+        by_name = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if by_name and "*" not in shown:
+            shown.append("*")
+        if not by_name or parameter.name in GROUPS[name][FIRST]:
+            shown.append(str(parameter))
+    return shown
+
+
 def shorten_signature(app, what, name, obj, options, signature, returns):
     """Leave the parameters that are in the table out of a long signature."""
     if FIRST in GROUPS.get(name, {}):
-        parameters = inspect.signature(obj).parameters
-        first = ", ".join(str(parameters[p]) for p in GROUPS[name][FIRST])
-        return f"({first}, ...)", returns
+        return f"({', '.join(list_first(name, obj))}, ...)", returns
 
 
 def link_parameter(role, rawtext, text, lineno, inliner, options=None, content=None):

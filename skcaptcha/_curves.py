@@ -1,5 +1,7 @@
 """Curves of confidence against exact match, as `skcaptcha.metrics` has them."""
 
+from numbers import Real
+
 import numpy as np
 
 
@@ -95,3 +97,67 @@ def risk_coverage_curve(is_right, confidence):
     last = np.append(thresholds[1:] != thresholds[:-1], True)  # of equal ones
     n_accepted, n_wrong = n_accepted[last], n_wrong[last]
     return n_accepted / len(order), n_wrong / n_accepted, thresholds[last]
+
+
+def confidence_threshold(is_right, confidence, precision):
+    """Lowest confidence from which on enough of the texts are right.
+
+    Find it on images that the reader was not trained on, and measure it on others.
+    :doc:`/confidence` says how many images a precision takes.
+
+    Parameters
+    ----------
+    is_right : array-like of bool, shape (n_samples,)
+        Whether each text is right.
+    confidence : array-like of shape (n_samples,)
+        Confidence in each, from 0 to 1.
+    precision : float
+        Share of right texts that is wanted among those with at least this confidence,
+        in (0, 1].
+
+    Returns
+    -------
+    float
+        The threshold: accept a text if its confidence is at least that. Infinity if no
+        threshold gives the precision, so that no text is accepted.
+
+    Raises
+    ------
+    ValueError
+        If `precision` is not in (0, 1], there are no texts, the numbers of samples
+        differ, or a confidence is NaN, as that of a skipped image.
+
+    See Also
+    --------
+    risk_coverage_curve : The share of wrong texts at every threshold.
+
+    Examples
+    --------
+    >>> is_right, confidence = [True, True, False, True], [0.99, 0.9, 0.8, 0.7]
+    >>> confidence_threshold(is_right, confidence, precision=1.0)
+    0.9
+    >>> confidence_threshold(is_right, confidence, precision=0.75)
+    0.7
+    >>> confidence_threshold([False, True], [0.9, 0.8], precision=0.99)
+    inf
+    """
+    if not isinstance(precision, Real) or not 0 < precision <= 1:
+        raise ValueError(
+            f"precision={precision!r} must be a share of right texts, above 0 and at "
+            "most 1, such as 0.99."
+        )
+    is_right = np.asarray(is_right, dtype=bool)
+    confidence = np.asarray(confidence, dtype=float)
+    if is_right.ndim != 1 or is_right.shape != confidence.shape or not len(is_right):
+        raise ValueError(
+            f"is_right has the shape {is_right.shape} and confidence the shape "
+            f"{confidence.shape}; pass one value for each text, and at least one text."
+        )
+    if np.isnan(confidence).any():
+        raise ValueError(
+            f"confidence[{np.isnan(confidence).argmax()}] is NaN, as for an image that "
+            "was skipped; leave such images out."
+        )
+    _, risk, thresholds = risk_coverage_curve(is_right, confidence)
+    good = thresholds[1 - risk >= precision]
+    return float(good[-1]) if len(good) else float("inf")

@@ -22,6 +22,7 @@ from skcaptcha._pretrained import load_pretrained
 from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
 from skcaptcha.ensemble import draw_seed
+from skcaptcha.model.device import choose_device
 
 # Texts that each of two networks learns from at the least. From fewer labels than for
 # both the pretrained weights know more.
@@ -375,5 +376,6 @@ def choose_n_epochs(recognizer, n_samples, n_updates):
         return recognizer.max_iter
     batch_size = recognizer.batch_size
     if batch_size == "auto":
-        batch_size = choose_batch_size(n_samples)
+        device = choose_device(recognizer.device, training=True)
+        batch_size = choose_batch_size(n_samples, device.type)
     return math.ceil(n_updates / math.ceil(n_samples / batch_size))

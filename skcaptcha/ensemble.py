@@ -47,8 +47,9 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
 
     One recognizer is fitted on the training part of each fold, and scored on its test
     part. Of the texts that they predict, the one with the greatest mean probability
-    [1]_ is returned. This is more accurate than one recognizer fitted on all images,
-    but fitting and prediction take as many times as long as there are folds.
+    [1]_ is returned. This can be more accurate than one recognizer fitted on all images
+    (:ref:`together` has what was measured), but fitting and prediction take as many
+    times as long as there are folds.
 
     Parameters
     ----------
@@ -70,8 +71,8 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
     estimators_ : list of CaptchaRecognizer
         The fitted recognizers.
     cv_scores_ : ndarray of shape (n_folds,)
-        Exact match of each recognizer on the test part of its fold. The ensemble is
-        more accurate.
+        Exact match of each recognizer on the test part of its fold. The ensemble was
+        more accurate than these wherever it was measured.
     vocabulary_ : Vocabulary
         The characters that can be predicted.
     has_empty_labels_ : bool

@@ -13,7 +13,11 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from sklearn.metrics import make_scorer
 
-from skcaptcha._curves import reliability_curve, risk_coverage_curve
+from skcaptcha._curves import (
+    confidence_threshold,
+    reliability_curve,
+    risk_coverage_curve,
+)
 from skcaptcha._exact_match import (
     check_text_list,
     check_text_pairs,
@@ -28,6 +32,7 @@ __all__ = [
     "character_accuracy_scorer",
     "character_confusion",
     "character_error_rate",
+    "confidence_threshold",
     "exact_match_score",
     "exact_match_scorer",
     "mean_edit_distance",

@@ -4,6 +4,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from skcaptcha._curves import confidence_threshold as confidence_threshold
 from skcaptcha._curves import reliability_curve as reliability_curve
 from skcaptcha._curves import risk_coverage_curve as risk_coverage_curve
 from skcaptcha._types import Texts, Weights
@@ -14,6 +15,7 @@ __all__ = [
     "character_accuracy_scorer",
     "character_confusion",
     "character_error_rate",
+    "confidence_threshold",
     "exact_match_score",
     "exact_match_scorer",
     "mean_edit_distance",

@@ -66,7 +66,8 @@ class CaptchaRecognizer(
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
         that is more, from 32 to 56. Rows far above and below the text are cut off
-        first, where the text is a band in higher images.
+        first, where the text is a band in higher images. With a number, nothing is
+        cut off.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C) of the images that the rows of a 2-D `X` hold. None takes
         the two factors of the number of features that are nearest to each other, the
@@ -101,7 +102,9 @@ class CaptchaRecognizer(
         turns it off, 1 is at most 6 degrees of rotation. Like the dropout, it fades
         while the learning rate is lowered at the end.
     batch_size : int or "auto", default="auto"
-        Images in each update. "auto" is 8, and 16 from 2000 training images on.
+        Images in each update. "auto" is 8, and 16 from 2000 training images on. On a
+        GPU it is the power of two next to the square root of the number of training
+        images, from 32 to 512.
     learning_rate_init : float, default=0.003
         Learning rate of AdamW before it is lowered.
     weight_decay : float, default=0.01
@@ -109,7 +112,8 @@ class CaptchaRecognizer(
     max_iter : int or "auto", default="auto"
         Largest number of epochs. "auto" is 20, and 30 from 5000 training images on;
         more where these are less than 2500 updates, and fewer, but at least 5, where
-        they are more than 20000 or process more than 3e9 pixels.
+        they are more than 20000 or process more than 3e9 pixels. On a GPU it is what
+        makes as many updates of its larger batches, however many pixels these have.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out `validation_fraction` of the samples, keep the weights
         that read most of them, and lower the learning rate when that number no longer
@@ -552,11 +556,12 @@ class CaptchaRecognizer(
     def _choose(self, data, training, validation, origin):
         """Return what each "auto" has become."""
         n_samples, batch_size, max_iter = len(training), self.batch_size, self.max_iter
+        kind = data.device.type
         if batch_size == "auto":
-            batch_size = choose_batch_size(n_samples)
+            batch_size = choose_batch_size(n_samples, kind)
         if max_iter == "auto":
             n_pixels = sum(math.prod(image.shape[:2]) for image in training.images)
-            max_iter = choose_max_iter(n_samples, batch_size, n_pixels)
+            max_iter = choose_max_iter(n_samples, batch_size, n_pixels, kind)
         return AutoChoices(
             image_height=data.input_size["height"],
             text_rows=data.input_size["rows"],

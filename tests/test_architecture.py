@@ -30,6 +30,7 @@ LAYERS = [
         "_transfer",
         "_validation",
         "images._decode",
+        "model.few_launches",
         "model.geometry",
     },
     {"_tables", "images._read", "model.alignment", "model.normalization"},

@@ -31,6 +31,28 @@ def test_what_is_held_out_and_how_long_is_learned_go_with_the_images(
     assert n_updates <= max_iter * updates < n_updates + updates
 
 
+@pytest.mark.parametrize(
+    "n_training, width, batch_size, n_updates",
+    [
+        (1, 160, 32, 2500),
+        (600, 160, 32, 2500),
+        (3000, 160, 64, 20 * 188),
+        (10_000, 160, 128, 30 * 625),
+        (100_000, 160, 256, 20_000),
+        (100_000, 1000, 256, 20_000),  # of which a CPU would make fewer
+        (10**7, 160, 512, 5 * 19_532),
+    ],
+)
+def test_on_a_gpu_as_many_updates_learn_from_more_images(
+    n_training, width, batch_size, n_updates
+):
+    assert choose_batch_size(n_training, "cuda") == batch_size
+    n_pixels = n_training * 40 * width
+    max_iter = choose_max_iter(n_training, batch_size, n_pixels, "cuda")
+    updates = math.ceil(n_training / batch_size)
+    assert n_updates <= max_iter * updates < n_updates + updates
+
+
 def test_holding_out_too_many_is_refused():
     assert choose_n_held_out(10, True, 0.1) == 1
     assert choose_n_held_out(10, False, 0.1) == 0

@@ -35,6 +35,7 @@ ablation captcha_images_v2_100 --variants defaults 'in gray'
 ablation steps_digits4 --variants 'opening alone'
 accuracy few_labels --seeds 0 1
 auto_constants digits4
+auto_constants batches_digits4
 before_labels digits4
 beside_keras prediction
 beside_keras training
@@ -49,6 +50,7 @@ ensemble digits4_400 --folds 2 --no-single
 labels curve --sets captcha_images_v2 digits4
 labels found --sets captcha_images_v2 digits4
 labels new_characters
+labels page --sets captcha_images_v2 --seeds 0 1
 labels wrong --folds 2 --share 0.3 --seeds 0 1
 self_training digits4_0 --ways 'labels alone' self-training
 reading predict

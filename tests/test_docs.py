@@ -116,11 +116,17 @@ def test_every_public_name_has_an_example(name):
     assert found and ">>> " in examples
 
 
-def load_groups():
-    """The groups of parameters that the reference shows."""
-    spec = spec_from_file_location("groups", DOCS / "parameter_groups.py")
+def load_extension(name):
+    """Return a module of the documentation's folder."""
+    spec = spec_from_file_location(name, DOCS / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def load_groups():
+    """The groups of parameters that the reference shows."""
+    module = load_extension("parameter_groups")
     return module.GROUPS, module.FIRST
 
 
@@ -192,3 +198,33 @@ def test_the_numbers_of_what_is_tested_are_those_of_the_tests():
     properties = (ROOT / "tests" / "test_properties.py").read_text("utf-8")
     n_properties = len(re.findall("^@given", properties, re.MULTILINE))
     assert f"states {n_properties} properties" in page
+
+
+def test_the_command_line_page_has_a_usage_line_of_each_command():
+    pytest.importorskip("sphinx")
+    directive = load_extension("command_line_directive")
+    sections = {
+        section["ids"][0]: section.astext() for section in directive.make_sections()
+    }
+    assert "skcaptcha train SOURCE --out FILE [OPTIONS]" in sections["skcaptcha-train"]
+    page = sections["skcaptcha-predict"]
+    assert "skcaptcha predict MODEL IMAGE [IMAGE ...] [OPTIONS]" in page
+    assert page.index("\nArguments\n") < page.index("IMAGE\n\nimage files")
+    assert page.index("IMAGE\n\nimage files") < page.index("\nOptions\n")
+    assert page.index("\nOptions\n") < page.index("--format {text,csv,jsonl}")
+    assert "(default: text)" in page and "--debug" not in page
+
+
+def test_short_signatures_keep_the_order_and_the_star(monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(DOCS))  # it imports another module there
+    summary = load_extension("parameter_summary")
+    for name, expected in {
+        "skcaptcha.CaptchaRecognizer": ["*"],
+        "skcaptcha.SelfTrainingRecognizer": ["recognizer=None", "*"],
+        "skcaptcha.inspection.label_curve": ["estimator", "X", "y", "*"],
+    }.items():
+        assert summary.list_first(name, find(name))[: len(expected)] == expected
+    members = summary.list_members("skcaptcha.CaptchaEnsemble")
+    assert members[:2] == [("method", "fit"), ("method", "predict")]
+    assert {("method", "iter_frames"), ("property", "vocabulary_")} <= {*members}

@@ -18,6 +18,7 @@ from skcaptcha.metrics import (
     character_accuracy_scorer,
     character_confusion,
     character_error_rate,
+    confidence_threshold,
     exact_match_score,
     exact_match_scorer,
     mean_edit_distance,
@@ -453,3 +454,34 @@ def test_risk_is_the_share_of_errors_among_the_surest(
     expected = coverage, risk, sorted(set(confidence), reverse=True)
     for values, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(values, right)
+
+
+@pytest.mark.parametrize(
+    "precision, threshold", [(1, 0.9), (0.8, 0.9), (0.75, 0.6), (0.5, 0.5)]
+)
+def test_the_lowest_confidence_that_gives_a_precision(precision, threshold):
+    is_right, confidence = [1, 0, 1, 0, 1], [0.9, 0.7, 0.6, 0.5, 0.95]
+    assert confidence_threshold(is_right, confidence, precision) == threshold
+
+
+def test_no_text_is_accepted_where_no_threshold_gives_a_precision():
+    threshold = confidence_threshold([False, True], [0.9, 0.8], 0.99)
+    assert threshold == np.inf and not (np.array([1.0]) >= threshold).any()
+    # Texts of one confidence are accepted together.
+    assert confidence_threshold([True, False], [0.9, 0.9], 0.9) == np.inf
+
+
+@pytest.mark.parametrize(
+    "is_right, confidence, precision, message",
+    [
+        ([True], [0.9], 0, "precision=0 must be"),
+        ([True], [0.9], 99, "precision=99 must be"),
+        ([True], [0.9], "0.9", "precision='0.9' must be"),
+        ([], [], 0.9, "at least one text"),
+        ([True], [0.9, 0.8], 0.9, r"the shape \(1,\) and confidence the shape \(2,\)"),
+        ([True, True], [0.9, np.nan], 0.9, r"confidence\[1\] is NaN"),
+    ],
+)
+def test_a_threshold_needs_texts_and_a_share(is_right, confidence, precision, message):
+    with pytest.raises(ValueError, match=message):
+        confidence_threshold(is_right, confidence, precision)

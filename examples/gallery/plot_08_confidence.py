@@ -39,11 +39,10 @@ ConfidenceDisplay.from_estimator(
 # The lowest threshold at which at least 97 % of what is accepted is right.
 import numpy as np
 
-confidence = recognizer.predict_confidence(X[choose])
-is_right = recognizer.predict(X[choose]) == np.array(y[choose])
-order = np.argsort(-confidence, kind="stable")
-precision = np.cumsum(is_right[order]) / np.arange(1, len(order) + 1)
-threshold = confidence[order][np.flatnonzero(precision >= 0.97)[-1]]
+from skcaptcha.metrics import confidence_threshold
+
+texts, confidence = recognizer.predict(X[choose], return_confidence=True)
+threshold = confidence_threshold(texts == np.array(y[choose]), confidence, 0.97)
 print(f"accept from a confidence of {threshold:.3f} on")
 
 # %%

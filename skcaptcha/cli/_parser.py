@@ -141,7 +141,9 @@ REPEATS = (
     "(default: one curve, a quarter of the labels held out)"
 )
 LABELS = "labeled images as well: table of names and labels, folder or zip file"
-THRESHOLD = "confidence from which a text is learned from, from 0 to 1 (%(default)s)"
+THRESHOLD = (
+    "confidence from which a text is learned from, from 0 to 1 (default: %(default)s)"
+)
 EXPORTED = "file of a recognizer (.joblib, .pkl or .skops)"
 START = (
     "model whose texts are proposed at first (default: the file of --save-model if it "
@@ -156,13 +158,17 @@ FROM = (
     "it has seen before may be among those held out"
 )
 MIN_CONFIDENCE = (
-    "leave out texts whose confidence is less; their rows have an error that names them"
+    "leave out texts whose confidence is less; their rows have an error that names "
+    "them, and the exit code stays 0"
 )
 PRECISION = (
-    "take for --min-confidence what gave this share of right texts among the images "
-    "held out in training, such as 0.99"
+    "leave out texts as --min-confidence does, by the threshold from which this share "
+    "of the texts was right on the images that `train` held out; it stores those for "
+    "0.9, 0.95, 0.98, 0.99, 0.995 and 0.999, and the next higher one is taken"
 )
-SORT = "order of the rows: as given, or the least confident first (%(default)s)"
+SORT = (
+    "order of the rows: as given, or the least confident first (default: %(default)s)"
+)
 DETAIL = (
     "write each character as well, with its probability and the columns of the image "
     "from the first to the one after the last; not in CSV"
@@ -178,9 +184,11 @@ SEARCH = (
 )
 FORMAT = (
     "path, text, confidence and error between tabs, as CSV with a header, or as a JSON "
-    "object a line (%(default)s)"
+    "object a line (default: %(default)s)"
 )
-DTYPE = "type of the weights; the fewer bits, the smaller the file (%(default)s)"
+DTYPE = (
+    "type of the weights; the fewer bits, the smaller the file (default: %(default)s)"
+)
 TEST_IMAGES = (
     "images, patterns or folders, 100 images at most, that the file keeps with what is "
     "read in them"
@@ -192,7 +200,7 @@ SELF_TEST = (
 CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
-    "(%(default)s)"
+    "(default: %(default)s)"
 )
 
 
@@ -241,12 +249,12 @@ def make_parser():
 def _fill_generate(command):
     add = command.add_argument
     _add_path(command, "folder", "DIR", "folder to make")
-    number = "number of images (%(default)s)"
+    number = "number of images (default: %(default)s)"
     add("-n", "--n-samples", metavar="N", type=int, default=1000, help=number)
     add("--characters", help="characters to draw from")
-    length = "number of characters, N or N-M (5)"
+    length = "number of characters, N or N-M (default: 5)"
     add("--length", metavar="N", type=_parse_span, default=5, help=length)
-    size = "pixels, HEIGHTxWIDTH (50x150)"
+    size = "pixels, HEIGHTxWIDTH (default: 50x150)"
     add("--size", metavar="SIZE", type=_parse_size, default=(50, 150), help=size)
     add("--color", action="store_true", help="draw in color")
     fonts = "files of TrueType fonts; give DIR before them"
@@ -258,7 +266,9 @@ def _fill_generate(command):
 def _fill_train(command):
     add = command.add_argument
     out = "file to write: .joblib, .pkl, or .skops (needs skops)"
-    share = "share of the images to hold out and report on, 0 for none (%(default)s)"
+    share = (
+        "share of the images to hold out and report on (default: %(default)s); 0: none"
+    )
     _add_source(command)
     _add_path(command, "--out", "FILE", out, required=True)
     _add_path(command, "--from", "MODEL", FROM, dest="start")
@@ -266,8 +276,13 @@ def _fill_train(command):
     _add_pictures(command, "the images held out")
     _add_param(command, "a parameter of CaptchaRecognizer")
     _add_path(command, "--search", "TOML", SEARCH)
-    add("--cv", metavar="N", type=int, help="folds of the search (3)")
-    add("--jobs", metavar="N", type=int, help="fits at a time in the search (1)")
+    add("--cv", metavar="N", type=int, help="folds of the search (default: 3)")
+    add(
+        "--jobs",
+        metavar="N",
+        type=int,
+        help="fits at a time in the search (default: 1)",
+    )
     add("--quiet", action="store_true", help="show no progress")
     _add_seed(command)
 
@@ -275,7 +290,7 @@ def _fill_train(command):
 def _fill_adapt(command):
     add = command.add_argument
     out = "file to write: .joblib, .pkl, or .skops (needs skops)"
-    rounds = "rounds of reading and learning at the most (%(default)s)"
+    rounds = "rounds of reading and learning at the most (default: %(default)s)"
     _add_path(command, "folder", "FOLDER", "folder or zip file of images to read")
     _add_path(command, "--labels", "SOURCE", LABELS, dest="source")
     _add_loading(command)
@@ -301,7 +316,13 @@ def _fill_predict(command):
     least = command.add_mutually_exclusive_group().add_argument
     least("--min-confidence", metavar="P", type=_parse_share, help=MIN_CONFIDENCE)
     least("--precision", metavar="SHARE", type=_parse_share, help=PRECISION)
-    add("--top-k", metavar="K", type=int, default=1, help="texts for each image (1)")
+    add(
+        "--top-k",
+        metavar="K",
+        type=int,
+        default=1,
+        help="texts for each image (default: 1)",
+    )
     add("--characters-detail", action="store_true", help=DETAIL)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
@@ -314,7 +335,7 @@ def _fill_curve(command):
     target = "score for which to say how many labels it takes, such as 0.99"
     add("--target", metavar="SCORE", type=_parse_target, help=target)
     names = ["exact_match", "character_accuracy"]
-    score = "score to measure (%(default)s)"
+    score = "score to measure (default: %(default)s)"
     add("--scoring", choices=names, default="exact_match", help=score)
     _add_fits(command, "draw the curve to it")
 
@@ -323,10 +344,14 @@ def _fill_label(command):
     add = command.add_argument
     _add_path(command, "folder", "FOLDER", "folder of images, which stay as they are")
     _add_path(command, "--model", "MODEL", START)
-    _add_path(command, "--out", "FILE", "table of the labels (FOLDER/labels.csv)")
+    _add_path(
+        command, "--out", "FILE", "table of the labels (default: FOLDER/labels.csv)"
+    )
     _add_rules(command)
     _add_path(command, "--save-model", "FILE", SAVED)
-    every = "labels between two rounds of learning, 0 for no round (%(default)s)"
+    every = (
+        "labels between two rounds of learning, 0 for no round (default: %(default)s)"
+    )
     add("--learn-every", metavar="N", type=_parse_count, default=25, help=every)
     _add_param(command, "a parameter of CaptchaRecognizer")
     _add_page(command)
@@ -336,7 +361,9 @@ def _fill_check_labels(command):
     add = command.add_argument
     _add_source(command)
     _add_path(command, "--model", "MODEL", JUDGE)
-    add("--cv", metavar="N", type=int, help="folds to fit on the others of (5)")
+    add(
+        "--cv", metavar="N", type=int, help="folds to fit on the others of (default: 5)"
+    )
     _add_fits(command, "draw the images beside both texts to it")
     page = "show each doubtful label in the browser, to keep or correct it"
     add("--page", action="store_true", help=page)
@@ -349,11 +376,11 @@ def _fill_check_labels(command):
 def _add_fits(command, picture):
     add = command.add_argument
     formats = ["text", "json", "csv"]
-    words = "a table as text, JSON or CSV (%(default)s)"
+    words = "a table as text, JSON or CSV (default: %(default)s)"
     add("--format", choices=formats, default="text", help=words)
     _add_path(command, "--picture", "FILE", picture)
     _add_param(command, "a parameter of CaptchaRecognizer")
-    add("--jobs", metavar="N", type=int, help="fits at a time (1)")
+    add("--jobs", metavar="N", type=int, help="fits at a time (default: 1)")
     add("--quiet", action="store_true", help="say nothing of the images")
     _add_seed(command)
     command.set_defaults(start=None, html=None)
@@ -368,7 +395,7 @@ def _add_rules(command):
 
 def _add_page(command):
     add = command.add_argument
-    port = "port of the page (one that is free)"
+    port = "port of the page (default: one that is free)"
     add("--port", metavar="N", type=_parse_port, default=0, help=port)
     browser = "open no browser, only print the address"
     add("--no-browser", action="store_true", help=browser)
@@ -439,7 +466,7 @@ def _add_loading(command):
     add("--encoding", metavar="NAME", help="encoding of the table, such as gb18030")
     names = "encoding of names in a zip file, such as gbk"
     add("--metadata-encoding", metavar="NAME", help=names)
-    unreadable = "what to do about images that cannot be read (%(default)s)"
+    unreadable = "what to do about images that cannot be read (default: %(default)s)"
     add("--on-error", choices=["raise", "skip"], default="raise", help=unreadable)
 
 
@@ -455,7 +482,7 @@ def _add_seed(command):
         metavar="N",
         type=_parse_seed,
         default=0,
-        help="number that makes what is random the same each time (0)",
+        help="number that makes what is random the same each time (default: 0)",
     )
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from operator import itemgetter
 from types import SimpleNamespace
 
-from skcaptcha._curves import risk_coverage_curve
+from skcaptcha._curves import confidence_threshold
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._models import find_reader
 from skcaptcha.cli._output import escape, flush, write
@@ -39,13 +39,11 @@ def find_thresholds(is_right, confidence):
 
     A precision that no confidence gave is left out.
     """
-    _, risk, thresholds = risk_coverage_curve(is_right, confidence)
-    found = {}
-    for precision in PRECISIONS:
-        good = thresholds[1 - risk >= precision]
-        if len(good):
-            found[str(precision)] = float(good[-1])
-    return found
+    found = {
+        str(precision): confidence_threshold(is_right, confidence, precision)
+        for precision in PRECISIONS
+    }
+    return {name: least for name, least in found.items() if math.isfinite(least)}
 
 
 def choose_threshold(model, precision):

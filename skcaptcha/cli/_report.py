@@ -49,6 +49,8 @@ def describe(model):
         return f"{_section('Steps before', _align(steps))}\n\n{describe(model[-1])}"
     if metadata := getattr(model, "metadata", None):  # of an ONNX file
         sections = _list_input(model, metadata.input_size, metadata.background)
+        if rows := _list_thresholds(model.test_scores_):
+            sections["Confidence"] = _align(rows)
         return _join({**sections, "Weights": metadata.dtype})
     if hasattr(model, "estimators_") and not hasattr(model, "cv_scores_"):
         # Of `load_pretrained`, whose networks were fitted on no images of the user.
@@ -143,11 +145,16 @@ def _list_training(recognizer):
         rows.append((held_out, _show(exact, interval)))
         interval = scores.get("character_accuracy_interval")  # not in older models
         rows.append(("character accuracy on them", _show(accuracy, interval)))
-        for precision, least in scores.get("min_confidence", {}).items():
-            rows.append(
-                (f"confidence from which {precision} are right", f"{least:.4f}")
-            )
+        rows += _list_thresholds(scores)
     return rows
+
+
+def _list_thresholds(scores):
+    """Return (what, value) of the confidence that each share of right texts takes."""
+    return [
+        (f"confidence from which {precision} are right", f"{least:.6f}")
+        for precision, least in scores.get("min_confidence", {}).items()
+    ]
 
 
 def _show(score, interval=None):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import ImageColor
 
@@ -43,6 +43,8 @@ class ModelMetadata:
     has_empty_labels: bool = False
     training_images: dict | None = None  # of `summarize`
     dtype: str = "float32"  # of the weights
+    # For a share of right texts the confidence that gave it on images held out.
+    min_confidence: dict = field(default_factory=dict)
 
     @property
     def n_channels(self):
@@ -67,6 +69,7 @@ def pack_metadata(metadata):
             "has_empty_labels": bool(metadata.has_empty_labels),
             "training_images": metadata.training_images,
             "dtype": metadata.dtype,
+            "min_confidence": metadata.min_confidence,
         }
     )
 
@@ -90,7 +93,8 @@ def unpack_metadata(text):
         value = values.get(key)
         if type(value) is not type(expected) or value != expected:  # True is not 1
             raise ValueError(f"{key}={_shorten(value)} is not {expected!r}")
-    values = {"has_empty_labels": False, "dtype": "float32", **values}  # older files
+    older = {"has_empty_labels": False, "dtype": "float32", "min_confidence": {}}
+    values = older | values
     for key, (is_valid, expected) in _VARIABLE.items():
         if not is_valid(values.get(key)):
             raise ValueError(f"{key}={_shorten(values.get(key))} is not {expected}")
@@ -111,6 +115,7 @@ def unpack_metadata(text):
         has_empty_labels=values["has_empty_labels"],
         training_images=values.get("training_images"),
         dtype=values["dtype"],
+        min_confidence=values["min_confidence"],
     )
 
 
@@ -129,6 +134,18 @@ def _is_list(value, types, length=None):
         and all(type(item) in types for item in value)
         and (len(value) == length if length else len(value) > 0)
     )
+
+
+def _is_thresholds(value):
+    """Tell whether a value has a confidence for each of some shares of right texts."""
+    if not isinstance(value, dict) or len(value) > 100:
+        return False
+    try:
+        shares = [float(name) for name in value]
+    except ValueError:
+        return False
+    levels = [*shares, *value.values()]  # a confidence may be rounded to above 1
+    return all(type(x) in (int, float) and 0 <= x < 1.01 for x in levels)
 
 
 # For each key a test of its value, and the end of "... is not" in the error.
@@ -155,6 +172,10 @@ _VARIABLE = {
     "dtype": (
         lambda v: isinstance(v, str) and v in DTYPES,
         f"one of {', '.join(DTYPES)}",
+    ),
+    "min_confidence": (
+        _is_thresholds,
+        "a confidence from 0 to 1 for each share of right texts",
     ),
     "training_images": (  # not in older files
         lambda v: v is None or is_summary(v),

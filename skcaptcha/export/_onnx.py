@@ -156,6 +156,10 @@ def _serialize(recognizer, dtype, test):
         # Older models have none.
         training_images=getattr(recognizer, "training_images_", None),
         dtype=dtype,
+        # Of those that the command line has trained.
+        min_confidence=vars(recognizer)
+        .get("test_scores_", {})
+        .get("min_confidence", {}),
     )
     graph = build_graph(recognizer.network_, recognizer.image_height_)
     store_weights(graph, dtype)

@@ -275,6 +275,8 @@ class OnnxRecognizer(ReaderMixin):
         self.vocabulary_ = metadata.vocabulary
         self.has_empty_labels_ = metadata.has_empty_labels
         self.training_images_ = metadata.training_images
+        # Under the name that a recognizer has them.
+        self.test_scores_ = {"min_confidence": metadata.min_confidence}
 
     def get_params(self, deep=True):
         """Return the arguments of the constructor by their names, as scikit-learn does.

@@ -43,22 +43,25 @@ def place_images(images, device):
     if not same and device.type == "cuda":
         width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
     if isinstance(images[0], StoredImage):
-        batch = _gather(images, widths, width)
+        batch, own = _gather(images, widths, width)
     else:
         batch, _ = stack_images(images, width)
         batch = send(torch.from_numpy(batch), device).permute(0, 3, 1, 2)
+        own = None
     if same:
         return batch, None, None
     widths = torch.tensor(widths, dtype=torch.int64, device="cpu")
-    return batch, widths, send(widths, device)
+    return batch, widths, send(widths, device) if own is None else own
 
 
 def _gather(images, widths, width):
-    """Return stored images as one padded tensor."""
+    """Return stored images as one padded tensor, and their widths on its device."""
     first = np.array([image.first for image in images], dtype=np.int64)[:, None]
-    steps = np.arange(width)
+    steps, widths = np.arange(width), np.array(widths, dtype=np.int64)[:, None]
     # Of padding the black column.
-    index = np.where(steps < np.array(widths)[:, None], first + steps, 0)  # (N, W)
+    index = np.where(steps < widths, first + steps, 0)  # (N, W)
     columns = images[0].columns
-    batch = columns[send(torch.from_numpy(index), columns.device)]  # (N, W, H, C)
-    return batch.permute(0, 3, 2, 1)
+    sent = np.concatenate([index, widths], axis=1)
+    sent = send(torch.from_numpy(sent), columns.device)
+    batch = columns[sent[:, :-1]]  # (N, W, H, C)
+    return batch.permute(0, 3, 2, 1), sent[:, -1]

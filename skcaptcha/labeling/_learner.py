@@ -53,6 +53,7 @@ class Learner:
         self._every = every
         self._n_last = 0  # labels at the last round
         self._wants_final = False
+        self._uses_sure = True  # whether to learn from what is read surely as well
         self._model = None
         self._mutex = threading.RLock()
         self._stopped = False
@@ -137,7 +138,11 @@ class Learner:
                     recognizer=clone(self._recognizer),
                     train=train,
                     test=test,
-                    sure=self._session.list_sure(held_out=is_final),
+                    sure=(
+                        self._session.list_sure(held_out=is_final)
+                        if self._uses_sure
+                        else []
+                    ),
                     out=self._learning.new_path(),
                     before=before,
                     start=self._origin if is_final else self._start,
@@ -172,6 +177,7 @@ class Learner:
                     self._session.use(job.out)
                 else:
                     self._start = self._origin  # what it continued led nowhere
+                    self._uses_sure = not self._uses_sure  # or it was this that did
             try:
                 self._keep(job, answer)
             except OSError as error:

@@ -122,9 +122,13 @@ def _read(reader, name, path, characters, length):
 
 
 def _restrict(reader, characters):
-    """Return a reader that knows which characters texts may have; None is any."""
+    """Return a reader that knows which characters texts may have; None is any.
+
+    A letter that it knows in the other case alone is read as the one that there may be.
+    """
     vocabulary = reader.vocabulary_
-    known = [c for c in vocabulary.split(characters or "") if c in vocabulary]
+    given = vocabulary.split(characters or "")
+    known = [c for c in given if c in vocabulary or c.swapcase() in vocabulary]
     return AlphabetReader(reader, known) if known else reader
 
 

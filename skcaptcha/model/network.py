@@ -3,11 +3,14 @@
 import contextlib
 import copy
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from skcaptcha._transfer import send
 from skcaptcha.model import geometry
+from skcaptcha.model.few_launches import CastTogether, standardize_on_cuda
 from skcaptcha.model.normalization import MaskedBatchNorm2d, make_padding
 
 __all__ = ["CRNN", "TIME_STRIDE", "build_network", "extend_network"]
@@ -31,16 +34,22 @@ class ConvBlock(nn.Module):
         )
         self.norm = MaskedBatchNorm2d(out_channels)
 
-    def forward(self, x, padding=None, all_reduce=None, observed=None):
-        """Return the new map (N, C, H, W) and its padding."""
+    def forward(self, x, padding=None, all_reduce=None, observed=None, weight=None):
+        """Return the new map (N, C, H, W) and its padding.
+
+        `weight` is that of the convolution in another dtype.
+        """
         if padding is not None:
             padding = padding.stride(self.stride[1])
-        if self.pooling:
-            x = functional.max_pool2d(self.conv(x), self.stride, ceil_mode=True)
-        elif self.norm.training:
-            x = self.conv(x)
-        else:
+        if not (self.pooling or self.norm.training):
             return self._convolve_and_normalize(x, padding), padding
+        conv = self.conv
+        if weight is None:
+            x = conv(x)
+        else:
+            x = functional.conv2d(x, weight, None, conv.stride, conv.padding)
+        if self.pooling:
+            x = functional.max_pool2d(x, self.stride, ceil_mode=True)
         return self.norm(x, padding, all_reduce, observed), padding
 
     def _convolve_and_normalize(self, x, padding):
@@ -72,20 +81,29 @@ class BidirectionalLSTM(nn.Module):
     def forward(self, x, lengths=None):
         """Return the states (T, N, 2 * units) of `x` of shape (T, N, C).
 
-        `lengths`, on the device of `x`, are those of the sequences; None if all are T.
+        `lengths`, on the CPU, are those of the sequences; None if all are T.
         """
         zeros = x.new_zeros(1, x.shape[1], self.ahead.hidden_size)
         start = (zeros, zeros)
         if lengths is None:
             back = self.back(x.flip(0), start)[0].flip(0)
         else:
-            steps = torch.arange(len(x), device=x.device)[:, None]
-            mirrored = lengths - 1 - steps  # (T, N)
-            mirrored = torch.where(mirrored < 0, steps, mirrored)
-            rows = torch.arange(x.shape[1], device=x.device)
-            back = self.back(_Mirror.apply(x, mirrored, rows), start)[0]
-            back = _Mirror.apply(back, mirrored, rows)
+            places = send(mirror_steps(len(x), lengths), x.device)
+            back = self.back(_Mirror.apply(x, *places), start)[0]
+            back = _Mirror.apply(back, *places)
         return torch.cat([self.ahead(x, start)[0], back], dim=2)
+
+
+def mirror_steps(n_steps, lengths):
+    """Return where the steps of sequences are in reverse, and their samples.
+
+    These are integers (2, T, N). What comes after the end of a sequence stays there.
+    """
+    steps = np.arange(n_steps)[:, None]
+    mirrored = lengths.numpy() - 1 - steps  # (T, N)
+    mirrored = np.where(mirrored < 0, steps, mirrored)
+    samples = np.broadcast_to(np.arange(len(lengths)), mirrored.shape)
+    return torch.from_numpy(np.stack([mirrored, samples]).astype(np.int64))
 
 
 class _Mirror(torch.autograd.Function):
@@ -243,28 +261,40 @@ class CRNN(nn.Module):
         mask = None if padded is None else padded.mask
         x = standardize(images, mask).contiguous(memory_format=torch.channels_last)
         padding = padded
-        for block in self.blocks:
-            x, padding = block(x, padding, all_reduce, observed)
+        for block, weight in zip(self.blocks, self._cast_weights(x), strict=True):
+            x, padding = block(x, padding, all_reduce, observed, weight)
         x = reduce_height(x)
-        own = None if padded is None else padded.own // TIME_STRIDE
         lengths = count_steps(x, padded)
+        own = None if padded is None else lengths
         with contextlib.ExitStack() as stack:
             if x.is_cuda:
                 # Under autocast cuDNN's LSTM is in float16, for bfloat16 as well.
                 stack.enter_context(torch.autocast("cuda", enabled=False))
-                x = x.float()
+                x = x.to(torch.float32, memory_format=torch.contiguous_format)
             logits = self._classify(x, own, auxiliary, generator)
         return *(values.float().log_softmax(-1) for values in logits), lengths
 
     def _classify(self, x, lengths, auxiliary, generator):
         """Return the logits (T, N, K) of each head, for features (T, N, C)."""
-        features = x = self._drop(x, generator)
+        drop = self._make_dropout(x, generator)
+        features = x = drop(x)
         for lstm in self.lstms:
-            x = self._drop(lstm(x, lengths), generator)  # (T, N, 2 * units)
+            x = drop(lstm(x, lengths))  # (T, N, 2 * units)
         logits = [self.head(x)]
         if auxiliary and self.auxiliary is not None:
             logits.append(self.auxiliary(features))
         return logits
+
+    def _cast_weights(self, x):
+        """Return the weights of the convolutions as autocast has them on a GPU.
+
+        It would cast each by itself. None stands for a weight that it may cast.
+        """
+        autocast = x.is_cuda and torch.is_autocast_enabled("cuda")
+        if not autocast or self.frozen or not self.training:
+            return [None] * len(self.blocks)
+        weights = (block.conv.weight for block in self.blocks)
+        return CastTogether.apply(torch.get_autocast_dtype("cuda"), *weights)
 
     def freeze_convolutions(self, frozen=True):
         """Freeze or unfreeze the convolution blocks."""
@@ -282,18 +312,28 @@ class CRNN(nn.Module):
             self.blocks.eval()
         return self
 
-    def _drop(self, x, generator):
-        # nn.Dropout would draw from the global generator.
+    def _make_dropout(self, x, generator):
+        """Return a function that drops features of `x` (T, N, C), then of each LSTM's.
+
+        nn.Dropout would draw from the global generator.
+        """
         if not self.training or self.dropout == 0:
-            return x
-        if x.is_cuda:
-            kept = torch.empty_like(x).bernoulli_(1 - self.dropout, generator=generator)
-            return x * kept.div_(1 - self.dropout)
-        draw = torch.rand(
-            x.shape, generator=generator, dtype=torch.float32, device=x.device
-        )
-        kept = draw >= self.dropout
-        return x * kept.to(x.dtype) / (1 - self.dropout)
+            return lambda x: x
+        if x.is_cuda:  # which draws all at once
+            sizes = [x.shape[2]] + [2 * lstm.ahead.hidden_size for lstm in self.lstms]
+            kept = x.new_empty((*x.shape[:2], sum(sizes)))
+            kept = kept.bernoulli_(1 - self.dropout, generator=generator)
+            parts = iter(kept.div_(1 - self.dropout).split(sizes, dim=2))
+            return lambda x: x * next(parts)
+
+        def drop(x):
+            draw = torch.rand(
+                x.shape, generator=generator, dtype=torch.float32, device=x.device
+            )
+            kept = draw >= self.dropout
+            return x * kept.to(x.dtype) / (1 - self.dropout)
+
+        return drop
 
 
 def reduce_height(x):
@@ -320,7 +360,7 @@ def standardize(images, mask=None):
     """
     x = images.float()
     if x.is_cuda:
-        return _standardize_on_cuda(x, mask)
+        return standardize_on_cuda(x, mask)
     if mask is None:  # torch.var_mean takes ten times as long on the CPU
         x = x.flatten(1)
         x = x - x.mean(dim=1, keepdim=True)
@@ -331,20 +371,6 @@ def standardize(images, mask=None):
     x = (x - mean) * mask
     variance = (x * x).sum(dim=(1, 2, 3), keepdim=True) / count
     return x / (variance.sqrt() + 1)
-
-
-def _standardize_on_cuda(x, mask):
-    """Do that in fewer launches."""
-    each = {"dim": (1, 2, 3), "keepdim": True}
-    if mask is None:
-        variance, mean = torch.var_mean(x, correction=0, **each)
-        return (x - mean).div_(variance.sqrt_().add_(1))
-    count = mask.sum(dim=3, keepdim=True).mul_(x.shape[1] * x.shape[2])
-    x = x * mask
-    mean = x.sum(**each) / count
-    x = x.addcmul_(mean, mask, value=-1)
-    deviation = torch.linalg.vector_norm(x, **each).mul_(count.rsqrt_())
-    return x.div_(deviation.add_(1))
 
 
 @torch.inference_mode(False)

@@ -1,15 +1,16 @@
 """Batch normalization of images that are padded to the width of the widest."""
 
 import copy
-import functools
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from skcaptcha._torch_compat import foreach
 from skcaptcha._transfer import send
+from skcaptcha.model.few_launches import put
 
 
 class Padding:
@@ -39,15 +40,15 @@ class Padding:
         self.widths = widths
         self.own = send(widths, device) if own is None else own
         columns = torch.arange(width, device=device)
-        self.mask = (columns < self.own[:, None]).float()[:, None, None, :]
+        mask = torch.empty((len(widths), width), dtype=torch.float32, device=device)
+        torch.lt(columns, self.own[:, None], out=mask)
+        self.mask = mask[:, None, None, :]
         self._ends = widths.tolist()
+        self._inside = self._limit = None
+        if device.type == "cuda" and torch.is_grad_enabled():  # to train
+            self._limit = self.mask * torch.finfo(torch.float32).max
         # On the CPU a few slices are written sooner than all is multiplied.
         self._slices = device.type == "cpu"
-
-    @property
-    def n_columns(self):
-        """Number of columns that are no padding, known without asking the device."""
-        return sum(self._ends)
 
     def stride(self, step):
         """Return the padding of a map of every `step`-th column."""
@@ -56,6 +57,9 @@ class Padding:
         strided = copy.copy(self)
         strided.mask = self.mask[..., ::step]
         strided._ends = [math.ceil(end / step) for end in self._ends]
+        strided._inside = None
+        if self._limit is not None:
+            strided._limit = self._limit[..., ::step]
         return strided
 
     @torch.no_grad()
@@ -70,6 +74,35 @@ class Padding:
             if end < x.shape[3]:
                 row[:, :, end:] = 0
         return x
+
+    def relu_(self, x):
+        """Apply ReLU in place to `x` on a GPU, with zeros in padding, in one launch."""
+        return x.clamp_(put(0.0, torch.float32, x.device), self._limit)
+
+    def pick_pixels(self, x):
+        """Return the pixels (M, C) of `x` of shape (N, C, H, W) that are no padding."""
+        rows, columns = self._find_inside(x)[0]
+        pixels = x.permute(0, 3, 2, 1)[rows, columns]  # (n columns, H, C)
+        return pixels.reshape(-1, x.shape[1])
+
+    def count_pixels(self, x):
+        """Return integers (2 H,), int32, whose sum is the number of those pixels."""
+        return self._find_inside(x)[1][: 2 * x.shape[2]]
+
+    def _find_inside(self, x):
+        """Return where the columns are that are no padding, and counts of them.
+
+        Both are sent together, for all maps of this width. The counts are one for each
+        row of the highest map, in 64 bits, which are given as twice 32.
+        """
+        if self._inside is None or len(self._inside[1]) < 2 * x.shape[2]:
+            inside = np.arange(x.shape[3]) < np.array(self._ends)[:, None]
+            counts = np.full(x.shape[2], sum(self._ends))
+            parts = np.concatenate([*np.nonzero(inside), counts]).astype(np.int64)
+            parts = send(torch.from_numpy(parts), x.device)
+            places = parts[: -len(counts)].view(2, -1)
+            self._inside = places, parts[-len(counts) :].view(torch.int32)
+        return self._inside
 
 
 def make_padding(images, widths, own=None):
@@ -93,19 +126,20 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x, padding=None, all_reduce=None, observed=None):
         """Normalize `x` of shape (N, C, H, W).
 
-        On a GPU the list `observed` gets this norm with the mean and the variance of
-        the batch, for `follow_statistics`; without it the running ones follow at once.
+        On a GPU the list `observed` gets this norm, the mean of the batch and one over
+        its deviation, for `follow_statistics`; without it the running ones follow at
+        once.
         """
         if self.training and all_reduce is not None:
             return self._normalize_together(x, padding, all_reduce)
         if self.training and x.is_cuda:
-            x, mean, variance = _NormalizationOnCuda.apply(
+            x, mean, scale = _NormalizationOnCuda.apply(
                 x, padding, self.weight, self.bias, self.eps
             )
             if observed is None:
-                self._update_statistics(mean, variance)
+                self._update_statistics(mean, scale.pow(-2))
             else:
-                observed.append((self, mean, variance))
+                observed.append((self, mean, scale))
             return x
         if padding is None:
             return super().forward(x).relu_()
@@ -196,32 +230,22 @@ class _MaskedNormalization(torch.autograd.Function):
 class _NormalizationOnCuda(torch.autograd.Function):
     """Batch normalization and ReLU by the kernels of `torch.nn.SyncBatchNorm`.
 
-    They take the number of pixels, so that padding need not count, and few launches.
+    They take few launches. What padding there is does not count: the statistics are
+    those of the other pixels, which are picked out.
     """
 
     @staticmethod
     def forward(ctx, x, padding, weight, bias, eps):
-        """Return the normalized `x`, its mean and its variance by channel."""
-        count = n = x[:, 0].numel()
-        if padding is not None:
-            padding.clear_(x)
-            count = padding.n_columns * x.shape[2]
-        mean, scale = torch.batch_norm_stats(x, eps)  # over all columns
-        variance = scale.pow(-2)  # and eps
-        if padding is not None:
-            # What is summed over all columns is zero in padding.
-            inside = n / count
-            variance = torch.addcmul(variance, mean, mean, value=1 - inside)
-            variance = variance.mul_(inside).clamp_(min=eps)
-            mean, scale = mean * inside, variance.rsqrt()
-        y = torch.batch_norm_elemt(x, weight, bias, mean, scale, eps).relu_()
-        if padding is not None:
-            padding.clear_(y)
+        """Return the normalized `x`, its mean and one over its deviation by channel."""
+        counted = x if padding is None else padding.pick_pixels(x)
+        mean, scale = torch.batch_norm_stats(counted, eps)
+        y = torch.batch_norm_elemt(x, weight, bias, mean, scale, eps)
+        y = y.relu_() if padding is None else padding.relu_(y)
         ctx.save_for_backward(x, y, weight, mean, scale)
-        ctx.padding, ctx.count = padding, count
-        ctx.mark_non_differentiable(mean, variance)
+        ctx.padding = padding
+        ctx.mark_non_differentiable(mean, scale)
         ctx.set_materialize_grads(False)
-        return y, mean, variance
+        return y, mean, scale
 
     @staticmethod
     def backward(ctx, gradient, *_):
@@ -231,18 +255,16 @@ class _NormalizationOnCuda(torch.autograd.Function):
         sums, products, of_weight, of_bias = torch.batch_norm_backward_reduce(
             gradient, x, mean, scale, weight, True, True, True
         )
+        if ctx.padding is None:
+            count = put(x[:, 0].numel(), torch.int32, x.device)
+        else:
+            count = ctx.padding.count_pixels(x)
         of_x = torch.batch_norm_backward_elemt(
-            gradient, x, mean, scale, weight, sums, products, _put(ctx.count, x.device)
+            gradient, x, mean, scale, weight, sums, products, count.view(-1)
         )
         if ctx.padding is not None:
             ctx.padding.clear_(of_x)
         return of_x, None, of_weight, of_bias, None
-
-
-@functools.lru_cache(maxsize=256)
-def _put(number, device):
-    """Return an integer on a device, where it stays for the next time."""
-    return torch.full((1,), number, dtype=torch.int32, device=device)
 
 
 @torch.no_grad()
@@ -252,13 +274,14 @@ def follow_statistics(observed, learned):
     `observed` is the list that the norms have filled, and `learned` a bool on the
     device, which is not waited for.
     """
-    running = [
-        t for norm, *_ in observed for t in (norm.running_mean, norm.running_var)
-    ]
-    batch = torch.cat([t for _, *statistics in observed for t in statistics])
+    norms, means, scales = zip(*observed, strict=True)
+    running = [norm.running_mean for norm in norms]
+    running += [norm.running_var for norm in norms]
+    batch = torch.cat([*means, *scales])
+    batch[len(batch) // 2 :].pow_(-2)  # the variances
     before = torch.cat(running)
-    after = before.lerp(batch, observed[0][0].momentum)
+    after = before.lerp(batch, norms[0].momentum)
     after = torch.where(learned, after, before).split([len(t) for t in running])
     foreach.copy_(running, after)
-    tracked = [norm.num_batches_tracked for norm, *_ in observed]
+    tracked = [norm.num_batches_tracked for norm in norms]
     foreach.add_(tracked, [learned.long()] * len(tracked))

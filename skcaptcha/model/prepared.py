@@ -6,12 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from skcaptcha.model.network import (
-    TIME_STRIDE,
-    count_steps,
-    reduce_height,
-    standardize,
-)
+from skcaptcha.model.network import count_steps, reduce_height, standardize
 from skcaptcha.model.normalization import make_padding
 
 # Network -> the state of its weights, and what was prepared of them. It is held here
@@ -84,10 +79,10 @@ class PreparedNetwork(nn.Module):
         for block in self.blocks:
             x, padding = block(x, padding)
         x = reduce_height(x)
-        own = None if padded is None else padded.own // TIME_STRIDE
+        lengths = count_steps(x, padded)
         for lstm in self.lstms:
-            x = lstm(x, own)  # (T, N, 2 * units)
-        return self.head(x).log_softmax(-1), count_steps(x, padded)
+            x = lstm(x, None if padded is None else lengths)  # (T, N, 2 * units)
+        return self.head(x).log_softmax(-1), lengths
 
 
 class _PreparedBlock(nn.Module):

@@ -21,6 +21,9 @@ _TRUSTED = [
 def dump(recognizer, path):
     """Save a recognizer in the format of skops.
 
+    It takes a `CaptchaRecognizer` alone. :doc:`/deployment` says how to save a Pipeline
+    or an ensemble.
+
     Parameters
     ----------
     recognizer : CaptchaRecognizer

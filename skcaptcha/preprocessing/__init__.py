@@ -31,6 +31,7 @@ __all__ = [
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "_crop": ["crop_margins"],
         "_functions": [
             "adaptive_threshold",
             "dark_on_light",
@@ -40,7 +41,7 @@ __getattr__, __dir__ = attach(
             "resize_and_pad",
             "resize_image",
         ],
-        "_margins": ["MarginCropper", "crop_margins"],
+        "_margins": ["MarginCropper"],
         "_transformers": [
             "CLAHE",
             "AdaptiveThreshold",

@@ -121,12 +121,15 @@ def _make_grid_there(matrix, own, height, width, device):
     center_x, center_y = own / 2, height / 2
     shift_x = shift_x + center_x - xx * center_x - xy * center_y
     shift_y = shift_y - yx * center_x - yy * center_y
-    of_x = [value * (2 / width) for value in (xx, xy, shift_x, own - 0.5)]
-    of_y = [value * (2 / height) for value in (yx, yy, shift_y)]
-    xx, xy, shift_x, last, yx, yy, shift_y = send(torch.stack([*of_x, *of_y]), device)
+    in_x, in_y = 2 / width, 2 / height
+    values = [xx * in_x, yx * in_y, xy * in_x, yy * in_y]
+    values += [shift_x * in_x - 1, shift_y * in_y]
+    last = (own - 0.5) * in_x - 1
+    values += [torch.full_like(last, in_x / 2 - 1), last]
+    values = send(torch.stack(values, dim=-1), device)  # (N, 1, 1, 8)
+    of_x, of_y, shift, ends = values.split(2, dim=3)
     pixels = torch.arange(0.5, max(height, width), dtype=torch.float32, device=device)
-    x, y = pixels[:width], pixels[:height, None]
-    source_x = torch.addcmul(torch.addcmul(shift_x, xx, x), xy, y)
-    source_x = torch.minimum(source_x.clamp_(min=1 / width), last)
-    source_y = torch.addcmul(torch.addcmul(shift_y, yx, x), yy, y)
-    return torch.stack([source_x.sub_(1), source_y], dim=-1)
+    x, y = pixels[:width, None], pixels[:height, None, None]
+    grid = torch.addcmul(torch.addcmul(shift, of_x, x), of_y, y)
+    grid[..., 0].clamp_(ends[..., 0], ends[..., 1])
+    return grid

@@ -8,6 +8,8 @@ import torch
 from skcaptcha._transfer import send
 from skcaptcha.vocabulary import BLANK
 
+_NEVER = 1  # the state that is never entered
+
 
 def ctc_losses(heads, lengths, targets, weights=None):
     """CTC loss [1]_ a symbol, averaged over the batch, for each of several heads.
@@ -39,16 +41,20 @@ def ctc_losses(heads, lengths, targets, weights=None):
     """
     log_probs = torch.cat(heads, dim=1) if len(heads) > 1 else heads[0]
     plan = plan_states(lengths.numpy(), targets, len(heads), len(log_probs), weights)
-    plan = [send(torch.from_numpy(part), log_probs.device) for part in plan]
-    return _CTC.apply(log_probs, *plan, len(heads))
+    n_places = len(plan[0])
+    plan = np.concatenate([plan[0], plan[1].view(np.int64)])  # to send it at once
+    plan = send(torch.from_numpy(plan), log_probs.device)
+    numbers = plan[n_places:].view(torch.float64)
+    return _CTC.apply(log_probs, plan[:n_places], numbers, len(heads))
 
 
 def plan_states(lengths, targets, n_heads, n_steps, sample_weights=None):
     """Return what the recursion has to know of the texts, as two arrays.
 
-    The states of a text of at most L symbols are the L + 1 blanks around them, then the
-    L symbols, then one that is never entered. Each array has two columns for each
-    sample of each head: the text from its first symbol on, and from its last one on.
+    The states of a text of at most L symbols are the first blank, one that is never
+    entered, and then, for each symbol, the blank after it and the symbol. Each array
+    has two columns for each sample of each head: the text from its first symbol on, and
+    from its last one on.
 
     Returns
     -------
@@ -68,18 +74,15 @@ def plan_states(lengths, targets, n_heads, n_steps, sample_weights=None):
         symbols[0, : len(target), i] = target
         symbols[1, : len(target), i] = target[::-1]
     classes = np.full((2, 2 * longest + 2, n), BLANK)
-    classes[:, longest + 1 : -1] = symbols
+    classes[:, 3::2] = symbols
     follows = np.zeros((2, longest, n))
     follows[:, 1:][symbols[:, 1:] == symbols[:, :-1]] = -math.inf
 
     number = np.arange(longest + 1)[:, None]
-    never = 2 * longest + 1
-    blank, symbol = ends - number, ends - 1 - number[:-1]  # from the end on
-    same = [
-        np.where(blank < 0, never, blank),
-        np.where(symbol < 0, never, longest + 1 + symbol),
-        np.full((1, n), never),
-    ]
+    blank, symbol = ends - number, ends - number[1:] + 1  # of all, from the end on
+    same = np.full((2 * longest + 2, n), _NEVER)
+    same[::2] = np.where(blank < 0, _NEVER, 2 * blank)
+    same[3::2] = np.where(symbol < 1, _NEVER, 2 * symbol + 1)
     steps = np.arange(n_steps)[:, None]
     mirrored = lengths - 1 - steps  # (T, N)
     inside, mirrored = mirrored >= 0, mirrored % n_steps
@@ -91,7 +94,6 @@ def plan_states(lengths, targets, n_heads, n_steps, sample_weights=None):
         parts = (np.broadcast_to(part, (len(part), n)) for part in both)
         return np.concatenate([np.tile(part, n_heads) for part in parts], axis=1)
 
-    same = np.concatenate(same)
     rows = np.tile(np.arange(n_heads * n), 2)[None]
     places = [rows, repeat(steps, mirrored), repeat(*classes), repeat(same, same)]
     places.append(repeat(mirrored, mirrored))
@@ -125,17 +127,17 @@ class _CTC(torch.autograd.Function):
         back = (until + entered)[..., n:]
         joint = there + back[same[:, None, :n], mirrored[:, :n], rows[0, :n]]
         # At the first step: the first blank, or the first symbol.
-        total = torch.logaddexp(joint[0, 0], joint[n_states // 2, 0])
-        impossible = total == -math.inf
-        occupation = joint - total.masked_fill(impossible, math.inf)
-        occupation = occupation.exp_().permute(2, 1, 0)  # (M, T, S)
+        total = torch.logaddexp(joint[0, 0], joint[3, 0])
+        # An impossible text has no loss, and is never in a state.
+        total.nan_to_num_(nan=math.nan, posinf=math.inf, neginf=0.0)
+        occupation = (joint - total).exp_().permute(2, 1, 0)  # (M, T, S)
         number = torch.arange(n_classes, device=log_probs.device)
-        is_class = (classes.T[:n, :, None] == number).double()  # (M, S, K)
+        is_class = occupation.new_empty((n, n_states, n_classes))
+        torch.eq(classes.T[:n, :, None], number, out=is_class)
         gradient = (occupation @ is_class).transpose(0, 1) * gains[:, :n, None]
         ctx.save_for_backward(gradient)
         ctx.dtype = log_probs.dtype
-        losses = total.masked_fill(impossible, 0.0) * weights[0, :n]
-        return losses.view(n_heads, -1).sum(1)
+        return (total * weights[0, :n]).view(n_heads, -1).sum(1)
 
     @staticmethod
     def backward(ctx, factors):
@@ -155,18 +157,15 @@ def _enter_states(before, follows):
     longest, (n_states, n_steps, n) = len(follows), before.shape
     entered = before.new_full((n_states, n_steps + 1, n), -math.inf)
     entered[0] = 0  # the first blank, from the start
-    blanks, symbols = entered[: longest + 1], entered[longest + 1 :]
-    of_symbols = before[longest + 1 : -1]
-    from_blank = before[:1] - of_symbols
-    from_symbol = of_symbols[:-1] - of_symbols[1:] + follows[1:, None]
-    ways = from_blank[0]
+    pairs = entered.view(longest + 1, 2, n_steps + 1, n)  # a symbol, the blank after it
+    before = before.view(longest + 1, 2, n_steps, n)
+    moves = before[:-1] - before[1:, 1:]  # of a pair to the next symbol
+    moves[:, 1] += follows[:, None]
+    ways = moves[0, 0]
     for k in range(longest):
         if k:
-            ways = torch.logaddexp(
-                blanks[k, :-1] + from_blank[k],
-                symbols[k - 1, :-1] + from_symbol[k - 1],
-            )
-        torch.logcumsumexp(ways, 0, out=symbols[k, 1:])
-        ways = symbols[k, :-1] - from_blank[k]
-        torch.logcumsumexp(ways, 0, out=blanks[k + 1, 1:])
+            ways = torch.logaddexp(*(pairs[k, :, :-1] + moves[k]))
+        torch.logcumsumexp(ways, 0, out=pairs[k + 1, 1, 1:])
+        ways = pairs[k + 1, 1, :-1] - moves[k, 0]
+        torch.logcumsumexp(ways, 0, out=pairs[k + 1, 0, 1:])
     return entered[:, 1:]

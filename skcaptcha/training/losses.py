@@ -61,18 +61,21 @@ def locate_ink(images, widths=None):
     x = images.float()
     n, _, height, width = x.shape
     if widths is None:
-        own = torch.full((n, 1), width, dtype=torch.int64, device=x.device)
+        own, inside = width, x
     else:
-        own = widths[:, None]
-    valid = torch.arange(width, device=x.device)[None] < own  # (N, W)
-    inside = x.masked_fill(~valid[:, None, None, :], math.nan)
+        own = widths
+        valid = torch.arange(width, device=x.device)[None] < own[:, None]  # (N, W)
+        inside = torch.where(valid[:, None, None, :], x, math.nan)
     median = inside.flatten(2).nanmedian(dim=2).values[:, :, None, None]  # (N, C, 1, 1)
-    distance = (x - median).abs().amax(dim=1) * valid[:, None, :]  # (N, H, W)
-    spread = (distance**2).sum((1, 2)) / (own[:, 0] * height)
+    distance = (x - median).abs().amax(dim=1)  # (N, H, W)
+    if widths is not None:
+        distance = distance * valid[:, None, :]
+    spread = (distance**2).sum((1, 2)) / (own * height)
     half = 0.25 * spread.sqrt()[:, None, None] + 1  # at this distance ink counts half
     ink = (distance / (distance + half)).mean(dim=1) ** 1.5  # (N, W)
     ink = ink.reshape(n, -1, TIME_STRIDE).sum(dim=2)  # (N, T)
-    ink = ink + 1e-6 * valid[:, ::TIME_STRIDE].float()  # an empty image has even ink
+    even = ink + 1e-6  # in an empty image
+    ink = even if widths is None else torch.where(valid[:, ::TIME_STRIDE], even, ink)
     share = (ink / ink.sum(dim=1, keepdim=True)).T  # (T, N)
     return share.cumsum(dim=0) - share / 2, share
 
@@ -96,25 +99,39 @@ def uniform_alignment_losses(heads, targets, ink, weights=None):
     """
     position, share = ink
     if weights is not None:
-        share = share * torch.as_tensor(np.asarray(weights)).to(share.device)
+        share = share * send(torch.as_tensor(np.asarray(weights)), share.device)
     targets = [target if len(target) else [BLANK] for target in targets]
     longest = max(len(target) for target in targets)
-    padded = np.zeros((len(targets), longest), dtype=np.int64)
+    padded = np.zeros((len(targets), longest + 1), dtype=np.int64)
     for row, target in zip(padded, targets, strict=True):
-        row[: len(target)] = target
-    lengths = torch.tensor([len(t) for t in targets], dtype=torch.int64, device="cpu")
-    lengths = send(lengths, share.device)
-    symbols = send(torch.from_numpy(padded), share.device)  # (N, L)
+        row[: len(target)], row[-1] = target, len(target)
+    padded = send(torch.from_numpy(padded), share.device)
+    symbols, lengths = padded[:, :-1], padded[:, -1]  # (N, L), (N,)
     slots = torch.arange(longest, device=share.device)
     offset = (position * lengths)[:, :, None] - slots - 0.5  # (T, N, L)
     weight = torch.exp(-2 * offset**2) * (slots < lengths[:, None])
     weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1e-9)
+    if share.is_cuda:
+        weight = weight * (share / -len(targets))[:, :, None]
+        return _weigh_on_cuda(heads, symbols, weight)
     symbols = symbols.expand(len(share), -1, -1)  # (T, N, L)
     return [
         -((weight * log_probs.gather(2, symbols)).sum(dim=2) * share).sum()
         / len(targets)
         for log_probs in heads
     ]
+
+
+def _weigh_on_cuda(heads, symbols, weight):
+    """Return the sum of weighted log-probabilities of symbols for each head.
+
+    `symbols` (N, L) have a `weight` (T, N, L) in each time step. A tensor of weights of
+    all classes takes few launches.
+    """
+    of_classes = torch.zeros_like(heads[0])
+    weight = weight.to(of_classes.dtype)
+    of_classes.scatter_add_(2, symbols.expand(len(weight), -1, -1), weight)
+    return (torch.stack(heads) * of_classes).sum((1, 2, 3))
 
 
 def symbol_entropy(targets):

@@ -42,16 +42,21 @@ class AdamW:
         `is_finite` is 0 rather than 1.
         """
         found_inf = None if is_finite is None else 1 - is_finite
-        for group in self.param_groups:
-            updated = [p for p in group["params"] if p.grad is not None]
-            if updated:
-                for parameter in updated:
-                    self._begin(parameter)
-                steps = [self.state[p]["step"] for p in updated]
-                counted = 1 if is_finite is None else [is_finite] * len(steps)
-                foreach.add_(steps, counted)
+        groups = [
+            (group, [p for p in group["params"] if p.grad is not None])
+            for group in self.param_groups
+        ]
+        updated = [parameter for _, parameters in groups for parameter in parameters]
+        if not updated:
+            return
+        for parameter in updated:
+            self._begin(parameter)
+        steps = [self.state[p]["step"] for p in updated]
+        foreach.add_(steps, 1 if is_finite is None else [is_finite] * len(steps))
+        for group, parameters in groups:
+            if parameters:
                 settings = group["lr"], group["weight_decay"], grad_scale, found_inf
-                self._update(updated, *settings)
+                self._update(parameters, *settings)
 
     def _begin(self, parameter):
         state = self.state[parameter]

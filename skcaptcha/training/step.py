@@ -11,6 +11,7 @@ from skcaptcha._torch_compat import foreach, has_bfloat16_instructions
 from skcaptcha._transfer import LateValues
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._tensors import place_images
+from skcaptcha.model.few_launches import put
 from skcaptcha.model.inference import halve_batch
 from skcaptcha.model.network import build_network, extend_network
 from skcaptcha.model.normalization import follow_statistics, make_padding
@@ -289,7 +290,7 @@ class Trainer:
         norm = torch.stack(foreach.norm(gradients)).norm()
         values = [loss, norm]
         if self.scaler.is_enabled():
-            values.append(self.scaler.scale(torch.ones_like(norm)))
+            values.append(self.scaler.scale(put(1.0, norm.dtype, norm.device)))
         values = torch.stack(values)
         total = loss + norm
         learned = total - total == 0  # which is NaN unless both are finite
@@ -325,15 +326,8 @@ class Trainer:
                     losses = ctc_losses(heads, lengths, part, own)
                 else:
                     losses = [ctc_loss(head, lengths, part, own) for head in heads]
-                factor = share * len(part) / len(targets)
-                in_one = isinstance(losses, torch.Tensor)
-                total = losses.sum() if in_one else sum(losses[1:], losses[0])
-                own_loss = losses[0].detach()
-                if factor != 1:
-                    total, own_loss = factor * total, factor * own_loss
-                self.scaler.scale(total).backward()
                 losses_of_parts.append(
-                    own_loss if own_loss.is_cuda else own_loss.item()
+                    self._go_back(losses, share * len(part) / len(targets))
                 )
                 if statistics:  # none where the convolutions are frozen
                     observed.append(statistics)
@@ -342,6 +336,21 @@ class Trainer:
                 raise
             return None
         return sum(losses_of_parts[1:], losses_of_parts[0])
+
+    def _go_back(self, losses, factor):
+        """Add the gradients of losses times `factor`; return the first one times it.
+
+        On a GPU both are tensors.
+        """
+        own = losses[0].detach()
+        own = own if factor == 1 else factor * own
+        if own.is_cuda:
+            losses = self.scaler.scale(losses)
+            losses.backward(torch.full_like(losses, factor))
+            return own
+        total = sum(losses[1:], losses[0])
+        self.scaler.scale(total if factor == 1 else factor * total).backward()
+        return own.item()
 
     def _forward(self, images, generator, drawing, observed=None):
         """Return the log-probabilities of each head, their lengths, and the ink.

@@ -17,6 +17,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from support.commands import QUICK
+from support.data import ROOT
 
 from skcaptcha import CaptchaEnsemble
 from skcaptcha.cli._reading import find_thresholds
@@ -255,6 +256,32 @@ def test_a_wished_precision(run, fitted, labeled, tmp_path, precision, least):
         assert code == 2 and "are for 0.9, 0.95: give one of these" in err
         _, out, _ = run("info", path)
         assert "confidence from which 0.95 are right" in out
+
+
+def test_an_exported_model_keeps_the_thresholds(run, fitted, labeled, tmp_path):
+    recognizer = copy.copy(fitted)
+    recognizer.test_scores_ = {"min_confidence": {"0.9": 0.5, "0.99": 0.7}}
+    path = tmp_path / "m.onnx"
+    export_onnx(recognizer, path)
+    wished = run("predict", path, labeled, "--precision", "0.99")
+    assert wished == run("predict", path, labeled, "--min-confidence", "0.7")
+    assert "confidence from which 0.99 are right  0.7000" in run("info", path)[1]
+    export_onnx(fitted, path)
+    assert "confidence" not in run("info", path)[1]
+
+
+def test_rows_have_the_fields_that_the_documentation_shows(run, model, labeled):
+    page = (ROOT / "docs" / "command_line.rst").read_text("utf-8")
+    image, options = labeled / "160.png", ["--top-k", "2", "--format"]
+    (header,) = re.findall(r"^ +(filename,text.*)$", page, re.MULTILINE)
+    assert run("predict", model, image, *options, "csv")[1].splitlines()[0] == header
+    (shown,) = re.findall(r"code-block:: json\n\n((?: {3}.*\n)+)", page)
+    options += ["jsonl", "--characters-detail"]
+    found = json.loads(run("predict", model, image, *options)[1])
+    shown = json.loads(shown)
+    assert found.keys() == shown.keys()
+    for name in ("candidates", "characters"):
+        assert found[name][0].keys() == shown[name][0].keys()
 
 
 def test_a_model_that_was_never_tested(run, model, save, labeled):

@@ -1,21 +1,27 @@
 """Reading where there are NumPy, Pillow and onnxruntime, and nothing else."""
 
 import doctest
+import io
 import json
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.absent import BESIDE_THE_RUNTIME, run_without
+from support.absent import BESIDE_THE_RUNTIME, run_without, start_without
 from support.data import ROOT
 
 from skcaptcha.export import export_onnx
@@ -149,6 +155,25 @@ def test_the_number_of_threads_is_told_without_joblib_and_pytorch(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_images_can_be_cleaned_with_three_packages():
+    code = """
+import numpy as np
+from skcaptcha import preprocessing
+image = np.zeros((60, 90), np.uint8)
+image[20:40, 30:70:5] = 255
+dark = preprocessing.dark_on_light(image)
+cut = preprocessing.crop_margins(dark, margin=0.25)
+print(dark[0, 0], cut.shape, preprocessing.resize_image(cut, (10, 20)).shape[0])
+for clean in (preprocessing.median_filter, preprocessing.equalize_histogram):
+    try:
+        clean(image)
+    except ImportError as error:
+        print("skcaptcha[preprocessing]" in str(error))
+"""
+    done = run_without(BESIDE_THE_RUNTIME, code)
+    assert done.stdout == "255 (30, 46) 10\nTrue\nTrue\n", done.stderr
+
+
 def test_symbols_of_several_code_points_take_one_package_more(quick, some, tmp_path):
     images, texts = some
     texts = [text.replace("0", "x\u0323") for text in texts]
@@ -162,6 +187,71 @@ def test_symbols_of_several_code_points_take_one_package_more(quick, some, tmp_p
     assert (done.stdout, done.stderr) == ("4\n", "")
     done = run_without(BESIDE_THE_RUNTIME, code, tmp_path / "model.onnx")
     assert re.search("characters that join others.* package regex: pip", done.stderr)
+
+
+@pytest.fixture
+def service(files):
+    """Address of the service that the documentation shows, with three packages."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = ROOT / "examples" / "http_service.py"
+    code = f"import runpy\nrunpy.run_path({str(path)!r}, run_name='__main__')\n"
+    process = start_without(BESIDE_THE_RUNTIME, code, files[0], port)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                raise AssertionError(process.communicate()[1])
+            try:
+                ask(f"{address}/ready")
+                break
+            except URLError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(address, body=None):
+    """Return the status and the JSON of an answer."""
+    opener = build_opener(ProxyHandler({}))
+    try:
+        with opener.open(address, body, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_the_http_service_of_the_page_reads(service, files, fitted):
+    assert ask(f"{service}/ready") == (200, {"ready": True})
+    assert ask(f"{service}/else")[0] == 404
+    bodies = [path.read_bytes() for path in files[1]]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, [service] * len(bodies), bodies))
+    texts, confidence = fitted.predict(bodies, return_confidence=True)
+    assert [status for status, _ in answers] == [200] * len(bodies)
+    assert [found["text"] for _, found in answers] == list(texts)
+    found = [found["confidence"] for _, found in answers]
+    np.testing.assert_allclose(found, confidence, atol=2e-4)
+
+
+def test_the_http_service_refuses_what_is_no_image_and_what_is_too_large(service):
+    status, found = ask(service, b"no image")
+    assert status == 422 and "is not an image" in found["error"]
+    large = io.BytesIO()
+    Image.new("L", (2000, 1001)).save(large, "PNG")
+    status, found = ask(service, large.getvalue())
+    assert status == 422 and "pixels" in found["error"]
+    status, found = ask(service, b"")
+    assert status == 413 and "1 to 1000000 bytes" in found["error"]
+    port = int(service.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        # It answers before it has read any of the body.
+        connection.sendall(b"POST / HTTP/1.0\r\nContent-Length: 9000000\r\n\r\n")
+        assert b" 413 " in connection.recv(1000).split(b"\r\n")[0]
 
 
 # ---- a real environment ----------------------------------------------------------

@@ -35,6 +35,7 @@ DOCUMENTED = {
     "has_empty_labels": False,
     "training_images": {"n_images": 30, **{name: [1.0, 2.0] for name in MEASURES}},
     "dtype": "float32",
+    "min_confidence": {"0.9": 0.5, "0.99": 0.75},
 }
 
 
@@ -47,6 +48,7 @@ def test_the_metadata_are_the_documented_ones_and_come_back():
         (0, 0, 128),
         has_empty_labels=False,
         training_images=DOCUMENTED["training_images"],
+        min_confidence=DOCUMENTED["min_confidence"],
     )
     text = pack_metadata(dataclasses.replace(metadata, background="navy"))
     assert text.isascii()
@@ -108,6 +110,15 @@ def test_older_metadata_know_no_empty_labels():
     assert unpack_metadata(json.dumps(knows)).has_empty_labels is True
     with pytest.raises(ValueError, match="has_empty_labels=1 is not true or false"):
         unpack_metadata(json.dumps({**DOCUMENTED, "has_empty_labels": 1}))
+
+
+def test_thresholds_are_confidences_which_older_metadata_do_not_have():
+    older = {k: v for k, v in DOCUMENTED.items() if k != "min_confidence"}
+    assert unpack_metadata(json.dumps(older)).min_confidence == {}
+    odd = (None, [0.9], {"much": 0.5}, {"0.9": "0.5"}, {"0.9": 2}, {"nan": 0.5})
+    for wrong in (*odd, {"0.9": float("nan")}):
+        with pytest.raises(ValueError, match="min_confidence=.* is not a confidence"):
+            unpack_metadata(json.dumps({**DOCUMENTED, "min_confidence": wrong}))
 
 
 def test_weights_have_a_known_type_which_older_metadata_do_not_say():

@@ -1,5 +1,6 @@
 """When it learns, from what, and what comes of it."""
 
+import copy
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ from skcaptcha.labeling._events import Answer
 from skcaptcha.labeling._learner import Learner
 from skcaptcha.labeling._rules import BadAnswerError, Rules
 from skcaptcha.labeling._server import open_folder
+from skcaptcha.vocabulary import Vocabulary
 
 
 class FakeLearning:
@@ -165,6 +167,24 @@ def test_a_reader_that_is_no_better_is_not_used_nor_gone_on_from(make_session):
     learning.finish(is_better=False)
     session.learner.save()
     assert learning.job.start is start  # a whole fit, from where it began
+
+
+def test_what_is_read_surely_is_left_out_where_it_led_nowhere(make_session):
+    session, learning = make_session(every=10)
+    propose(session, dict.fromkeys(session.catalog.items(), ("12", 0.95)))
+    label(session, 0, 12)
+    assert learning.job.sure
+    learning.finish(is_better=False)
+    label(session, 12, 22)
+    assert learning.job.sure == []
+    learning.finish(is_better=True)
+    session.learner.save()
+    assert learning.job.is_final and learning.job.sure == []
+    learning.finish()
+    label(session, 22, 32)
+    learning.finish(is_better=False)
+    session.learner.save()
+    assert learning.job.is_final and learning.job.sure
 
 
 def test_what_fails_on_the_way_on_is_learned_anew(make_session):
@@ -376,6 +396,16 @@ def test_an_image_is_read_with_a_confidence_for_each_character(pairs, fitted):
     assert len(three["text"]) == 3 and set(three["text"]) <= {"1", "2"}
     long = _processes._read(fitted, "a.png", path, None, 99)
     assert long["text"] == "" and long["error"] is None
+
+
+def test_what_is_read_has_the_case_that_the_user_gave(pairs, fitted):
+    reader = copy.deepcopy(fitted)
+    reader.vocabulary_ = Vocabulary("aBc1")
+    (path, _), *_ = pairs
+    text = _processes._read(reader, "", path, None, None)["text"]
+    capitals = _processes._read(reader, "", path, "ABC1xyz", None)
+    assert capitals["text"] == text.upper()
+    assert [c for c, _ in capitals["characters"]] == list(text.upper())
 
 
 def test_a_file_that_is_no_image_is_an_answer_with_an_error(tmp_path, fitted):

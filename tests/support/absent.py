@@ -36,10 +36,18 @@ sys.meta_path.insert(0, Absent)
 
 def run_without(names, code, *arguments, cwd=None):
     """Run code in a new process that cannot import some packages."""
-    return subprocess.run(
+    process = start_without(names, code, *arguments, cwd=cwd)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def start_without(names, code, *arguments, cwd=None):
+    """Start such a process and return it."""
+    return subprocess.Popen(
         [sys.executable, "-c", _START.format(names=set(names)) + code]
         + list(map(str, arguments)),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         cwd=cwd,

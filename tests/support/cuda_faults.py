@@ -12,6 +12,7 @@ from support.cuda_tasks import (
     VARIED,
     count_batches,
     count_updates,
+    find_the_gradients_of_the_cpu,
     fit,
     fit_in_half_precision,
     learn_as_the_cpu_does,
@@ -39,11 +40,11 @@ FAULTS = {
         "torch.arange(width, device=device)",
         "torch.arange(width)",
     ),
-    "the LSTM gets lengths of the CPU": (
-        fit_once,
-        network.CRNN.forward,
-        "padded.own // TIME_STRIDE",
-        "padded.widths // TIME_STRIDE",
+    "places of the LSTM stay on the CPU": (
+        count_batches,
+        network.BidirectionalLSTM.forward,
+        "send(mirror_steps(len(x), lengths), x.device)",
+        "mirror_steps(len(x), lengths)",
     ),
     "the LSTM is under autocast": (
         fit_in_half_precision,
@@ -90,8 +91,14 @@ FAULTS = {
     "the states of a text stay on the CPU": (
         fit_once,
         ctc.ctc_losses,
-        "send(torch.from_numpy(part), log_probs.device)",
-        "torch.from_numpy(part)",
+        "send(torch.from_numpy(plan), log_probs.device)",
+        "torch.from_numpy(plan)",
+    ),
+    "a symbol follows its like without a blank": (
+        find_the_gradients_of_the_cpu,
+        ctc._enter_states,
+        "moves[:, 1] += follows[:, None]",
+        "pass",
     ),
     "targets of the alignment stay on the CPU": (
         fit_once,
@@ -102,8 +109,8 @@ FAULTS = {
     "the distortion is computed on the CPU": (
         fit_once,
         augmentation._make_grid_there,
-        "send(torch.stack([*of_x, *of_y]), device)",
-        "torch.stack([*of_x, *of_y])",
+        "send(torch.stack(values, dim=-1), device)",
+        "torch.stack(values, dim=-1)",
     ),
     "what is read is not copied to the CPU": (
         fit_once,
@@ -132,8 +139,26 @@ FAULTS = {
     "padding counts in the statistics": (
         learn_as_the_cpu_does,
         normalization._NormalizationOnCuda.forward,
-        "inside = n / count",
-        "inside = 1.0",
+        "padding.pick_pixels(x)",
+        "x",
+    ),
+    "padding counts in the gradient": (
+        find_the_gradients_of_the_cpu,
+        normalization.Padding._find_inside,
+        "sum(self._ends)",
+        "x.shape[3] * len(x)",
+    ),
+    "padding is not cleared": (
+        find_the_gradients_of_the_cpu,
+        normalization.Padding.relu_,
+        "x.clamp_(put(0.0, torch.float32, x.device), self._limit)",
+        "x.relu_()",
+    ),
+    "the alignment is unlearned": (
+        find_the_gradients_of_the_cpu,
+        losses.uniform_alignment_losses,
+        "share / -len(targets)",
+        "share / len(targets)",
     ),
     "what is sent is waited for": (
         count_batches,

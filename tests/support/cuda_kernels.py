@@ -13,7 +13,8 @@ def _spread(values):
 
 def _batch_norm_stats(x, eps):
     x = x.float()
-    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    others = [axis for axis in range(x.ndim) if axis != 1]
+    variance, mean = torch.var_mean(x, others, correction=0)
     return mean, torch.rsqrt(variance + eps)
 
 

@@ -63,7 +63,8 @@ def around_updates(before, after=lambda: None):
 
 def fit_and_read(device):
     for X in (SAME, VARIED):
-        recognizer = fit(X, lstm_layers=2)
+        recognizer = fit(X, lstm_layers=2, batch_size="auto")
+        assert recognizer.auto_choices_["batch_size"] == 32  # 8 on a CPU
         recognizer.predict(VARIED[:5])
         recognizer.predict(SAME[:3], return_confidence=True)
         recognizer.predict_topk(X[:2])
@@ -183,6 +184,36 @@ def learn_as_the_cpu_does(device):
             np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
 
 
+def find_the_gradients_of_the_cpu(device):
+    """In float32 and undistorted, for images of several widths."""
+    images = [image[:, :, None] for image in VARIED[:8]]
+    targets = [np.array([int(c) + 1 for c in text]) for text in TEXTS[:8]]
+    for stage in ("ctc", "alignment"):
+        found = []
+        for place in ("cuda", "cpu"):
+            config = small_fits.training_config(
+                device=torch.device(place), augmentation=0.0
+            )
+            network_config = {**small_fits.NETWORK_CONFIG, "n_classes": 11}
+            schedule = Schedule(1.0, 200, 4, aligned=stage == "ctc")
+            generator = torch.Generator().manual_seed(0)
+            trainer = Trainer(network_config, config, schedule, generator)
+            trainer.autocast_dtype = torch.float32
+            trainer.scaler = torch.amp.GradScaler(place, enabled=False)
+            with torch.no_grad():
+                for block in trainer.network.blocks:
+                    block.norm.bias.fill_(0.5)  # in padding as well, were it not clear
+            some = Samples(images, targets)
+            some = some.put_on(config.device) if place == "cuda" else some
+            loss = trainer.get_gradients(some.images, some.targets, observed=[])
+            parameters = trainer.network.named_parameters()
+            found.append({name: p.grad.cpu().numpy() for name, p in parameters})
+            found[-1]["loss"] = np.array(float(loss))
+        for name, theirs in found[1].items():
+            size = 1e-3 * np.abs(theirs).max()
+            np.testing.assert_allclose(found[0][name], theirs, 1e-3, size, name)
+
+
 def skip_what_is_not_finite(device):
     """The weights, the moments and the statistics stay; the loss is not a number."""
     schedule = Schedule(1.0, n_updates=200, updates_per_epoch=4, aligned=True)
@@ -203,8 +234,8 @@ def skip_what_is_not_finite(device):
 
     assert np.isfinite(learn())
     before = state()
-    hook = trainer.network.blocks[0].conv.register_forward_hook(
-        lambda module, inputs, output: output * float("nan")
+    hook = trainer.network.blocks[0].register_forward_hook(
+        lambda module, inputs, output: (output[0] * float("nan"), output[1])
     )
     assert np.isnan(learn())
     hook.remove()
@@ -249,12 +280,7 @@ def export_to_onnx(device):
 
 DEFAULT_NETWORK = {"conv_channels": (24, 48, 96, 128, 128), "lstm_units": 128}
 MOST_WAITS = 1  # in an update, for the loss of an earlier one
-MOST_LAUNCHES = {  # with float16 also casts, and the scale of the loss
-    "ctc, one width": 250,
-    "ctc, several widths": 315,
-    "alignment, one width": 265,
-    "alignment, several widths": 325,
-}
+MOST_LAUNCHES = 250
 COUNTS = {}  # what was counted, for the report
 
 
@@ -263,7 +289,7 @@ def count_updates(device):
     widths = {"one width": [80] * 48, "several widths": range(48, 144, 2)}
     texts = [f"{i:05d}" for i in range(48)]
     for name, choice in widths.items():
-        X = [RANDOM.integers(0, 256, (32, choice[i]), np.uint8) for i in range(48)]
+        X = [RANDOM.integers(0, 256, (40, choice[i]), np.uint8) for i in range(48)]
         for stage in ("ctc", "alignment"):
             found = []
 
@@ -284,10 +310,7 @@ def count_updates(device):
                 "by kernel": dict(after["launches"] - before["launches"]),
             }
     assert max(c["waits"] for c in COUNTS.values()) <= MOST_WAITS, COUNTS
-    extra = 0 if device.capability >= (8, 0) else 12  # the scaler of float16
-    for name, most in MOST_LAUNCHES.items():
-        launches = COUNTS[name]["launches"]
-        assert launches <= most + extra, f"{launches} launches: {name}"
+    assert max(c["launches"] for c in COUNTS.values()) <= MOST_LAUNCHES, COUNTS
 
 
 @contextlib.contextmanager
@@ -331,6 +354,7 @@ TASKS = [
     resume_from_checkpoint,
     run_out_of_memory,
     learn_as_the_cpu_does,
+    find_the_gradients_of_the_cpu,
     skip_what_is_not_finite,
     pickle_for_another_machine,
     export_to_onnx,
