@@ -180,7 +180,7 @@ def test_every_page_is_led_to():
 
 
 def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 130
 
 
 def test_every_file_of_tests_that_the_documentation_names_is_there():
