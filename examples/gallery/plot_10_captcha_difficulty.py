@@ -7,7 +7,7 @@ them with more and more of one disturbance, train on each kind, and see how much
 read.
 
 This example is kept short: tiny images, few labels, and training that stops early. Its
-scores are far too low to judge a design by. :doc:`/captcha_designers` has those of
+scores are too low to judge a design by. :doc:`/captcha_designers` has those of
 usual images and default training.
 """
 
