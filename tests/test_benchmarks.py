@@ -629,6 +629,14 @@ def test_pretraining_writes_weights_of_the_shipped_form(load, monkeypatch, tmp_p
             script.main([str(made[1]), *options, "--only", "train"])
     script.main([str(made[1]), *options, "--only", "train"])
     assert made[0].read_bytes() == made[1].read_bytes()
+    # What it learns on from, alone or with what it has learned.
+    (tmp_path / "b" / "state.pt").unlink()
+    options += ["--start", str(made[0]), "--only", "train"]
+    script.main([str(made[1]), *options, "--start-share", "1"])
+    assert made[0].read_bytes() == made[1].read_bytes()
+    (tmp_path / "b" / "state.pt").unlink()
+    script.main([str(made[1]), *options, "--start-share", "0.5"])
+    assert made[0].read_bytes() != made[1].read_bytes()
     folder = Path(pretrained.__file__).parent
     shipped = load_file(folder / "pretrained_stride.safetensors")
     shapes = {name: array.shape for name, array in load_file(made[0]).items()}
