@@ -13,8 +13,8 @@ from skcaptcha.model.network import build_network, for_reading
 WEIGHTS = {"pooling": True, "stride": False, "start": True}
 """What there are weights of, and whether its network pools.
 
-A fit of a network that pools begins with "start": it reads less before any label together
-with "stride" than "pooling" does, and more after a fit.
+A fit of a network that pools begins with "start". Together with "stride" it reads less
+before any label than "pooling" does, and more after a fit.
 """
 
 READERS = "pooling", "stride"
