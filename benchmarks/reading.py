@@ -22,9 +22,10 @@ import numpy as np
 import runner
 from PIL import Image
 
-from skcaptcha import CaptchaRecognizer, recognizer
+from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.model import inference
+from skcaptcha.model import prepared as prepared_network
 
 N_MANY, N_SINGLE = 1000, 100
 
@@ -65,7 +66,9 @@ class Reading(runner.Row):
         with ExitStack() as stack:
             if run["way"] == self.AS_TRAINED:
                 stack.enter_context(
-                    patch.object(recognizer, "prepare", lambda network, make: network)
+                    patch.object(
+                        prepared_network, "prepare", lambda network, make: network
+                    )
                 )
                 stack.enter_context(patch.object(inference, "_CPU_BATCH_SIZE", 64))
             reader.predict(X[:40])

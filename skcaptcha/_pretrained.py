@@ -14,7 +14,7 @@ from skcaptcha.images import read_images
 from skcaptcha.images._prepare import ALL_ROWS, measure_ink
 from skcaptcha.images._read import parse_background
 from skcaptcha.model.device import choose_device, fallback_notices
-from skcaptcha.model.pretrained import READERS, load_whole, read_weights
+from skcaptcha.model.pretrained import FORMS, load_whole, read_weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
@@ -96,10 +96,10 @@ def load_pretrained(
     """
     parse_background(background)
     count_threads(n_jobs)  # raises where they cannot be
-    characters = max((read_weights(form)[1] for form in READERS), key=len)
+    characters = max((read_weights(form)[1] for form in FORMS), key=len)
     options = {"background": background, "backend": backend}
     options |= {"device": device, "n_jobs": n_jobs}
-    readers = [_load_reader(form, characters, options) for form in READERS]
+    readers = [_load_reader(form, characters, options) for form in FORMS]
     issue_warnings(fallback_notices(device, choose_device(device)))
     if X is not None:
         return _choose_size(readers, X)

@@ -20,7 +20,7 @@ from skcaptcha.inspection import find_label_issues
 from skcaptcha.metrics import character_error_rate, recognition_report
 from skcaptcha.preprocessing import GrayscaleConverter
 
-ENOUGH = {**TINY, "max_iter": 20}
+ENOUGH = {**TINY, "max_iter": 30}
 # Who has never seen an empty image is warned that it has no contrast, too.
 blank = pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.UnlikeTrainingWarning")
 

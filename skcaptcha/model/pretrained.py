@@ -10,15 +10,8 @@ from safetensors.torch import load
 from skcaptcha._modes import own_modes
 from skcaptcha.model.network import build_network, for_reading
 
-WEIGHTS = {"pooling": True, "stride": False, "start": True}
-"""What there are weights of, and whether its network pools.
-
-A fit of a network that pools begins with "start". Together with "stride" it reads less
-before any label than "pooling" does, and more after a fit.
-"""
-
-READERS = "pooling", "stride"
-"""Those that read before any label."""
+FORMS = {"pooling": True, "stride": False}
+"""What there are weights of, and whether its network pools."""
 
 _CONFIG = {
     "conv_channels": (24, 48, 96, 128, 128),
@@ -31,21 +24,21 @@ _UNKNOWN = -30.0
 
 @cache
 @torch.inference_mode(False)
-def read_weights(which):
-    """Return one of the `WEIGHTS`, by the names of the layers, and its characters."""
-    data = (files("skcaptcha.model") / f"pretrained_{which}.safetensors").read_bytes()
+def read_weights(form):
+    """Return the weights of one of `FORMS` by name, and the characters it reads."""
+    data = (files("skcaptcha.model") / f"pretrained_{form}.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     weights = {name: tensor.float() for name, tensor in load(data).items()}
     return weights, header["__metadata__"]["characters"]
 
 
 @own_modes()
-def load_whole(which, characters):
+def load_whole(form, characters):
     """Return a pretrained network that is ready to read, and its config.
 
     Its classes are `characters`, which begin with those that it knows.
     """
-    weights, known = read_weights(which)
+    weights, known = read_weights(form)
     n_more = len(characters) - len(known)
     head, bias = weights["head.weight"], weights["head.bias"]
     weights = weights | {
@@ -54,7 +47,7 @@ def load_whole(which, characters):
     }
     config = {
         **_CONFIG,
-        "pooling": WEIGHTS[which],
+        "pooling": FORMS[form],
         "n_classes": len(characters) + 1,
         "in_channels": 3,
         "dropout": 0.0,
@@ -73,7 +66,7 @@ def load_start(config, symbols, generator):
     """
     if any(config[name] != value for name, value in _CONFIG.items()):
         return None
-    weights, characters = read_weights("start" if config["pooling"] else "stride")
+    weights, characters = read_weights("pooling" if config["pooling"] else "stride")
     weights = dict(weights)
     network = build_network(config, generator)
     state = network.state_dict()

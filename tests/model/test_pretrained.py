@@ -12,10 +12,10 @@ from support.weights import changed_weights
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.images._tensors import pad_images
-from skcaptcha.model.pretrained import WEIGHTS, load_start, load_whole, read_weights
+from skcaptcha.model.pretrained import FORMS, load_start, load_whole, read_weights
 
-FILES = [
-    files("skcaptcha.model") / f"pretrained_{which}.safetensors" for which in WEIGHTS
+WEIGHTS = [
+    files("skcaptcha.model") / f"pretrained_{size}.safetensors" for size in FORMS
 ]
 
 
@@ -46,23 +46,23 @@ def images():
 
 
 def test_the_weights_are_small_and_say_what_they_read():
-    assert sum(len(path.read_bytes()) for path in FILES) <= 4_000_000
-    for path in FILES:
+    assert sum(len(path.read_bytes()) for path in WEIGHTS) <= 4_000_000
+    for path in WEIGHTS:
         with safe_open(str(path), "numpy") as weights:
             assert set("09azAZ") < set(weights.metadata()["characters"])
             assert all(np.isfinite(weights.get_tensor(k)).all() for k in weights.keys())
 
 
-@pytest.mark.parametrize("which", ["start", "stride"])
-def test_a_whole_network_reads_as_the_start_of_a_fit(which, images):
-    known = read_weights(which)[1]
-    network, config = load_whole(which, known + "§")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_network_reads_as_the_start_of_a_fit(form, images):
+    known = read_weights(form)[1]
+    network, config = load_whole(form, known + "§")
     assert config["n_classes"] == len(known) + 2
     assert not network.training and network.auxiliary is None
     color = [np.repeat(image, 3, axis=2) for image in images]
     found = read(network, color)
     assert found[..., -1].max() < -20  # it knows nothing of that character
-    other = load(known, in_channels=3, pooling=WEIGHTS[which])
+    other = load(known, in_channels=3, pooling=FORMS[form])
     torch.testing.assert_close(found[..., :-1], read(other, color))
 
 
