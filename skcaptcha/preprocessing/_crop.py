@@ -13,8 +13,8 @@ _TEXT_SHARE = 0.1
 # Gray levels by which the rows with text differ from those without, at the least.
 _LEAST_INK = 4
 # Gray levels by which an even margin may vary, as in a JPEG, and by which the paper of
-# an image differs from a mount of another color.
-_FLAT, _MOUNT = 8, 16
+# an image differs from a frame of another color.
+_FLAT, _FRAME = 8, 16
 
 
 def crop_margins(image, *, margin=0.1):
@@ -63,11 +63,11 @@ def crop_margins(image, *, margin=0.1):
     if not marked.any():
         return image
     inside = _span(marked.any(axis=1)), _span(marked.any(axis=0))
-    is_mounted = abs(np.median(gray[inside]) - paper) > _MOUNT
-    if is_mounted:  # which is no margin to leave
+    is_framed = abs(np.median(gray[inside]) - paper) > _FRAME
+    if is_framed:  # which is no margin to leave
         whole = inside
     edge = np.float32(np.median(list_border(gray[inside])))
-    if is_mounted or abs(edge - paper) <= _MOUNT:  # else it is text
+    if is_framed or abs(edge - paper) <= _FRAME:  # else it is text
         paper = edge
     text = tuple(
         slice(outer.start + inner.start, outer.start + inner.stop)
