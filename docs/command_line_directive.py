@@ -3,7 +3,7 @@
 import argparse
 
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective
+from docutils.parsers.rst import Directive
 
 from skcaptcha.cli._parser import make_parser
 
@@ -11,7 +11,7 @@ from skcaptcha.cli._parser import make_parser
 COMMON = {"help", "debug"}
 
 
-class CommandLineDirective(SphinxDirective):
+class CommandLineDirective(Directive):
     """Writes a section for each command: usage, arguments, options and examples."""
 
     def run(self):

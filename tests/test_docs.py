@@ -201,7 +201,6 @@ def test_the_numbers_of_what_is_tested_are_those_of_the_tests():
 
 
 def test_the_command_line_page_has_a_usage_line_of_each_command():
-    pytest.importorskip("sphinx")
     directive = load_extension("command_line_directive")
     sections = {
         section["ids"][0]: section.astext() for section in directive.make_sections()
@@ -216,7 +215,6 @@ def test_the_command_line_page_has_a_usage_line_of_each_command():
 
 
 def test_short_signatures_keep_the_order_and_the_star(monkeypatch):
-    pytest.importorskip("sphinx")
     monkeypatch.syspath_prepend(str(DOCS))  # it imports another module there
     summary = load_extension("parameter_summary")
     for name, expected in {
