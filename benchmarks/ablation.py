@@ -1,16 +1,17 @@
 """What does each ingredient bring, and what do preprocessing steps?
 
 One thing at a time is changed against the defaults: a parameter, the form of the
-network, or what an image goes through before it reaches the recognizer. All variants of
-a seed learn from the same images and read the same others. For parameters and networks,
-where data can be drawn or has a test set of its own, these are none that `accuracy.py`
-tests on; of sets that it splits, none of its seed 0. Of `captcha_images_v2` every
-image is in a test fold.
+network, how often an image is read, or what an image goes through before it reaches the
+recognizer. All variants of a seed learn from the same images and read the same others.
+But for those steps, where data can be drawn or has a test set of its own, these are
+none that `accuracy.py` tests on; of sets that it splits, none of its seed 0. Of
+`captcha_images_v2` every image is in a test fold.
 """
 
 import functools
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,6 +55,7 @@ NETWORKS = {  # the same; by default it pools, and small images have fewer rows
     "strides, 48 rows": {"downsampling": "stride", "image_height": 48},
     "strides, 56 rows": {"downsampling": "stride", "image_height": 56},
 }
+WIDTHS = {DEFAULTS: {}, "each image read once": {"multi_scale": False}}
 STEPS = {
     "median": MedianFilter(),
     "clahe": CLAHE(),
@@ -186,6 +188,72 @@ class DataSet(runner.Row):
         }
 
 
+class Widths(DataSet):
+    """What a recognizer reads that was fitted once, and how long it takes."""
+
+    def prepare(self, arguments, folder):
+        split = super().prepare(arguments, folder)
+
+        @functools.lru_cache(maxsize=1)
+        def fit(seed):
+            X_train, X_val, y_train, y_val = runner.shorten(arguments, *split(seed))
+            recognizer = runner.make_recognizer(arguments, random_state=seed)
+            return recognizer.fit(X_train, y_train), len(X_train), X_val, y_val
+
+        return fit
+
+    def measure(self, run, arguments, fit):
+        recognizer, n_train, X_val, y_val = fit(run["seed"])
+        recognizer.set_params(**{"multi_scale": True, **WIDTHS[run["variant"]]})
+        recognizer.predict(X_val[:40])
+        start = time.process_time()
+        y_pred = recognizer.predict(X_val)
+        seconds = time.process_time() - start
+        n_frames = [len(frames) for _, frames in recognizer.iter_frames(X_val)]
+        return {
+            "n_train": n_train,
+            "n_val": len(X_val),
+            "exact_match": exact_match_score(y_val, y_pred),
+            "character_error_rate": character_error_rate(y_val, y_pred),
+            "share_read_again": float(np.mean(np.greater(n_frames, 1))),
+            "milliseconds": round(1000 * seconds / len(X_val), 3),  # of the processor
+            "converged": bool(recognizer.converged_),
+        }
+
+
+# Of the sets whose training part is split again: words, split, archive.
+TEN_SETS = {
+    name: (
+        f"{n_train} to train, {n_val} to validate, of its training part",
+        from_table(name, n_train, n_val),
+        f"{name}.zip",
+    )
+    for name, n_train, n_val in (
+        ("digits4", 100, 400),
+        ("swust4_2019b", 200, 400),
+        ("kaptcha_pku", 100, 400),
+        ("upper4_panther", 150, 300),
+        ("sysu4_mixed", 200, 400),
+        ("weixin4_3d", 400, 300),
+        ("fssp_cyrillic", 100, 300),
+    )
+} | {
+    "captcha_images_v2": (
+        "50 to train, 400 to validate",
+        from_images_v2(50, 400),
+        "captcha_images_v2.zip",
+    ),
+    "cs4243": (
+        "500 to train, 500 to validate, all from its 8,000 to train",
+        from_training_data(accuracy.split_cs4243, 500, 500),
+        "cs4243.zip",
+    ),
+    "captcha_62x5": (
+        "5 of 62 characters, 150x40, 3,000 to train, 500 to validate",
+        partial(split_captcha_62x5, n_train=3000),
+        None,
+    ),
+}
 ROWS = {
     "captcha_images_v2_100": DataSet(
         words="100 to train, 300 to validate",
@@ -221,39 +289,15 @@ ROWS = {
         split=split_make_captchas,
     ),
     **{
-        f"network_{name}": DataSet(
-            words=f"{n_train} to train, {n_val} to validate, of its training part",
-            split=from_table(name, n_train, n_val),
-            archive=f"{name}.zip",
-            factors={"variant": tuple(NETWORKS)},
+        f"{what}_{name}": row(
+            words=words, split=split, archive=archive, factors={"variant": variants}
         )
-        for name, n_train, n_val in (
-            ("digits4", 100, 400),
-            ("swust4_2019b", 200, 400),
-            ("kaptcha_pku", 100, 400),
-            ("upper4_panther", 150, 300),
-            ("sysu4_mixed", 200, 400),
-            ("weixin4_3d", 400, 300),
-            ("fssp_cyrillic", 100, 300),
+        for what, row, variants in (
+            ("network", DataSet, tuple(NETWORKS)),
+            ("widths", Widths, tuple(WIDTHS)),
         )
+        for name, (words, split, archive) in TEN_SETS.items()
     },
-    "network_captcha_images_v2": DataSet(
-        words="50 to train, 400 to validate",
-        split=from_images_v2(50, 400),
-        archive="captcha_images_v2.zip",
-        factors={"variant": tuple(NETWORKS)},
-    ),
-    "network_cs4243": DataSet(
-        words="500 to train, 500 to validate, all from its 8,000 to train",
-        split=from_training_data(accuracy.split_cs4243, 500, 500),
-        archive="cs4243.zip",
-        factors={"variant": tuple(NETWORKS)},
-    ),
-    "network_captcha_62x5": DataSet(
-        words="5 of 62 characters, 150x40, 3,000 to train, 500 to validate",
-        split=partial(split_captcha_62x5, n_train=3000),
-        factors={"variant": tuple(NETWORKS)},
-    ),
     "steps_captcha_images_v2": DataSet(
         words="300 to train, 300 to test",
         split=from_images_v2(300, 300, offset=0),
@@ -302,7 +346,7 @@ def format_variant(runs, variant):
 def format_markdown(entries):
     """Return tables by what is changed, and what they were measured on."""
     lines = []
-    for variants in (PARAMETERS, NETWORKS, PIPELINES):
+    for variants in (PARAMETERS, NETWORKS, WIDTHS, PIPELINES):
         factors = {"variant": tuple(variants)}
         names = [name for name in entries if ROWS[name].factors == factors]
         table = []
@@ -326,7 +370,7 @@ def format_markdown(entries):
 
 
 def add_options(parser):
-    names = list(dict.fromkeys([*PARAMETERS, *NETWORKS, *PIPELINES]))
+    names = list(dict.fromkeys([*PARAMETERS, *NETWORKS, *WIDTHS, *PIPELINES]))
     parser.epilog = PARTNER  # there are no targets to miss
     parser.add_argument(
         "--variants",

@@ -43,7 +43,7 @@ GROUPS = {
             "warm_start",
             "freeze_convolutions",
         ],
-        "reading": ["decoder", "beam_width", "backend"],
+        "reading": ["decoder", "beam_width", "multi_scale", "backend"],
         "running": [
             "checkpoint",
             "checkpoint_interval",

@@ -105,14 +105,20 @@ def find_case(counts):
 
 
 def find_lengths(texts, weights, labels=()):
-    """Return the lengths of the labels and those that texts have in common, as a set.
+    """Return the lengths of the labels and those that texts have in common.
 
-    >>> sorted(find_lengths(["abcd", "abcde", "abc"], [30.0, 10.0, 1.0], ["a"]))
-    [1, 4, 5]
+    As a dict with the share of each, in ascending order. What is rare among the texts
+    is an error, and so is what the labels lack though the texts have much of it. A text
+    counts by its weight.
+
+    >>> find_lengths(["abcd", "abcde", "abc"], [13.0, 6.0, 0.5], ["a"])
+    {1: 0.05, 4: 0.65, 5: 0.3}
     """
-    found = Counter()
+    found, known = Counter(), Counter(len(Vocabulary.split(text)) for text in labels)
     for text, weight in zip(texts, weights, strict=True):
         found[len(Vocabulary.split(text))] += weight
     least = _RARE_LENGTH * found.total()
-    known = {len(Vocabulary.split(label)) for label in labels}
-    return {n for n, weight in found.items() if n and weight >= least} | known
+    most = _UNSEEN * found.total() / known.total() if known else math.inf
+    common = {n for n, weight in found.items() if n and least <= weight < most}
+    counts = {n: found[n] + known[n] for n in sorted(common | known.keys())}
+    return {n: weight / sum(counts.values()) for n, weight in counts.items()}

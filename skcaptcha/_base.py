@@ -55,6 +55,7 @@ class BaseRecognizer(ReaderMixin):
         freeze_convolutions=False,
         decoder="greedy",
         beam_width=10,
+        multi_scale=True,
         backend="torch",
         checkpoint=None,
         checkpoint_interval=60.0,
@@ -88,6 +89,7 @@ class BaseRecognizer(ReaderMixin):
         self.freeze_convolutions = freeze_convolutions
         self.decoder = decoder
         self.beam_width = beam_width
+        self.multi_scale = multi_scale
         self.backend = backend
         self.checkpoint = checkpoint
         self.checkpoint_interval = checkpoint_interval
@@ -101,7 +103,16 @@ class BaseRecognizer(ReaderMixin):
         """Tell scikit-learn whether `fit` has been called."""
         return hasattr(self, "network_")
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
+    def iter_frames(
+        self,
+        X,
+        *,
+        on_error="raise",
+        multi_scale=None,
+        notices=None,
+        widths=None,
+        seen=None,
+    ):
         """Return an iterator over what the network says of each image.
 
         Parameters
@@ -110,6 +121,8 @@ class BaseRecognizer(ReaderMixin):
             As for `predict`.
         on_error : {"raise", "skip"}, default="raise"
             What to do where an image cannot be read: raise its error, or yield it.
+        multi_scale : bool, default=None
+            Takes the place of the parameter; None leaves that as it is.
         notices : list, optional
             Gets a (message, category) for what there is to warn of.
         widths : dict, optional
@@ -123,7 +136,8 @@ class BaseRecognizer(ReaderMixin):
             Position in `X`. Images of a few hundred come in any order.
         frames : list of ndarray of shape (T, K), or Exception
             The log-probabilities, as `frame_log_proba` returns them, at each size at
-            which an image is read: one, but for the recognizer of `load_pretrained`.
+            which an image is read: one, three where it is read again, or those of the
+            recognizer of `load_pretrained`.
         """
         from skcaptcha.export._network import OnnxNetwork
         from skcaptcha.model.inference import run_network
@@ -131,6 +145,8 @@ class BaseRecognizer(ReaderMixin):
 
         items = self._check_images(X)
         survive_fork()
+        if multi_scale is None:
+            multi_scale = self.multi_scale
         make = OnnxNetwork if self.backend == "onnx" else PreparedNetwork
         return iterate_frames(
             partial(run_network, prepare(self.network_, make), notices=notices),
@@ -139,6 +155,7 @@ class BaseRecognizer(ReaderMixin):
             background=self.background_,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            multi_scale=multi_scale,
             widths=widths,
             seen=seen,
         )
@@ -202,12 +219,21 @@ class BaseEnsemble(ReaderMixin):
         """Tell scikit-learn whether `fit` has been called."""
         return hasattr(self, "estimators_")
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
+    def iter_frames(
+        self,
+        X,
+        *,
+        on_error="raise",
+        multi_scale=None,
+        notices=None,
+        widths=None,
+        seen=None,
+    ):
         """Return an iterator over the log-probabilities of each image.
 
         Parameters
         ----------
-        X, on_error, notices, widths, seen
+        X, on_error, multi_scale, notices, widths, seen
             As for `CaptchaRecognizer.iter_frames`.
 
         Yields
@@ -215,14 +241,15 @@ class BaseEnsemble(ReaderMixin):
         position : int
             Position in `X`; within a few hundred images in any order.
         frames : list of ndarray of shape (T, K), or Exception
-            The log-probabilities of each recognizer.
+            The log-probabilities of each recognizer, as many of each.
         """
         check_fitted(self)
         n_members = len(self.estimators_)
         copies = [X] * n_members
         if not is_table(X):
             copies = itertools.tee(iterate_items(X), n_members)
-        options = {"on_error": on_error, "notices": notices, "widths": widths}
+        options = {"on_error": on_error, "multi_scale": multi_scale}
+        options |= {"notices": notices, "widths": widths}
         counting = [seen] + [None] * (n_members - 1)  # each image is counted once
         streams = [
             member.iter_frames(items, **options, seen=counter)
@@ -261,7 +288,8 @@ class BaseEnsemble(ReaderMixin):
 def merge_frames(streams):
     """Yield each position with the frames of all networks, or the first error.
 
-    `streams` are iterators of `iter_frames`, whose orders may differ.
+    `streams` are iterators of `iter_frames`, whose orders may differ. Where one has
+    more frames of an image, those of the others are repeated, so that all count alike.
     """
     waiting = {}
     for row in itertools.zip_longest(*streams):
@@ -274,4 +302,9 @@ def merge_frames(streams):
                 by_stream = waiting.pop(position)
                 parts = [by_stream[i] for i in range(len(streams))]
                 errors = [part for part in parts if is_error(part)]
-                yield position, errors[0] if errors else sum(parts, [])
+                if errors:
+                    yield position, errors[0]
+                    continue
+                most = max(map(len, parts))
+                parts = [part * (most // len(part)) for part in parts]
+                yield position, sum(parts, [])

@@ -42,25 +42,8 @@ class JointReader(ReaderMixin):
         self.decoder, self.beam_width = first.decoder, first.beam_width
 
     def iter_frames(self, X, **options):
-        """Yield the frames of both, those of the second as often as the first has some.
-
-        So both count alike, however many sizes or networks one reads by.
-        """
-        pairs = (reader.iter_frames(X, **options) for reader in self.readers)
-        for position, frames in merge_frames([_as_one(stream) for stream in pairs]):
-            if not is_error(frames):
-                first, second = frames
-                n = max(len(first), len(second))
-                frames = [
-                    one for some in (first, second) for one in some * (n // len(some))
-                ]
-            yield position, frames
-
-
-def _as_one(stream):
-    """Yield the frames of an image as a list of one list, and errors as they are."""
-    for position, frames in stream:
-        yield position, frames if is_error(frames) else [frames]
+        """Yield the frames of both, which count alike."""
+        return merge_frames([r.iter_frames(X, **options) for r in self.readers])
 
 
 def find_sources(known, alphabet):

@@ -107,6 +107,7 @@ RECOGNIZER_PARAMS = {
     "freeze_convolutions": [_BOOLEAN],
     "decoder": [one_of("greedy", "beam")],
     "beam_width": [interval(Integral, 1, MAX_BEAM_WIDTH)],
+    "multi_scale": [_BOOLEAN],
     "backend": [one_of("torch", "onnx")],
     "checkpoint": [instance_of(str), instance_of(os.PathLike), None],
     "checkpoint_interval": [interval(Real, 0)],

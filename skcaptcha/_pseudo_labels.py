@@ -231,9 +231,8 @@ class SelfTraining:
             self.alphabet = found or pretrained.vocabulary_.characters
             self.say(f"characters: {''.join(self.alphabet)}")
         if self.length is None:
-            lengths = find_lengths(texts, weights, labels)
-            self.length = dict.fromkeys(sorted(lengths), 1.0) or None
-            self.say(f"lengths: {', '.join(map(str, sorted(lengths)))}")
+            self.length = find_lengths(texts, weights, labels) or None
+            self.say(f"lengths: {', '.join(map(str, self.length or ()))}")
 
     # ---- the last fit ------------------------------------------------------------
 

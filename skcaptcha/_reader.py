@@ -1,5 +1,6 @@
 """The reading methods of all readers, over one method that yields frames."""
 
+import math
 from contextlib import closing
 from itertools import islice
 from numbers import Integral
@@ -16,7 +17,7 @@ from skcaptcha._validation import (
     issue_warnings,
 )
 from skcaptcha.images._likeness import SeenImages, measure_image
-from skcaptcha.images._prepare import prepare_image
+from skcaptcha.images._prepare import prepare_image, widen_image
 from skcaptcha.images._read import collect, is_error, iterate_images
 from skcaptcha.model.decoding import (
     beam_search,
@@ -32,21 +33,35 @@ from skcaptcha.vocabulary import BLANK
 
 # Resized images to sort by width and to batch at a time.
 _CHUNK = 512
+# An image whose text is less probable is read again, so many times as wide. Texts are
+# then right more often, above all of a network that has learned from few images
+# (benchmarks/ablation.py, rows widths_*). Narrower images gained less, four sets.
+_SURE, _WIDER = 0.95, (1.12, 1.3)
 
 
 def iterate_frames(
-    run, items, *, input_sizes, background, n_jobs, on_error, widths=None, seen=None
+    run,
+    items,
+    *,
+    input_sizes,
+    background,
+    n_jobs,
+    on_error,
+    multi_scale=False,
+    widths=None,
+    seen=None,
 ):
     """Yield the position and the frames of each image, by one network.
 
     ``run(images)`` yields as `run_network` does, and `input_sizes` are arguments of
     `prepare_image`, at each of which an image is read; the others are as for
     `read_images`. The frames are a list of an array (T, K) for each size, or the
-    exception of a skipped image. Few images are in memory at a
-    time, and threads decode the next ones while the network runs. The dict `widths`
-    gets the number of columns of each image, by position, and `seen`, a `SeenImages`,
-    the measures of all.
+    exception of a skipped image. With `multi_scale` what is not read surely at a single
+    size is read at two more. Few images are in memory at a time, and threads decode the
+    next ones while the network runs. The dict `widths` gets the number of columns of
+    each image, by position, and `seen`, a `SeenImages`, the measures of all.
     """
+    read = _read_twice if multi_scale and len(input_sizes) == 1 else _read_sizes
     measuring = seen is not None and seen.is_able
 
     def prepare(image, *, name):
@@ -75,12 +90,45 @@ def iterate_frames(
             if good and measuring:
                 seen.add([chunk[i][1] for i in good])
             if good:
-                for position, frames in _run_sizes(run, [chunk[i][2] for i in good]):
+                for position, frames in read(run, [chunk[i][2] for i in good]):
                     yield first + good[position], frames
             first += len(chunk)
 
 
-def _run_sizes(run, images):
+def _read_twice(run, images):
+    """Do as `_read_sizes` for images of one size; yield doubtful ones at three."""
+    doubtful = {}
+    for positions, log_probs, lengths in run([image for (image,) in images]):
+        sure = _find_sure(log_probs, lengths)
+        for column, position in enumerate(positions):
+            frames = [log_probs[: lengths[column], column]]
+            if sure[column]:
+                yield position, frames
+            else:
+                doubtful[position] = frames
+    if doubtful:
+        positions = list(doubtful)
+        wider = [[widen_image(images[i][0], f) for f in _WIDER] for i in positions]
+        for i, frames in _read_sizes(run, wider):
+            yield positions[i], doubtful[positions[i]] + frames
+
+
+def _find_sure(log_probs, lengths):
+    """Tell of each image of a batch whether the text on its best path is probable.
+
+    `log_probs` (T, N, K) and `lengths` (N,) are as `run_network` yields them.
+    """
+    is_frame = np.arange(len(log_probs))[:, None] < lengths
+    found = np.where(is_frame, log_probs.max(axis=2), 0).sum(axis=0)
+    rest = np.flatnonzero(found < math.log(_SURE))  # it has other paths as well
+    if rest.size:
+        log_probs, lengths = log_probs[:, rest], lengths[rest]
+        texts = greedy_decode(log_probs, lengths, blank=BLANK)
+        found[rest] = sequence_log_probability(log_probs, lengths, texts, blank=BLANK)
+    return found >= math.log(_SURE)
+
+
+def _read_sizes(run, images):
     """Yield the position and the frames of images that are there in several sizes."""
     found = [[] for _ in images]
     n_sizes = len(images[0])
@@ -303,13 +351,13 @@ class ReaderMixin:
         -------
         list of ndarray of shape (T, K)
             Log-probabilities for each image: class 0 is the blank, class i the
-            character ``vocabulary_.characters[i - 1]``. T depends on the width. None
-            for a skipped image. An ensemble returns a list of such arrays for each
-            image, one from each network.
+            character ``vocabulary_.characters[i - 1]``. T depends on the width, which
+            is not changed by `multi_scale` here. None for a skipped image. An ensemble
+            returns a list of such arrays for each image, one from each network.
         """
         notices, seen = [], SeenImages.of(self)
-        found = self.iter_frames(X, on_error=on_error, notices=notices, seen=seen)
-        values, skipped = collect(found)
+        options = {"on_error": on_error, "notices": notices, "seen": seen}
+        values, skipped = collect(self.iter_frames(X, multi_scale=False, **options))
         issue_warnings(notices + seen.describe() + skipped)
         return [f[0] if f is not None and len(f) == 1 else f for f in values]
 

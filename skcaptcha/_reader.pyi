@@ -72,6 +72,7 @@ class ReaderMixin:
         X: Images,
         *,
         on_error: OnError = "raise",
+        multi_scale: bool | None = None,
         notices: list[tuple[str, type[Warning]]] | None = None,
         widths: dict[int, int] | None = None,
         seen: Any = None,

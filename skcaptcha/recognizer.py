@@ -140,6 +140,12 @@ class CaptchaRecognizer(
         and sums over the paths of a text.
     beam_width : int, default=10
         Texts that the beam search follows. Only used with ``decoder="beam"``.
+    multi_scale : bool, default=True
+        Whether an image that is read with a confidence below 0.95 is read at two
+        greater widths as well (multi-scale testing [4]_). The text is then taken that
+        is most probable on average, which is right more often (:ref:`multi-scale`).
+        Such an image takes about three times as long. You may change it on a fitted
+        recognizer.
     backend : {"torch", "onnx"}, default="torch"
         What computes the network when it reads. "onnx" is ONNX Runtime, on the CPU,
         which needs ``pip install "skcaptcha[onnx]"``; a single image then takes less
@@ -267,6 +273,9 @@ class CaptchaRecognizer(
        Networks", ICML 2006.
     .. [3] J. Lee, S. Watanabe, "Intermediate Loss Regularization for CTC-based Speech
        Recognition", ICASSP 2021.
+    .. [4] A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep
+       Convolutional Neural Networks", NeurIPS 2012, section 4.1, averages over views
+       of an image; here the views are widths.
 
     Examples
     --------

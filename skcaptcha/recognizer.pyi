@@ -60,6 +60,7 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
     freeze_convolutions: bool
     decoder: Literal["greedy", "beam"]
     beam_width: int
+    multi_scale: bool
     backend: Literal["torch", "onnx"]
     checkpoint: Path | None
     checkpoint_interval: float
@@ -96,6 +97,7 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
         freeze_convolutions: bool = False,
         decoder: Literal["greedy", "beam"] = "greedy",
         beam_width: int = 10,
+        multi_scale: bool = True,
         backend: Literal["torch", "onnx"] = "torch",
         checkpoint: Path | None = None,
         checkpoint_interval: float = 60.0,

@@ -1,5 +1,6 @@
 """The estimator as its users meet it."""
 
+import copy
 import math
 import pickle
 
@@ -241,6 +242,7 @@ def test_batches_of_any_size_train(quick, captchas, batch_size):
 
 def test_confidence_is_the_ctc_probability_of_the_text(fitted, captchas):
     images = captchas[0][:20]
+    fitted = copy.copy(fitted).set_params(multi_scale=False)
     frames = fitted.frame_log_proba(images)
     texts = fitted.predict(images)
     for image_frames, text, confidence in zip(

@@ -327,9 +327,17 @@ def test_letters_have_the_case_of_nearly_all():
 
 def test_rare_lengths_are_errors():
     texts = ["abcd"] * 30 + ["abcde"] * 3 + ["ab"]
-    assert find_lengths(texts, np.ones(34)) == {4, 5}
-    assert find_lengths([""] * 30, np.ones(30), ["ab"]) == {2}
-    assert find_lengths(["e\u0301"] * 3, np.ones(3)) == {1}  # one character
+    found = find_lengths(texts, np.ones(34))
+    assert found == {4: pytest.approx(30 / 33), 5: pytest.approx(3 / 33)}
+    assert find_lengths([""] * 30, np.ones(30), ["ab"]) == {2: 1.0}
+    assert find_lengths(["e\u0301"] * 3, np.ones(3)) == {1: 1.0}  # one character
+
+
+def test_what_labels_lack_is_an_error_of_length():
+    texts = ["abcd"] * 27 + ["abc"] * 3
+    assert list(find_lengths(texts, np.ones(30), ["abcd"] * 20)) == [3, 4]
+    assert list(find_lengths(texts, np.ones(30), ["abcd"] * 40)) == [4]
+    assert list(find_lengths(texts, np.ones(30), ["abcd"] * 39 + ["abc"])) == [3, 4]
 
 
 def test_classes_are_merged_by_hand():

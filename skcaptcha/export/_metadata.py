@@ -41,6 +41,7 @@ class ModelMetadata:
     input_size: dict  # of `prepare_image`
     background: tuple
     has_empty_labels: bool = False
+    multi_scale: bool = False
     training_images: dict | None = None  # of `summarize`
     dtype: str = "float32"  # of the weights
     # For a share of right texts the confidence that gave it on images held out.
@@ -67,6 +68,7 @@ def pack_metadata(metadata):
             "color_mode": size["color_mode"],
             "background": [int(level) for level in background],
             "has_empty_labels": bool(metadata.has_empty_labels),
+            "multi_scale": bool(metadata.multi_scale),
             "training_images": metadata.training_images,
             "dtype": metadata.dtype,
             "min_confidence": metadata.min_confidence,
@@ -93,7 +95,8 @@ def unpack_metadata(text):
         value = values.get(key)
         if type(value) is not type(expected) or value != expected:  # True is not 1
             raise ValueError(f"{key}={_shorten(value)} is not {expected!r}")
-    older = {"has_empty_labels": False, "dtype": "float32", "min_confidence": {}}
+    older = {"has_empty_labels": False, "multi_scale": False}
+    older |= {"dtype": "float32", "min_confidence": {}}
     values = older | values
     for key, (is_valid, expected) in _VARIABLE.items():
         if not is_valid(values.get(key)):
@@ -113,6 +116,7 @@ def unpack_metadata(text):
         input_size=size,
         background=tuple(values["background"]),
         has_empty_labels=values["has_empty_labels"],
+        multi_scale=values["multi_scale"],
         training_images=values.get("training_images"),
         dtype=values["dtype"],
         min_confidence=values["min_confidence"],
@@ -169,6 +173,7 @@ _VARIABLE = {
         "a list of three integers from 0 to 255",
     ),
     "has_empty_labels": (lambda v: type(v) is bool, "true or false"),
+    "multi_scale": (lambda v: type(v) is bool, "true or false"),
     "dtype": (
         lambda v: isinstance(v, str) and v in DTYPES,
         f"one of {', '.join(DTYPES)}",

@@ -153,6 +153,7 @@ def _serialize(recognizer, dtype, test):
         input_size_of(recognizer),
         recognizer.background_,
         has_empty_labels=recognizer.has_empty_labels_,
+        multi_scale=recognizer.multi_scale,
         # Older models have none.
         training_images=getattr(recognizer, "training_images_", None),
         dtype=dtype,

@@ -379,7 +379,16 @@ class OnnxRecognizer(ReaderMixin):
         self.__init__(session, metadata)
         vars(self).update(state)
 
-    def iter_frames(self, X, *, on_error="raise", notices=None, widths=None, seen=None):
+    def iter_frames(
+        self,
+        X,
+        *,
+        on_error="raise",
+        multi_scale=None,
+        notices=None,
+        widths=None,
+        seen=None,
+    ):
         """Run the network on each image.
 
         Parameters
@@ -388,6 +397,9 @@ class OnnxRecognizer(ReaderMixin):
             Images in any form that `CaptchaRecognizer.fit` takes, but no table.
         on_error : {"raise", "skip"}, default="raise"
             What to do where an image cannot be read: raise the error, or yield it.
+        multi_scale : bool, default=None
+            Whether to read doubtful images again, wider; None is as the recognizer did
+            that was exported.
         notices : list, optional
             Stays as it is: there is nothing to warn of.
         widths : dict, optional
@@ -399,8 +411,9 @@ class OnnxRecognizer(ReaderMixin):
         ------
         position : int
             Position in `X`, in any order.
-        frames : list of one ndarray of shape (T, K), or Exception
-            Log-probabilities of the classes in each time step.
+        frames : list of ndarray of shape (T, K), or Exception
+            Log-probabilities of the classes in each time step, at each width at which
+            an image is read.
         """
         if is_table(X):
             raise ValueError(
@@ -410,6 +423,8 @@ class OnnxRecognizer(ReaderMixin):
                 "put it into a list: [X]."
             )
         self._survive_fork()
+        if multi_scale is None:
+            multi_scale = self.metadata.multi_scale
         return iterate_frames(
             self._run,
             iterate_items(X),
@@ -417,6 +432,7 @@ class OnnxRecognizer(ReaderMixin):
             background=self.metadata.background,
             n_jobs=self.n_jobs,
             on_error=on_error,
+            multi_scale=multi_scale,
             widths=widths,
             seen=seen,
         )

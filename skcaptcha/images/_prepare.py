@@ -72,5 +72,17 @@ def prepare_image(image, *, height, stretch, color_mode, name, rows=ALL_ROWS):
     first, end = crop_rows(image.shape[0], rows)
     image = image[first:end]
     image = to_rgb(image) if color_mode == "rgb" else to_grayscale(image)
-    image = resize_image(image, (height, round_width(width)))
+    return _resize(image, (height, round_width(width)))
+
+
+def widen_image(image, factor):
+    """Return an image that `prepare_image` has returned, `factor` times as wide."""
+    height, width, n_channels = image.shape
+    image = image if n_channels == 3 else image[:, :, 0]
+    return _resize(image, (height, min(round_width(width * factor), MAX_WIDTH)))
+
+
+def _resize(image, size):
+    """Return an image with a third axis for its channels."""
+    image = resize_image(image, size)
     return image if image.ndim == 3 else image[:, :, None]

@@ -74,7 +74,10 @@ def unpack_state(state, estimator_class, *, build=True):
             "skcaptcha to load it, or fit it anew."
         )
     parameters = inspect.signature(estimator_class).parameters.values()
-    state = {**{p.name: p.default for p in parameters}, **state}
+    older = {p.name: p.default for p in parameters}
+    if "multi_scale" in older:
+        older["multi_scale"] = False  # they read each image once
+    state = older | state
     if version < 3 and "_network_shape" in state:
         state["_network_config"] = state.pop("_network_shape")
     if version < 4 and isinstance(state.get("_network_config"), dict):

@@ -5,6 +5,7 @@ import numbers
 import numpy as np
 
 from skcaptcha._exact_match import check_text_list, exact_match_score
+from skcaptcha._reader import find_texts, label_log_probability
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_image, read_images
@@ -162,6 +163,9 @@ class AlignmentDisplay:
     def from_estimator(cls, estimator, X, y=None, *, index=0, **options):
         """Read an image with an estimator and draw where it read each character.
 
+        An image that is read at several widths is drawn at the one at which its text is
+        most probable.
+
         Parameters
         ----------
         estimator : estimator
@@ -212,10 +216,13 @@ class AlignmentDisplay:
                 "time step; pass a fitted CaptchaRecognizer, or use from_predictions."
             )
         [image] = reading.list_inputs()
-        [log_proba] = reader.frame_log_proba(reading.inputs)
-        # As the reader does it, from the same run of the network.
-        width = reader.beam_width if reader.decoder == "beam" else None
-        symbols, y_true = _decode(log_proba, width), None if y is None else y[index]
+        [(_, frames)] = reader.iter_frames(reading.inputs)
+        text = find_texts(reader, frames)[0][0]
+        # Of several widths the one that says most for the text.
+        values = [label_log_probability(reader, [one], text) for one in frames]
+        log_proba = frames[np.argmax(values)]
+        symbols = reader.vocabulary_.encode(text)
+        y_true = None if y is None else y[index]
         characters = reader.vocabulary_.characters
         display = cls(image, log_proba, characters, symbols, y_true=y_true)
         return display.plot(**options)
@@ -252,7 +259,9 @@ class AlignmentDisplay:
             If the image cannot be read. More errors are those of :meth:`plot`.
         """
         if symbols is None:
-            symbols = _decode(_check_log_proba(frame_log_proba, characters))
+            log_proba = _check_log_proba(frame_log_proba, characters)
+            lengths = [len(log_proba)]
+            [symbols] = decoding.greedy_decode(log_proba[:, None], lengths, blank=BLANK)
         image = read_image(image)
         display = cls(image, frame_log_proba, characters, symbols, y_true=y_true)
         return display.plot(**options)
@@ -310,14 +319,6 @@ def _draw_rows(axes, proba, font_size):
     axes.tick_params(axis="y", length=0, pad=2)
     for edge in np.arange(len(proba) - 1) + 0.5:
         axes.axhline(edge, color="0.85", linewidth=0.4)
-
-
-def _decode(log_proba, beam_width=None):
-    """Return the symbols that the most probable path or a beam search finds."""
-    if beam_width is None:
-        lengths = [len(log_proba)]
-        return decoding.greedy_decode(log_proba[:, None], lengths, blank=BLANK)[0]
-    return decoding.beam_search(log_proba, beam_width=beam_width, blank=BLANK)[0][0]
 
 
 def _rank_classes(proba, symbols):

@@ -33,6 +33,7 @@ DOCUMENTED = {
     "color_mode": "rgb",
     "background": [0, 0, 128],
     "has_empty_labels": False,
+    "multi_scale": True,
     "training_images": {"n_images": 30, **{name: [1.0, 2.0] for name in MEASURES}},
     "dtype": "float32",
     "min_confidence": {"0.9": 0.5, "0.99": 0.75},
@@ -47,6 +48,7 @@ def test_the_metadata_are_the_documented_ones_and_come_back():
         size,
         (0, 0, 128),
         has_empty_labels=False,
+        multi_scale=True,
         training_images=DOCUMENTED["training_images"],
         min_confidence=DOCUMENTED["min_confidence"],
     )

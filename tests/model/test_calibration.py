@@ -59,6 +59,7 @@ def test_confidence_is_calibrated_on_what_was_held_out(captchas):
         augmentation=0.0,
         early_stopping=True,
         validation_fraction=0.5,
+        multi_scale=False,
         **TINY,
     ).fit(images[:100], texts[:100])
     assert recognizer.temperature_ > 1.2

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from support.data import make_easy
 from support.pictures import draw, find_faults
 
+from skcaptcha._reader import label_log_probability
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_image
 from skcaptcha.plotting import AlignmentDisplay
@@ -135,7 +136,7 @@ def test_characters_that_no_font_has_are_code_points():
 @pytest.mark.parametrize("decoder", ["greedy", "beam"])
 def test_a_recognizer_shows_what_it_read(fitted, captchas, decoder):
     images, texts = captchas
-    reader = copy.deepcopy(fitted).set_params(decoder=decoder)
+    reader = copy.deepcopy(fitted).set_params(decoder=decoder, multi_scale=False)
     display = AlignmentDisplay.from_estimator(reader, images, texts, index=170)
     [log_proba] = reader.frame_log_proba(images[170:171])
     np.testing.assert_allclose(display.frame_log_proba, log_proba)
@@ -144,6 +145,23 @@ def test_a_recognizer_shows_what_it_read(fitted, captchas, decoder):
     assert [display.characters[k - 1] for k in display.symbols] == list(text[0])
     assert display.confidence_ == pytest.approx(confidence[0], rel=1e-4)
     assert display.y_true == texts[170]
+
+
+def test_a_doubtful_image_is_shown_at_the_width_that_says_most(fitted, captchas):
+    images = [image for image in captchas[0] if len(frames_of(fitted, image)) == 3]
+    for image in images[:5]:
+        display = AlignmentDisplay.from_estimator(fitted, [image])
+        text = "".join(display.characters[k - 1] for k in display.symbols)
+        assert text == fitted.predict([image])[0]
+        values = [
+            np.exp(label_log_probability(fitted, [one], text))
+            for one in frames_of(fitted, image)
+        ]
+        assert display.confidence_ == pytest.approx(max(values), rel=1e-4)
+
+
+def frames_of(reader, image):
+    return next(reader.iter_frames([image]))[1]
 
 
 def test_where_characters_were_read_is_where_they_are(fitted):
