@@ -123,8 +123,8 @@ class DataSet(runner.Row):
 
     def list_runs(self, arguments, folder):
         runs = super().list_runs(arguments, folder)
-        chosen = arguments.parts or map(str, self.factors["part"])
-        return [run for run in runs if str(run["part"]) in set(chosen)]
+        chosen = set(arguments.parts or map(str, self.factors["part"]))
+        return [run for run in runs if str(run["part"]) in chosen]
 
     def measure(self, run, arguments, folder):
         X_train, X_test, y_train, y_test = runner.shorten(

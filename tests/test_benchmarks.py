@@ -475,6 +475,13 @@ def test_an_environment_counts_what_is_required_once(load, runner):
     assert 10**6 < start.measure_size("skcaptcha") < 10**8
 
 
+@pytest.mark.parametrize(("parts", "n_runs"), [(None, 25), (["25", "400"], 10)])
+def test_accuracy_is_measured_of_all_parts_or_those_asked_for(load, parts, n_runs):
+    row = load("accuracy").ROWS["few_labels"]
+    arguments = types.SimpleNamespace(parts=parts, seeds=None, quick=False)
+    assert len(row.list_runs(arguments, None)) == n_runs
+
+
 def test_accuracy_is_judged_by_mean_lowest_time_and_convergence(load):
     row = load("accuracy").ROWS["captcha_images_v2"]
     fit = {"exact_match": 0.998, "converged": True, "seconds": 59}
