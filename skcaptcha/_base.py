@@ -136,7 +136,7 @@ class BaseRecognizer(ReaderMixin):
             Position in `X`. Images of a few hundred come in any order.
         frames : list of ndarray of shape (T, K), or Exception
             The log-probabilities, as `frame_log_proba` returns them, at each size at
-            which an image is read: one, three where it is read again, or those of the
+            which an image is read: one, four where it is read again, or those of the
             recognizer of `load_pretrained`.
         """
         from skcaptcha.export._network import OnnxNetwork

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from numbers import Integral
 
@@ -17,7 +18,7 @@ from skcaptcha._validation import (
     issue_warnings,
 )
 from skcaptcha.images._likeness import SeenImages, measure_image
-from skcaptcha.images._prepare import prepare_image, widen_image
+from skcaptcha.images._prepare import change_width, prepare_image
 from skcaptcha.images._read import collect, is_error, iterate_images
 from skcaptcha.model.decoding import (
     beam_search,
@@ -33,10 +34,11 @@ from skcaptcha.vocabulary import BLANK
 
 # Resized images to sort by width and to batch at a time.
 _CHUNK = 512
-# An image whose text is less probable is read again, so many times as wide. Texts are
-# then right more often, above all of a network that has learned from few images
-# (benchmarks/ablation.py, rows widths_*). Narrower images gained less, four sets.
-_SURE, _WIDER = 0.95, (1.12, 1.3)
+# An image whose text is less probable is read again at so many times its width. In 19
+# fits of ten sets these widths gained 0.8 points on average and lost 0.7 at most. Others
+# gained 0.0 to 0.9 and lost up to 3: widths beyond those that training distorts to,
+# shifts by parts of a time step, other heights (benchmarks/ablation.py, rows widths_*).
+_SURE, _OTHER_WIDTHS = 0.95, (0.9, 1.06, 1.12)
 
 
 def iterate_frames(
@@ -57,7 +59,7 @@ def iterate_frames(
     `prepare_image`, at each of which an image is read; the others are as for
     `read_images`. The frames are a list of an array (T, K) for each size, or the
     exception of a skipped image. With `multi_scale` what is not read surely at a single
-    size is read at two more. Few images are in memory at a time, and threads decode the
+    size is read at more. Few images are in memory at a time, and threads decode the
     next ones while the network runs. The dict `widths` gets the number of columns of
     each image, by position, and `seen`, a `SeenImages`, the measures of all.
     """
@@ -96,7 +98,7 @@ def iterate_frames(
 
 
 def _read_twice(run, images):
-    """Do as `_read_sizes` for images of one size; yield doubtful ones at three."""
+    """Do as `_read_sizes` for images of one size; yield doubtful ones at several."""
     doubtful = {}
     for positions, log_probs, lengths in run([image for (image,) in images]):
         sure = _find_sure(log_probs, lengths)
@@ -108,8 +110,11 @@ def _read_twice(run, images):
                 doubtful[position] = frames
     if doubtful:
         positions = list(doubtful)
-        wider = [[widen_image(images[i][0], f) for f in _WIDER] for i in positions]
-        for i, frames in _read_sizes(run, wider):
+        again = [
+            [change_width(images[i][0], factor) for factor in _OTHER_WIDTHS]
+            for i in positions
+        ]
+        for i, frames in _read_sizes(run, again):
             yield positions[i], doubtful[positions[i]] + frames
 
 
@@ -465,10 +470,11 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
     if k is not None:
         width = max(reader.beam_width, k)
         search = {"beam_width": width, "n_best": k, "length": length, "blank": BLANK}
-        ranked = [beam_search(log_probs, **search) for log_probs in masked]
+        ranked = _apply_where_it_fits(partial(beam_search, **search), masked)
         found = [symbols for best in ranked for symbols, _ in best]
     else:
-        ranked, found = None, [_find_symbols(reader, m, length) for m in masked]
+        find = partial(_find_symbols, reader, length=length)
+        ranked, found = None, _apply_where_it_fits(find, masked)
     if len(frames) > 1:
         candidates = sorted({tuple(map(int, symbols)) for symbols in found})
         if len(candidates) > 1 or exact:
@@ -492,6 +498,22 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
         return found
     # It has learned nothing of images without text, and would be sure of any noise.
     return [(text, value if text else -np.inf) for text, value in found]
+
+
+def _apply_where_it_fits(find, frames):
+    """Return what a decoder finds in the frames that a text of its length fits.
+
+    Raises its ValueError if there are none.
+    """
+    found, errors = [], []
+    for log_probs in frames:
+        try:
+            found.append(find(log_probs))
+        except ValueError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return found
 
 
 def label_log_probability(reader, frames, label):

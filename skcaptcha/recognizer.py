@@ -141,10 +141,10 @@ class CaptchaRecognizer(
     beam_width : int, default=10
         Texts that the beam search follows. Only used with ``decoder="beam"``.
     multi_scale : bool, default=True
-        Whether an image that is read with a confidence below 0.95 is read at two
-        greater widths as well (multi-scale testing [4]_). The text is then taken that
-        is most probable on average, which is right more often (:ref:`multi-scale`).
-        Such an image takes about three times as long. You may change it on a fitted
+        Whether an image that is read with a confidence below 0.95 is read at three
+        other widths as well (multi-scale testing [4]_). The text is then taken that is
+        most probable on average, which is right more often (:ref:`multi-scale`). Such
+        an image takes about four times as long. You may change it on a fitted
         recognizer.
     backend : {"torch", "onnx"}, default="torch"
         What computes the network when it reads. "onnx" is ONNX Runtime, on the CPU,

@@ -478,7 +478,9 @@ def test_an_environment_counts_what_is_required_once(load, runner):
 @pytest.mark.parametrize(("parts", "n_runs"), [(None, 25), (["25", "400"], 10)])
 def test_accuracy_is_measured_of_all_parts_or_those_asked_for(load, parts, n_runs):
     row = load("accuracy").ROWS["few_labels"]
-    arguments = types.SimpleNamespace(parts=parts, seeds=None, quick=False)
+    arguments = types.SimpleNamespace(
+        parts=parts, seeds=None, quick=False, repeats=None
+    )
     assert len(row.list_runs(arguments, None)) == n_runs
 
 

@@ -1,4 +1,4 @@
-"""What is not read surely is read again, wider."""
+"""What is not read surely is read again, at other widths."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ from skcaptcha import CaptchaEnsemble
 from skcaptcha._base import merge_frames
 from skcaptcha._reader import label_log_probability
 from skcaptcha.export import export_onnx, load_onnx
-from skcaptcha.images._prepare import MAX_WIDTH, widen_image
+from skcaptcha.images._prepare import MAX_WIDTH, change_width
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +34,18 @@ def list_frames(reader, images, **options):
     return [frames for _, frames in sorted(reader.iter_frames(images, **options))]
 
 
-def test_only_doubtful_images_are_read_at_three_widths(fitted, once, blurred):
+def test_only_doubtful_images_are_read_at_four_widths(fitted, once, blurred):
     frames = list_frames(fitted, blurred)
-    assert {len(f) for f in frames} == {1, 3}
+    assert {len(f) for f in frames} == {1, 4}
     confidence = once.predict_confidence(blurred)
     np.testing.assert_array_equal([len(f) == 1 for f in frames], confidence >= 0.95)
     assert all(len(f) == 1 for f in list_frames(once, blurred))
     for several in frames:
-        if len(several) == 3:
+        if len(several) == 4:
             steps = [len(one) for one in several]
-            assert steps == sorted(set(steps))  # each wider than the last one
-            assert several[0].shape[1] == several[2].shape[1]
+            assert steps[1] <= steps[0] <= steps[2] <= steps[3]
+            assert steps[1] < steps[3]
+            assert len({one.shape[1] for one in several}) == 1
 
 
 def test_sure_images_read_the_same_bit_for_bit(fitted, once, blurred):
@@ -59,7 +60,7 @@ def test_a_doubtful_text_is_the_most_probable_one_on_average(fitted, blurred):
     doubtful = [
         (image, frames)
         for image, frames in zip(blurred, list_frames(fitted, blurred), strict=True)
-        if len(frames) == 3
+        if len(frames) == 4
     ]
     for image, frames in doubtful:
         ((text, confidence), *others) = fitted.predict_topk([image], 5)[0]
@@ -80,6 +81,17 @@ def test_an_image_reads_the_same_alone(fitted, blurred):
 
 def test_the_length_is_kept(fitted, blurred):
     assert {len(text) for text in fitted.predict(blurred, length=6)} == {6}
+
+
+def test_a_length_that_fits_at_some_widths_is_read(fitted, once, blurred):
+    image = blurred[1]
+    n_steps = len(once.frame_log_proba([image])[0])
+    assert len(next(fitted.iter_frames([image]))[1]) == 4
+    for length in (n_steps // 2 - 1, len(list_frames(fitted, [image])[0][3]) // 2):
+        assert len(fitted.predict([image], length=length)[0]) == length
+        assert len(fitted.predict_topk([image], 2, length=length)[0][0][0]) == length
+    with pytest.raises(ValueError, match="No text of length=99 fits"):
+        fitted.predict([image], length=99)
 
 
 def test_frame_log_proba_is_that_of_one_width(fitted, once, blurred):
@@ -135,9 +147,9 @@ def test_what_is_no_bool_is_refused(some, value, quick):
 def test_images_are_widened(n_channels):
     image = np.zeros((8, 40, n_channels), np.uint8)
     image[:, 20:] = 200
-    wide = widen_image(image, 1.3)
+    wide = change_width(image, 1.3)
     assert wide.shape == (8, 52, n_channels)
     assert wide[0, 0, 0] == 0
     assert wide[0, -1, -1] == 200
     widest = np.zeros((8, MAX_WIDTH, n_channels), np.uint8)
-    assert widen_image(widest, 1.3).shape == widest.shape
+    assert change_width(widest, 1.3).shape == widest.shape

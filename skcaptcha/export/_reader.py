@@ -398,8 +398,8 @@ class OnnxRecognizer(ReaderMixin):
         on_error : {"raise", "skip"}, default="raise"
             What to do where an image cannot be read: raise the error, or yield it.
         multi_scale : bool, default=None
-            Whether to read doubtful images again, wider; None is as the recognizer did
-            that was exported.
+            Whether to read doubtful images at more widths; None is as the exported
+            recognizer did.
         notices : list, optional
             Stays as it is: there is nothing to warn of.
         widths : dict, optional

@@ -75,11 +75,12 @@ def prepare_image(image, *, height, stretch, color_mode, name, rows=ALL_ROWS):
     return _resize(image, (height, round_width(width)))
 
 
-def widen_image(image, factor):
+def change_width(image, factor):
     """Return an image that `prepare_image` has returned, `factor` times as wide."""
     height, width, n_channels = image.shape
     image = image if n_channels == 3 else image[:, :, 0]
-    return _resize(image, (height, min(round_width(width * factor), MAX_WIDTH)))
+    width = min(max(round_width(width * factor), TIME_STRIDE), MAX_WIDTH)
+    return _resize(image, (height, width))
 
 
 def _resize(image, size):

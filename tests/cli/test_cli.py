@@ -99,8 +99,8 @@ def test_train_draws_the_images_held_out(run, labeled, tmp_path, n_read, close_f
         *("--html", page, "--picture", picture, *QUICK),
     )
     assert code == 0 and str(page) in err and picture.stat().st_size > 1000
-    # Once, for the texts and their confidence; and twice more as none is sure.
-    assert n_read == [8, 8, 8]
+    # Once, for the texts and their confidence; and three times more as none is sure.
+    assert n_read == [8, 8, 8, 8]
     text = page.read_text("utf-8")
     assert "held out</h1>" in text and "<p>Of 8 images:</p>" in text
     assert "95 % interval" in text and "Only 8 images were tested" in text
@@ -174,7 +174,7 @@ def test_predict_runs_the_network_once(run, model, labeled, n_read):
     (labeled / "bad.png").write_bytes(b"no image")
     code, out, _ = run("predict", model, labeled, "--length", "9")
     assert code == 1 and len(out.splitlines()) == 42
-    assert n_read[0] == 41 and len(n_read) == 3  # what it doubts at two more widths
+    assert n_read[0] == 41 and len(n_read) == 4  # what it doubts at three more
 
 
 def test_predict_reads_all_images_of_a_folder(run, model, labeled):
@@ -317,7 +317,7 @@ def test_evaluate_writes_pictures_and_one_page_of_its_own(
     page, picture = labeled.parent / "report.html", labeled.parent / "worst.png"
     folder = labeled.rename(labeled.with_name("<script>"))
     code, _, err = run("evaluate", model, folder, "--html", page, "--picture", picture)
-    assert code == 0 and n_read[0] == 40 and len(n_read) == 3
+    assert code == 0 and n_read[0] == 40 and len(n_read) == 4
     assert str(page) in err and str(picture) in err
     with Image.open(picture) as image:
         assert image.width > 300

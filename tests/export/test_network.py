@@ -55,7 +55,7 @@ def test_it_reads_what_pytorch_reads(fitted, uneven, captchas, sessions):
         sessions.clear()
         assert_reads_the_same(reader, fitted, X)
         n_frames = sum(len(frames) for _, frames in fitted.iter_frames(X))
-        assert sum(sessions) == n_frames  # one of each image, three where it doubts
+        assert sum(sessions) == n_frames  # one of each image, four where it doubts
     assert_reads_the_same(reader, fitted, captchas[0][160:], length=(1, 3))
     assert reader.score(*captchas) == fitted.score(*captchas)
 
