@@ -54,8 +54,8 @@ _MAX_UPDATES, _MAX_PIXELS = 20_000, 3e9
 # In spite of these: enough updates from the plateau to the end of the schedule.
 _MIN_PASSES, _MIN_UPDATES = 5, 2500
 # A GPU takes about as long for an update of many images as of few, so that as many
-# updates of more images cost little. Batches of 32 were tried so on the CPU
-# (benchmarks/ablation.py): from -0.5 to +0.3 points on three sets.
+# updates of more images cost little. Batches of 32 and 64 were tried so on the CPU
+# (benchmarks/auto_constants.py, rows batches_*): -0.7 to +1.2 points on five sets.
 _MIN_GPU_BATCH, _MAX_GPU_BATCH = 32, 512
 
 

@@ -35,9 +35,10 @@ from skcaptcha.vocabulary import BLANK
 # Resized images to sort by width and to batch at a time.
 _CHUNK = 512
 # An image whose text is less probable is read again at so many times its width. In 19
-# fits of ten sets these widths gained 0.8 points on average and lost 0.7 at most. Others
-# gained 0.0 to 0.9 and lost up to 3: widths beyond those that training distorts to,
-# shifts by parts of a time step, other heights (benchmarks/ablation.py, rows widths_*).
+# fits of ten sets these widths gained 0.8 points on average and lost 0.7 at most. What
+# else was tried gained 0.0 to 0.9 and lost up to 3: widths beyond those that training
+# distorts to, shifts by parts of a time step, other heights. benchmarks/ablation.py has
+# rows of it, widths_*.
 _SURE, _OTHER_WIDTHS = 0.95, (0.9, 1.06, 1.12)
 
 
