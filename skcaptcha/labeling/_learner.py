@@ -53,7 +53,9 @@ class Learner:
         self._every = every
         self._n_last = 0  # labels at the last round
         self._wants_final = False
-        self._uses_sure = True  # whether to learn from what is read surely as well
+        # Whether to learn from what is read surely as well: in the next round, and at
+        # last.
+        self._uses_sure = self._sure_helped = True
         self._model = None
         self._mutex = threading.RLock()
         self._stopped = False
@@ -140,7 +142,7 @@ class Learner:
                     test=test,
                     sure=(
                         self._session.list_sure(held_out=is_final)
-                        if self._uses_sure
+                        if (self._sure_helped if is_final else self._uses_sure)
                         else []
                     ),
                     out=self._learning.new_path(),
@@ -171,13 +173,16 @@ class Learner:
             elif job.is_final:
                 self.saved = str(self.save_path)
             else:
+                if job.sure:
+                    self._sure_helped = answer["is_better"]
+                # Where it led nowhere the next round does without.
+                self._uses_sure = answer["is_better"] or not job.sure
                 if answer["is_better"]:
                     self._model = job.out
                     self._start = partial(joblib.load, job.out)
                     self._session.use(job.out)
                 else:
                     self._start = self._origin  # what it continued led nowhere
-                    self._uses_sure = not self._uses_sure  # or it was this that did
             try:
                 self._keep(job, answer)
             except OSError as error:

@@ -143,9 +143,7 @@ def learn(connection, job):
             before = after = {}
             if job.test:
                 before, after = _test(job.before(), job), _test(recognizer, job)
-        is_better = bool(recognizer.converged_) and (
-            not job.test or after["score"] >= before["score"]
-        )
+        is_better = bool(recognizer.converged_) and not _is_worse(before, after)
         if is_better or job.is_final:
             _save(recognizer, job.out)
             if job.save is not None:
@@ -193,6 +191,14 @@ def _test(recognizer, job):
         read = _read(recognizer, "", path, job.characters, job.length)
         n_right += read.get("text") == text
     return estimate(n_right, len(y))
+
+
+def _is_worse(before, after):
+    """Tell whether a round has lost more of the held-out images than one, by chance."""
+    if not before:  # nothing is held out
+        return False
+    lost = before["score"] * before["n_tested"] - after["score"] * after["n_tested"]
+    return lost > 1.5
 
 
 def estimate(n_right, n_tested):

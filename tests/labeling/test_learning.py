@@ -181,10 +181,19 @@ def test_what_is_read_surely_is_left_out_where_it_led_nowhere(make_session):
     session.learner.save()
     assert learning.job.is_final and learning.job.sure == []
     learning.finish()
+    # Another reader reads by now, so the next round tries it again.
     label(session, 22, 32)
-    learning.finish(is_better=False)
+    assert learning.job.sure
+    learning.finish(is_better=True)
     session.learner.save()
     assert learning.job.is_final and learning.job.sure
+
+
+@pytest.mark.parametrize(("n_right", "is_worse"), [(9, False), (8, True)])
+def test_one_image_less_of_those_held_out_is_chance(n_right, is_worse):
+    before, after = _processes.estimate(10, 12), _processes.estimate(n_right, 12)
+    assert _processes._is_worse(before, after) is is_worse
+    assert not _processes._is_worse({}, {})
 
 
 def test_what_fails_on_the_way_on_is_learned_anew(make_session):
