@@ -53,9 +53,6 @@ class Learner:
         self._every = every
         self._n_last = 0  # labels at the last round
         self._wants_final = False
-        # Whether to learn from what is read surely as well: in the next round, and at
-        # last.
-        self._uses_sure = self._sure_helped = True
         self._model = None
         self._mutex = threading.RLock()
         self._stopped = False
@@ -140,11 +137,8 @@ class Learner:
                     recognizer=clone(self._recognizer),
                     train=train,
                     test=test,
-                    sure=(
-                        self._session.list_sure(held_out=is_final)
-                        if (self._sure_helped if is_final else self._uses_sure)
-                        else []
-                    ),
+                    # Rounds that learn from it are sure of its errors in the next one.
+                    sure=self._session.list_sure() if is_final else [],
                     out=self._learning.new_path(),
                     before=before,
                     start=self._origin if is_final else self._start,
@@ -173,10 +167,6 @@ class Learner:
             elif job.is_final:
                 self.saved = str(self.save_path)
             else:
-                if job.sure:
-                    self._sure_helped = answer["is_better"]
-                # Where it led nowhere the next round does without.
-                self._uses_sure = answer["is_better"] or not job.sure
                 if answer["is_better"]:
                     self._model = job.out
                     self._start = partial(joblib.load, job.out)

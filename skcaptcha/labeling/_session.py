@@ -29,7 +29,7 @@ _TICK = 5.0
 _PENDING = 25
 # Confidence from which a text is learned from as if it were a label. That of the
 # pretrained weights, the mean at many sizes, is too low (`skcaptcha._pseudo_labels`).
-_SURE, _SURE_PRETRAINED = 0.9, 0.36
+_SURE, _SURE_PRETRAINED = 0.95, 0.36
 # So many of these texts are learned from at the most.
 _MOST_SURE = 1000
 
@@ -317,19 +317,14 @@ class Session:
                 part.append((items[name].path, answer.text))
         return train, test
 
-    def list_sure(self, *, held_out=False):
-        """Return as (path, text) what is read surely of images without an answer.
-
-        Of those held out only where `held_out` is true.
-        """
+    def list_sure(self):
+        """Return as (path, text) what is read surely of images without an answer."""
         items, answers = self.catalog.items(), self.store.answers()
         known, found = self.list_characters(), []
         with self._mutex:
             proposals = list(self._proposals.items())
         for name, proposal in proposals:
             if name not in items or name in answers or proposal["error"]:
-                continue
-            if not held_out and is_held_out(name, self._seed):
                 continue
             text = spell(proposal["text"], known or "")
             if text and proposal["confidence"] >= self._sure(proposal):

@@ -169,24 +169,17 @@ def test_a_reader_that_is_no_better_is_not_used_nor_gone_on_from(make_session):
     assert learning.job.start is start  # a whole fit, from where it began
 
 
-def test_what_is_read_surely_is_left_out_where_it_led_nowhere(make_session):
+def test_what_is_read_surely_is_learned_from_at_last_alone(make_session):
     session, learning = make_session(every=10)
     propose(session, dict.fromkeys(session.catalog.items(), ("12", 0.95)))
     label(session, 0, 12)
-    assert learning.job.sure
-    learning.finish(is_better=False)
-    label(session, 12, 22)
     assert learning.job.sure == []
     learning.finish(is_better=True)
     session.learner.save()
-    assert learning.job.is_final and learning.job.sure == []
-    learning.finish()
-    # Another reader reads by now, so the next round tries it again.
-    label(session, 22, 32)
-    assert learning.job.sure
-    learning.finish(is_better=True)
-    session.learner.save()
-    assert learning.job.is_final and learning.job.sure
+    assert learning.job.is_final
+    assert {text for _, text in learning.job.sure} == {"12"}
+    n_items, n_labels = len(session.catalog.items()), len(learning.job.train)
+    assert len(learning.job.sure) == n_items - n_labels  # those held out as well
 
 
 @pytest.mark.parametrize(("n_right", "is_worse"), [(9, False), (8, True)])
@@ -304,7 +297,6 @@ def test_a_new_network_can_read_what_labels_and_texts_in_common_have(make_sessio
 
 def test_what_is_read_surely_is_learned_from(make_session):
     session, learning = make_session(every=99)
-    seed = session.store.noted("seed")
     label(session, 0, 5, text="ab")
     session.answer("tab", [{**answer(session, "05.png"), "status": "unreadable"}])
     texts = dict.fromkeys(session.catalog.items(), ("ab", 0.5))
@@ -312,11 +304,9 @@ def test_what_is_read_surely_is_learned_from(make_session):
     propose(session, texts)
     sure = session.list_sure()
     assert {text for _, text in sure} == {"ab"}  # in the case of the labels
-    expected = {f"{i:02}.png" for i in [7, *range(9, 40)]}
-    assert names(sure) == {name for name in expected if not is_held_out(name, seed)}
-    assert names(session.list_sure(held_out=True)) == expected
+    assert names(sure) == {f"{i:02}.png" for i in [7, *range(9, 40)]}
     propose(session, {"09.png": ("ab", 0.5)}, number=1)
-    assert "09.png" not in names(session.list_sure(held_out=True))
+    assert "09.png" not in names(session.list_sure())
 
 
 def test_scripts_that_look_alike_are_named_unless_the_user_chose(make_session):
@@ -364,7 +354,7 @@ def test_a_round_goes_on_from_the_last_with_new_characters(pairs, tmp_path, fitt
     assert set(anew.vocabulary_) == set("01239x") and anew.n_iter_ == 2
 
 
-def test_a_round_learns_from_what_was_read_surely_as_well(pairs, tmp_path):
+def test_a_fit_learns_from_what_was_read_surely_as_well(pairs, tmp_path):
     job = make_job(pairs[:20], tmp_path, sure=pairs[20:30])
     seen = []
     job.recognizer.fit = lambda X, y: seen.append((X, y))
