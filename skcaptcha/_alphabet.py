@@ -119,6 +119,7 @@ def find_lengths(texts, weights, labels=()):
         found[len(Vocabulary.split(text))] += weight
     least = _RARE_LENGTH * found.total()
     most = _UNSEEN * found.total() / known.total() if known else math.inf
-    common = {n for n, weight in found.items() if n and least <= weight < most}
+    found = Counter({n: weight for n, weight in found.items() if n and weight})
+    common = {n for n, weight in found.items() if least <= weight < most}
     counts = {n: found[n] + known[n] for n in sorted(common | known.keys())}
     return {n: weight / sum(counts.values()) for n, weight in counts.items()}

@@ -331,6 +331,7 @@ def test_rare_lengths_are_errors():
     assert found == {4: pytest.approx(30 / 33), 5: pytest.approx(3 / 33)}
     assert find_lengths([""] * 30, np.ones(30), ["ab"]) == {2: 1.0}
     assert find_lengths(["e\u0301"] * 3, np.ones(3)) == {1: 1.0}  # one character
+    assert find_lengths(["ab"], np.zeros(1)) == find_lengths([], []) == {}
 
 
 def test_what_labels_lack_is_an_error_of_length():
