@@ -3,7 +3,7 @@
 One thing at a time is changed against the defaults: a parameter, the form of the
 network, how often an image is read, or what an image goes through before it reaches the
 recognizer. All variants of a seed learn from the same images and read the same others.
-But for those steps, where data can be drawn or has a test set of its own, these are
+Except for such steps, where data can be drawn or has a test set of its own, these are
 none that `accuracy.py` tests on; of sets that it splits, none of its seed 0. Of
 `captcha_images_v2` every image is in a test fold.
 """

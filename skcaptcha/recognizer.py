@@ -145,7 +145,8 @@ class CaptchaRecognizer(
         other widths as well (multi-scale testing [4]_). The text is then taken that is
         most probable on average, which is right more often (:ref:`multi-scale`). Such
         an image takes about four times as long. You may change it on a fitted
-        recognizer.
+        recognizer. The networks of `load_pretrained` without images have sizes of their
+        own, and read every image at each, whatever this is.
     backend : {"torch", "onnx"}, default="torch"
         What computes the network when it reads. "onnx" is ONNX Runtime, on the CPU,
         which needs ``pip install "skcaptcha[onnx]"``; a single image then takes less

@@ -95,7 +95,8 @@ class SelfTrainingRecognizer(
         texts. Where nearly all letters are of one case, all are taken to be.
     length : int, tuple of int or dict, default=None
         Number of characters of each text, as for `predict`. None finds the numbers
-        that are not rare among confident texts.
+        that are not rare among confident texts, but for those that the labels lack
+        though much of the texts has them.
     verbose : bool or int, default=False
         Whether to say on standard error what each round did.
 

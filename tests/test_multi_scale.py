@@ -62,6 +62,7 @@ def test_a_doubtful_text_is_the_most_probable_one_on_average(fitted, blurred):
         for image, frames in zip(blurred, list_frames(fitted, blurred), strict=True)
         if len(frames) == 4
     ]
+    assert doubtful
     for image, frames in doubtful:
         ((text, confidence), *others) = fitted.predict_topk([image], 5)[0]
 
@@ -71,7 +72,8 @@ def test_a_doubtful_text_is_the_most_probable_one_on_average(fitted, blurred):
 
         assert confidence == pytest.approx(probability(text), abs=1e-5)
         assert all(probability(other) <= confidence + 1e-6 for other, _ in others)
-        assert fitted.predict([image])[0] in {text, *(t for t, _ in others)}
+        # The best paths may find fewer texts than the beams, but nothing better.
+        assert probability(fitted.predict([image])[0]) <= confidence + 1e-6
 
 
 def test_an_image_reads_the_same_alone(fitted, blurred):
@@ -83,11 +85,11 @@ def test_the_length_is_kept(fitted, blurred):
     assert {len(text) for text in fitted.predict(blurred, length=6)} == {6}
 
 
-def test_a_length_that_fits_at_some_widths_is_read(fitted, once, blurred):
+def test_a_length_that_fits_at_some_widths_alone_is_read(fitted, blurred):
     image = blurred[1]
-    n_steps = len(once.frame_log_proba([image])[0])
-    assert len(next(fitted.iter_frames([image]))[1]) == 4
-    for length in (n_steps // 2 - 1, len(list_frames(fitted, [image])[0][3]) // 2):
+    n_steps = [len(frames) for frames in list_frames(fitted, [image])[0]]
+    assert n_steps[1] < n_steps[0] < n_steps[3]  # of its own width, 0.9 and 1.12 times
+    for length in (n_steps[0], n_steps[3]):
         assert len(fitted.predict([image], length=length)[0]) == length
         assert len(fitted.predict_topk([image], 2, length=length)[0][0][0]) == length
     with pytest.raises(ValueError, match="No text of length=99 fits"):

@@ -48,9 +48,8 @@ labels = [None] * len(X)
 for i in order[:24]:
     labels[i] = texts[i]
 n_right = sum(read[i] == texts[i] for i in order[:24])
-print(
-    f"{n_right} of 24 proposals were right, of all {np.mean(read == texts[:120]):.2f}"
-)
+share = np.mean(read == np.array(texts[:120]))
+print(f"{n_right} of 24 proposals were right, of all {share:.2f}")
 
 # %%
 # It learns from the labels, and from what is read surely of the other images.

@@ -79,8 +79,7 @@ def change_width(image, factor):
     """Return an image that `prepare_image` has returned, `factor` times as wide."""
     height, width, n_channels = image.shape
     image = image if n_channels == 3 else image[:, :, 0]
-    width = min(max(round_width(width * factor), TIME_STRIDE), MAX_WIDTH)
-    return _resize(image, (height, width))
+    return _resize(image, (height, min(round_width(width * factor), MAX_WIDTH)))
 
 
 def _resize(image, size):

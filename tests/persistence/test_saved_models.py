@@ -32,6 +32,6 @@ def test_a_model_of_every_format_reads_as_it_did(version, kind):
     np.testing.assert_allclose(
         recognizer.predict_confidence(images), read["confidence"], atol=1e-4
     )
-    # What came with later versions has its default, or does nothing.
+    # What came with later versions has its default, or is off.
     assert recognizer.get_params().keys() == type(recognizer)().get_params().keys()
     repr(recognizer)

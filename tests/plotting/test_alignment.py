@@ -149,6 +149,7 @@ def test_a_recognizer_shows_what_it_read(fitted, captchas, decoder):
 
 def test_a_doubtful_image_is_shown_at_the_width_that_says_most(fitted, captchas):
     images = [image for image in captchas[0] if len(frames_of(fitted, image)) == 4]
+    assert images
     for image in images[:5]:
         display = AlignmentDisplay.from_estimator(fitted, [image])
         text = "".join(display.characters[k - 1] for k in display.symbols)
