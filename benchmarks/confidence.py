@@ -4,21 +4,32 @@ With default parameters, on test data that no fit saw: the mean confidence besid
 exact match, and from which confidence on at most one text in a thousand is wrong. Such
 a threshold suits the texts that it was found on, so one is also found on each half of
 them and judged on the other half.
+
+Rows `pretrained_...` are of `load_pretrained`, which is told the characters of the real
+sets; texts are compared with case folded there. The drawn images are those of
+`pretrain.py`, of a seed of their own, and need its fonts.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 import accuracy
+import before_labels
+import drawings
 import numpy as np
+import pretrain
 import runner
 
+from skcaptcha import load_pretrained
 from skcaptcha.metrics import risk_coverage_curve
 
 EXACT_MATCH = 0.999
+SURE = 0.9
 
 
 def find_threshold(right, confidence):
@@ -40,6 +51,21 @@ def judge_halves(right, confidence, seed=0):
         accepted[judged] = confidence[judged] >= threshold
     exact_match = float(right[accepted].mean()) if accepted.any() else None
     return exact_match, float(accepted.mean())
+
+
+def summarize(right, confidence):
+    """Return what a run has measured."""
+    threshold = find_threshold(right, confidence)
+    other, share = judge_halves(right, confidence)
+    return {
+        "n_test": len(right),
+        "exact_match": float(right.mean()),
+        "mean_confidence": float(confidence.mean()),
+        "threshold": None if np.isinf(threshold) else threshold,
+        "accepted": float((confidence >= threshold).mean()),
+        "exact_match_of_halves": other,
+        "accepted_of_halves": share,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,23 +105,75 @@ class DataSet(runner.Row):
             read, sure = recognizer.predict(X_test, return_confidence=True)
             right.append(read == np.array(y_test))
             confidence.append(sure)
-        right, confidence = map(np.concatenate, (right, confidence))
-        threshold = find_threshold(right, confidence)
-        other, share = judge_halves(right, confidence)
-        return {
-            "n_test": len(right),
-            "exact_match": float(right.mean()),
-            "mean_confidence": float(confidence.mean()),
-            "threshold": None if np.isinf(threshold) else threshold,
-            "accepted": float((confidence >= threshold).mean()),
-            "exact_match_of_halves": other,
-            "accepted_of_halves": share,
-        }
+        return summarize(*map(np.concatenate, (right, confidence)))
 
     def judge(self, entry):
         (run,) = entry["runs"]
         gap = run["mean_confidence"] - run["exact_match"]
         return "met" if abs(gap) <= self.LARGEST_GAP else "missed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained(runner.Row):
+    """Images that are read before any label."""
+
+    images: Callable  # (arguments, folder) -> images, texts, characters or None
+    target: str = ""
+    columns: dict = field(
+        default_factory=lambda: {
+            "n_test": ("texts", ",d"),
+            "exact_match": ("exact match", ".3f"),
+            "mean_confidence": ("mean confidence", ".3f"),
+            "share_sure": (f"confidence of {SURE:g} and more", ".1%"),
+            "exact_match_of_sure": ("exact match of these", ".3f"),
+        }
+    )
+
+    def measure(self, run, arguments, folder):
+        images, texts, characters = self.images(arguments, folder)
+        images, texts = runner.shorten(arguments, images, texts)
+        reader, told = load_pretrained(n_jobs=1), {}
+        if characters:
+            known = [c for c in characters if c in reader.vocabulary_]
+            told["vocabulary"] = known
+        read, confidence = reader.predict(images, return_confidence=True, **told)
+        right = np.array(
+            [a.lower() == b.lower() for a, b in zip(read, texts, strict=True)]
+        )
+        sure = confidence >= SURE
+        return {
+            "n_test": len(right),
+            "exact_match": float(right.mean()),
+            "mean_confidence": float(confidence.mean()),
+            "share_sure": float(sure.mean()),
+            "exact_match_of_sure": float(right[sure].mean()) if sure.any() else None,
+        }
+
+    def judge(self, entry):
+        if not self.target:
+            return ""
+        (run,) = entry["runs"]
+        gap = run["mean_confidence"] - run["exact_match"]
+        return "met" if abs(gap) <= DataSet.LARGEST_GAP else "missed"
+
+
+def draw_images(arguments, folder, seed=978, n_images=500):
+    """Draw images as those of the pretraining, of which none has this seed."""
+    fonts = drawings.find_fonts(arguments.fonts)
+    drawn = [
+        drawings.draw(np.random.default_rng(one), fonts)
+        for one in np.random.SeedSequence(seed).spawn(n_images)
+    ]
+    return *zip(*drawn, strict=True), None
+
+
+def take_real(row, arguments, folder):
+    """Return the test images of a row of `before_labels.py`."""
+    options = argparse.Namespace(
+        part="test", images=300, split_seed=0, quick=arguments.quick
+    )
+    found = row.prepare(options, folder)
+    return found.arrays, found.texts, found.characters
 
 
 ROWS = {
@@ -118,7 +196,29 @@ ROWS = {
         parts=(3279,),
         archive="digits4.zip",
     ),
+    "pretrained_drawn": Pretrained(
+        words="drawn as those that it has learned from, others; nothing is told",
+        images=draw_images,
+        target="a mean confidence within 0.02 of the exact match",
+    ),
+    **{
+        f"pretrained_{name}": Pretrained(
+            words=f"{row.words}, which are told",
+            images=partial(take_real, row),
+            archive=row.archive,
+        )
+        for name, row in before_labels.ROWS.items()
+    },
 }
+
+
+def add_options(parser):
+    parser.add_argument(
+        "--fonts",
+        type=Path,
+        default=pretrain.FONTS,
+        help="folder where npm installed the fonts of pretrain.py",
+    )
 
 
 main = partial(runner.run_benchmark, sys.modules[__name__])

@@ -6,7 +6,12 @@ import numpy as np
 from scipy.special import logsumexp
 
 from skcaptcha._base import merge_frames
-from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
+from skcaptcha._reader import (
+    ReaderMixin,
+    find_scales,
+    find_texts,
+    label_log_probability,
+)
 from skcaptcha.images._read import is_error
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -23,6 +28,7 @@ class AlphabetReader(ReaderMixin):
         self.vocabulary_ = Vocabulary(alphabet)
         self.decoder, self.beam_width = reader.decoder, reader.beam_width
         self.has_empty_labels_ = getattr(reader, "has_empty_labels_", False)
+        self.scales_ = find_scales(reader)
         self.sources = find_sources(reader.vocabulary_, self.vocabulary_)
 
     def iter_frames(self, X, **options):

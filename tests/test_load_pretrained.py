@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from skcaptcha import CaptchaRecognizer, load_pretrained
+from skcaptcha._joint_reader import AlphabetReader
+from skcaptcha._reader import find_texts, label_log_probability
 from skcaptcha.datasets import make_captchas
 
 DIGITS = "0123456789"
@@ -59,6 +61,41 @@ def test_all_methods_take_the_sizes_together(reader, drawn):
     assert [len(f) for f in frames] == [24] * 4  # two networks at 12 sizes
     places = reader.predict_characters(images)
     assert ["".join(c for c, *_ in image) for image in places] == list(read)
+
+
+def test_confidence_is_among_the_texts_that_were_found():
+    # Two networks, one time step each: blank, "1", "2".
+    few = np.array([[[0.05, 0.7, 0.25]], [[0.1, 0.3, 0.6]]])
+    odds = (0.5 / 0.425) ** (1 / 0.8)  # of "1" to "2", by the temperature
+    reader = load_pretrained(n_jobs=1)
+    one, two = reader.vocabulary_.indices("12")
+    frames = np.full((2, 1, len(reader.vocabulary_) + 1), 1e-12)
+    frames[:, :, [0, one, two]] = few
+    frames = np.log(frames)
+    ((text, value),) = find_texts(reader, frames, exact=True)
+    assert (text, np.exp(value)) == ("1", pytest.approx(odds / (odds + 1)))
+    value = label_log_probability(reader, frames, "2")
+    assert np.exp(value) == pytest.approx(1 / (odds + 1))
+    assert np.exp(label_log_probability(reader, frames, "3")) < 1e-9
+    assert label_log_probability(reader, frames, "§") == -np.inf
+    # With "2" alone allowed, nothing else is found.
+    ((text, value),) = find_texts(reader, frames, allowed=[two], exact=True)
+    assert (text, np.exp(value)) == ("2", pytest.approx(1))
+    told = AlphabetReader(reader, "12")
+    ((text, value),) = find_texts(told, np.log(few), exact=True)
+    assert (text, np.exp(value)) == ("1", pytest.approx(odds / (odds + 1)))
+
+
+def test_confidence_is_about_the_share_that_is_right(reader):
+    images, texts = make_captchas(60, vocabulary=DIGITS, length=4, random_state=1)
+    read, confidence = reader.predict(
+        images, vocabulary=DIGITS, length=4, return_confidence=True
+    )
+    right = read == np.array(texts, dtype=object)
+    assert abs(confidence.mean() - right.mean()) < 0.15
+    assert confidence[right].mean() > confidence[~right].mean() + 0.1
+    for found in reader.predict_topk(images[:10], k=4):
+        assert sum(value for _, value in found) <= 1 + 1e-6
 
 
 def test_a_few_images_choose_one_size(reader, drawn):

@@ -27,9 +27,9 @@ _POOL = 3000
 _TICK = 5.0
 # Answers that wait in the journal until the table is written anew.
 _PENDING = 25
-# Confidence from which a text is learned from as if it were a label. That of the
-# pretrained weights, the mean at many sizes, is too low (`skcaptcha._pseudo_labels`).
-_SURE, _SURE_PRETRAINED = 0.95, 0.36
+# Confidence from which a text is learned from as if it were a label: of a reader that
+# has learned from labels, and of the pretrained one.
+_SURE, _SURE_PRETRAINED = 0.95, 0.8
 # So many of these texts are learned from at the most.
 _MOST_SURE = 1000
 
