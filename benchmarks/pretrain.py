@@ -21,6 +21,7 @@ import torch
 from joblib import Parallel, delayed
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
@@ -46,6 +47,8 @@ WORK = Path(tempfile.gettempdir(), "skcaptcha-pretraining")
 HEIGHTS = [32] * 5 + [40] * 8 + [48] * 6 + [56]
 # Time steps that a character of an image gets, on average.
 STEPS = (3.0, 9.0)
+# What new residual blocks of a network that can read already have as their scale.
+NEW_SCALE = 0.1
 PER_SHARD = 2000
 # Shards whose images are mixed in batches.
 PER_GROUP = 5
@@ -126,8 +129,10 @@ def recolor(image, rng):
     return 255 - image if rng.random() < 0.2 else image
 
 
-def train(folder, n_shards, n_updates, batch_size, seed, pooling=False, start=None):
+def train(folder, n_shards, n_updates, batch_size, seed, form, start=None):
     """Learn to read the shards, pass after pass; return the network.
+
+    `form` are parameters of the network besides `NETWORK`.
 
     After each group of shards the state is saved, and taken up from when called again.
     """
@@ -147,8 +152,7 @@ def train(folder, n_shards, n_updates, batch_size, seed, pooling=False, start=No
     held_out = load_shard(folder, 0)
     targets = [target for samples in held_out.values() for target in samples.targets]
     schedule = Schedule(symbol_entropy(targets), n_updates, 10**9)
-    network = {**NETWORK, "pooling": pooling}
-    trainer = Trainer(network, config, schedule, generator)
+    trainer = Trainer({**NETWORK, **form}, config, schedule, generator)
     groups = np.arange(N_HELD_OUT, n_shards)
     groups = np.array_split(groups, max(1, len(groups) // PER_GROUP))
     state = folder / "state.pt"
@@ -183,16 +187,26 @@ def train(folder, n_shards, n_updates, batch_size, seed, pooling=False, start=No
     return trainer.network.eval()
 
 
-def load_weights(network, path):
+def load_weights(network, path, new_scale=NEW_SCALE):
     """Take up the weights of an earlier file, which may know fewer characters.
 
-    The auxiliary head stays new, and so do the characters that the file lacks.
+    The auxiliary head stays new, and so do the characters that the file lacks. Residual
+    blocks that the file lacks add little to begin with.
     """
     with safe_open(path, "numpy") as file:
         known = file.metadata()["characters"]
     order = [0, *(1 + drawings.CHARACTERS.index(character) for character in known)]
     state = network.state_dict()
-    for name, array in load_file(path).items():
+    weights = load_file(path)
+    own = [k for k, block in enumerate(network.blocks) if not block.residual]
+    is_smaller = f"blocks.{len(own)}.conv.weight" not in weights
+    if is_smaller and len(own) < len(network.blocks):
+        for block in network.blocks:
+            if block.residual:
+                nn.init.constant_(block.norm.weight, new_scale)
+                nn.init.zeros_(block.norm.bias)
+        weights = {rename(name, own): array for name, array in weights.items()}
+    for name, array in weights.items():
         tensor = torch.from_numpy(array.astype(np.float32))
         if name.startswith("head."):
             state[name][order] = tensor
@@ -200,6 +214,14 @@ def load_weights(network, path):
             state[name].copy_(tensor)
         else:
             raise SystemExit(f"{path} has weights of another network: {name}")
+
+
+def rename(name, own):
+    """Return the name of weights where the blocks of a file have the places `own`."""
+    if not name.startswith("blocks."):
+        return name
+    _, k, rest = name.split(".", 2)
+    return f"blocks.{own[int(k)]}.{rest}"
 
 
 def mix(folder, numbers, batch_size, rng):
@@ -268,7 +290,7 @@ def average(network, path, share):
     their weights.
     """
     earlier = copy.deepcopy(network)
-    load_weights(earlier, path)
+    load_weights(earlier, path, new_scale=0.0)
     with torch.no_grad():
         for mean, other in zip(
             network.state_dict().values(), earlier.state_dict().values(), strict=True
@@ -302,6 +324,7 @@ def main(argv=None):
         default="stride",
         help="form of the network (default: stride)",
     )
+    parser.add_argument("--residual-blocks", type=int, default=0)
     parser.add_argument("--start", type=Path, help="weights to continue from")
     parser.add_argument(
         "--start-share",
@@ -337,8 +360,11 @@ def main(argv=None):
             args.updates,
             args.batch_size,
             args.seed,
-            pooling=args.downsampling == "pooling",
-            start=args.start,
+            {
+                "pooling": args.downsampling == "pooling",
+                "residual_blocks": args.residual_blocks,
+            },
+            args.start,
         )
         if args.start_share:
             average(network, args.start, args.start_share)

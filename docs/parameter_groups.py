@@ -24,6 +24,7 @@ GROUPS = {
         ],
         "network": [
             "conv_channels",
+            "network_size",
             "downsampling",
             "lstm_units",
             "lstm_layers",

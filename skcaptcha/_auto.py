@@ -53,6 +53,8 @@ _PASSES, _PASSES_OVER_MANY = 20, 30
 _MAX_UPDATES, _MAX_PIXELS = 20_000, 3e9
 # In spite of these: enough updates from the plateau to the end of the schedule.
 _MIN_PASSES, _MIN_UPDATES = 5, 2500
+# Residual blocks after each convolution block that leaves the width.
+RESIDUAL_BLOCKS = {"small": 0, "large": 2}
 # A GPU takes about as long for an update of many images as of few, so that as many
 # updates of more images cost little. Batches of 32 and 64 were tried so on the CPU
 # (benchmarks/auto_constants.py, rows batches_*): -0.7 to +1.2 points on five sets.
@@ -69,6 +71,7 @@ class AutoChoices:
     color_mode: str
     start: str
     device: str
+    network_size: str
     n_held_out: int
     batch_size: int
     max_iter: int
@@ -176,6 +179,16 @@ def choose_n_held_out(n_samples, early_stopping, validation_fraction):
             "smaller `validation_fraction` or early_stopping=False."
         )
     return n_held_out
+
+
+def choose_network_size(n_samples, *, frozen):
+    """Return whether the network is "small" or "large"; new blocks have to learn."""
+    return "large" if n_samples >= _MANY_IMAGES and not frozen else "small"
+
+
+def name_size(network_config):
+    """Return the size of a network with some parameters of `CRNN`."""
+    return "large" if network_config["residual_blocks"] else "small"
 
 
 def choose_batch_size(n_samples, device="cpu"):

@@ -37,6 +37,7 @@ class BaseRecognizer(ReaderMixin):
         color_mode="auto",
         background="white",
         conv_channels=(24, 48, 96, 128, 128),
+        network_size="auto",
         downsampling="pooling",
         lstm_units=128,
         lstm_layers=1,
@@ -71,6 +72,7 @@ class BaseRecognizer(ReaderMixin):
         self.color_mode = color_mode
         self.background = background
         self.conv_channels = conv_channels
+        self.network_size = network_size
         self.downsampling = downsampling
         self.lstm_units = lstm_units
         self.lstm_layers = lstm_layers

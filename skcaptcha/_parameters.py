@@ -89,6 +89,7 @@ RECOGNIZER_PARAMS = {
     "color_mode": [one_of("auto", "grayscale", "rgb")],
     "background": [instance_of(str), instance_of(tuple), instance_of(list)],
     "conv_channels": [_ARRAY_LIKE],
+    "network_size": [one_of("auto", "small", "large")],
     "downsampling": [one_of("pooling", "stride")],
     "lstm_units": [interval(Integral, 1, 10_000)],
     "lstm_layers": [interval(Integral, 0, 100)],

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skcaptcha._auto import choose_height, choose_rows, choose_stretch
+from skcaptcha._auto import (
+    RESIDUAL_BLOCKS,
+    choose_height,
+    choose_network_size,
+    choose_rows,
+    choose_stretch,
+    name_size,
+)
 from skcaptcha._reader import input_size_of
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
@@ -48,7 +55,6 @@ def read_training_data(estimator, X, y, sample_weight=None, *, resume, n_least):
     are not among the samples to train on.
     """
     device = choose_device(estimator.device, training=True)
-    network_config = _choose_network(estimator, resume)
     texts, notices = check_texts(y, whole_floats=is_table(X))
     items, table = _list_items(estimator, X, resume)
     check_same_length(items, texts)
@@ -66,6 +72,7 @@ def read_training_data(estimator, X, y, sample_weight=None, *, resume, n_least):
             f"All {n_samples} labels in y{above_zero} are empty, so that there is no "
             "text to learn from; pass images that show text as well."
         )
+    network_config = _choose_network(estimator, n_samples, resume)
     known = estimator.vocabulary_ if resume else None
     vocabulary = choose_vocabulary(estimator.vocabulary, known, texts)
     targets = [vocabulary.encode(text, f"y[{i}]") for i, text in enumerate(texts)]
@@ -177,13 +184,20 @@ def _choose_input_size(estimator, scan, targets, texts, resume, items):
     return size
 
 
-def _choose_network(estimator, resume):
+def _choose_network(estimator, n_samples, resume):
     """Return the parameters of the network but for its inputs and outputs."""
+    size = estimator.network_size
+    if size == "auto" and resume:
+        size = name_size(estimator._network_config)
+    elif size == "auto":
+        frozen = estimator.freeze_convolutions
+        size = choose_network_size(n_samples, frozen=frozen)
     config = {
         "conv_channels": check_ints("conv_channels", estimator.conv_channels, (2, 12)),
         "pooling": estimator.downsampling == "pooling",
         "lstm_units": estimator.lstm_units,
         "lstm_layers": estimator.lstm_layers,
+        "residual_blocks": RESIDUAL_BLOCKS[size],
     }
     if resume:
         _check_unchanged(estimator, config)
@@ -198,6 +212,7 @@ def _check_unchanged(estimator, config):
         "downsampling": tuple(
             "pooling" if form["pooling"] else "stride" for form in (config, fitted)
         ),
+        "network_size": (estimator.network_size, name_size(fitted)),
         "lstm_units": (config["lstm_units"], fitted["lstm_units"]),
         "lstm_layers": (config["lstm_layers"], fitted["lstm_layers"]),
         "image_height": (estimator.image_height, estimator.image_height_),

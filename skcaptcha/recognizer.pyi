@@ -42,6 +42,7 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
     color_mode: Literal["auto", "grayscale", "rgb"]
     background: Color
     conv_channels: tuple[int, ...]
+    network_size: Literal["auto", "small", "large"]
     downsampling: Literal["pooling", "stride"]
     lstm_units: int
     lstm_layers: int
@@ -79,6 +80,7 @@ class CaptchaRecognizer(DocLinkMixin, ReaderMixin, CallbackSupportMixin, BaseEst
         color_mode: Literal["auto", "grayscale", "rgb"] = "auto",
         background: Color = "white",
         conv_channels: tuple[int, ...] = (24, 48, 96, 128, 128),
+        network_size: Literal["auto", "small", "large"] = "auto",
         downsampling: Literal["pooling", "stride"] = "pooling",
         lstm_units: int = 128,
         lstm_layers: int = 1,

@@ -18,7 +18,7 @@ from skcaptcha._version import __version__
 from skcaptcha.cli._models import find_reader, is_pipeline
 from skcaptcha.cli._scores import name_image
 from skcaptcha.images import read_images
-from skcaptcha.model.geometry import N_TIME_STRIDES
+from skcaptcha.model.geometry import list_blocks
 
 # Images of each kind on a page, and of those read right where there is no mistake.
 _MAX_CARDS, _MAX_LEAST_SURE = 100, 24
@@ -349,9 +349,10 @@ def _list_layers(recognizer):
     width = 4 * height
     image = config["in_channels"], height, width
     shapes = {}
-    for i, channels in enumerate(config["conv_channels"]):
-        height = -(-height // 2)
-        width //= 2 if i < N_TIME_STRIDES else 1
+    blocks = list_blocks(config["conv_channels"], config["residual_blocks"])
+    for i, (channels, halves_width, residual) in enumerate(blocks):
+        height = height if residual else -(-height // 2)
+        width //= 2 if halves_width else 1
         shapes[f"blocks.{i}"] = channels, height, width
     for i in range(config["lstm_layers"]):
         shapes[f"lstms.{i}"] = width, 2 * config["lstm_units"]

@@ -122,6 +122,10 @@ def _add_standardization(graph):
 
 def _add_block(graph, block, x, mask):
     """Add a `ConvBlock`; return its result and the mask of its columns."""
+    if block.residual:
+        added = _add_convolution(graph, block.conv, x)
+        added = _add_normalization(graph, block.norm, added, mask)
+        return graph.add("Add", x, added), mask
     stride = list(block.stride)
     x = _add_convolution(graph, block.conv, x)
     if block.pooling:

@@ -23,11 +23,14 @@ class ConvBlock(nn.Module):
     """Convolution 3x3, batch normalization and ReLU, of every `stride`-th place.
 
     With `pooling` it is the greatest of the places, max pooling after the convolution.
+    With `residual` the map that it was given is added, and there is no stride.
     """
 
-    def __init__(self, in_channels, out_channels, stride, *, pooling):
+    def __init__(
+        self, in_channels, out_channels, stride, *, pooling=False, residual=False
+    ):
         super().__init__()
-        self.stride, self.pooling = stride, pooling
+        self.stride, self.pooling, self.residual = stride, pooling, residual
         step = 1 if pooling else stride
         self.conv = nn.Conv2d(
             in_channels, out_channels, 3, stride=step, padding=1, bias=False
@@ -39,10 +42,17 @@ class ConvBlock(nn.Module):
 
         `weight` is that of the convolution in another dtype.
         """
+        if self.residual:
+            added = self._transform(x, padding, all_reduce, observed, weight)
+            return x + added, padding
         if padding is not None:
             padding = padding.stride(self.stride[1])
+        return self._transform(x, padding, all_reduce, observed, weight), padding
+
+    def _transform(self, x, padding, all_reduce, observed, weight):
+        """Return the new map, for the padding that it has."""
         if not (self.pooling or self.norm.training):
-            return self._convolve_and_normalize(x, padding), padding
+            return self._convolve_and_normalize(x, padding)
         conv = self.conv
         if weight is None:
             x = conv(x)
@@ -50,7 +60,7 @@ class ConvBlock(nn.Module):
             x = functional.conv2d(x, weight, None, conv.stride, conv.padding)
         if self.pooling:
             x = functional.max_pool2d(x, self.stride, ceil_mode=True)
-        return self.norm(x, padding, all_reduce, observed), padding
+        return self.norm(x, padding, all_reduce, observed)
 
     def _convolve_and_normalize(self, x, padding):
         """Normalize by given statistics, which is a matter of the weights."""
@@ -149,12 +159,17 @@ class CRNN(nn.Module):
         Share of the features to drop before each LSTM and the head.
     pooling : bool, default=True
         Whether blocks pool after their convolution, rather than have a stride in it.
+    residual_blocks : int, default=0
+        Residual blocks [2]_ of one convolution each after every block that leaves the
+        width as it is.
 
     References
     ----------
     .. [1] B. Shi, X. Bai, C. Yao, "An End-to-End Trainable Neural Network for
        Image-based Sequence Recognition and Its Application to Scene Text
        Recognition", TPAMI 39(11), 2017.
+    .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image
+       Recognition", CVPR 2016.
 
     Examples
     --------
@@ -176,14 +191,21 @@ class CRNN(nn.Module):
         lstm_layers,
         dropout,
         pooling=True,
+        residual_blocks=0,
     ):
         super().__init__()
         self.dropout = dropout
         self.frozen = False
         blocks, channels = [], in_channels
-        for position, out_channels in enumerate(conv_channels):
-            stride = (2, 2 if position < geometry.N_TIME_STRIDES else 1)
-            blocks.append(ConvBlock(channels, out_channels, stride, pooling=pooling))
+        for out_channels, halves_width, residual in geometry.list_blocks(
+            conv_channels, residual_blocks
+        ):
+            if residual:
+                block = ConvBlock(channels, channels, (1, 1), residual=True)
+            else:
+                stride = (2, 2 if halves_width else 1)
+                block = ConvBlock(channels, out_channels, stride, pooling=pooling)
+            blocks.append(block)
             channels = out_channels
         self.blocks = nn.ModuleList(blocks)
         self.n_features = n_features = channels  # at each time step

@@ -18,6 +18,7 @@ class CRNN(torch.nn.Module):
         lstm_layers: int,
         dropout: float,
         pooling: bool = True,
+        residual_blocks: int = 0,
     ) -> None: ...
     def forward(
         self,

@@ -94,7 +94,7 @@ class _PreparedBlock(nn.Module):
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         shift = norm.bias - norm.running_mean * scale
         self.conv_stride, self.stride = conv.stride, block.stride
-        self.pooling = block.pooling
+        self.pooling, self.residual = block.pooling, block.residual
         # A negative factor makes the greatest of several places the least.
         self.scales_after = block.pooling and bool((scale < 0).any())
         weight = conv.weight
@@ -107,6 +107,7 @@ class _PreparedBlock(nn.Module):
 
     def forward(self, x, padding):
         """Return the new map (N, C, H, W) and its padding."""
+        before = x
         bias = None if self.scales_after else self.shift
         x = convolve(x, self.weight, bias, self.conv_stride)
         if self.pooling:
@@ -116,7 +117,8 @@ class _PreparedBlock(nn.Module):
         if padding is not None:
             padding = padding.stride(self.stride[1])
             x = padding.clear_(x)
-        return x.relu_(), padding
+        x = x.relu_()
+        return x.add_(before) if self.residual else x, padding
 
 
 def convolve(x, weight, bias, stride):

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import torch
 from safetensors.torch import load
+from torch import nn
 
 from skcaptcha._modes import own_modes
 from skcaptcha.model.network import build_network, for_reading
@@ -20,6 +21,8 @@ _CONFIG = {
 }
 # The logit of characters that a network knows nothing of.
 _UNKNOWN = -30.0
+# The scale of residual blocks that are added to a network which can read.
+_SCALE_OF_NEW = 0.1
 
 
 @cache
@@ -48,6 +51,7 @@ def load_whole(form, characters):
     config = {
         **_CONFIG,
         "pooling": FORMS[form],
+        "residual_blocks": 0,
         "n_classes": len(characters) + 1,
         "in_channels": 3,
         "dropout": 0.0,
@@ -67,8 +71,8 @@ def load_start(config, symbols, generator):
     if any(config[name] != value for name, value in _CONFIG.items()):
         return None
     weights, characters = read_weights("pooling" if config["pooling"] else "stride")
-    weights = dict(weights)
     network = build_network(config, generator)
+    weights = place_blocks(weights, network)
     state = network.state_dict()
     known = {character: row for row, character in enumerate(characters, start=1)}
     first = "blocks.0.conv.weight"
@@ -83,3 +87,23 @@ def load_start(config, symbols, generator):
                 weights[name][row] = source[known[symbol]]
     network.load_state_dict(weights, strict=False)
     return network
+
+
+def place_blocks(weights, network):
+    """Return weights of a network without residual blocks, named as in `network`.
+
+    Its residual blocks add next to nothing, so that it reads as without them (T. Chen,
+    I. Goodfellow, J. Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer",
+    ICLR 2016).
+    """
+    own = [k for k, block in enumerate(network.blocks) if not block.residual]
+    for block in network.blocks:
+        if block.residual:
+            nn.init.constant_(block.norm.weight, _SCALE_OF_NEW)
+    placed = {}
+    for name, tensor in weights.items():
+        if name.startswith("blocks."):
+            _, k, rest = name.split(".", 2)
+            name = f"blocks.{own[int(k)]}.{rest}"
+        placed[name] = tensor
+    return placed

@@ -9,9 +9,10 @@ from PIL import ImageColor
 
 from skcaptcha._auto import MAX_STRETCH, MIN_STRETCH
 from skcaptcha.images._likeness import is_summary
+from skcaptcha.model.geometry import list_blocks
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version of the saved state. States from before there was a number count as 0."""
 
 _VERSION, _WEIGHTS = "_format_version", "_weights"
@@ -83,6 +84,8 @@ def unpack_state(state, estimator_class, *, build=True):
     if version < 4 and isinstance(state.get("_network_config"), dict):
         # There were no strides.
         state["_network_config"] = {"pooling": True, **state["_network_config"]}
+    if version < 5 and isinstance(state.get("_network_config"), dict):
+        state["_network_config"] = {"residual_blocks": 0, **state["_network_config"]}
     weights = state.pop(_WEIGHTS, None)
     try:
         for attribute in state:
@@ -115,7 +118,8 @@ def _load_network(config, weights):
 
     if not isinstance(weights, dict):
         raise ValueError("its weights are no dict")
-    n_layers = config["lstm_layers"] + len(config["conv_channels"])
+    blocks = list_blocks(config["conv_channels"], config["residual_blocks"])
+    n_layers = config["lstm_layers"] + len(blocks)
     if n_layers > len(weights):  # each has several
         raise ValueError(f"its weights are too few for a network of {n_layers} layers")
     expected = list_shapes(config)
@@ -234,6 +238,7 @@ _CONFIG = {
     "in_channels": lambda v: v in (1, 3),
     "conv_channels": lambda v: _is_list(v, lambda n: _is_int(n, 1), range(2, 13)),
     "pooling": lambda v: isinstance(v, bool),
+    "residual_blocks": lambda v: _is_int(v, 0, 100),
     "lstm_units": lambda v: _is_int(v, 1),
     "lstm_layers": lambda v: _is_int(v, 0),
     "dropout": lambda v: _is_float(v, 0, 1),
