@@ -119,7 +119,24 @@ def test_a_pytorch_without_newer_and_private_names(older):
 
 def test_a_cpu_that_pytorch_says_nothing_of_learns_in_float32(older):
     names = ("_is_avx512_bf16_supported",)
-    assert not older(torch.cpu, names, _torch_compat).has_bfloat16_instructions()
+    assert not older(torch.cpu, names, _torch_compat).has_fast_bfloat16()
+
+
+@pytest.mark.parametrize(
+    ("cpu", "fast"),
+    [
+        ({"cpu_name": "Intel Xeon", "amx_bf16": False}, False),
+        ({"cpu_name": "Intel Xeon", "amx_bf16": True}, True),
+        ({"cpu_name": "AMD Zen 4", "amx_bf16": False}, True),
+        ({}, True),  # whose it is, is not known
+    ],
+)
+def test_bfloat16_is_for_cpus_that_are_fast_in_it(monkeypatch, cpu, fast):
+    for name, value in (("_is_avx512_bf16_supported", True), ("get_capabilities", cpu)):
+        monkeypatch.setattr(torch.cpu, name, lambda v=value: v, raising=False)
+    assert _torch_compat.has_fast_bfloat16() is fast
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert not _torch_compat.has_fast_bfloat16()
 
 
 def test_a_scikit_learn_without_callbacks(older, monkeypatch):

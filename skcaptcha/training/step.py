@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from skcaptcha._device_errors import is_out_of_memory
-from skcaptcha._torch_compat import foreach, has_bfloat16_instructions
+from skcaptcha._torch_compat import foreach, has_fast_bfloat16
 from skcaptcha._transfer import LateValues
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._tensors import place_images
@@ -36,13 +36,13 @@ _TRY_AGAIN = 200
 def choose_autocast_dtype(device):
     """Return the dtype in which a device convolves best.
 
-    It is bfloat16 where there are instructions for it, which takes half the time.
-    Devices that have none only emulate it.
+    It is bfloat16 where that takes half the time. Devices without instructions for it
+    only emulate it.
     """
     if device.type == "cuda":
         recent = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if recent else torch.float16
-    if device.type == "cpu" and has_bfloat16_instructions():
+    if device.type == "cpu" and has_fast_bfloat16():
         return torch.bfloat16
     return torch.float32
 
