@@ -65,9 +65,12 @@ def advise(rounds, n_left):
         return {**found, "next": hint}
     found["expected"] = expected
     gain, low, high = expected["gain"]
+    reached = expected["score"][0]
+    # By chance more may have been read of the last images than the curve says.
+    end = f", to {_percent(reached)}" if reached >= tested[-1]["score"] else ""
     more = (
         f"A hundred more labels would probably bring {100 * gain:.1f} points "
-        f"({100 * low:.1f} to {100 * high:.1f}), to {_percent(expected['score'][0])}."
+        f"({100 * low:.1f} to {100 * high:.1f}){end}."
     )
     if tested[-1]["n_tested"] < FEW_IMAGES:
         hint = f"Too few images are tested to say when to stop. {more}"

@@ -57,6 +57,17 @@ def test_it_says_what_a_hundred_more_would_bring():
     assert "It reads 95 % of the images" in found["now"]
 
 
+def test_the_estimate_is_not_below_what_is_read_now():
+    assert ", to 97 %." in advise(FALLING, 100)["next"]
+    rounds = [
+        make_round(50, 0.8, 20),
+        make_round(75, 0.9, 25),
+        make_round(100, 1.0, 31),
+    ]
+    said = advise(rounds, 100)["next"]
+    assert "points (" in said and ", to " not in said
+
+
 def test_nearly_all_are_not_called_all():
     assert "99 %" in advise([make_round(50, 0.999)], 9)["now"]
 

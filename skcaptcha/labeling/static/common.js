@@ -173,7 +173,7 @@ function showLearning(found) {
   get("now").textContent = advice.now;
   get("next").textContent = advice.next;
   get("learning").textContent = found.is_learning
-    ? "Learning from your labels, and from what it reads surely …"
+    ? "Learning from your labels …"
     : found.next_round_in === null
       ? ""
       : found.is_ready || found.reading
