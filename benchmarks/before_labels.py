@@ -25,7 +25,7 @@ import runner
 from PIL import Image
 
 from skcaptcha import load_pretrained
-from skcaptcha._reader import find_texts
+from skcaptcha._texts import find_texts
 from skcaptcha.datasets import load_image_folder, load_labels_csv
 from skcaptcha.images import read_images
 from skcaptcha.metrics import exact_match_score

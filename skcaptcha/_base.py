@@ -6,14 +6,9 @@ The command line reads with them alone, as scikit-learn takes long to load.
 import itertools
 from functools import partial
 
+from skcaptcha._frames import input_size_of, input_sizes_of, iterate_frames
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
-from skcaptcha._reader import (
-    ReaderMixin,
-    check_fitted,
-    input_size_of,
-    input_sizes_of,
-    iterate_frames,
-)
+from skcaptcha._reader import ReaderMixin, check_fitted
 from skcaptcha._tables import is_table, read_table
 from skcaptcha._threads import survive_fork
 from skcaptcha._validation import issue_warnings, iterate_items

@@ -6,12 +6,9 @@ import numpy as np
 from scipy.special import logsumexp
 
 from skcaptcha._base import merge_frames
-from skcaptcha._reader import (
-    ReaderMixin,
-    find_scales,
-    find_texts,
-    label_log_probability,
-)
+from skcaptcha._frames import find_scales
+from skcaptcha._reader import ReaderMixin
+from skcaptcha._texts import find_texts, label_log_probability
 from skcaptcha.images._read import is_error
 from skcaptcha.vocabulary import BLANK, Vocabulary
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from skcaptcha._auto import choose_rows
 from skcaptcha._device_errors import explain_device_errors
-from skcaptcha._reader import find_texts
+from skcaptcha._texts import find_texts
 from skcaptcha._threads import count_threads
 from skcaptcha._validation import check_images, issue_warnings
 from skcaptcha.ensemble import CaptchaEnsemble

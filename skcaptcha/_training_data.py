@@ -14,7 +14,7 @@ from skcaptcha._auto import (
     choose_stretch,
     name_size,
 )
-from skcaptcha._reader import input_size_of
+from skcaptcha._frames import input_size_of
 from skcaptcha._tables import TABLE_ATTRIBUTES, is_table, learn_table, read_table
 from skcaptcha._validation import (
     check_ints,

@@ -11,8 +11,9 @@ from sklearn.utils import Bunch
 from skcaptcha._label_curve import label_curve
 from skcaptcha._optional import import_optional
 from skcaptcha._power_law import PowerLaw, fit_power_law
-from skcaptcha._reader import ReaderMixin, find_texts, label_log_probability
+from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table, pick_rows
+from skcaptcha._texts import find_texts, label_log_probability
 from skcaptcha._validation import (
     check_images,
     check_same_length,

@@ -40,6 +40,8 @@ LAYERS = [
     {"images._tensors"},
     {"images._samples", "model.device", "model.inference", "model.prepared"},
     {"_auto", "_parameters"},
+    {"_frames"},
+    {"_texts"},
     {
         "_callbacks",
         "_causes",

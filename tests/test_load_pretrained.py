@@ -9,7 +9,7 @@ import pytest
 
 from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._joint_reader import AlphabetReader
-from skcaptcha._reader import find_texts, label_log_probability
+from skcaptcha._texts import find_texts, label_log_probability
 from skcaptcha.datasets import make_captchas
 
 DIGITS = "0123456789"

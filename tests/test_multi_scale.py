@@ -8,7 +8,7 @@ import pytest
 
 from skcaptcha import CaptchaEnsemble
 from skcaptcha._base import merge_frames
-from skcaptcha._reader import label_log_probability
+from skcaptcha._texts import label_log_probability
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.images._prepare import MAX_WIDTH, change_width
 
@@ -65,6 +65,8 @@ def test_a_doubtful_text_is_the_most_probable_one_on_average(fitted, blurred):
     assert doubtful
     for image, frames in doubtful:
         ((text, confidence), *others) = fitted.predict_topk([image], 5)[0]
+        if not text:  # it keeps its place, though it has no probability
+            continue
 
         def probability(of, frames=frames):
             each = [np.exp(label_log_probability(fitted, [f], of)) for f in frames]

@@ -100,7 +100,7 @@ def _section(title, body):
 
 def _describe_recognizer(recognizer):
     """Return the layers, the vocabulary, the input and the training of a recognizer."""
-    from skcaptcha._reader import input_size_of
+    from skcaptcha._frames import input_size_of
 
     input_size = input_size_of(recognizer)
     sections = {

@@ -5,8 +5,8 @@ from copy import copy
 from sklearn.utils.validation import check_is_fitted
 
 from skcaptcha._files import write_atomically
+from skcaptcha._frames import input_size_of
 from skcaptcha._optional import import_optional
-from skcaptcha._reader import input_size_of
 from skcaptcha._validation import check_path
 from skcaptcha._version import __version__
 from skcaptcha.export._graph import IR_VERSION, OPSET_VERSION, build_graph

@@ -4,8 +4,9 @@ import os
 
 import numpy as np
 
+from skcaptcha._frames import iterate_frames
 from skcaptcha._optional import import_optional
-from skcaptcha._reader import ReaderMixin, iterate_frames
+from skcaptcha._reader import ReaderMixin
 from skcaptcha._tables import is_table
 from skcaptcha._threads import count_network_threads, survive_fork
 from skcaptcha._validation import check_path, iterate_items

@@ -21,7 +21,7 @@ import torch
 from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._intervals import wilson_interval
 from skcaptcha._joint_reader import AlphabetReader
-from skcaptcha._reader import find_texts, locate_characters
+from skcaptcha._texts import find_texts, locate_characters
 from skcaptcha.images import read_image
 from skcaptcha.images._likeness import measure_image
 from skcaptcha.images._read import is_error

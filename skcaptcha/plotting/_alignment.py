@@ -5,8 +5,8 @@ import numbers
 import numpy as np
 
 from skcaptcha._exact_match import check_text_list, exact_match_score
-from skcaptcha._reader import find_texts, label_log_probability
 from skcaptcha._tables import is_table
+from skcaptcha._texts import find_texts, label_log_probability
 from skcaptcha._validation import check_images, check_same_length
 from skcaptcha.images import read_image, read_images
 from skcaptcha.model import decoding

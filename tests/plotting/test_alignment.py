@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from support.data import make_easy
 from support.pictures import draw, find_faults
 
-from skcaptcha._reader import label_log_probability
+from skcaptcha._texts import label_log_probability
 from skcaptcha.exceptions import ImageReadError
 from skcaptcha.images import read_image
 from skcaptcha.plotting import AlignmentDisplay
