@@ -50,6 +50,7 @@ PARAMETERS = {  # name -> parameters that are not the default ones
 }
 NETWORKS = {  # the same; by default it pools, and small images have fewer rows
     DEFAULTS: {},
+    "large": {"network_size": "large"},
     "strides": {"downsampling": "stride"},
     "pooling, 48 rows": {"downsampling": "pooling", "image_height": 48},
     "strides, 48 rows": {"downsampling": "stride", "image_height": 48},

@@ -414,6 +414,7 @@ def test_info_knows_the_layers_without_the_network(height, n_blocks, n_lstms, po
         "in_channels": 3,
         "conv_channels": tuple(range(3, 3 + n_blocks)),
         "pooling": pooling,
+        "residual_blocks": n_lstms,
         "lstm_units": 6,
         "lstm_layers": n_lstms,
         "dropout": 0.0,
