@@ -69,6 +69,7 @@ def test_a_fit_keeps_and_prints_what_it_chose(quick, capsys):
         "color_mode": "grayscale",
         "start": "random weights",
         "device": str(next(recognizer.network_.parameters()).device),
+        "network_size": "small",
         "n_held_out": 0,
         "batch_size": 8,
         "max_iter": 1,
