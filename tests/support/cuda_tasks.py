@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import pickle
 import tempfile
 import traceback
@@ -68,6 +69,8 @@ def fit_and_read(device):
         recognizer.predict(VARIED[:5])
         recognizer.predict(SAME[:3], return_confidence=True)
         recognizer.predict_topk(X[:2])
+    large = fit(VARIED, conv_channels=(8, 16, 16), network_size="large")
+    large.predict(VARIED[:5])
 
 
 def fit_with_held_out_images(device):
@@ -188,13 +191,14 @@ def find_the_gradients_of_the_cpu(device):
     """In float32 and undistorted, for images of several widths."""
     images = [image[:, :, None] for image in VARIED[:8]]
     targets = [np.array([int(c) + 1 for c in text]) for text in TEXTS[:8]]
-    for stage in ("ctc", "alignment"):
+    large = {"conv_channels": (4, 8, 8), "residual_blocks": 2}
+    for stage, form in itertools.product(("ctc", "alignment"), ({}, large)):
         found = []
         for place in ("cuda", "cpu"):
             config = small_fits.training_config(
                 device=torch.device(place), augmentation=0.0
             )
-            network_config = {**small_fits.NETWORK_CONFIG, "n_classes": 11}
+            network_config = {**small_fits.NETWORK_CONFIG, "n_classes": 11, **form}
             schedule = Schedule(1.0, 200, 4, aligned=stage == "ctc")
             generator = torch.Generator().manual_seed(0)
             trainer = Trainer(network_config, config, schedule, generator)
