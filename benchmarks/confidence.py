@@ -158,7 +158,7 @@ class Pretrained(runner.Row):
 
 
 def draw_images(arguments, folder, seed=978, n_images=500):
-    """Draw images as those of the pretraining, of which none has this seed."""
+    """Draw images like those of the pretraining. None of those has this seed."""
     fonts = drawings.find_fonts(arguments.fonts)
     drawn = [
         drawings.draw(np.random.default_rng(one), fonts)
