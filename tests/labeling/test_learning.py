@@ -299,13 +299,13 @@ def test_what_is_read_surely_is_learned_from(make_session):
     session, learning = make_session(every=99)
     label(session, 0, 5, text="ab")
     session.answer("tab", [{**answer(session, "05.png"), "status": "unreadable"}])
-    texts = dict.fromkeys(session.catalog.items(), ("ab", 0.5))
-    texts |= {"06.png": ("ab", 0.3), "07.png": ("AB", 0.5), "08.png": ("ax", 0.5)}
+    texts = dict.fromkeys(session.catalog.items(), ("ab", 0.8))
+    texts |= {"06.png": ("ab", 0.7), "07.png": ("AB", 0.8), "08.png": ("ax", 0.8)}
     propose(session, texts)
     sure = session.list_sure()
     assert {text for _, text in sure} == {"ab"}  # in the case of the labels
     assert names(sure) == {f"{i:02}.png" for i in [7, *range(9, 40)]}
-    propose(session, {"09.png": ("ab", 0.5)}, number=1)
+    propose(session, {"09.png": ("ab", 0.94)}, number=1)
     assert "09.png" not in names(session.list_sure())
 
 

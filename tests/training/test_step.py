@@ -52,11 +52,8 @@ def test_autocast_path_trains(masked, lstm_layers):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_the_cpu_learns_in_bfloat16_where_it_has_instructions_for_it(
-    there, monkeypatch
-):
-    name = "_is_avx512_bf16_supported"
-    monkeypatch.setattr(torch.cpu, name, lambda: there, raising=False)
+def test_the_cpu_learns_in_bfloat16_where_it_is_fast(there, monkeypatch):
+    monkeypatch.setattr(_step, "has_fast_bfloat16", lambda: there)
     expected = torch.bfloat16 if there else torch.float32
     assert choose_autocast_dtype(torch.device("cpu")) == expected
     assert make_trainer().autocast_dtype == expected
