@@ -38,8 +38,8 @@ def load_pretrained(
     (``predict(X, vocabulary="0123456789")``) and how many (``length=4``), if you know:
     it then reads better. The next step is some labels of your own, for
     ``CaptchaRecognizer().fit``, which starts from pretrained weights as well. Without
-    `X` its confidence is calibrated on drawn images; :doc:`before_labels` says what it
-    is worth on real ones.
+    `X` its confidence is calibrated on drawn images; :doc:`/before_labels` says what
+    that is worth on real ones.
 
     Parameters
     ----------
