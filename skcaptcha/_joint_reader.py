@@ -17,15 +17,16 @@ class AlphabetReader(ReaderMixin):
     """Reads as a reader of more characters that knows which there may be.
 
     Their probabilities, to which those of the same letter in a case that the alphabet
-    lacks are added, are made to sum to 1 at each time step.
+    lacks are added, are made to sum to 1 at each time step. The confidence is the mean
+    probability at all sizes, or that of `load_pretrained` if `calibrated`.
     """
 
-    def __init__(self, reader, alphabet):
+    def __init__(self, reader, alphabet, *, calibrated=False):
         self.reader = reader
         self.vocabulary_ = Vocabulary(alphabet)
         self.decoder, self.beam_width = reader.decoder, reader.beam_width
         self.has_empty_labels_ = getattr(reader, "has_empty_labels_", False)
-        self.scales_ = find_scales(reader)
+        self.scales_ = find_scales(reader) if calibrated else None
         self.sources = find_sources(reader.vocabulary_, self.vocabulary_)
 
     def iter_frames(self, X, **options):

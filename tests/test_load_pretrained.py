@@ -81,9 +81,11 @@ def test_confidence_is_among_the_texts_that_were_found():
     # With "2" alone allowed, nothing else is found.
     ((text, value),) = find_texts(reader, frames, allowed=[two], exact=True)
     assert (text, np.exp(value)) == ("2", pytest.approx(1))
-    told = AlphabetReader(reader, "12")
+    told = AlphabetReader(reader, "12", calibrated=True)
     ((text, value),) = find_texts(told, np.log(few), exact=True)
     assert (text, np.exp(value)) == ("1", pytest.approx(odds / (odds + 1)))
+    ((_, value),) = find_texts(AlphabetReader(reader, "12"), np.log(few), exact=True)
+    assert np.exp(value) == pytest.approx(0.5)
 
 
 def test_confidence_is_about_the_share_that_is_right(reader):

@@ -129,7 +129,7 @@ def _restrict(reader, characters):
     vocabulary = reader.vocabulary_
     given = vocabulary.split(characters or "")
     known = [c for c in given if c in vocabulary or c.swapcase() in vocabulary]
-    return AlphabetReader(reader, known) if known else reader
+    return AlphabetReader(reader, known, calibrated=True) if known else reader
 
 
 def learn(connection, job):
