@@ -32,7 +32,7 @@ _N_SURVEYED = 300
 # The pretrained weights read an image at many sizes, and most don't suit it, so that
 # the mean probability is low. Of texts from 0.3 to 0.4, about 19 of 20 were right: 150
 # images each of four sets. The calibrated confidence of `load_pretrained` takes in more
-# texts and more errors: 300 drawn images taught 0.90 and not 0.95 (one fit each).
+# texts and more errors: 300 drawn images taught 0.90 and not 0.97 (one fit each).
 # On unusual letters the mean is lower still, though it ranks well: so many of the texts
 # count in any case, and networks that learn from them then show whether they are
 # consistent.

@@ -135,7 +135,7 @@ def test_it_finds_the_characters_and_the_length(drawn, capsys):
     assert "round 1: " in told
 
 
-@pytest.mark.parametrize("k_best, n_expected", [(20, 20), (1000, 40)])
+@pytest.mark.parametrize("k_best, n_expected", [(12, 12), (1000, 40)])
 def test_the_best_texts_of_a_round_are_chosen(drawn, k_best, n_expected):
     reader = make(
         criterion="k_best",
