@@ -21,12 +21,12 @@ import torch
 from joblib import Parallel, delayed
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from torch import nn
 
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.network import TIME_STRIDE
+from skcaptcha.model.pretrained import place_blocks
 from skcaptcha.training.fit import TrainingConfig, evaluate
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import Schedule
@@ -47,8 +47,6 @@ WORK = Path(tempfile.gettempdir(), "skcaptcha-pretraining")
 HEIGHTS = [32] * 5 + [40] * 8 + [48] * 6 + [56]
 # Time steps that a character of an image gets, on average.
 STEPS = (3.0, 9.0)
-# What new residual blocks of a network that can read already have as their scale.
-NEW_SCALE = 0.1
 PER_SHARD = 2000
 # Shards whose images are mixed in batches.
 PER_GROUP = 5
@@ -187,25 +185,20 @@ def train(folder, n_shards, n_updates, batch_size, seed, form, start=None):
     return trainer.network.eval()
 
 
-def load_weights(network, path, new_scale=NEW_SCALE):
+def load_weights(network, path, **options):
     """Take up the weights of an earlier file, which may know fewer characters.
 
     The auxiliary head stays new, and so do the characters that the file lacks. Residual
-    blocks that the file lacks add little to begin with.
+    blocks that the file lacks add little to begin with; `options` are those of
+    `place_blocks`.
     """
     with safe_open(path, "numpy") as file:
         known = file.metadata()["characters"]
     order = [0, *(1 + drawings.CHARACTERS.index(character) for character in known)]
     state = network.state_dict()
     weights = load_file(path)
-    own = [k for k, block in enumerate(network.blocks) if not block.residual]
-    is_smaller = f"blocks.{len(own)}.conv.weight" not in weights
-    if is_smaller and len(own) < len(network.blocks):
-        for block in network.blocks:
-            if block.residual:
-                nn.init.constant_(block.norm.weight, new_scale)
-                nn.init.zeros_(block.norm.bias)
-        weights = {rename(name, own): array for name, array in weights.items()}
+    if f"blocks.{len(network.blocks) - 1}.conv.weight" not in weights:
+        weights = place_blocks(weights, network, **options)
     for name, array in weights.items():
         tensor = torch.from_numpy(array.astype(np.float32))
         if name.startswith("head."):
@@ -214,14 +207,6 @@ def load_weights(network, path, new_scale=NEW_SCALE):
             state[name].copy_(tensor)
         else:
             raise SystemExit(f"{path} has weights of another network: {name}")
-
-
-def rename(name, own):
-    """Return the name of weights where the blocks of a file have the places `own`."""
-    if not name.startswith("blocks."):
-        return name
-    _, k, rest = name.split(".", 2)
-    return f"blocks.{own[int(k)]}.{rest}"
 
 
 def mix(folder, numbers, batch_size, rng):
@@ -290,7 +275,7 @@ def average(network, path, share):
     their weights.
     """
     earlier = copy.deepcopy(network)
-    load_weights(earlier, path, new_scale=0.0)
+    load_weights(earlier, path, scale=0.0)
     with torch.no_grad():
         for mean, other in zip(
             network.state_dict().values(), earlier.state_dict().values(), strict=True
@@ -324,7 +309,12 @@ def main(argv=None):
         default="stride",
         help="form of the network (default: stride)",
     )
-    parser.add_argument("--residual-blocks", type=int, default=0)
+    parser.add_argument(
+        "--residual-blocks",
+        type=int,
+        default=0,
+        help="2 for the network of network_size='large' (default: 0)",
+    )
     parser.add_argument("--start", type=Path, help="weights to continue from")
     parser.add_argument(
         "--start-share",

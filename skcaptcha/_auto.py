@@ -19,7 +19,7 @@ from skcaptcha.images._prepare import (
     resized_width,
     round_width,
 )
-from skcaptcha.model.geometry import TIME_STRIDE
+from skcaptcha.model.geometry import N_TIME_STRIDES, TIME_STRIDE
 
 # Rows. Where most images have text, there is on average half of the ink of the fullest
 # part of the height, and a fifth where some have it. Of the nine sets cs4243 alone is
@@ -181,9 +181,13 @@ def choose_n_held_out(n_samples, early_stopping, validation_fraction):
     return n_held_out
 
 
-def choose_network_size(n_samples, *, frozen):
-    """Return whether the network is "small" or "large"; new blocks have to learn."""
-    return "large" if n_samples >= _MANY_IMAGES and not frozen else "small"
+def choose_network_size(n_samples, n_blocks, *, frozen):
+    """Return "small" or "large"; for that some of its blocks must leave the width.
+
+    Its residual blocks have to learn, so that they may not be frozen.
+    """
+    is_able = n_blocks > N_TIME_STRIDES and not frozen
+    return "large" if is_able and n_samples >= _MANY_IMAGES else "small"
 
 
 def name_size(network_config):

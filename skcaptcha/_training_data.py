@@ -27,6 +27,7 @@ from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
 from skcaptcha.images._samples import Samples, load_samples, scan_images
 from skcaptcha.model.device import choose_device, fallback_notices
+from skcaptcha.model.geometry import N_TIME_STRIDES
 from skcaptcha.vocabulary import Vocabulary
 
 
@@ -186,14 +187,16 @@ def _choose_input_size(estimator, scan, targets, texts, resume, items):
 
 def _choose_network(estimator, n_samples, resume):
     """Return the parameters of the network but for its inputs and outputs."""
-    size = estimator.network_size
+    channels = check_ints("conv_channels", estimator.conv_channels, (2, 12))
+    size, frozen = estimator.network_size, estimator.freeze_convolutions
     if size == "auto" and resume:
         size = name_size(estimator._network_config)
     elif size == "auto":
-        frozen = estimator.freeze_convolutions
-        size = choose_network_size(n_samples, frozen=frozen)
+        size = choose_network_size(n_samples, len(channels), frozen=frozen)
+    elif size == "large" and not resume:
+        _check_large(channels, frozen)
     config = {
-        "conv_channels": check_ints("conv_channels", estimator.conv_channels, (2, 12)),
+        "conv_channels": channels,
         "pooling": estimator.downsampling == "pooling",
         "lstm_units": estimator.lstm_units,
         "lstm_layers": estimator.lstm_layers,
@@ -202,6 +205,23 @@ def _choose_network(estimator, n_samples, resume):
     if resume:
         _check_unchanged(estimator, config)
     return config
+
+
+def _check_large(channels, frozen):
+    """Raise a ValueError where the blocks of a large network were of no use."""
+    reason = None
+    if len(channels) <= N_TIME_STRIDES:
+        reason = (
+            f"adds to the convolution blocks from number {N_TIME_STRIDES + 1} on, and "
+            f"conv_channels={channels!r} has {len(channels)}; give more"
+        )
+    elif frozen:
+        reason = (
+            "adds convolutions that have to learn, and freeze_convolutions=True keeps "
+            "them from it; leave that out"
+        )
+    if reason:
+        raise ValueError(f"network_size='large' {reason}, or set network_size='small'.")
 
 
 def _check_unchanged(estimator, config):

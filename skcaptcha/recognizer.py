@@ -84,8 +84,9 @@ class CaptchaRecognizer(
         as many blocks as bring `image_height` down to one or two rows.
     network_size : {"auto", "small", "large"}, default="auto"
         "large" has two more convolutions after each block from the third one on, as
-        residual blocks. It reads more of hard images and takes 1.7 times as long.
-        "auto" is "large" from 5000 training images on.
+        residual blocks. It takes 1.7 times as long and may read more of hard images.
+        "auto" is "large" from 5000 training images on, unless there is no such block
+        or `freeze_convolutions` is set.
     downsampling : {"pooling", "stride"}, default="pooling"
         How a block halves the height: by max pooling after its convolution, or by a
         stride in it. With strides an update takes about two thirds of the time and

@@ -63,10 +63,12 @@ def test_a_doubtful_text_is_the_most_probable_one_on_average(fitted, blurred):
         if len(frames) == 4
     ]
     assert doubtful
+    n_compared = 0
     for image, frames in doubtful:
         ((text, confidence), *others) = fitted.predict_topk([image], 5)[0]
         if not text:  # it keeps its place, though it has no probability
             continue
+        n_compared += 1
 
         def probability(of, frames=frames):
             each = [np.exp(label_log_probability(fitted, [f], of)) for f in frames]
@@ -76,6 +78,7 @@ def test_a_doubtful_text_is_the_most_probable_one_on_average(fitted, blurred):
         assert all(probability(other) <= confidence + 1e-6 for other, _ in others)
         # The best paths may find fewer texts than the beams, but nothing better.
         assert probability(fitted.predict([image])[0]) <= confidence + 1e-6
+    assert n_compared
 
 
 def test_an_image_reads_the_same_alone(fitted, blurred):

@@ -89,7 +89,7 @@ def load_start(config, symbols, generator):
     return network
 
 
-def place_blocks(weights, network):
+def place_blocks(weights, network, scale=_SCALE_OF_NEW):
     """Return weights of a network without residual blocks, named as in `network`.
 
     Its residual blocks add next to nothing, so that it reads as without them (T. Chen,
@@ -99,7 +99,8 @@ def place_blocks(weights, network):
     own = [k for k, block in enumerate(network.blocks) if not block.residual]
     for block in network.blocks:
         if block.residual:
-            nn.init.constant_(block.norm.weight, _SCALE_OF_NEW)
+            nn.init.constant_(block.norm.weight, scale)
+            nn.init.zeros_(block.norm.bias)
     placed = {}
     for name, tensor in weights.items():
         if name.startswith("blocks."):

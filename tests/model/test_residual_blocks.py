@@ -160,10 +160,28 @@ def test_a_saved_size_beyond_reason_is_refused(large):
 
 
 def test_auto_is_large_from_5000_images_on():
-    assert choose_network_size(4999, frozen=False) == "small"
-    assert choose_network_size(5000, frozen=False) == "large"
+    assert choose_network_size(4999, 5, frozen=False) == "small"
+    assert choose_network_size(5000, 5, frozen=False) == "large"
     # Blocks that know nothing yet could not learn.
-    assert choose_network_size(5000, frozen=True) == "small"
+    assert choose_network_size(5000, 5, frozen=True) == "small"
+    assert choose_network_size(5000, 2, frozen=False) == "small"  # it would add none
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"conv_channels": (8, 16)},
+            r"number 3 on, .*=\(8, 16\) has 2; give more",
+        ),
+        ({"freeze_convolutions": True}, "have to learn, and freeze_convolutions=True"),
+    ],
+)
+def test_a_large_network_that_would_be_a_small_one_is_refused(drawn, params, message):
+    recognizer = CaptchaRecognizer(network_size="large", **params)
+    with pytest.raises(ValueError, match=f"network_size='large' .*{message}"):
+        recognizer.fit(*drawn)
+    assert not hasattr(recognizer, "network_")
 
 
 def test_training_goes_on_at_the_same_size(large, drawn):
