@@ -47,12 +47,15 @@ def train(
     max_epochs,
     seed,
     save=None,
-    pretrained="auto",
+    params=None,
 ):
-    """Train until the exact match on held-out images is `target`."""
+    """Train until the exact match on held-out images is `target`.
+
+    `save` is the folder to keep it in, and `params` are parameters of the recognizer.
+    """
     torch.set_num_threads(threads)
     progress = common.Progress(held_out_texts, target, max_epochs)
-    recognizer = CaptchaRecognizer(pretrained=pretrained, random_state=seed)
+    recognizer = CaptchaRecognizer(random_state=seed, **(params or {}))
     images = read_images(held_out)
 
     def end_epoch(fitted):
@@ -66,26 +69,33 @@ def train(
         recognizer.fit(paths, texts)
     if save is not None:
         recognizer.set_callbacks()
-        joblib.dump(recognizer, Path(save) / "own.joblib")
+        joblib.dump(recognizer, find_model(save, params))
     return progress.summarize()
 
 
-def read(threads, saved, paths, texts, n_single):
+def find_model(folder, params):
+    """Return the file of the recognizer that was trained with some parameters."""
+    words = "_".join(map(str, (params or {}).values()))
+    return Path(folder) / f"{words or 'default'}.joblib"
+
+
+def read(threads, saved, paths, texts, n_single, params=None):
     """Time the ways of reading by a recognizer that `train` has saved."""
     torch.set_num_threads(threads)
-    recognizer = joblib.load(Path(saved) / "own.joblib")
+    recognizer = joblib.load(find_model(saved, params))
     return clock_reader(recognizer, paths, texts, n_single)
 
 
-def read_onnx(threads, saved, paths, texts, n_single):
+def read_onnx(threads, saved, paths, texts, n_single, params=None):
     """Time them by its export to ONNX, or say what is missing for that."""
     torch.set_num_threads(threads)
-    recognizer = joblib.load(Path(saved) / "own.joblib")
+    file = find_model(saved, params)
+    recognizer = joblib.load(file)
     try:
         from skcaptcha.export import export_onnx, load_onnx
 
-        export_onnx(recognizer, Path(saved) / "own.onnx")
-        reader = load_onnx(Path(saved) / "own.onnx")
+        export_onnx(recognizer, file.with_suffix(".onnx"))
+        reader = load_onnx(file.with_suffix(".onnx"))
     except ImportError as error:
         return {"missing": str(error)}
     versions = {"onnxruntime": importlib.metadata.version("onnxruntime")}
