@@ -162,7 +162,9 @@ class ReaderMixin:
             order: the character, its probability, and the columns of the image, from
             the first to the one after the last, of the time steps in which it was
             read. Its strokes may reach further. The probability is the greatest of
-            these time steps; an ensemble averages all three. None for a skipped image.
+            these time steps; an ensemble averages all three. That of
+            `load_pretrained` without images is the sum of the probabilities of the
+            texts found that have the character at its place. None for a skipped image.
         """
         read, notices = self._read(X, length, vocabulary, on_error, widths={})
         issue_warnings(notices)
@@ -292,7 +294,9 @@ class ReaderMixin:
                     texts = find_texts(self, frames, length, allowed, k, exact)
                     if widths is not None:
                         width, text = widths.pop(position), texts[0][0]
-                        found = locate_characters(self, frames, text, width)
+                        found = locate_characters(
+                            self, frames, text, width, length, allowed
+                        )
                         texts = texts, found
                 except ValueError as error:
                     named = ValueError(f"X[{position}]: {error}")

@@ -1,5 +1,6 @@
 """From frames to texts: the most probable ones, and where their characters stand."""
 
+from difflib import SequenceMatcher
 from functools import partial
 
 import numpy as np
@@ -31,6 +32,20 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
     may be None. `frames` has an array (T, K) of each network, `allowed` the symbols
     that a text may have.
     """
+    decode = reader.vocabulary_.decode
+    texts = _search(reader, frames, length, allowed, k, exact)[: k or 1]
+    found = [(decode(symbols), value) for symbols, value in texts]
+    if getattr(reader, "has_empty_labels_", False):
+        return found
+    # It has learned nothing of images without text, and would be sure of any noise.
+    return [(text, value if text else -np.inf) for text, value in found]
+
+
+def _search(reader, frames, length=None, allowed=None, k=None, exact=False):
+    """Return the symbols of texts with their log-probabilities, best first.
+
+    Of several arrays there are all texts that any of them is best read as.
+    """
     if exact or len(frames) > 1:
         frames = [_normalize(log_probs) for log_probs in frames]
     masked = frames
@@ -47,26 +62,15 @@ def find_texts(reader, frames, length=None, allowed=None, k=None, exact=False):
     if len(frames) > 1:
         candidates = _list_once(found)
         if len(candidates) > 1 or exact:
-            texts = _rank(reader, candidates, frames, length)
-        else:
-            texts = [(candidates[0], None)]
-    elif ranked is not None:
-        texts = ranked[0]
-    elif exact:
-        lengths = [len(frames[0])]
-        texts = zip(
-            found,
-            sequence_log_probability(frames[0][:, None], lengths, found, blank=BLANK),
-            strict=True,
-        )
-    else:
-        texts = [(found[0], None)]
-    decode = reader.vocabulary_.decode
-    found = [(decode(symbols), value) for symbols, value in texts][: k or 1]
-    if getattr(reader, "has_empty_labels_", False):
-        return found
-    # It has learned nothing of images without text, and would be sure of any noise.
-    return [(text, value if text else -np.inf) for text, value in found]
+            return _rank(reader, candidates, frames, length)
+        return [(candidates[0], None)]
+    if ranked is not None:
+        return ranked[0]
+    if not exact:
+        return [(found[0], None)]
+    lengths = [len(frames[0])]
+    values = sequence_log_probability(frames[0][:, None], lengths, found, blank=BLANK)
+    return list(zip(found, values, strict=True))
 
 
 def _list_once(found):
@@ -123,10 +127,11 @@ def label_log_probability(reader, frames, label):
     return dict(_rank(reader, candidates, frames))[symbols]
 
 
-def locate_characters(reader, frames, text, width):
+def locate_characters(reader, frames, text, width, length=None, allowed=None):
     """Return a list with (character, probability, left, right) of a text.
 
-    `frames` has an array (T, K) of each network, and `width` is that of the image.
+    `width` is that of the image; `frames`, `length` and `allowed` are those that
+    `find_texts` has found the text with.
     """
     symbols = reader.vocabulary_.encode(text)
     found = []
@@ -142,6 +147,9 @@ def locate_characters(reader, frames, text, width):
         columns = (spans + [0, 1]) * width / len(log_probs)  # (L, 2)
         found.append(np.column_stack([peaks, columns]))
     means = np.mean(found, axis=0).reshape(-1, 3)
+    if find_scales(reader) is not None:
+        ranked = _search(reader, frames, length, allowed, exact=True)
+        means[:, 0] = _share_characters(symbols, ranked)
     return [
         (
             reader.vocabulary_.decode([symbol]),
@@ -151,6 +159,16 @@ def locate_characters(reader, frames, text, width):
         )
         for symbol, (probability, left, right) in zip(symbols, means, strict=True)
     ]
+
+
+def _share_characters(symbols, ranked):
+    """Return of each symbol how probable the texts are that have it at its place."""
+    shares = np.zeros(len(symbols))
+    for others, value in ranked:
+        matcher = SequenceMatcher(None, tuple(symbols), tuple(others), autojunk=False)
+        for match in matcher.get_matching_blocks():
+            shares[match.a : match.a + match.size] += np.exp(value)
+    return shares
 
 
 def _find_symbols(reader, log_probs, length):

@@ -15,7 +15,7 @@ from support.data import TINY
 from support.training import count_network_runs
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer, SelfTrainingRecognizer
-from skcaptcha._texts import locate_characters
+from skcaptcha._texts import find_texts, locate_characters
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx, load_onnx
 from skcaptcha.metrics import exact_match_scorer
@@ -180,6 +180,34 @@ def test_places_and_probabilities_solved_on_paper():
     assert (a[0], *a[2:], b[0], *b[2:]) == ("a", 0, 20, "b", 25, 40)
     assert (a[1], b[1]) == pytest.approx((0.6, 0.5))
     assert locate_characters(Reader, [one[:3]], "", 42) == []
+
+
+def test_characters_of_a_reader_of_many_sizes_are_as_probable_as_the_texts_with_them():
+    class Reader:
+        vocabulary_ = Vocabulary("abc")
+        decoder = "greedy"
+        scales_ = [(32, 1.0)]
+
+    def frames_of(*symbols):
+        with np.errstate(divide="ignore"):
+            return np.log(np.eye(4)[list(symbols)])
+
+    # Two sizes read "ab" and one "ac"; temperature 0.8 makes 2 to 1 of it 2.38 to 1.
+    frames = [frames_of(1, 2), frames_of(1, 2), frames_of(1, 3)]
+    ((text, value),) = find_texts(Reader, frames, exact=True)
+    a, b = locate_characters(Reader, frames, text, 2)
+    assert (a[0], b[0]) == ("a", "b")
+    ab = 2 ** (1 / 0.8) / (2 ** (1 / 0.8) + 1)
+    assert (np.exp(value), a[1], b[1]) == pytest.approx((ab, 1, ab))
+    # One size has another character between them, and the length rules it out.
+    frames[2] = frames_of(1, 3, 2)
+    assert [p for _, p, *_ in locate_characters(Reader, frames, "ab", 3)] == [1, 1]
+    (c,) = locate_characters(Reader, [*frames, frames_of(3)], "c", 3, 1)
+    assert c[:2] == ("c", pytest.approx(1))
+    # The characters that there may be rule out another.
+    frames[2] = frames_of(1, 3)
+    b = locate_characters(Reader, frames, "ab", 2, allowed=[1, 2])[1]
+    assert b[:2] == ("b", pytest.approx(1))
 
 
 def test_readings_are_what_predict_returns(reader, X):

@@ -111,7 +111,9 @@ def _read(reader, name, path, characters, length):
         return found
     try:
         ((text, log_probability),) = find_texts(reader, frames, length, exact=True)
-        placed = locate_characters(reader, frames, text, 1.0) if text else []
+        placed = []
+        if text:
+            placed = locate_characters(reader, frames, text, 1.0, length)
     except ValueError:  # no text of this length fits into it
         return found
     return found | {
