@@ -243,6 +243,122 @@ def test_corrections_skips_and_undo(view, serve, folder, model):
     assert read_table(folder) == dict(zip(names, ["11", "22", "33"], strict=True))
 
 
+def delay(view, path, milliseconds):
+    """Let the server take that long for requests of a path."""
+    view.driver.execute_script(
+        """
+        const [path, milliseconds] = arguments, fetch = window.fetch;
+        window.fetch = async (url, options) => {
+          if (url === path) await new Promise((f) => setTimeout(f, milliseconds));
+          return fetch(url, options);
+        };
+        """,
+        path,
+        milliseconds,
+    )
+
+
+def test_what_is_typed_ahead_is_for_the_image_that_comes(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    names = []
+    for text in ("11", "22", "33"):
+        view.wait_for_image(other_than=names[-1] if names else None)
+        names.append(view.name)
+        view.type_over(text)
+    view.wait_for_saved(3)
+    delay(view, "/api/undo", 400)
+    view.get("undo").click()
+    view.get("undo").click()
+    view.wait("both are taken back", lambda: view.name == names[1])
+    assert "1 labeled" in view.text("counts")
+    view.type_over("22")
+    view.wait("the third is next", lambda: view.name == names[2])
+    view.type_over("33")
+    view.wait_for_image(other_than=names[2])
+    view.wait_for_saved(3)
+    shown = view.name
+    delay(view, "/api/before", 400)
+    # Back twice, to the second answer, and another text for it; all in one go.
+    view.press(Keys.ARROW_UP, Keys.ARROW_UP, "2", "1", Keys.BACKSPACE, "3", Keys.ENTER)
+    assert view.name == shown and view.value != "23"  # nothing of it is for this one
+    view.wait(
+        "the second is answered anew",
+        lambda: any("23" in path.read_text() for path in folder.glob("labels.csv*")),
+    )
+    command.end(signal.SIGINT)
+    assert read_table(folder) == dict(zip(names, ["11", "23", "33"], strict=True))
+
+
+def test_a_round_that_ends_leaves_an_image_on_the_screen(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    view.wait_for_image()
+    view.wait_for_proposal()
+    time.sleep(1)  # others wait by now
+    delay(view, "/api/next", 1500)
+    view.driver.execute_script("document.dispatchEvent(new Event('newround'))")
+    first = view.name
+    view.type_over("12")
+    assert view.get("one").is_displayed() and view.name != first
+    second = view.name
+    view.type_over("21")
+    assert view.get("one").is_displayed() and view.name not in (first, second)
+    view.wait_for_saved(2)
+    command.end(signal.SIGINT)
+    assert read_table(folder) == {first: "12", second: "21"}
+
+
+def test_what_nobody_has_seen_is_not_accepted(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    view.wait_for_image()
+    view.wait_for_proposal()
+    first, text = view.name, view.value
+    # Enter is held down: the first press counts.
+    for repeat in (False, True, True, True):
+        view.driver.execute_cdp_cmd(
+            "Input.dispatchKeyEvent",
+            {
+                "type": "keyDown",
+                "key": "Enter",
+                "code": "Enter",
+                "windowsVirtualKeyCode": 13,
+                "text": "\r",
+                "autoRepeat": repeat,
+            },
+        )
+        time.sleep(0.1)
+    view.wait_for_saved(1)
+    # What is proposed changes when Enter is about to be pressed.
+    view.wait_for_image(other_than=first)
+    view.wait_for_proposal()
+    second = view.name
+    view.driver.execute_script(
+        """
+        const fetch = window.fetch, input = document.getElementById("text");
+        window.fetch = async (url, options) => {
+          const response = await fetch(url, options);
+          if (url !== "/api/look") return response;
+          const data = await response.json();
+          for (const { proposal } of data.items) if (proposal) proposal.text = "xy";
+          return new Response(JSON.stringify(data));
+        };
+        const timer = setInterval(() => {
+          if (input.value !== "xy") return;
+          clearInterval(timer);
+          input.form.requestSubmit();
+        }, 1);
+        """
+    )
+    view.wait("it is said", lambda: "has just changed" in view.text("message"))
+    assert (view.name, view.value) == (second, "xy")
+    view.press(Keys.ENTER)
+    view.wait_for_saved(2)
+    command.end(signal.SIGINT)
+    assert read_table(folder) == {first: text, second: "xy"}
+
+
 def test_typing_escape_and_the_least_sure_character(view, serve, folder, model):
     command = serve(folder, "--model", model, "--characters", "0123", *QUIET)
     view.open(command.url)

@@ -1,8 +1,8 @@
 // Doubtful labels, each beside what is read.
 
 import {
-  flush, get, isUndo, mark, objection, onTheWay, post, preload,
-  restrictInput, send,
+  flush, get, hold, isPlain, isUndo, mark, objection, onTheWay, post, preload,
+  restrictInput, send, takeTurn, typeInto,
 } from "./common.js";
 
 const AHEAD = 4;
@@ -89,7 +89,7 @@ function correct() {
   answer("labeled", text);
 }
 
-async function undo() {
+async function takeBack() {
   await flush(refused);
   const { data } = await post("undo");
   if (!data.items?.length) { get("message").textContent = data.error || "There is nothing to undo."; return; }
@@ -102,6 +102,8 @@ async function undo() {
   show(preload(item), "Taken back.");
 }
 
+const undo = () => takeTurn(takeBack);
+
 get("form").addEventListener("submit", (event) => { event.preventDefault(); correct(); });
 get("keep").addEventListener("click", keep);
 get("take").addEventListener("click", take);
@@ -110,20 +112,31 @@ get("undo").addEventListener("click", undo);
 get("done-undo").addEventListener("click", undo);
 
 document.addEventListener("keydown", (event) => {
-  if (event.isComposing) return;
-  const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
-  const isEmpty = !input.value;
-  let done = true;
-  if (event.altKey && event.code === "KeyU" && current) answer("unreadable", "");
-  else if (isUndo(event) && isEmpty) undo();
-  else if (isPlain && event.key === "ArrowLeft" && isEmpty) keep();
-  else if (isPlain && event.key === "ArrowRight" && isEmpty) take();
-  else if (isPlain && event.key === "Escape") input.value = "";
-  else done = false;
-  if (done) event.preventDefault();
-  else if (isPlain && event.key.length === 1 && event.key !== " " && current
+  if (event.isComposing || hold(event, pressLater)) return;
+  // A key that is held down has not looked at the labels that it would answer.
+  const isBlind = event.repeat && (event.key === "Enter" || (event.key.startsWith("Arrow") && !input.value));
+  if (isBlind || press(event)) event.preventDefault();
+  else if (isPlain(event) && event.key.length === 1 && event.key !== " " && current
     && !["INPUT", "BUTTON"].includes(event.target.tagName)) input.focus();
 });
+
+function pressLater(event) {
+  if (press(event)) return;
+  if (event.key === "Enter") correct();
+  else if (current) typeInto(input, event);
+}
+
+// Do what a key stands for; tell whether it stands for anything.
+function press(event) {
+  const isEmpty = !input.value;
+  if (event.altKey && event.code === "KeyU" && current) answer("unreadable", "");
+  else if (isUndo(event) && isEmpty) undo();
+  else if (isPlain(event) && event.key === "ArrowLeft" && isEmpty) keep();
+  else if (isPlain(event) && event.key === "ArrowRight" && isEmpty) take();
+  else if (isPlain(event) && event.key === "Escape") input.value = "";
+  else return false;
+  return true;
+}
 
 flush(refused);
 refill();

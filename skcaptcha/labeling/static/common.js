@@ -89,6 +89,48 @@ export function trouble(name, text) {
     ...[...troubles.values()].filter(Boolean).map((t) => make("p", { textContent: t })));
 }
 
+// Undo and back ask the server for an image. What is pressed meanwhile is meant for that
+// image, and waits until it is shown.
+const HELD = ["Enter", "Backspace", "Escape", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
+const held = [];
+let isWaiting = false;
+
+export async function takeTurn(action) {
+  if (isWaiting) { held.push(() => takeTurn(action)); return; }
+  isWaiting = true;
+  try {
+    await action();
+  } finally {
+    isWaiting = false;
+    while (held.length && !isWaiting) held.shift()();
+  }
+}
+
+// What comes on the screen cannot have been read for so many milliseconds.
+export const UNSEEN = 400;
+
+// Tell whether a key waits; `press` gets it later.
+export function hold(event, press) {
+  if (!isWaiting) return false;
+  if (troubles.get("away")) held.length = 0; // no image comes soon
+  else if (isUndo(event) || (!event.ctrlKey && !event.metaKey
+    && (event.key.length === 1 || HELD.includes(event.key)))) {
+    event.preventDefault();
+    held.push(() => press(event));
+    return true;
+  }
+  return false;
+}
+
+// Do with a field what a key does that was held.
+export function typeInto(input, { key, altKey }) {
+  let { selectionStart: start, selectionEnd: end } = input;
+  if (key === "Backspace" && start === end) start = Math.max(0, start - 1);
+  else if (key !== "Backspace" && (key.length > 1 || altKey)) return;
+  input.setRangeText(key === "Backspace" ? "" : key, start, end, "end");
+  input.dispatchEvent(new Event("input"));
+}
+
 // Restrict what is typed to the characters of the set, in the case that it has them.
 const allowed = document.body.dataset.characters;
 const segments = new Intl.Segmenter();
@@ -124,6 +166,7 @@ export function objection(text) {
 }
 
 export const percent = (share) => `${Math.floor(share * 100)} %`;
+export const isPlain = (event) => !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
 export const isUndo = (event) =>
   (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
 

@@ -1,12 +1,13 @@
 // A screenful of what is read most surely.
 
 import {
-  flush, get, isUndo, make, objection, post, restrictInput, send, split,
+  flush, get, isUndo, make, objection, post, restrictInput, send, split, UNSEEN,
 } from "./common.js";
 
 const N = 24;
 const grid = get("grid");
 let cells = [];
+let filledAt = 0;
 const later = new Set(JSON.parse(sessionStorage.getItem("later") || "[]"));
 
 async function fill() {
@@ -15,6 +16,7 @@ async function fill() {
   const least = Number(get("least").value);
   cells = data.items.filter((item) => item.proposal.confidence >= least).map(makeCell);
   grid.replaceChildren(...cells.map((cell) => cell.box));
+  filledAt = performance.now();
   if (!cells.length)
     get("message").textContent = "No image without an answer is read so surely by now. "
       + "Lower the bound, or label one by one meanwhile.";
@@ -87,6 +89,11 @@ const columns = () => getComputedStyle(grid).gridTemplateColumns.split(" ").leng
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
+  // A key that is held down has not looked at the screenfuls that it would accept.
+  if (event.key === "Enter" && (event.repeat || performance.now() - filledAt < UNSEEN)) {
+    event.preventDefault();
+    return;
+  }
   const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
   const isTyping = event.target.tagName === "INPUT";
   const place = cells.findIndex((cell) => cell.box.contains(event.target));

@@ -1,8 +1,8 @@
 // One image at a time.
 
 import {
-  flush, get, isUndo, lastProgress, make, objection, onTheWay, percent, post,
-  preload, restrict, restrictInput, send, split,
+  flush, get, hold, isPlain, isUndo, lastProgress, make, objection, onTheWay, percent, post,
+  preload, restrict, restrictInput, send, split, takeTurn, typeInto, UNSEEN,
 } from "./common.js";
 
 const AHEAD = 4; // images that wait, fetched already
@@ -12,6 +12,8 @@ let queue = [];
 let proposed = ""; // what was put into the field
 let asking = null;
 let emptyOnce = false; // Enter was pressed in an empty field
+let isOld = false; // a better reader may ask about other images than those that wait
+let changedAt = 0; // when the field was filled anew under the eyes of the reader
 
 // Before what restricts it, which may have something to say.
 input.addEventListener("input", () => { emptyOnce = false; get("message").textContent = ""; });
@@ -21,6 +23,7 @@ function show(item, message = "") {
   const isOther = current !== item;
   current = item;
   emptyOnce = false;
+  changedAt = 0;
   for (const name of ["one", "wait", "done"]) get(name).hidden = name !== (item ? "one" : "wait");
   if (!item) return;
   if (isOther || get("figure").firstChild !== item.image) get("figure").replaceChildren(item.image);
@@ -76,17 +79,21 @@ function selectLeastSure() {
 
 // Fetch more where few are left; then show the first if none is shown.
 function refill() {
-  asking ||= ask().finally(() => { asking = null; });
+  asking ||= ask().finally(() => { asking = null; if (isOld) refill(); });
   return asking;
 }
 
 async function ask() {
-  if (queue.length < AHEAD) {
-    const list = () => [...[current, ...queue].filter(Boolean).map((i) => i.key), ...onTheWay()];
+  const isAnew = isOld;
+  isOld = false;
+  if (isAnew || queue.length < AHEAD) {
+    const wait = () => (isAnew ? [] : queue);
+    const list = () => [...[current, ...wait()].filter(Boolean).map((i) => i.key), ...onTheWay()];
     const before = list();
-    const { status, data } = await post("next", { n: AHEAD - queue.length + 1, have: before });
+    const { status, data } = await post("next", { n: AHEAD - wait().length + 1, have: before });
     // What was shown or answered while the server looked is no news.
     const known = new Set([...before, ...list()]);
+    if (status === 200 && isAnew) queue = [];
     if (status === 200)
       for (const item of data.items) if (!known.has(item.key)) queue.push(preload(item));
     if (!current && !queue.length && status === 200) {
@@ -143,12 +150,17 @@ function accept() {
     get("message").textContent = "No text? Press Enter again if the image shows none.";
     return;
   }
+  if (performance.now() - changedAt < UNSEEN && text === proposed) {
+    get("message").textContent = "What is read has just changed. Press Enter again if it is right.";
+    changedAt = 0;
+    return;
+  }
   const reason = text ? objection(text) : "";
   if (reason) { get("message").textContent = reason; return; }
   answer("labeled", text);
 }
 
-async function undo() {
+async function takeBack() {
   await flush(refused);
   const { data } = await post("undo");
   const item = data.items?.[0];
@@ -162,13 +174,16 @@ function putBack(item, message) {
   show(preload(item), message);
 }
 
-async function back() {
+async function goBack() {
   await flush(refused);
   const { data } = await post("before", { key: current?.status ? current.key : null });
   const item = data.items?.[0];
   if (!item) { get("message").textContent = "There is no answer before."; return; }
   putBack(item, "");
 }
+
+const undo = () => takeTurn(takeBack);
+const back = () => takeTurn(goBack);
 
 get("form").addEventListener("submit", (event) => { event.preventDefault(); accept(); });
 get("skip").addEventListener("click", () => current && answer("skipped"));
@@ -179,26 +194,37 @@ get("back").addEventListener("click", back);
 get("again").addEventListener("click", async () => { await post("again"); refill(); });
 
 document.addEventListener("keydown", (event) => {
-  if (event.isComposing) return;
+  if (event.isComposing || hold(event, pressLater)) return;
+  // A key that is held down has not looked at the images that it would answer.
+  const isBlind = event.repeat && ["Enter", "ArrowDown"].includes(event.key);
+  if (isBlind || press(event)) event.preventDefault();
+  // Whatever is typed goes into the field, wherever the focus is.
+  else if (isPlain(event) && event.key.length === 1 && event.key !== " " && current
+    && !["INPUT", "SELECT", "BUTTON"].includes(event.target.tagName)) input.focus();
+});
+
+function pressLater(event) {
+  if (press(event)) return;
+  if (event.key === "Enter") accept();
+  else if (current) typeInto(input, event);
+}
+
+// Do what a key stands for; tell whether it stands for anything.
+function press(event) {
   const isWhole = input.selectionStart === 0 && input.selectionEnd === input.value.length;
-  const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
   const isTyped = input.value !== proposed;
-  let done = true;
   if (event.altKey && event.code === "KeyU" && current) answer("unreadable");
   else if (isUndo(event) && !(isTyped && document.activeElement === input)) undo();
-  else if (isPlain && event.key === "ArrowDown" && current) answer("skipped");
-  else if (isPlain && event.key === "ArrowUp") back();
-  else if (isPlain && event.key === "Escape" && current) {
+  else if (isPlain(event) && event.key === "ArrowDown" && current) answer("skipped");
+  else if (isPlain(event) && event.key === "ArrowUp") back();
+  else if (isPlain(event) && event.key === "Escape" && current) {
     fill(current.status === "labeled" ? current.text : restrict(current.proposal?.text ?? ""));
     get("message").textContent = "";
   }
-  else if (isPlain && event.key === "ArrowRight" && isWhole && event.target === input) done = selectLeastSure();
-  else done = false;
-  if (done) event.preventDefault();
-  // Whatever is typed goes into the field, wherever the focus is.
-  else if (isPlain && event.key.length === 1 && event.key !== " " && current
-    && !["INPUT", "SELECT", "BUTTON"].includes(event.target.tagName)) input.focus();
-});
+  else if (isPlain(event) && event.key === "ArrowRight" && isWhole && event.target === input) return selectLeastSure();
+  else return false;
+  return true;
+}
 
 // What is read by now of the images that are shown or wait.
 async function look() {
@@ -215,8 +241,11 @@ async function look() {
     item.proposal = found.proposal;
     if (item !== current) continue;
     showProposal(item);
-    if (input.value === proposed && item.typed === undefined && item.status !== "labeled")
-      fill(restrict(item.proposal?.text ?? ""));
+    if (input.value === proposed && item.typed === undefined && item.status !== "labeled") {
+      const text = restrict(item.proposal?.text ?? "");
+      if (text !== proposed && (proposed || emptyOnce)) changedAt = performance.now();
+      fill(text);
+    }
   }
   if (current && waiting.includes(current) && isGone(current)) {
     const { name } = current;
@@ -226,8 +255,8 @@ async function look() {
   if (!current || queue.length < AHEAD) refill();
 }
 
-// A better reader may ask about other images; the one that is shown stays.
-document.addEventListener("newround", () => { queue = []; refill(); });
+// The image that is shown stays, and the others until better ones are there.
+document.addEventListener("newround", () => { isOld = true; refill(); });
 get("wait").hidden = false;
 flush(refused);
 refill();
