@@ -4,6 +4,7 @@ import copy
 import math
 import sys
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
 from skcaptcha.ensemble import draw_seed
 from skcaptcha.model.device import choose_device
+from skcaptcha.vocabulary import Vocabulary
 
 # Texts that each of two networks learns from at the least. From fewer labels than for
 # both the pretrained weights know more.
@@ -45,6 +47,9 @@ _TOLERANCE = 1.0
 # The pretrained weights and a network of the labels read together, unless one reads
 # less than this share of what the other does.
 _MIN_RATIO = 0.5
+# Texts with each character that the network of the labels learns from at least, if so
+# many are read with that confidence: what it never sees it reads as something else.
+_MIN_SHOWN, _SURE_SHOWN = 3, 0.6
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -199,11 +204,36 @@ class SelfTraining:
         """
         if of_labels < _MIN_RATIO * share:
             return pretrained
-        data = self.data
-        network = self.fit_part(data.labeled, data.labels[data.labeled], None)
+        network = self.fit_part(*self.cover_alphabet(pretrained), None)
         if share < _MIN_RATIO * of_labels:
             return network
         return JointReader(pretrained, network)
+
+    def cover_alphabet(self, pretrained):
+        """Return positions and texts: labels, and what shows characters that they lack.
+
+        The latter are those that the pretrained weights read most surely.
+        """
+        data = self.data
+        positions, texts = list(data.labeled), list(data.labels[data.labeled])
+        shown = Counter(c for text in texts for c in set(Vocabulary.split(text)))
+
+        def is_rare(character):
+            return shown[character] < _MIN_SHOWN
+
+        if not any(map(is_rare, pretrained.vocabulary_.characters)):
+            return positions, texts
+        some = self.rng.permutation(data.unlabeled)[:_N_SURVEYED]
+        found, confidence = read_confidently(pretrained, data.pick(some), self.length)
+        confidence **= _PRETRAINED_POWER
+        for k in np.argsort(-confidence, kind="stable"):
+            characters = set(Vocabulary.split(found[k] or ""))
+            if confidence[k] >= _SURE_SHOWN and any(map(is_rare, characters)):
+                positions.append(some[k])
+                texts.append(found[k])
+                shown.update(characters)
+        self.say(f"{len(texts) - len(data.labeled)} texts show what labels lack")
+        return positions, texts
 
     def read_by(self, reader):
         """Return what the pretrained weights read, or what has its place."""

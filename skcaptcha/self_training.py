@@ -67,8 +67,9 @@ class SelfTrainingRecognizer(
     Self-training [1]_ as in scikit-learn's ``SelfTrainingClassifier``: what is read
     with confidence of the unlabeled images is learned from as if it were their label.
     The first reading is that of the pretrained weights and, from ten labels on, of a
-    network that has learned from the labels, by their mean probability, unless one of
-    them reads far fewer labels than the other. Later readings are cross-fitted [2]_:
+    network that has learned from the labels, and from what is read surely of characters
+    that they lack, by their mean probability, unless one of them reads far fewer labels
+    than the other. Later readings are cross-fitted [2]_:
     two networks each learn from half of the texts, distorted at random and with dropout
     [3]_, and read the undistorted images of the other half, so that neither confirms
     what it was taught. In the end a new recognizer learns from all.

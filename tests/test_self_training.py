@@ -354,9 +354,9 @@ class FixedReader(ReaderMixin):
     """Reads each image as the same frames, or fails with an error."""
 
     decoder, beam_width = "greedy", 10
-    vocabulary_ = Vocabulary("ab")
 
-    def __init__(self, *probabilities, error=None):
+    def __init__(self, *probabilities, error=None, characters="ab"):
+        self.vocabulary_ = Vocabulary(characters)
         self.frames = [np.log(np.array(p)) for p in probabilities]
         self.error = error
 
@@ -393,12 +393,35 @@ def test_the_first_reading_is_of_what_reads_the_labels(share, of_labels, expecte
     training = SelfTraining.__new__(SelfTraining)
     training.data = Data([], [], np.array(["a", None], dtype=object), {})
     pretrained, network = FixedReader([[0.1, 0.6, 0.3]]), FixedReader([[0.1, 0.1, 0.8]])
+    training.cover_alphabet = lambda pretrained: ([0], ["a"])
     training.fit_part = lambda positions, texts, before: network
     reader = training.choose_reader(pretrained, share, of_labels)
     if expected == "both":
         assert reader.readers == (pretrained, network)
     else:
         assert reader is {"pretrained": pretrained, "network": network}[expected]
+
+
+def test_the_network_of_the_labels_sees_characters_that_they_lack(monkeypatch):
+    labels = ["ab", "ab", "ab", "ac"]
+    readings = {4: ("ab", 0.95), 5: ("cd", 0.9), 6: ("cc", 0.5), 7: ("dd", 0.8)}
+    readings |= {8: ("d", 0.3), 9: (None, 0.0)}  # not surely, and not at all
+    training = Fake([], labels=[*labels, *[None] * len(readings)])
+    training.data.items = list(range(10))
+
+    def read_given(reader, items, length):
+        texts, confidence = zip(*(readings[i] for i in items), strict=True)
+        return np.array(texts, dtype=object), np.array(confidence)
+
+    monkeypatch.setattr(_pseudo_labels, "read_confidently", read_given)
+    positions, texts = training.cover_alphabet(FixedReader(characters="abcd"))
+    # Each c and d up to three times, surest first; there are enough a and b.
+    assert positions == [0, 1, 2, 3, 5, 7, 6]
+    assert texts == [*labels, "cd", "dd", "cc"]
+    # Where the labels have all characters nothing else is read.
+    monkeypatch.setattr(_pseudo_labels, "read_confidently", None)
+    training = Fake([], labels=[*["ab"] * 3, None])
+    assert training.cover_alphabet(FixedReader(characters="ab"))[1] == ["ab"] * 3
 
 
 def test_a_reader_that_knows_the_characters_reads_these_alone(fitted, captchas):
