@@ -186,54 +186,57 @@ class SelfTraining:
             share, score = rate(reader, images, labels)
             self.say(f"the pretrained weights read {share:.3f} of the labels")
         if self.is_enough(Texts.of_labels(data)):
-            self.fit_networks(Texts.of_labels(data))
+            found = self.cover_alphabet(reader)
+            self.fit_networks(found)
             of_labels, score = self.rate_networks()
             self.say(f"two networks, of half of them each, read {of_labels:.3f}")
             self.networks = None  # as they know the few labels by heart
             if max(share, of_labels) > 0:
-                reader = self.choose_reader(reader, share, of_labels)
+                reader = self.choose_reader(reader, found, share, of_labels)
         if score is not None:
             self.scores.append(score)
         return self.read_by(reader)
 
-    def choose_reader(self, pretrained, share, of_labels):
-        """Return the pretrained weights, a network of all labels, or both together.
-
-        `share` and `of_labels` are the shares of labels that they read, the latter by
-        networks that have learned from half of them.
-        """
-        if of_labels < _MIN_RATIO * share:
-            return pretrained
-        network = self.fit_part(*self.cover_alphabet(pretrained), None)
-        if share < _MIN_RATIO * of_labels:
-            return network
-        return JointReader(pretrained, network)
-
     def cover_alphabet(self, pretrained):
-        """Return positions and texts: labels, and what shows characters that they lack.
+        """Return the labels, and texts that show characters of which they have few.
 
         The latter are those that the pretrained weights read most surely.
         """
-        data = self.data
-        positions, texts = list(data.labeled), list(data.labels[data.labeled])
-        shown = Counter(c for text in texts for c in set(Vocabulary.split(text)))
+        data, found = self.data, Texts.of_labels(self.data)
+        labels = data.labels[data.labeled]
+        shown = Counter(c for label in labels for c in set(Vocabulary.split(label)))
 
         def is_rare(character):
             return shown[character] < _MIN_SHOWN
 
         if not any(map(is_rare, pretrained.vocabulary_.characters)):
-            return positions, texts
+            return found
         some = self.rng.permutation(data.unlabeled)[:_N_SURVEYED]
-        found, confidence = read_confidently(pretrained, data.pick(some), self.length)
+        read, confidence = read_confidently(pretrained, data.pick(some), self.length)
         confidence **= _PRETRAINED_POWER
+        texts, n_more = data.labels.copy(), 0
         for k in np.argsort(-confidence, kind="stable"):
-            characters = set(Vocabulary.split(found[k] or ""))
+            characters = set(Vocabulary.split(read[k] or ""))
             if confidence[k] >= _SURE_SHOWN and any(map(is_rare, characters)):
-                positions.append(some[k])
-                texts.append(found[k])
+                texts[some[k]] = read[k]
                 shown.update(characters)
-        self.say(f"{len(texts) - len(data.labeled)} texts show what labels lack")
-        return positions, texts
+                n_more += 1
+        self.say(f"{n_more} texts that are read surely show what labels lack")
+        return Texts(texts, found.labeled_iter)
+
+    def choose_reader(self, pretrained, found, share, of_labels):
+        """Return the pretrained weights, a network of the texts, or both together.
+
+        `share` and `of_labels` are the shares of labels that they read, the latter by
+        networks that have learned from half of the texts.
+        """
+        if of_labels < _MIN_RATIO * share:
+            return pretrained
+        positions = np.flatnonzero(~np.equal(found.texts, None))
+        network = self.fit_part(positions, found.texts[positions], None)
+        if share < _MIN_RATIO * of_labels:
+            return network
+        return JointReader(pretrained, network)
 
     def read_by(self, reader):
         """Return what the pretrained weights read, or what has its place."""

@@ -393,9 +393,9 @@ def test_the_first_reading_is_of_what_reads_the_labels(share, of_labels, expecte
     training = SelfTraining.__new__(SelfTraining)
     training.data = Data([], [], np.array(["a", None], dtype=object), {})
     pretrained, network = FixedReader([[0.1, 0.6, 0.3]]), FixedReader([[0.1, 0.1, 0.8]])
-    training.cover_alphabet = lambda pretrained: ([0], ["a"])
     training.fit_part = lambda positions, texts, before: network
-    reader = training.choose_reader(pretrained, share, of_labels)
+    found = Texts.of_labels(training.data)
+    reader = training.choose_reader(pretrained, found, share, of_labels)
     if expected == "both":
         assert reader.readers == (pretrained, network)
     else:
@@ -414,14 +414,19 @@ def test_the_network_of_the_labels_sees_characters_that_they_lack(monkeypatch):
         return np.array(texts, dtype=object), np.array(confidence)
 
     monkeypatch.setattr(_pseudo_labels, "read_confidently", read_given)
-    positions, texts = training.cover_alphabet(FixedReader(characters="abcd"))
+    found = training.cover_alphabet(FixedReader(characters="abcd"))
     # Each c and d up to three times, surest first; there are enough a and b.
-    assert positions == [0, 1, 2, 3, 5, 7, 6]
-    assert texts == [*labels, "cd", "dd", "cc"]
+    assert list(found.texts) == [*labels, None, "cd", "cc", "dd", None, None]
+    assert list(training.data.labels) == [*labels, *[None] * 6]
+    # Three texts show the d, so that a fourth one is left out.
+    readings |= {8: ("bd", 0.7), 9: ("da", 0.6)}
+    found = training.cover_alphabet(FixedReader(characters="abcd"))
+    assert list(found.texts[4:]) == [None, "cd", "cc", "dd", "bd", None]
     # Where the labels have all characters nothing else is read.
     monkeypatch.setattr(_pseudo_labels, "read_confidently", None)
     training = Fake([], labels=[*["ab"] * 3, None])
-    assert training.cover_alphabet(FixedReader(characters="ab"))[1] == ["ab"] * 3
+    found = training.cover_alphabet(FixedReader(characters="ab"))
+    assert list(found.texts) == [*["ab"] * 3, None]
 
 
 def test_a_reader_that_knows_the_characters_reads_these_alone(fitted, captchas):
