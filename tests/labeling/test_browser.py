@@ -124,6 +124,15 @@ class View:
         self.press_with(Keys.CONTROL, "a")
         self.press(text, Keys.ENTER)
 
+    def label(self, *texts):
+        """Type a text for one image after the other; return their names."""
+        names = []
+        for text in texts:
+            self.wait_for_image(other_than=names[-1] if names else None)
+            names.append(self.name)
+            self.type_over(text)
+        return names
+
     def bottom(self, selector):
         script = "return document.querySelector(arguments[0])"
         return self.driver.execute_script(
@@ -212,11 +221,7 @@ def test_thirty_images_are_labeled_by_keyboard(view, serve, folder, truth, model
 def test_corrections_skips_and_undo(view, serve, folder, model):
     command = serve(folder, "--model", model, *QUIET)
     view.open(command.url)
-    names = []
-    for text in ("11", "22", "33"):
-        view.wait_for_image(other_than=names[-1] if names else None)
-        names.append(view.name)
-        view.type_over(text)
+    names = view.label("11", "22", "33")
     view.wait_for_saved(3)
     # Back twice, to the second answer, which is corrected.
     for name in (names[2], names[1]):
@@ -261,11 +266,7 @@ def delay(view, path, milliseconds):
 def test_what_is_typed_ahead_is_for_the_image_that_comes(view, serve, folder, model):
     command = serve(folder, "--model", model, *QUIET)
     view.open(command.url)
-    names = []
-    for text in ("11", "22", "33"):
-        view.wait_for_image(other_than=names[-1] if names else None)
-        names.append(view.name)
-        view.type_over(text)
+    names = view.label("11", "22", "33")
     view.wait_for_saved(3)
     delay(view, "/api/undo", 400)
     view.get("undo").click()
