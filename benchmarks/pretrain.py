@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
+from safetensors.torch import load_file
 
 from skcaptcha.images._batches import make_batches
 from skcaptcha.images._prepare import prepare_image
 from skcaptcha.images._samples import Samples
 from skcaptcha.model.network import TIME_STRIDE
-from skcaptcha.model.pretrained import place_blocks
+from skcaptcha.model.pretrained import dequantize, place_blocks
 from skcaptcha.training.fit import TrainingConfig, evaluate
 from skcaptcha.training.losses import symbol_entropy
 from skcaptcha.training.schedule import Schedule
@@ -196,11 +197,10 @@ def load_weights(network, path, **options):
         known = file.metadata()["characters"]
     order = [0, *(1 + drawings.CHARACTERS.index(character) for character in known)]
     state = network.state_dict()
-    weights = load_file(path)
+    weights = dequantize(load_file(path))
     if f"blocks.{len(network.blocks) - 1}.conv.weight" not in weights:
         weights = place_blocks(weights, network, **options)
-    for name, array in weights.items():
-        tensor = torch.from_numpy(array.astype(np.float32))
+    for name, tensor in weights.items():
         if name.startswith("head."):
             state[name][order] = tensor
         elif name in state and state[name].shape == tensor.shape:
@@ -284,13 +284,25 @@ def average(network, path, share):
                 mean.lerp_(other, share)
 
 
-def save(network, path):
-    """Write the weights, without the auxiliary head, in half precision."""
-    arrays = {
-        name: np.ascontiguousarray(tensor.numpy().astype(np.float16))
-        for name, tensor in network.state_dict().items()
-        if not name.startswith("auxiliary") and not name.endswith("num_batches_tracked")
-    }
+def save(network, path, bits=16):
+    """Write the weights, without the auxiliary head.
+
+    They are in half precision; with 8 `bits` matrices are integers, with a scale for
+    each row.
+    """
+    arrays = {}
+    for name, tensor in network.state_dict().items():
+        if name.startswith("auxiliary") or name.endswith("num_batches_tracked"):
+            continue
+        array = tensor.contiguous().numpy()
+        if bits == 8 and array.ndim > 1:
+            rows = tuple(range(1, array.ndim))
+            scale = abs(array).max(axis=rows, keepdims=True) / 127
+            scale = np.maximum(scale, 1e-6).astype(np.float16)
+            arrays[name + ".scale"] = scale
+            arrays[name] = np.round(array / scale).clip(-127, 127).astype(np.int8)
+        else:
+            arrays[name] = array.astype(np.float16)
     save_file(arrays, path, metadata={"characters": drawings.CHARACTERS})
 
 
@@ -321,6 +333,13 @@ def main(argv=None):
         type=float,
         default=0.0,
         help="share of the weights of --start in what is written (default: 0)",
+    )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        choices=[8, 16],
+        default=16,
+        help="of each weight in what is written (default: 16)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -358,7 +377,7 @@ def main(argv=None):
         )
         if args.start_share:
             average(network, args.start, args.start_share)
-        save(network, args.output)
+        save(network, args.output, args.bits)
         print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 
 

@@ -14,10 +14,12 @@ from skcaptcha.images import read_images
 from skcaptcha.images._prepare import ALL_ROWS, measure_ink
 from skcaptcha.images._read import parse_background
 from skcaptcha.model.device import choose_device, fallback_notices
-from skcaptcha.model.pretrained import FORMS, load_whole, read_weights
+from skcaptcha.model.pretrained import load_whole, read_weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import Vocabulary
 
+# The networks that read together.
+_NETWORKS = "pooling", "large"
 # Heights and factors of the width at which an image is read; the texts found rank each
 # other. Characters take half of one image's height and all of another's.
 _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
@@ -98,10 +100,10 @@ def load_pretrained(
     """
     parse_background(background)
     count_threads(n_jobs)  # raises where they cannot be
-    characters = max((read_weights(form)[1] for form in FORMS), key=len)
+    characters = max((read_weights(form)[1] for form in _NETWORKS), key=len)
     options = {"background": background, "backend": backend}
     options |= {"device": device, "n_jobs": n_jobs}
-    readers = [_load_reader(form, characters, options) for form in FORMS]
+    readers = [_load_reader(form, characters, options) for form in _NETWORKS]
     issue_warnings(fallback_notices(device, choose_device(device)))
     if X is not None:
         return _choose_size(readers, X)
@@ -112,9 +114,10 @@ def load_pretrained(
 
 def _load_reader(form, characters, options):
     """Return a recognizer that reads at several sizes."""
-    recognizer = CaptchaRecognizer(downsampling=form, **options)
-    recognizer._check_params()
     network, config = load_whole(form, characters)
+    downsampling = "pooling" if config["pooling"] else "stride"
+    recognizer = CaptchaRecognizer(downsampling=downsampling, **options)
+    recognizer._check_params()
     with explain_device_errors("loading a network"):
         network.to(choose_device(recognizer.device))
     recognizer._set_fitted(

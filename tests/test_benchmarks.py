@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_torch
 from support.benchmarks import FAKE_KERAS, list_tables, make_archives, make_fonts
 from support.data import ROOT
 
@@ -652,6 +653,19 @@ def test_pretraining_writes_weights_of_the_shipped_form(load, monkeypatch, tmp_p
     (tmp_path / "b" / "state.pt").unlink()
     script.main([str(made[1]), *options, "--start-share", "0.5"])
     assert made[0].read_bytes() != made[1].read_bytes()
+    # In 8 bits, which are as near as they can be.
+    script.main([str(made[1]), *options, "--start-share", "0.5", "--bits", "16"])
+    script.main(
+        [str(tmp_path / "c.part"), *options, "--start-share", "0.5", "--bits", "8"]
+    )
+    exact, rough = (
+        pretrained.dequantize(load_torch(path))
+        for path in (made[1], tmp_path / "c.part")
+    )
+    assert exact.keys() == rough.keys()
+    for name, tensor in exact.items():
+        step = tensor.abs().max() / 127
+        assert (tensor - rough[name]).abs().max() <= step, name
     folder = Path(pretrained.__file__).parent
     shipped = load_file(folder / "pretrained_stride.safetensors")
     shapes = {name: array.shape for name, array in load_file(made[0]).items()}

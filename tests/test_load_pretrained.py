@@ -89,7 +89,9 @@ def test_confidence_is_among_the_texts_that_were_found():
 
 
 def test_confidence_is_about_the_share_that_is_right(reader):
-    images, texts = make_captchas(60, vocabulary=DIGITS, length=4, random_state=1)
+    images, texts = make_captchas(
+        60, vocabulary=DIGITS, length=4, noise=30, lines=5, rotation=25, random_state=1
+    )
     read, confidence = reader.predict(
         images, vocabulary=DIGITS, length=4, return_confidence=True
     )

@@ -172,7 +172,18 @@ class Block(Solid):
         self.hollow = rng.random() < 0.5
         self.filling = paper if rng.random() < 0.6 else np.full(3, 255.0)
         self.shade = rng.uniform(0.35, 0.75)
-        self.hatched = rng.random() < 0.5
+        self.hatching = rng.choice(["none", "rows", "ribs"], p=[0.35, 0.3, 0.35])
+        self.pitch = int(rng.integers(2, max(4, size // 7)))
+
+    def mark_edge(self, mask):
+        """Return a mask of single points of the contour, some pixels apart."""
+        solid = (mask > 127).astype(np.uint8)
+        contours, _ = cv2.findContours(solid, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        points = np.zeros_like(mask)
+        for contour in contours:
+            x, y = contour[:: self.pitch, 0].T
+            points[y, x] = 255
+        return points
 
     def layers(self, mask, ink, where):
         side, t = extrude(mask, *self.by, self.depth), self.thickness
@@ -183,9 +194,11 @@ class Block(Solid):
         if abs(filling - ink).max() < 60:
             filling = self.paper
         layers = [(grow(side, t), ink), (side, filling)]
-        if self.hatched:
+        if self.hatching == "rows":
             rows = np.arange(side.shape[0])[:, None]
             layers.append(((side * (rows % 3 == 0)).astype(np.uint8), ink))
+        elif self.hatching == "ribs":
+            layers.append((extrude(self.mark_edge(mask), *self.by, self.depth), ink))
         return [*layers, (grow(mask, t), ink), (mask, filling)]
 
 
@@ -245,7 +258,7 @@ KINDS = {
     Outline: 6,
     Shadow: 7,
     Emboss: 3,
-    Block: 9,
+    Block: 12,
     Filled: 7,
     Worn: 4,
 }

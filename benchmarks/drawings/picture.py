@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from drawings import camera, marks, scenes
+from drawings.captchas import draw_captcha
 from drawings.colors import LUMINANCE, distance, draw_color, draw_ink, mix
 from drawings.faces import draw_dots, draw_glyph, draw_segments
 from drawings.letters import KINDS, Filled, Solid, grow, over, shrink
@@ -21,6 +22,8 @@ LINES = {"straight": 5, "across": 5, "curve": 3, "wave": 3, "dashed": 1, "ellips
          "scribble": 1}  # fmt: skip
 # Share of the images that are small, with fine lines and dashes; and these lines.
 SMALL = 0.35
+# Share that `make_captchas` draws.
+BY_MAKE_CAPTCHAS = 0.2
 FINE = {"straight": 6, "across": 3, "curve": 3, "wave": 2, "ellipse": 2}
 
 
@@ -30,6 +33,8 @@ def draw(rng, fonts):
     `rng` is a generator of numpy, `fonts` is what ``find_fonts`` returned. Returns the
     image, uint8 of shape (height, width, 3), and the text.
     """
+    if rng.random() < BY_MAKE_CAPTCHAS:
+        return draw_captcha(rng, fonts)
     text = draw_text(rng)
     trouble = 0.4 if rng.random() < 0.4 else 1.0
     small = rng.random() < SMALL

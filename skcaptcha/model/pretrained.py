@@ -11,14 +11,20 @@ from torch import nn
 from skcaptcha._modes import own_modes
 from skcaptcha.model.network import build_network, for_reading
 
-FORMS = {"pooling": True, "stride": False}
-"""What there are weights of, and whether its network pools."""
+FORMS = {
+    "pooling": {"pooling": True, "residual_blocks": 0},
+    "stride": {"pooling": False, "residual_blocks": 0},
+    "large": {"pooling": True, "residual_blocks": 2},
+}
+"""What there are weights of, and what is special about its network."""
 
 _CONFIG = {
     "conv_channels": (24, 48, 96, 128, 128),
     "lstm_units": 128,
     "lstm_layers": 1,
 }
+# Ends the name of what 8-bit weights are multiplied by.
+_SCALES = ".scale"
 # The logit of characters that a network knows nothing of.
 _UNKNOWN = -30.0
 # The scale of residual blocks that are added to a network which can read.
@@ -31,8 +37,20 @@ def read_weights(form):
     """Return the weights of one of `FORMS` by name, and the characters it reads."""
     data = (files("skcaptcha.model") / f"pretrained_{form}.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    weights = {name: tensor.float() for name, tensor in load(data).items()}
-    return weights, header["__metadata__"]["characters"]
+    return dequantize(load(data)), header["__metadata__"]["characters"]
+
+
+def dequantize(tensors):
+    """Return the tensors in float32, multiplied by their scales if they have some."""
+    weights = {
+        name: tensor.float()
+        for name, tensor in tensors.items()
+        if not name.endswith(_SCALES)
+    }
+    for name, tensor in tensors.items():
+        if name.endswith(_SCALES):
+            weights[name.removesuffix(_SCALES)] *= tensor.float()
+    return weights
 
 
 @own_modes()
@@ -50,8 +68,7 @@ def load_whole(form, characters):
     }
     config = {
         **_CONFIG,
-        "pooling": FORMS[form],
-        "residual_blocks": 0,
+        **FORMS[form],
         "n_classes": len(characters) + 1,
         "in_channels": 3,
         "dropout": 0.0,
@@ -70,9 +87,10 @@ def load_start(config, symbols, generator):
     """
     if any(config[name] != value for name, value in _CONFIG.items()):
         return None
-    weights, characters = read_weights("pooling" if config["pooling"] else "stride")
+    form, is_whole = find_form(config)
+    weights, characters = read_weights(form)
     network = build_network(config, generator)
-    weights = place_blocks(weights, network)
+    weights = dict(weights) if is_whole else place_blocks(weights, network)
     state = network.state_dict()
     known = {character: row for row, character in enumerate(characters, start=1)}
     first = "blocks.0.conv.weight"
@@ -87,6 +105,14 @@ def load_start(config, symbols, generator):
                 weights[name][row] = source[known[symbol]]
     network.load_state_dict(weights, strict=False)
     return network
+
+
+def find_form(config):
+    """Return the one of `FORMS` to start from, and whether it has all blocks."""
+    for form, own in FORMS.items():
+        if all(config[name] == value for name, value in own.items()):
+            return form, True
+    return "pooling" if config["pooling"] else "stride", False
 
 
 def place_blocks(weights, network, scale=_SCALE_OF_NEW):

@@ -12,7 +12,13 @@ from support.weights import changed_weights
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
 from skcaptcha.images._tensors import pad_images
-from skcaptcha.model.pretrained import FORMS, load_start, load_whole, read_weights
+from skcaptcha.model.pretrained import (
+    FORMS,
+    dequantize,
+    load_start,
+    load_whole,
+    read_weights,
+)
 
 WEIGHTS = [
     files("skcaptcha.model") / f"pretrained_{size}.safetensors" for size in FORMS
@@ -25,6 +31,7 @@ def load(symbols="abc", generator=None, **changes):
         "in_channels": 1,
         "conv_channels": (24, 48, 96, 128, 128),
         "pooling": True,
+        "residual_blocks": 0,
         "lstm_units": 128,
         "lstm_layers": 1,
         "dropout": 0.0,
@@ -53,6 +60,19 @@ def test_the_weights_are_small_and_say_what_they_read():
             assert all(np.isfinite(weights.get_tensor(k)).all() for k in weights.keys())
 
 
+def test_weights_of_8_bits_are_multiplied_by_their_scales():
+    tensors = {
+        "a.weight": torch.tensor([[127, -64], [0, 1]], dtype=torch.int8),
+        "a.weight.scale": torch.tensor([[0.5], [2.0]], dtype=torch.float16),
+        "a.bias": torch.tensor([1.5], dtype=torch.float16),
+    }
+    weights = dequantize(tensors)
+    assert set(weights) == {"a.weight", "a.bias"}
+    assert weights["a.weight"].tolist() == [[63.5, -32.0], [0.0, 2.0]]
+    assert weights["a.bias"].tolist() == [1.5]
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_whole_network_reads_as_the_start_of_a_fit(form, images):
     known = read_weights(form)[1]
@@ -62,7 +82,7 @@ def test_a_whole_network_reads_as_the_start_of_a_fit(form, images):
     color = [np.repeat(image, 3, axis=2) for image in images]
     found = read(network, color)
     assert found[..., -1].max() < -20  # it knows nothing of that character
-    other = load(known, in_channels=3, pooling=FORMS[form])
+    other = load(known, in_channels=3, **FORMS[form])
     torch.testing.assert_close(found[..., :-1], read(other, color))
 
 
