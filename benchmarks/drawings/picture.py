@@ -20,10 +20,10 @@ CATEGORIES = {
 }
 LINES = {"straight": 5, "across": 5, "curve": 3, "wave": 3, "dashed": 1, "ellipse": 2,
          "scribble": 1}  # fmt: skip
-# Share of the images that are small, with fine lines and dashes; and these lines.
-SMALL = 0.35
 # Share that `make_captchas` draws.
 BY_MAKE_CAPTCHAS = 0.2
+# Share of the images that are small, with fine lines and dashes; and these lines.
+SMALL = 0.35
 FINE = {"straight": 6, "across": 3, "curve": 3, "wave": 2, "ellipse": 2}
 
 

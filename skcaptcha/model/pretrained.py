@@ -24,7 +24,7 @@ _CONFIG = {
     "lstm_layers": 1,
 }
 # Ends the name of what 8-bit weights are multiplied by.
-_SCALES = ".scale"
+_SCALE_SUFFIX = ".scale"
 # The logit of characters that a network knows nothing of.
 _UNKNOWN = -30.0
 # The scale of residual blocks that are added to a network which can read.
@@ -45,11 +45,11 @@ def dequantize(tensors):
     weights = {
         name: tensor.float()
         for name, tensor in tensors.items()
-        if not name.endswith(_SCALES)
+        if not name.endswith(_SCALE_SUFFIX)
     }
     for name, tensor in tensors.items():
-        if name.endswith(_SCALES):
-            weights[name.removesuffix(_SCALES)] *= tensor.float()
+        if name.endswith(_SCALE_SUFFIX):
+            weights[name.removesuffix(_SCALE_SUFFIX)] *= tensor.float()
     return weights
 
 
