@@ -257,6 +257,8 @@ def test_the_http_service_refuses_what_is_no_image_and_what_is_too_large(service
 # ---- a real environment ----------------------------------------------------------
 
 PAGE = (ROOT / "docs" / "deployment.rst").read_text("utf-8")
+# The image that the page reads.
+(PICTURE,) = re.findall(r'\.save\("(.+?\.png)"\)', PAGE)
 
 
 def find_section(title):
@@ -339,7 +341,7 @@ def run_line(line, variables, **options):
 def work(files, captchas, tmp_path):
     """Folder with a model and an image under the names that the page has."""
     shutil.copy(files[0], tmp_path / "captchas.onnx")
-    Image.fromarray(captchas[0][161]).save(tmp_path / "110.png")
+    Image.fromarray(captchas[0][161]).save(tmp_path / PICTURE)
     return tmp_path
 
 
@@ -362,7 +364,7 @@ def test_the_lines_of_the_page_read_there(environment, fitted, work):
     code = "".join(e.source for e in doctest.DocTestParser().get_examples(section))
     code += "print(*texts, round(confidence[0], 2))"
     done = run_line("python -", environment, input=code, cwd=work)
-    text = fitted.predict([work / "110.png"])[0]
+    text = fitted.predict([work / PICTURE])[0]
     assert done.returncode == 0, done.stderr
     assert "return_confidence" in code and done.stdout.startswith(f"{text} ")
     lines = find_blocks("A reader without PyTorch", "sh")[1]
@@ -390,7 +392,7 @@ def test_the_lines_of_the_container_build_and_read(environment, fitted, work, se
     for name in ("srv", "images"):
         (served / name).mkdir()
         (served / name).chmod(0o755)
-    shutil.copy(work / "110.png", served / "images")
+    shutil.copy(work / PICTURE, served / "images")
     steps = [line.split(" ", 1) for line in text.splitlines() if line]
     assert [kind for kind, _ in steps[:2]] == ["FROM", "RUN"] and len(steps) <= 10
     user, folder, call = {}, work, []
@@ -410,7 +412,7 @@ def test_the_lines_of_the_container_build_and_read(environment, fitted, work, se
             call += json.loads(rest)
     done = run_line(shlex.join(call), environment, cwd=folder, **user)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["text"] == fitted.predict([work / "110.png"])[0]
+    assert json.loads(done.stdout)["text"] == fitted.predict([work / PICTURE])[0]
 
 
 def find_user(name, variables):
