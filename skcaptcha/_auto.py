@@ -181,12 +181,12 @@ def choose_n_held_out(n_samples, early_stopping, validation_fraction):
     return n_held_out
 
 
-def choose_network_size(n_samples, n_blocks, *, frozen):
+def choose_network_size(n_samples, n_blocks, *, stuck):
     """Return "small" or "large"; for that some of its blocks must leave the width.
 
-    Its residual blocks have to learn, so that they may not be frozen.
+    `stuck` says that residual blocks would know nothing and could not learn.
     """
-    is_able = n_blocks > N_TIME_STRIDES and not frozen
+    is_able = n_blocks > N_TIME_STRIDES and not stuck
     return "large" if is_able and n_samples >= _MANY_IMAGES else "small"
 
 

@@ -188,16 +188,18 @@ def _choose_input_size(estimator, scan, targets, texts, resume, items):
 def _choose_network(estimator, n_samples, resume):
     """Return the parameters of the network but for its inputs and outputs."""
     channels = check_ints("conv_channels", estimator.conv_channels, (2, 12))
-    size, frozen = estimator.network_size, estimator.freeze_convolutions
+    size, pooling = estimator.network_size, estimator.downsampling == "pooling"
+    # The pretrained weights with strides lack the blocks that a large network adds.
+    stuck = estimator.freeze_convolutions and not pooling
     if size == "auto" and resume:
         size = name_size(estimator._network_config)
     elif size == "auto":
-        size = choose_network_size(n_samples, len(channels), frozen=frozen)
+        size = choose_network_size(n_samples, len(channels), stuck=stuck)
     elif size == "large" and not resume:
-        _check_large(channels, frozen)
+        _check_large(channels, stuck)
     config = {
         "conv_channels": channels,
-        "pooling": estimator.downsampling == "pooling",
+        "pooling": pooling,
         "lstm_units": estimator.lstm_units,
         "lstm_layers": estimator.lstm_layers,
         "residual_blocks": RESIDUAL_BLOCKS[size],
@@ -207,7 +209,7 @@ def _choose_network(estimator, n_samples, resume):
     return config
 
 
-def _check_large(channels, frozen):
+def _check_large(channels, stuck):
     """Raise a ValueError where the blocks of a large network were of no use."""
     reason = None
     if len(channels) <= N_TIME_STRIDES:
@@ -215,10 +217,11 @@ def _check_large(channels, frozen):
             f"adds to the convolution blocks from number {N_TIME_STRIDES + 1} on, and "
             f"conv_channels={channels!r} has {len(channels)}; give more"
         )
-    elif frozen:
+    elif stuck:
         reason = (
-            "adds convolutions that have to learn, and freeze_convolutions=True keeps "
-            "them from it; leave that out"
+            "adds convolutions, of which there are no pretrained weights with "
+            "downsampling='stride', and freeze_convolutions=True keeps them from "
+            "learning; leave one of the two out"
         )
     if reason:
         raise ValueError(f"network_size='large' {reason}, or set network_size='small'.")

@@ -85,8 +85,9 @@ class CaptchaRecognizer(
     network_size : {"auto", "small", "large"}, default="auto"
         "large" has two more convolutions after each block from the third one on, as
         residual blocks. It takes 1.7 times as long and may read more of hard images.
-        "auto" is "large" from 5000 training images on, unless there is no such block
-        or `freeze_convolutions` is set.
+        "auto" is "large" from 5000 training images on, unless there is no such block,
+        or `freeze_convolutions` is set with ``downsampling="stride"``, as the
+        pretrained weights for that lack these convolutions.
     downsampling : {"pooling", "stride"}, default="pooling"
         How a block halves the height: by max pooling after its convolution, or by a
         stride in it. With strides an update takes about two thirds of the time and

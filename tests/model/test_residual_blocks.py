@@ -14,7 +14,7 @@ from skcaptcha.model.geometry import list_blocks
 from skcaptcha.model.network import build_network
 from skcaptcha.model.normalization import make_padding
 from skcaptcha.model.prepared import prepare
-from skcaptcha.model.pretrained import load_start
+from skcaptcha.model.pretrained import load_start, read_weights
 from skcaptcha.vocabulary import Vocabulary
 
 CONFIG = {
@@ -162,11 +162,11 @@ def test_a_saved_size_beyond_reason_is_refused(large):
 
 
 def test_auto_is_large_from_5000_images_on():
-    assert choose_network_size(4999, 5, frozen=False) == "small"
-    assert choose_network_size(5000, 5, frozen=False) == "large"
+    assert choose_network_size(4999, 5, stuck=False) == "small"
+    assert choose_network_size(5000, 5, stuck=False) == "large"
     # Blocks that know nothing yet could not learn.
-    assert choose_network_size(5000, 5, frozen=True) == "small"
-    assert choose_network_size(5000, 2, frozen=False) == "small"  # it would add none
+    assert choose_network_size(5000, 5, stuck=True) == "small"
+    assert choose_network_size(5000, 2, stuck=False) == "small"  # it would add none
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,10 @@ def test_auto_is_large_from_5000_images_on():
             {"conv_channels": (8, 16)},
             r"number 3 on, .*=\(8, 16\) has 2; give more",
         ),
-        ({"freeze_convolutions": True}, "have to learn, and freeze_convolutions=True"),
+        (
+            {"freeze_convolutions": True, "downsampling": "stride"},
+            "downsampling='stride', and freeze_convolutions=True keeps",
+        ),
     ],
 )
 def test_a_large_network_that_would_be_a_small_one_is_refused(drawn, params, message):
@@ -184,6 +187,19 @@ def test_a_large_network_that_would_be_a_small_one_is_refused(drawn, params, mes
     with pytest.raises(ValueError, match=f"network_size='large' .*{message}"):
         recognizer.fit(*drawn)
     assert not hasattr(recognizer, "network_")
+
+
+def test_pretrained_convolutions_of_a_large_network_can_be_kept(drawn):
+    images, texts = drawn
+    recognizer = CaptchaRecognizer(
+        network_size="large", freeze_convolutions=True, max_iter=1, random_state=0
+    )
+    network = recognizer.fit(images[:10], texts[:10]).network_
+    weights, _ = read_weights("large")
+    assert any(block.residual for block in network.blocks)
+    for name, values in network.named_parameters():
+        if name.startswith("blocks.") and name != "blocks.0.conv.weight":  # gray
+            assert torch.equal(values, weights[name]), name
 
 
 def test_training_goes_on_at_the_same_size(large, drawn):
