@@ -4,9 +4,15 @@ The command line reads with them alone, as scikit-learn takes long to load.
 """
 
 import itertools
+import math
 from functools import partial
 
-from skcaptcha._frames import input_size_of, input_sizes_of, iterate_frames
+from skcaptcha._frames import (
+    find_scales,
+    input_size_of,
+    input_sizes_of,
+    iterate_frames,
+)
 from skcaptcha._parameters import RECOGNIZER_PARAMS, check_params
 from skcaptcha._reader import ReaderMixin, check_fitted
 from skcaptcha._tables import is_table, read_table
@@ -255,7 +261,7 @@ class BaseEnsemble(ReaderMixin):
             )
         ]
         del copies  # would keep all images
-        return merge_frames(streams)
+        return merge_frames(streams, alike=find_scales(self) is None)
 
     decoder = _make_property("decoder", "How texts are found.")
     beam_width = _make_property("beam_width", "Width of the beam search.")
@@ -282,11 +288,12 @@ class BaseEnsemble(ReaderMixin):
         return self.estimators_[0]
 
 
-def merge_frames(streams):
+def merge_frames(streams, *, alike=True):
     """Yield each position with the frames of all networks, or the first error.
 
     `streams` are iterators of `iter_frames`, whose orders may differ. Where one has
-    more frames of an image, those of the others are repeated, so that all count alike.
+    more frames of an image than another, all are repeated so that the networks count
+    alike, unless each frame is to.
     """
     waiting = {}
     for row in itertools.zip_longest(*streams):
@@ -302,6 +309,7 @@ def merge_frames(streams):
                 if errors:
                     yield position, errors[0]
                     continue
-                most = max(map(len, parts))
-                parts = [part * (most // len(part)) for part in parts]
+                if alike:
+                    n_frames = math.lcm(*map(len, parts))
+                    parts = [part * (n_frames // len(part)) for part in parts]
                 yield position, sum(parts, [])

@@ -10,6 +10,7 @@ __all__ = ["load_pretrained"]
 def load_pretrained(
     X: None = None,
     *,
+    n_sizes: None = None,
     background: Color = "white",
     backend: Literal["torch", "onnx"] = "torch",
     device: str = "auto",
@@ -19,8 +20,19 @@ def load_pretrained(
 def load_pretrained(
     X: Images,
     *,
+    n_sizes: Literal[1] | None = None,
     background: Color = "white",
     backend: Literal["torch", "onnx"] = "torch",
     device: str = "auto",
     n_jobs: int | None = None,
 ) -> CaptchaRecognizer: ...
+@overload
+def load_pretrained(
+    X: Images,
+    *,
+    n_sizes: int,
+    background: Color = "white",
+    backend: Literal["torch", "onnx"] = "torch",
+    device: str = "auto",
+    n_jobs: int | None = None,
+) -> CaptchaEnsemble | CaptchaRecognizer: ...

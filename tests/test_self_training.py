@@ -404,7 +404,7 @@ def test_the_first_reading_is_of_what_reads_the_labels(share, of_labels, expecte
 
 def test_the_network_of_the_labels_sees_characters_that_they_lack(monkeypatch):
     labels = ["ab", "ab", "ab", "ac"]
-    readings = {4: ("ab", 0.95), 5: ("cd", 0.9), 6: ("cc", 0.5), 7: ("dd", 0.8)}
+    readings = {4: ("ab", 0.95), 5: ("cd", 0.9), 6: ("cc", 0.55), 7: ("dd", 0.8)}
     readings |= {8: ("d", 0.3), 9: (None, 0.0)}  # not surely, and not at all
     training = Fake([], labels=[*labels, *[None] * len(readings)])
     training.data.items = list(range(10))
