@@ -132,7 +132,8 @@ def _check_n_sizes(n_sizes, X):
     if n_sizes is None:
         return 1
     most = len(_NETWORKS) * len(_SCALES)
-    if not isinstance(n_sizes, Integral) or not 1 <= n_sizes <= most:
+    is_int = isinstance(n_sizes, Integral) and not isinstance(n_sizes, bool)
+    if not is_int or not 1 <= n_sizes <= most:
         raise ValueError(
             f"n_sizes={n_sizes!r} must be None or an int from 1 to {most}."
         )

@@ -35,10 +35,9 @@ _N_LOOKED_AT, _N_SIZES = 100, 6
 # Images that show which characters and lengths there are.
 _N_SURVEYED = 300
 # The pretrained weights read an image at several sizes, and some don't suit it, so that
-# the mean probability is low. Of texts from 0.5 on, 93 of 100 were right, and these were
-# 69 of 100 (100 images each of seven sets). The calibrated confidence of
-# `load_pretrained` takes in more texts and more errors: 300 drawn images taught 0.90
-# and not 0.97 (one fit each).
+# the mean probability is low: from 0.5 on, 93 of 100 texts were right, which were 69 of
+# 100 images of seven sets. The calibrated confidence of `load_pretrained` takes in more
+# texts and more errors: 300 drawn images taught 0.90 and not 0.97 (one fit each).
 # On unusual letters the mean is lower still, though it ranks well: so many of the texts
 # count in any case, and networks that learn from them then show whether they are
 # consistent.

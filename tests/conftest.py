@@ -96,9 +96,11 @@ def quick(some):
 def pretrained_at_one_size():
     """Let self-training read at one size of twelve before it learns: it is quicker."""
 
-    def load(*args, **options):
-        reader = load_pretrained(*args, **options)
-        for network in getattr(reader, "estimators_", []):
+    def load(X, *, n_sizes=None, **options):
+        if n_sizes is None:
+            return load_pretrained(X, **options)
+        reader = load_pretrained(**options)
+        for network in reader.estimators_:
             network.scales_ = network.scales_[4:5]
         return reader
 

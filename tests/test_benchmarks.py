@@ -328,11 +328,13 @@ def test_an_environment_is_pinned_and_made_once(
         assert len(calls) == 2  # venv and pip
 
 
-def test_pretrained_weights_read_before_any_label(load):
+@pytest.mark.parametrize("n_sizes", [None, 6])
+def test_pretrained_weights_read_before_any_label(load, n_sizes):
     script = load("before_labels")
     images, texts = make_captchas(12, vocabulary="0123456789", random_state=0)
     given = script.Images(images, texts, "0123456789", (5, 5))
-    found, _ = script.read_ours(None, given)
+    found, times = script.read_ours(None, given, n_sizes)
+    assert min(times.values()) > 0
     read = found["pretrained"]
     assert exact_match_score(texts, read["characters_and_lengths"]) >= 0.8
     assert set("".join(read["characters"])) <= set("0123456789")
@@ -351,7 +353,8 @@ def test_what_is_read_before_labels_is_judged(load):
     keys = "reader", "characters", "nothing"
 
     def find(ours, *others):
-        readers = zip(script.READERS, (ours, *others), strict=False)
+        names = [name for name in script.READERS if name != script.OURS_CHOSEN]
+        readers = zip(names, (ours, *others), strict=False)
         return {"runs": [dict(zip(keys, (r, *x), strict=True)) for r, x in readers]}
 
     entry = find((0.6, 0.9), (0.5, 0.7), (0.1, 0.2))
@@ -360,6 +363,10 @@ def test_what_is_read_before_labels_is_judged(load):
     *_, as_it_is, given = script.summarize({"cs4243": find((0.6, 0), (0.7, 0.5))})
     assert "ahead on 0 of 1 sets; target: 1" in as_it_is
     assert "ahead on 1 of 1 sets: `cs4243`; target: 1" in given
+    # The other way of ours to read is no other reader.
+    entry["runs"].append({"reader": script.OURS_CHOSEN, "characters": 1, "nothing": 1})
+    *_, given = script.summarize({"digits4": entry})
+    assert "ahead on 0 of 1 sets" in given
     poor = find((0.59, 0.9))
     assert script.ROWS["digits4"].judge(poor) == "missed: under 0.6"
     assert script.ROWS["weixin4_3d"].judge(poor) == "met"

@@ -2,15 +2,17 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
 
-from skcaptcha import CaptchaRecognizer, load_pretrained
+from skcaptcha import CaptchaRecognizer, _pretrained, load_pretrained
 from skcaptcha._joint_reader import AlphabetReader
 from skcaptcha._texts import find_texts, label_log_probability
 from skcaptcha.datasets import make_captchas
+from skcaptcha.vocabulary import Vocabulary
 
 DIGITS = "0123456789"
 EASY = {"rotation": 5, "warp": 0.0, "overlap": 0, "lines": 0, "dots": 0, "noise": 2}
@@ -111,6 +113,62 @@ def test_a_few_images_choose_one_size(reader, drawn):
     assert np.mean(read == texts) >= 0.9
 
 
+def test_a_few_images_choose_several_sizes(drawn):
+    images, texts = drawn
+    reader = load_pretrained(images[:8], n_sizes=6, n_jobs=1)
+    read = reader.predict(images, vocabulary=DIGITS, length=4)
+    assert np.mean(read == texts) >= 0.95
+    assert [len(frames) for frames in reader.frame_log_proba(images[:2])] == [6, 6]
+    sizes = [scale for network in reader.estimators_ for scale in network.scales_]
+    assert len(sizes) == 6 and {height for height, _ in sizes} <= {32, 40, 48, 56}
+    again = pickle.loads(pickle.dumps(reader))
+    np.testing.assert_array_equal(again.predict(images[:4]), reader.predict(images[:4]))
+    several = load_pretrained(images[:2], n_sizes=24, n_jobs=1)
+    assert [len(frames) for frames in several.frame_log_proba(images[:1])] == [24]
+
+
+def test_the_sizes_are_those_that_agree_with_all(monkeypatch):
+    """Of 24 pairs the fifth of the first network and the last of the other."""
+    said = np.log(np.full((24, 1, 3), 1e-9))
+    said[:, 0] = np.log([0.1, 0.5, 0.4])
+    said[[4, 23], 0] = np.log([0.01, 0.98, 0.01])
+    # Surer of something else than all together are.
+    said[7, 0] = np.log([0.005, 0.005, 0.99])
+    networks = [SimpleNamespace(scales_=_pretrained._SCALES) for _ in range(2)]
+    for network in networks:
+        vars(network).update(background="white", n_jobs=1)
+    ensemble = SimpleNamespace(
+        estimators_=networks,
+        vocabulary_=Vocabulary("12"),
+        decoder="greedy",
+        iter_frames=lambda images: enumerate([list(said)] * len(images)),
+    )
+    image = np.zeros((40, 100), np.uint8)
+    _pretrained._choose_sizes(ensemble, [image], 2)
+    (first,), (last,) = (network.scales_ for network in networks)
+    assert first == _pretrained._SCALES[4] and last == _pretrained._SCALES[11]
+    assert ensemble.estimators_ == networks
+    for network in networks:
+        network.scales_ = _pretrained._SCALES
+    said[23] = said[0]
+    ensemble.estimators_ = networks
+    _pretrained._choose_sizes(ensemble, [image], 1)
+    assert ensemble.estimators_ == networks[:1]
+    assert not hasattr(networks[0], "scales_")
+    assert (networks[0].image_height_, networks[0].width_stretch_) == (40, 1.0)
+
+
+def test_russian_images_are_read_by_the_network_that_knows_russian():
+    font = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    images, texts = make_captchas(
+        12, vocabulary="бгджлф258", length=4, fonts=font, random_state=0, **EASY
+    )
+    one = load_pretrained(images, n_jobs=1)
+    assert one._network_config["residual_blocks"] == 2
+    read = one.predict(images, vocabulary="бгджлф258")
+    assert np.mean(read == np.array(texts, dtype=object)) >= 0.7
+
+
 def test_images_of_any_size_are_read(reader, drawn):
     images, texts = drawn
     large = [np.kron(image, np.ones((3, 3), np.uint8)) for image in images[:6]]
@@ -151,6 +209,11 @@ def test_it_is_exported_at_one_size(reader, drawn, tmp_path):
         ({"device": "tpu"}, "device='tpu' is unknown"),
         ({"n_jobs": 0}, "n_jobs"),
         ({"X": []}, "X"),
+        ({"n_sizes": 6}, "n_sizes=6 needs images.* pass some"),
+        ({"X": [], "n_sizes": 0}, "n_sizes=0 must be None or an int from 1 to 24"),
+        ({"X": [], "n_sizes": 25}, "n_sizes=25 must be"),
+        ({"X": [], "n_sizes": 2.0}, "n_sizes=2.0 must be"),
+        ({"X": [], "n_sizes": True}, "n_sizes=True must be"),
         ({"X": ["gone.png"]}, "gone.png"),
     ],
 )

@@ -744,15 +744,19 @@ def test_it_is_not_fitted_before_fit():
 def test_the_pretrained_weights_are_asked_with_what_the_recognizer_says(monkeypatch):
     asked = {}
 
-    def load(**options):
-        asked.update(options)
+    def load(X, **options):
+        asked.update(options, X=X)
         raise StopIteration
 
     monkeypatch.setattr(_pseudo_labels, "load_pretrained", load)
-    rounds = Fake([])
+    rounds = Fake([], labels=["a", *[None] * 200])
+    rounds.data.items = list(range(201))
     said = {"background": "black", "backend": "onnx", "device": "cpu", "n_jobs": 1}
     rounds.template = CaptchaRecognizer(**said)
     rounds = SelfTraining(rounds.params, rounds.template, rounds.data, rounds.rng)
     with pytest.raises(StopIteration):
         rounds.read_first()
-    assert asked == said
+    # Sizes are chosen from some of the images without a label.
+    images = asked.pop("X")
+    assert len(set(images)) == 100 and 0 not in images
+    assert asked == said | {"n_sizes": 6}
