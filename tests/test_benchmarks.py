@@ -364,6 +364,7 @@ def test_what_is_read_before_labels_is_judged(load):
     assert "ahead on 0 of 1 sets; target: 1" in as_it_is
     assert "ahead on 1 of 1 sets: `cs4243`; target: 1" in given
     # The other way of ours to read is no other reader.
+    entry = find((0.6, 0.5), (0.5, 0.5))
     entry["runs"].append({"reader": script.OURS_CHOSEN, "characters": 1, "nothing": 1})
     *_, given = script.summarize({"digits4": entry})
     assert "ahead on 0 of 1 sets" in given
