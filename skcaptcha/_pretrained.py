@@ -25,9 +25,10 @@ _NETWORKS = "pooling", "large"
 # Heights and factors of the width at which an image is read; the texts found rank each
 # other. Characters take half of one image's height and all of another's.
 _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
-# Images from which one of them is chosen, and the least log-probability of one, so that
-# no image decides alone.
-_MAX_LOOKED_AT, _LEAST = 100, -10.0
+MAX_SIZES = len(_NETWORKS) * len(_SCALES)
+# Images from which some of them are chosen, and the least log-probability of one, so
+# that no image decides alone.
+MAX_LOOKED_AT, _LEAST = 100, -10.0
 
 
 def load_pretrained(
@@ -131,11 +132,10 @@ def _check_n_sizes(n_sizes, X):
     """Return how many pairs of a network and a size to keep."""
     if n_sizes is None:
         return 1
-    most = len(_NETWORKS) * len(_SCALES)
     is_int = isinstance(n_sizes, Integral) and not isinstance(n_sizes, bool)
-    if not is_int or not 1 <= n_sizes <= most:
+    if not is_int or not 1 <= n_sizes <= MAX_SIZES:
         raise ValueError(
-            f"n_sizes={n_sizes!r} must be None or an int from 1 to {most}."
+            f"n_sizes={n_sizes!r} must be None or an int from 1 to {MAX_SIZES}."
         )
     if X is None:
         raise ValueError(
@@ -183,7 +183,7 @@ def _choose_sizes(ensemble, X, n_sizes):
     """Leave the networks and sizes that agree most with what all read together."""
     readers = ensemble.estimators_
     options = {"background": readers[0].background, "n_jobs": readers[0].n_jobs}
-    images = read_images(check_images(X)[:_MAX_LOOKED_AT], **options)
+    images = read_images(check_images(X)[:MAX_LOOKED_AT], **options)
     ink = np.mean([measure_ink(image) for image in images], axis=0)
     rows = choose_rows(ink, [image.shape[:2] for image in images])
     for reader in readers:

@@ -46,6 +46,7 @@ from skcaptcha.cli._reading import (
     choose_threshold,
     find_thresholds,
     list_paths,
+    load_pretrained_for,
     read_rows,
 )
 
@@ -330,7 +331,10 @@ def predict(options):
         )
     if options.characters_detail and options.format == "csv":
         raise ValueError("--characters-detail needs --format jsonl or text")
-    model = load_reader(options.model)
+    if options.n_sizes is None:
+        model = load_reader(options.model)
+    else:
+        model = load_pretrained_for(options)
     check_characters(model, options.characters)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)

@@ -159,7 +159,7 @@ def load_reader(path):
 
 def _load_without_sklearn(path, function):
     """Return what a function of that module returns, None for what is no file."""
-    if _is_pretrained(path):
+    if is_pretrained(path):
         return None
     _check_file(path)
     from skcaptcha.persistence import _without_sklearn
@@ -173,7 +173,7 @@ def load_model(path):
     It is a `CaptchaRecognizer`, `CaptchaEnsemble`, `OnnxRecognizer` or `Pipeline`. The
     name "pretrained", if no file has it, is that of `load_pretrained`.
     """
-    if _is_pretrained(path):
+    if is_pretrained(path):
         from skcaptcha import load_pretrained
 
         return load_pretrained()
@@ -207,7 +207,8 @@ def load_model(path):
     return model
 
 
-def _is_pretrained(path):
+def is_pretrained(path):
+    """Tell whether the model is that of `load_pretrained`."""
     return str(path) == "pretrained" and not path.exists()
 
 

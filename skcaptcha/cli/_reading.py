@@ -8,17 +8,18 @@ import os
 import re
 import sys
 from collections import namedtuple
+from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from types import SimpleNamespace
 
 from skcaptcha._curves import confidence_threshold
 from skcaptcha._validation import issue_warnings
-from skcaptcha.cli._models import find_reader
+from skcaptcha.cli._models import find_reader, is_pretrained
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
 from skcaptcha.images._likeness import SeenImages
-from skcaptcha.images._read import is_error
+from skcaptcha.images._read import is_error, read_image
 from skcaptcha.vocabulary import Vocabulary
 
 CHUNK = 256  # images that are read at a time
@@ -63,6 +64,34 @@ def choose_threshold(model, precision):
             "or --min-confidence"
         )
     return stored[min(enough, key=float)]
+
+
+def load_pretrained_for(options):
+    """Return the pretrained reader at the sizes that suit the images.
+
+    It looks at some from everywhere, so that the options then list all of them.
+    """
+    from skcaptcha import load_pretrained
+    from skcaptcha._pretrained import MAX_LOOKED_AT, MAX_SIZES
+
+    if not is_pretrained(options.model):
+        raise ValueError(
+            f"--n-sizes={options.n_sizes} is for the model `pretrained`; "
+            f"{str(options.model)!r} has learned at one size"
+        )
+    if not 1 <= options.n_sizes <= MAX_SIZES:
+        raise ValueError(
+            f"--n-sizes={options.n_sizes} must be at least 1 and at most {MAX_SIZES}"
+        )
+    options.images = list(list_paths(options.images))
+    n_images, images = len(options.images), []
+    for number in range(min(n_images, MAX_LOOKED_AT)):
+        path = options.images[number * n_images // min(n_images, MAX_LOOKED_AT)]
+        with suppress(OSError, ValueError):  # it gets a row with the error
+            images.append(read_image(path))
+    if not images:
+        return load_pretrained()
+    return load_pretrained(images, n_sizes=options.n_sizes)
 
 
 def check_characters(model, characters):

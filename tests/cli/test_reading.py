@@ -19,10 +19,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from support.commands import QUICK
 from support.data import ROOT
 
-from skcaptcha import CaptchaEnsemble
+from skcaptcha import CaptchaEnsemble, load_pretrained
 from skcaptcha.cli._reading import find_thresholds
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx
+from skcaptcha.images import read_images
 from skcaptcha.persistence import _state
 from skcaptcha.preprocessing import DarkOnLight, GrayscaleConverter, ImageResizer
 
@@ -489,3 +490,34 @@ def test_the_word_pretrained_is_a_model_that_nobody_has_trained(run, tmp_path):
     assert re.search(r"height +32, 40, 48, 56\n", out)
     code, _, err = run("export", "pretrained", "--onnx", tmp_path / "a.onnx")
     assert code == 2 and "only a CaptchaRecognizer can be exported" in err
+
+
+def test_the_pretrained_reader_reads_at_sizes_that_suit_the_images(run, tmp_path):
+    folder, told = tmp_path / "drawn", ("--characters", "0123456789")
+    run("generate", folder, "-n", "4", *told)
+    (folder / "odd.png").write_bytes(b"no image")
+    paths = sorted(folder.glob("*.png"))
+    images = read_images([path for path in paths if path.name != "odd.png"])
+    reader = load_pretrained(images, n_sizes=3)
+    expected = list(reader.predict(images, vocabulary=told[1]))
+    code, out, _ = run("predict", "pretrained", folder, *told, "--n-sizes", "3")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 1 and [row[1] for row in rows if len(row) == 3] == expected
+    (odd,) = (row for row in rows if len(row) > 3)
+    assert odd[0].endswith("odd.png") and "is not an image" in odd[3]
+    # Where no image can be read each has a row with its error.
+    code, out, _ = run("predict", "pretrained", folder / "odd.png", "--n-sizes", "3")
+    assert code == 1 and "is not an image" in out
+
+
+@pytest.mark.parametrize(
+    ("model", "n_sizes", "message"),
+    [
+        ("pretrained", "25", "--n-sizes=25 must be at least 1 and at most 24"),
+        ("pretrained", "0", "--n-sizes=0 must be at least 1"),
+        ("model.joblib", "6", "--n-sizes=6 is for the model `pretrained`; 'model.job"),
+    ],
+)
+def test_what_is_wrong_with_the_number_of_sizes(run, model, n_sizes, message):
+    code, _, err = run("predict", model, "a.png", "--n-sizes", n_sizes)
+    assert code == 2 and message in err
