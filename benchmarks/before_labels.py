@@ -26,6 +26,7 @@ import runner
 from PIL import Image
 
 from skcaptcha import load_pretrained
+from skcaptcha._pretrained import list_characters
 from skcaptcha._texts import find_texts
 from skcaptcha.datasets import load_image_folder, load_labels_csv
 from skcaptcha.images import read_images
@@ -48,10 +49,10 @@ OURS, OURS_CHOSEN = "skcaptcha", "skcaptcha, 6 sizes chosen"
 
 def read_ours(arguments, images, n_sizes=None):
     start = time.process_time()
-    chosen_by = images.arrays if n_sizes else None
-    reader = load_pretrained(chosen_by, n_sizes=n_sizes, n_jobs=1)
+    known = sorted(set(images.characters).intersection(list_characters()))
+    choice = {"n_sizes": n_sizes, "vocabulary": known} if n_sizes else {}
+    reader = load_pretrained(images.arrays if n_sizes else None, **choice, n_jobs=1)
     chosen = time.process_time()
-    known = [c for c in images.characters if c in reader.vocabulary_]
     allowed = reader.vocabulary_.indices(known)
     given = {
         "characters_and_lengths": (images.lengths, allowed),

@@ -35,6 +35,7 @@ def load_pretrained(
     X=None,
     *,
     n_sizes=None,
+    vocabulary=None,
     background="white",
     backend="torch",
     device="auto",
@@ -62,6 +63,10 @@ def load_pretrained(
         How many pairs are kept, from 1 to 24. None is all, or one if there is an `X`,
         which reads less well. Six read images that look alike as well as all do, and
         take a quarter of the time. Only allowed with `X`.
+    vocabulary : str or sequence of str, default=None
+        The characters that the images may show, if you know, for the choice alone: pass
+        them to `predict` as well. Without them a network may be chosen that takes
+        Cyrillic letters for Latin ones. Only allowed with `X`.
     background : str or tuple of int, default="white"
         Color on which transparent images are composited.
     backend : {"torch", "onnx"}, default="torch"
@@ -84,8 +89,8 @@ def load_pretrained(
     Raises
     ------
     ValueError
-        If a parameter is out of range, `device` cannot be used, or `n_sizes` is given
-        without `X`.
+        If a parameter is out of range, `device` cannot be used, `vocabulary` has
+        characters that are not known, or it or `n_sizes` is given without `X`.
     OSError
         If an image of `X` cannot be read.
     ImportError
@@ -114,8 +119,10 @@ def load_pretrained(
     """
     parse_background(background)
     count_threads(n_jobs)  # raises where they cannot be
-    n_sizes = _check_n_sizes(n_sizes, X)
-    characters = max((read_weights(form)[1] for form in _NETWORKS), key=len)
+    _check_n_sizes(n_sizes)
+    if X is None:
+        _check_alone(n_sizes=n_sizes, vocabulary=vocabulary)
+    characters = list_characters()
     options = {"background": background, "backend": backend}
     options |= {"device": device, "n_jobs": n_jobs}
     readers = [_load_reader(form, characters, options) for form in _NETWORKS]
@@ -124,25 +131,31 @@ def load_pretrained(
     ensemble.estimators_ = readers
     if X is None:
         return ensemble
-    _choose_sizes(ensemble, X, n_sizes)
-    return ensemble.estimators_[0] if n_sizes == 1 else ensemble
+    _choose_sizes(ensemble, X, n_sizes or 1, vocabulary)
+    return ensemble.estimators_[0] if n_sizes in (None, 1) else ensemble
 
 
-def _check_n_sizes(n_sizes, X):
-    """Return how many pairs of a network and a size to keep."""
-    if n_sizes is None:
-        return 1
+def list_characters():
+    """Return the characters that the pretrained weights know, a str."""
+    return max((read_weights(form)[1] for form in _NETWORKS), key=len)
+
+
+def _check_n_sizes(n_sizes):
     is_int = isinstance(n_sizes, Integral) and not isinstance(n_sizes, bool)
-    if not is_int or not 1 <= n_sizes <= MAX_SIZES:
+    if n_sizes is not None and not (is_int and 1 <= n_sizes <= MAX_SIZES):
         raise ValueError(
             f"n_sizes={n_sizes!r} must be None or an int from 1 to {MAX_SIZES}."
         )
-    if X is None:
-        raise ValueError(
-            f"n_sizes={n_sizes!r} needs images that tell which sizes suit them: pass "
-            "some of those to read as `X`, or leave n_sizes out."
-        )
-    return int(n_sizes)
+
+
+def _check_alone(**params):
+    """Raise a ValueError if a parameter is set that is of use with images alone."""
+    for name, value in params.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} needs images that tell which sizes suit them: pass "
+                f"some of those to read as `X`, or leave {name} out."
+            )
 
 
 def _load_reader(form, characters, options):
@@ -179,9 +192,10 @@ def _load_reader(form, characters, options):
     return recognizer
 
 
-def _choose_sizes(ensemble, X, n_sizes):
+def _choose_sizes(ensemble, X, n_sizes, vocabulary=None):
     """Leave the networks and sizes that agree most with what all read together."""
     readers = ensemble.estimators_
+    allowed = None if vocabulary is None else ensemble._find_allowed(vocabulary)
     options = {"background": readers[0].background, "n_jobs": readers[0].n_jobs}
     images = read_images(check_images(X)[:MAX_LOOKED_AT], **options)
     ink = np.mean([measure_ink(image) for image in images], axis=0)
@@ -190,7 +204,7 @@ def _choose_sizes(ensemble, X, n_sizes):
         reader.text_rows_ = rows
     total = np.zeros((len(readers), len(_SCALES)))
     for _, frames in ensemble.iter_frames(images):
-        text = find_texts(ensemble, frames)[0][0]
+        text = find_texts(ensemble, frames, allowed=allowed)[0][0]
         symbols = [tuple(map(int, ensemble.vocabulary_.encode(text)))]
         found = [
             sequence_log_probability(one[:, None], [len(one)], symbols, blank=BLANK)

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Literal, overload
 
 from skcaptcha._types import Color, Images
@@ -11,6 +12,7 @@ def load_pretrained(
     X: None = None,
     *,
     n_sizes: None = None,
+    vocabulary: None = None,
     background: Color = "white",
     backend: Literal["torch", "onnx"] = "torch",
     device: str = "auto",
@@ -21,6 +23,7 @@ def load_pretrained(
     X: Images,
     *,
     n_sizes: Literal[1] | None = None,
+    vocabulary: str | Sequence[str] | None = None,
     background: Color = "white",
     backend: Literal["torch", "onnx"] = "torch",
     device: str = "auto",
@@ -31,6 +34,7 @@ def load_pretrained(
     X: Images,
     *,
     n_sizes: int,
+    vocabulary: str | Sequence[str] | None = None,
     background: Color = "white",
     backend: Literal["torch", "onnx"] = "torch",
     device: str = "auto",

@@ -19,7 +19,7 @@ from skcaptcha._joint_reader import (
     rate,
     read_confidently,
 )
-from skcaptcha._pretrained import load_pretrained
+from skcaptcha._pretrained import list_characters, load_pretrained
 from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
 from skcaptcha.ensemble import draw_seed
@@ -181,8 +181,7 @@ class SelfTraining:
     def read_first(self):
         """Return what the pretrained weights read, a network of the labels, or both."""
         data = self.data
-        some = data.pick(self.rng.permutation(data.unlabeled)[:_N_LOOKED_AT])
-        pretrained = load_pretrained(some, n_sizes=_N_SIZES, **self.reading)
+        pretrained = self.load_pretrained()
         self.survey(pretrained)
         reader = AlphabetReader(pretrained, self.alphabet)
         share, score = 0.0, None
@@ -201,6 +200,19 @@ class SelfTraining:
         if score is not None:
             self.scores.append(score)
         return self.read_by(reader)
+
+    def load_pretrained(self):
+        """Return the pretrained weights at the sizes that suit unlabeled images."""
+        some = self.data.pick(self.rng.permutation(self.data.unlabeled)[:_N_LOOKED_AT])
+        shown, labels = set(), self.data.labels[self.data.labeled]
+        if self.template.vocabulary is not None:
+            shown = set(Vocabulary(self.template.vocabulary))
+        elif len(labels) >= 2 * _MIN_TEXTS:
+            shown = {c for label in labels for c in Vocabulary.split(label)}
+        shown = sorted(shown.intersection(list_characters()))
+        return load_pretrained(
+            some, n_sizes=_N_SIZES, vocabulary=shown or None, **self.reading
+        )
 
     def cover_alphabet(self, pretrained):
         """Return the labels, and texts that show characters of which they have few.

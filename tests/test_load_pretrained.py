@@ -150,6 +150,13 @@ def test_the_sizes_are_those_that_agree_with_all(monkeypatch):
     assert ensemble.estimators_ == networks
     for network in networks:
         network.scales_ = _pretrained._SCALES
+    # Where all have to read a 2, another one agrees with them most.
+    ensemble.estimators_ = networks
+    ensemble._find_allowed = lambda vocabulary: [int(vocabulary)]
+    _pretrained._choose_sizes(ensemble, [image], 1, "2")
+    assert (networks[0].image_height_, networks[0].width_stretch_) == (48, 1.0)
+    for network in networks:
+        network.scales_ = _pretrained._SCALES
     said[23] = said[0]
     ensemble.estimators_ = networks
     _pretrained._choose_sizes(ensemble, [image], 1)
@@ -163,7 +170,7 @@ def test_russian_images_are_read_by_the_network_that_knows_russian():
     images, texts = make_captchas(
         12, vocabulary="бгджлф258", length=4, fonts=font, random_state=0, **EASY
     )
-    one = load_pretrained(images, n_jobs=1)
+    one = load_pretrained(images, vocabulary="бгджлф258", n_jobs=1)
     assert one._network_config["residual_blocks"] == 2
     read = one.predict(images, vocabulary="бгджлф258")
     assert np.mean(read == np.array(texts, dtype=object)) >= 0.7
@@ -210,6 +217,8 @@ def test_it_is_exported_at_one_size(reader, drawn, tmp_path):
         ({"n_jobs": 0}, "n_jobs"),
         ({"X": []}, "X"),
         ({"n_sizes": 6}, "n_sizes=6 needs images.* pass some"),
+        ({"vocabulary": "12"}, "vocabulary='12' needs images"),
+        ({"X": [np.zeros((9, 9))], "vocabulary": "ß"}, "vocabulary='ß': name some of"),
         ({"X": [], "n_sizes": 0}, "n_sizes=0 must be None or an int from 1 to 24"),
         ({"X": [], "n_sizes": 25}, "n_sizes=25 must be"),
         ({"X": [], "n_sizes": 2.0}, "n_sizes=2.0 must be"),

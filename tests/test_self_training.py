@@ -749,14 +749,25 @@ def test_the_pretrained_weights_are_asked_with_what_the_recognizer_says(monkeypa
         raise StopIteration
 
     monkeypatch.setattr(_pseudo_labels, "load_pretrained", load)
-    rounds = Fake([], labels=["a", *[None] * 200])
-    rounds.data.items = list(range(201))
+    rounds = Fake([], labels=["ab", "cß"] * 5 + [None] * 200)
+    rounds.data.items = list(range(210))
     said = {"background": "black", "backend": "onnx", "device": "cpu", "n_jobs": 1}
     rounds.template = CaptchaRecognizer(**said)
     rounds = SelfTraining(rounds.params, rounds.template, rounds.data, rounds.rng)
     with pytest.raises(StopIteration):
         rounds.read_first()
-    # Sizes are chosen from some of the images without a label.
+    # Sizes are chosen from some of the images without a label, by what labels show.
     images = asked.pop("X")
-    assert len(set(images)) == 100 and 0 not in images
-    assert asked == said | {"n_sizes": 6}
+    assert len(set(images)) == 100 and min(images) >= 10
+    assert asked == said | {"n_sizes": 6, "vocabulary": ["a", "b", "c"]}
+    for labels, vocabulary, expected in (
+        (["ab"] * 9, None, None),  # too few
+        (["ab"] * 10, "xyz", ["x", "y", "z"]),
+        ([], "ßä", None),  # of which it knows none
+    ):
+        rounds.data.labels = np.array([*labels, *[None] * 20], dtype=object)
+        rounds.data.__post_init__()
+        rounds.template.set_params(vocabulary=vocabulary)
+        with pytest.raises(StopIteration):
+            rounds.read_first()
+        assert asked["vocabulary"] == expected

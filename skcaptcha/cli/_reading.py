@@ -83,6 +83,7 @@ def load_pretrained_for(options):
         raise ValueError(
             f"--n-sizes={options.n_sizes} must be at least 1 and at most {MAX_SIZES}"
         )
+    check_characters(load_pretrained(), options.characters)
     options.images = list(list_paths(options.images))
     n_images, images = len(options.images), []
     for number in range(min(n_images, MAX_LOOKED_AT)):
@@ -91,7 +92,9 @@ def load_pretrained_for(options):
             images.append(read_image(path))
     if not images:
         return load_pretrained()
-    return load_pretrained(images, n_sizes=options.n_sizes)
+    return load_pretrained(
+        images, n_sizes=options.n_sizes, vocabulary=options.characters
+    )
 
 
 def check_characters(model, characters):
