@@ -57,8 +57,9 @@ def read_ours(arguments, images, n_sizes=None):
     given = {
         "characters_and_lengths": (images.lengths, allowed),
         "characters": (None, allowed),
-        "nothing": (None, None),
     }
+    if not n_sizes:  # else they have chosen the sizes
+        given["nothing"] = None, None
     texts = {name: [None] * len(images.arrays) for name in given}
     for position, frames in reader.iter_frames(images.arrays):
         for name, what in given.items():
