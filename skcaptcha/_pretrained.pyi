@@ -7,6 +7,10 @@ from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["load_pretrained"]
 
+MAX_SIZES: int
+MAX_LOOKED_AT: int
+
+def list_characters() -> str: ...
 @overload
 def load_pretrained(
     X: None = None,

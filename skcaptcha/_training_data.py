@@ -219,7 +219,7 @@ def _check_large(channels, stuck):
         )
     elif stuck:
         reason = (
-            "adds convolutions, of which there are no pretrained weights with "
+            "adds convolutions that have no pretrained weights with "
             "downsampling='stride', and freeze_convolutions=True keeps them from "
             "learning; leave one of the two out"
         )
