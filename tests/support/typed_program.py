@@ -54,3 +54,10 @@ def read(recognizer: CaptchaRecognizer | CaptchaEnsemble) -> dict[str, object]:
 def read_before_any_label(images: list[NDArray[np.uint8]]) -> list[str]:
     """Read images that nobody has labeled."""
     return list(load_pretrained().predict(images, vocabulary="0123456789"))
+
+
+def read_at_few_sizes(images: list[NDArray[np.uint8]]) -> list[str]:
+    """Read them at the sizes that suit them, and at one of these."""
+    several = load_pretrained(images, n_sizes=6, vocabulary="0123456789")
+    one: CaptchaRecognizer = load_pretrained(images)
+    return [*several.predict(images), *one.predict(images)]
