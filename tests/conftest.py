@@ -96,7 +96,7 @@ def quick(some):
 def pretrained_at_one_size():
     """Let self-training read at one size of twelve before it learns: it is quicker."""
 
-    def load(X, *, n_sizes=None, **options):
+    def load(X, *, n_sizes=None, vocabulary=None, **options):
         if n_sizes is None:
             return load_pretrained(X, **options)
         reader = load_pretrained(**options)
