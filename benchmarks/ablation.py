@@ -52,7 +52,9 @@ NETWORKS = {  # the same; by default it pools, and small images have fewer rows
     DEFAULTS: {},
     "large": {"network_size": "large"},
     "strides": {"downsampling": "stride"},
+    "pooling, 40 rows": {"downsampling": "pooling", "image_height": 40},
     "pooling, 48 rows": {"downsampling": "pooling", "image_height": 48},
+    "pooling, 56 rows": {"downsampling": "pooling", "image_height": 56},
     "strides, 48 rows": {"downsampling": "stride", "image_height": 48},
     "strides, 56 rows": {"downsampling": "stride", "image_height": 56},
 }
