@@ -46,8 +46,8 @@ CHOSEN = {
     "least cut": ("_MIN_IMAGES_TO_CUT = {}, 32, 25", 0.2, 0.1, 0.3, 1),
     "least rows": ("_MIN_IMAGES_TO_CUT = 0.2, {}, 25", 32, 1, 24, 40),
     "least images": ("_MIN_IMAGES_TO_CUT = 0.2, 32, {}\n", 25, 1),
-    "least height": ("_HEIGHT_STEP = {}, 56, 8", 32, 24, 40),
-    "greatest height": ("_HEIGHT_STEP = 32, {}, 8", 56, 48, 64),
+    "small height": ("_HEIGHT_STEP = {}, 56, 8", 48, 32, 40, 56),
+    "greatest height": ("_HEIGHT_STEP = 48, {}, 8", 56, 48, 64),
     "filled height": ("_FILLED_HEIGHT, _FILLED_SHARE = {}, 0.8", 40, 32, 48),
     "filled share": ("_FILLED_HEIGHT, _FILLED_SHARE = 40, {}", 0.8, 0.65, 1),
     "steps a character": ("_STEPS_PER_CHARACTER = {}\n", 3, 1, 2, 5, 7),
@@ -81,7 +81,7 @@ VARIANTS = {DEFAULTS: None} | {
     for name, (source, value, *others) in {**CHOSEN, **SCHEDULE, **ALIGNMENT}.items()
     for other in others
 }
-QUICK = (DEFAULTS, "least height 40", "learned 0.1", "even ink 1e6")
+QUICK = (DEFAULTS, "small height 40", "learned 0.1", "even ink 1e6")
 # Name -> device that batches and passes are chosen for, factor of the learning rate.
 BATCHES = {
     "of a CPU": ("cpu", 1),

@@ -30,10 +30,10 @@ _INK_IN_MOST, _INK_IN_SOME = 0.5, 0.2
 _MIN_CUT, _MIN_ROWS, _MIN_IMAGES_TO_CUT = 0.2, 32, 25
 
 # Heights. The convolution blocks halve five times; above 56 rows a fit takes longer.
-# Nine sets: 40 at the least changed two, by +1.3 and +3.8 points in 1.2 to 1.4 times
-# the time, two seeds, within chance. Characters seldom fill images of more than 40
-# rows; 48 in its place read no better in 1.2 times the time.
-_MIN_HEIGHT, _MAX_HEIGHT, _HEIGHT_STEP = 32, 56, 8
+# Characters seldom fill images of more than 40 rows; 48 in its place read no better in
+# 1.2 times the time. Small images gain: of three sets of 28 to 35 rows 3 to 13 points
+# more were read at 48 than at 32, and fewer at 40 or 56 (docs/research_log.rst).
+_SMALL_HEIGHT, _MAX_HEIGHT, _HEIGHT_STEP = 48, 56, 8
 _FILLED_HEIGHT, _FILLED_SHARE = 40, 0.8
 
 # Time steps. CTC needs one for each character and one between equal neighbors; the
@@ -108,11 +108,14 @@ def choose_rows(ink, sizes):
 
 
 def choose_height(sizes, rows=ALL_ROWS):
-    """Return the height to which images are resized, a multiple of 8 from 32 to 56."""
+    """Return the height to which images are resized, a multiple of 8 from 40 to 56.
+
+    Small images are enlarged by more than others, as that shows their strokes.
+    """
     median = float(np.median(np.asarray(sizes)[:, 0])) * (rows[1] - rows[0])
     height = max(min(median, _FILLED_HEIGHT), _FILLED_SHARE * median)
     height = int(height / _HEIGHT_STEP + 0.5) * _HEIGHT_STEP
-    return min(max(height, _MIN_HEIGHT), _MAX_HEIGHT)
+    return _SMALL_HEIGHT if height < _FILLED_HEIGHT else min(height, _MAX_HEIGHT)
 
 
 def choose_stretch(

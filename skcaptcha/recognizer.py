@@ -66,7 +66,8 @@ class CaptchaRecognizer(
     image_height : int or "auto", default="auto"
         Height in pixels to which images are resized, their aspect ratio kept. "auto"
         is the median height of the training images up to 40, four fifths of it if
-        that is more, from 32 to 56. Rows far above and below the text are cut off
+        that is more, and at most 56. Images of fewer than 36 rows are enlarged to 48,
+        as more of them is then read. Rows far above and below the text are cut off
         first, where the text is a band in higher images. With a number, nothing is
         cut off.
     image_shape : tuple of int, default=None
