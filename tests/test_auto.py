@@ -63,7 +63,7 @@ def test_holding_out_too_many_is_refused():
 def test_a_fit_keeps_and_prints_what_it_chose(quick, capsys):
     recognizer = quick(image_height="auto", batch_size="auto", verbose=2)
     assert recognizer.auto_choices_ == {
-        "image_height": 32,
+        "image_height": 48,
         "text_rows": (0.0, 1.0),
         "width_stretch": recognizer.width_stretch_,
         "color_mode": "grayscale",

@@ -193,12 +193,12 @@ def test_a_table_of_paths_is_refused(quick):
 def test_rows_that_are_empty_in_all_images_are_not_read(quick, margins):
     X, y = margins
     cut = quick(X, y, image_height="auto")
-    assert cut.image_height_ == 32
+    assert cut.image_height_ == 48
     top, bottom = cut.text_rows_
     first, end = math.floor(64 * top), math.ceil(64 * bottom)
     assert first <= 16 and 32 <= end  # where the text stands
     assert 32 <= end - first <= 34
-    by_hand = quick([x[first:end] for x in X], y, image_height=32)
+    by_hand = quick([x[first:end] for x in X], y, image_height=48)
     assert by_hand.text_rows_ == (0.0, 1.0)
     found = cut.frame_log_proba(X)
     assert_same_frames(found, by_hand.frame_log_proba([x[first:end] for x in X]))
