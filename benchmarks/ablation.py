@@ -48,7 +48,7 @@ PARAMETERS = {  # name -> parameters that are not the default ones
     "a third of the learning rate": {"learning_rate_init": 1e-3},
     "in gray": {"color_mode": "grayscale"},
 }
-NETWORKS = {  # the same; by default it pools, and small images have fewer rows
+NETWORKS = {  # the same; by default it pools
     DEFAULTS: {},
     "large": {"network_size": "large"},
     "strides": {"downsampling": "stride"},
