@@ -3,6 +3,7 @@
 import pickle
 from unittest.mock import Mock
 
+import joblib
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -177,7 +178,7 @@ def test_a_progress_bar_counts_the_epochs(small, capsys):
     assert "100%" in shown
 
 
-@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_search_shows_the_epochs_under_its_candidates(small, capsys, n_jobs):
     search = GridSearchCV(
         CaptchaRecognizer(max_iter=1, **TINY),
@@ -185,7 +186,9 @@ def test_a_search_shows_the_epochs_under_its_candidates(small, capsys, n_jobs):
         cv=2,
         n_jobs=n_jobs,
     )
-    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(*small)
+    # Processes would do, but joblib's have been seen to wait for each other forever.
+    with joblib.parallel_config("threading"):
+        search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(*small)
     shown = capsys.readouterr().out
     for number in range(4):  # two candidates, two folds
         nested = f"candidate-split-evaluation | CaptchaRecognizer - fit #{number}"
