@@ -136,7 +136,7 @@ def resume_from_checkpoint(device):
 def run_out_of_memory(device):
     reader = fit(SAME)
     expected = list(reader.predict(SAME))
-    room = iter([100_000] * 3)
+    room = iter([225_000] * 3)
 
     def shrink():
         device.room = next(room, None)
@@ -146,7 +146,7 @@ def run_out_of_memory(device):
         warnings.simplefilter("always")
         with around_updates(shrink):
             fitted.append(fit(VARIED))
-        device.room = 40_000
+        device.room = 90_000
         assert list(reader.predict(SAME)) == expected
         device.room = None
     told = [str(warning.message) for warning in caught]
