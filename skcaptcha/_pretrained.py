@@ -61,8 +61,8 @@ def load_pretrained(
         are then kept that agree most with what all of them read together.
     n_sizes : int, default=None
         How many pairs are kept, from 1 to 24. None is all, or one if there is an `X`,
-        which reads less well. Six read images that look alike as well as all do, and
-        take a quarter of the time. Only allowed with `X`.
+        which reads less well. Six read images that look alike about as well as all
+        do, and take a quarter of the time. Only allowed with `X`.
     vocabulary : str or sequence of str, default=None
         The characters that the images may show, if you know, for the choice alone: pass
         them to `predict` as well. Without them a network may be chosen that takes

@@ -127,7 +127,7 @@ def test_a_few_images_choose_several_sizes(drawn):
     assert [len(frames) for frames in several.frame_log_proba(images[:1])] == [24]
 
 
-def test_the_sizes_are_those_that_agree_with_all(monkeypatch):
+def test_the_sizes_are_those_that_agree_with_all():
     """Of 24 pairs the fifth of the first network and the last of the other."""
     said = np.log(np.full((24, 1, 3), 1e-9))
     said[:, 0] = np.log([0.1, 0.5, 0.4])

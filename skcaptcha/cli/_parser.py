@@ -69,7 +69,7 @@ examples:
   skcaptcha predict pretrained unread --characters 0123456789 --length 4
         before anything is trained; it reads best if you say what there may be
   skcaptcha predict pretrained unread --n-sizes 6
-        quicker, and as good if the images look alike
+        quicker, and about as good if the images look alike
   skcaptcha predict model.joblib 1.png --characters-detail
         1.png <tab> 2b <tab> 0.9984 <tab> 2 0.9991 8-21 <tab> b 0.9993 21-34
 
