@@ -181,7 +181,8 @@ class SelfTraining:
     def read_first(self):
         """Return what the pretrained weights read, a network of the labels, or both."""
         data = self.data
-        pretrained = self.load_pretrained()
+        some = data.pick(self.rng.permutation(data.unlabeled)[:_N_LOOKED_AT])
+        pretrained = self.load_pretrained(some, _N_SIZES)
         self.survey(pretrained)
         reader = AlphabetReader(pretrained, self.alphabet)
         share, score = 0.0, None
@@ -201,9 +202,8 @@ class SelfTraining:
             self.scores.append(score)
         return self.read_by(reader)
 
-    def load_pretrained(self):
-        """Return the pretrained weights at the sizes that suit unlabeled images."""
-        some = self.data.pick(self.rng.permutation(self.data.unlabeled)[:_N_LOOKED_AT])
+    def load_pretrained(self, images, n_sizes):
+        """Return the pretrained weights at sizes that suit some images."""
         shown, labels = set(), self.data.labels[self.data.labeled]
         if self.template.vocabulary is not None:
             shown = set(Vocabulary(self.template.vocabulary))
@@ -211,7 +211,7 @@ class SelfTraining:
             shown = {c for label in labels for c in Vocabulary.split(label)}
         shown = sorted(shown.intersection(list_characters()))
         return load_pretrained(
-            some, n_sizes=_N_SIZES, vocabulary=shown or None, **self.reading
+            images, n_sizes=n_sizes, vocabulary=shown or None, **self.reading
         )
 
     def cover_alphabet(self, pretrained):
@@ -298,7 +298,7 @@ class SelfTraining:
         if data.unlabeled.size and self.n_iter and not has_read:
             notices = [(self.describe_failure(len(positions)), ConvergenceWarning)]
         if len(positions) < 2:
-            recognizer = load_pretrained(data.items, **self.reading)
+            recognizer = self.load_pretrained(data.items, 1)
             vars(recognizer).update(data.table)
             return recognizer, notices
         recognizer = clone(self.template).set_params(warm_start=False)

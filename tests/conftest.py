@@ -96,9 +96,9 @@ def quick(some):
 def pretrained_at_one_size():
     """Let self-training read at one size of twelve before it learns: it is quicker."""
 
-    def load(X, *, n_sizes=None, vocabulary=None, **options):
-        if n_sizes is None:
-            return load_pretrained(X, **options)
+    def load(X, *, n_sizes, vocabulary, **options):
+        if n_sizes == 1:
+            return load_pretrained(X, vocabulary=vocabulary, **options)
         reader = load_pretrained(**options)
         for network in reader.estimators_:
             network.scales_ = network.scales_[4:5]

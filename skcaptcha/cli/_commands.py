@@ -25,7 +25,6 @@ from skcaptcha.cli._models import (
     is_recognizer,
     load_head,
     load_model,
-    load_reader,
     make_reader,
     save_interrupted,
     save_model,
@@ -46,7 +45,7 @@ from skcaptcha.cli._reading import (
     choose_threshold,
     find_thresholds,
     list_paths,
-    load_pretrained_for,
+    load_for_images,
     read_rows,
 )
 
@@ -331,14 +330,11 @@ def predict(options):
         )
     if options.characters_detail and options.format == "csv":
         raise ValueError("--characters-detail needs --format jsonl or text")
-    if options.n_sizes is None:
-        model = load_reader(options.model)
-    else:
-        model = load_pretrained_for(options)
+    model, paths = load_for_images(options)
     check_characters(model, options.characters)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)
-    rows = read_rows(make_reader(model), options)
+    rows = read_rows(make_reader(model), paths, options)
     if options.sort == "confidence":  # what to look at comes first
         rows = sorted(rows, key=lambda row: row.confidence or 0.0)
     write_row = WRITERS[options.format](options.top_k)

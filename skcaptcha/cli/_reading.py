@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from skcaptcha._curves import confidence_threshold
 from skcaptcha._validation import issue_warnings
-from skcaptcha.cli._models import find_reader, is_pretrained
+from skcaptcha.cli._models import find_reader, is_pretrained, load_reader
 from skcaptcha.cli._output import escape, flush, write
 from skcaptcha.datasets import load_image_folder
 from skcaptcha.images._likeness import SeenImages
@@ -66,11 +66,14 @@ def choose_threshold(model, precision):
     return stored[min(enough, key=float)]
 
 
-def load_pretrained_for(options):
-    """Return the pretrained reader at the sizes that suit the images.
+def load_for_images(options):
+    """Return the model, and an iterator over the paths of the images to read.
 
-    It looks at some from everywhere, so that the options then list all of them.
+    With ``--n-sizes`` some images from everywhere choose the sizes.
     """
+    paths = list_paths(options.images)
+    if options.n_sizes is None:
+        return load_reader(options.model), paths
     from skcaptcha import load_pretrained
     from skcaptcha._pretrained import MAX_LOOKED_AT, MAX_SIZES
 
@@ -83,18 +86,18 @@ def load_pretrained_for(options):
         raise ValueError(
             f"--n-sizes={options.n_sizes} must be at least 1 and at most {MAX_SIZES}"
         )
-    check_characters(load_pretrained(), options.characters)
-    options.images = list(list_paths(options.images))
-    n_images, images = len(options.images), []
-    for number in range(min(n_images, MAX_LOOKED_AT)):
-        path = options.images[number * n_images // min(n_images, MAX_LOOKED_AT)]
+    reader = load_pretrained()
+    check_characters(reader, options.characters)
+    paths, images = list(paths), []
+    n_looked_at = min(len(paths), MAX_LOOKED_AT)
+    for number in range(n_looked_at):
         with suppress(OSError, ValueError):  # it gets a row with the error
-            images.append(read_image(path))
-    if not images:
-        return load_pretrained()
-    return load_pretrained(
-        images, n_sizes=options.n_sizes, vocabulary=options.characters
-    )
+            images.append(read_image(paths[number * len(paths) // n_looked_at]))
+    if images:
+        reader = load_pretrained(
+            images, n_sizes=options.n_sizes, vocabulary=options.characters
+        )
+    return reader, iter(paths)
 
 
 def check_characters(model, characters):
@@ -114,9 +117,9 @@ def check_characters(model, characters):
         )
 
 
-def read_rows(reader, options):
-    """Yield a `Row` for each image that the options name, in order."""
-    paths, notices, seen = list_paths(options.images), [], SeenImages.of(reader)
+def read_rows(reader, paths, options):
+    """Yield a `Row` for each image of an iterator over paths, in order."""
+    notices, seen = [], SeenImages.of(reader)
     while chunk := list(islice(paths, CHUNK)):
         found = reader._iter_texts(
             chunk,

@@ -492,7 +492,9 @@ def test_the_word_pretrained_is_a_model_that_nobody_has_trained(run, tmp_path):
     assert code == 2 and "only a CaptchaRecognizer can be exported" in err
 
 
-def test_the_pretrained_reader_reads_at_sizes_that_suit_the_images(run, tmp_path):
+def test_the_pretrained_reader_reads_at_sizes_that_suit_the_images(
+    run, tmp_path, monkeypatch
+):
     folder, told = tmp_path / "drawn", ("--characters", "0123456789")
     run("generate", folder, "-n", "4", *told)
     (folder / "odd.png").write_bytes(b"no image")
@@ -505,6 +507,12 @@ def test_the_pretrained_reader_reads_at_sizes_that_suit_the_images(run, tmp_path
     assert code == 1 and [row[1] for row in rows if len(row) == 3] == expected
     (odd,) = (row for row in rows if len(row) > 3)
     assert odd[0].endswith("odd.png") and "is not an image" in odd[3]
+    # What standard input names is read as it is named: a folder is no image.
+    names = io.BytesIO(f"{paths[0]}\n{folder}\n".encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(names))
+    code, out, _ = run("predict", "pretrained", "-", "--n-sizes", "3")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 1 and [row[0] for row in rows] == [str(paths[0]), str(folder)]
     # Where no image can be read each has a row with its error.
     code, out, _ = run("predict", "pretrained", folder / "odd.png", "--n-sizes", "3")
     assert code == 1 and "is not an image" in out
