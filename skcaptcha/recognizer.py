@@ -29,12 +29,12 @@ from skcaptcha._sklearn_compat import (
     CallbackSupportMixin,
     with_callbacks,
 )
+from skcaptcha._starting_network import choose_start, find_network_config
 from skcaptcha._tables import TABLE_ATTRIBUTES
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import read_training_data
 from skcaptcha._validation import issue_warnings
 from skcaptcha.model.device import use_device
-from skcaptcha.model.pretrained import load_start
 from skcaptcha.persistence._state import pack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
@@ -88,7 +88,9 @@ class CaptchaRecognizer(
         residual blocks. It takes 1.7 times as long and may read more of hard images.
         "auto" is "large" from 5000 training images on, unless there is no such block,
         or `freeze_convolutions` is set with ``downsampling="stride"``, as the
-        pretrained weights for that lack these convolutions.
+        pretrained weights for that lack these convolutions. With fewer images `fit`
+        takes it where its pretrained weights read the images clearly better: of 100 of
+        them it misreads fewer characters by a twentieth of all.
     downsampling : {"pooling", "stride"}, default="pooling"
         How a block halves the height: by max pooling after its convolution, or by a
         stride in it. With strides an update takes about two thirds of the time and
@@ -433,7 +435,7 @@ class CaptchaRecognizer(
         data = read_training_data(self, X, y, sample_weight, resume=resume, n_least=1)
         issue_warnings(data.notices)
         generator = _make_generator(_make_rng(self.random_state))
-        start, aligned, origin = self._choose_start(data, generator)
+        start, aligned, origin = choose_start(self, data, generator)
         choices = self._choose(data, data.samples, None, origin)
         with explain_device_errors("training"):
             trainer, result = fit_one_epoch(
@@ -473,7 +475,9 @@ class CaptchaRecognizer(
         rng, checkpoint = self._claim_checkpoint(checkpoint, data, processes)
         training, validation = self._split(data.samples, rng)
         generator = _make_generator(rng)
-        start, aligned, origin = self._choose_start(data, generator)
+        # Other machines may read a character more or less.
+        data.network_config = processes.first(find_network_config(self, data))
+        start, aligned, origin = choose_start(self, data, generator)
         choices = self._choose(data, training, validation, origin)
         if self.verbose > 1 and processes.rank == 0:
             print(choices, file=sys.stderr)
@@ -532,33 +536,6 @@ class CaptchaRecognizer(
             return samples, None
         order = rng.permutation(len(samples))
         return samples.pick(order[n_held_out:]), samples.pick(order[:n_held_out])
-
-    def _choose_start(self, data, generator):
-        """Return the network to train on, whether it can read, and what it is.
-
-        The network is None where training starts from random weights.
-        """
-        if data.resume:
-            return self.network_, self.converged_, "earlier fit"
-        start = None
-        if self.pretrained:
-            start = load_start(data.network_config, data.vocabulary, generator)
-        if start is not None:
-            return start, True, "pretrained weights"
-        if self.pretrained not in ("auto", False):
-            raise ValueError(
-                f"pretrained={self.pretrained!r} needs a network with weights to start "
-                "from; leave conv_channels, lstm_units and lstm_layers out, or set "
-                "pretrained='auto'."
-            )
-        if self.freeze_convolutions:
-            raise ValueError(
-                "freeze_convolutions=True needs convolutions that have learned "
-                "something: leave the parameters of the network at their defaults and "
-                "`pretrained` at 'auto', or fit with freeze_convolutions=False first, "
-                "then set it and continue with warm_start=True or `partial_fit`."
-            )
-        return None, False, "random weights"
 
     def _find_causes(self, data, origin):
         """Return why nothing may have been learned, as a list of texts."""
