@@ -1,7 +1,5 @@
 """The network that a fit starts from."""
 
-import math
-
 import torch
 from rapidfuzz.distance import Levenshtein
 
@@ -11,10 +9,12 @@ from skcaptcha.model.inference import run_network
 from skcaptcha.model.pretrained import load_start
 from skcaptcha.vocabulary import BLANK
 
-# Images that the pretrained networks read before a fit, and the characters fewer that
-# the large one has to misread: a share of all, and a number that is no chance. Sets
-# where it does gain up to five points, others nothing (docs/research_log.rst).
-_MOST_IMAGES, _LEAST_SHARE, _LEAST_CHARACTERS = 100, 0.03, 4
+# Training images up to which the pretrained networks read them before a fit: of more,
+# fits of the small one read as much, or more (docs/research_log.rst).
+_FEW_IMAGES = 200
+# Characters fewer that the large one has to misread: a share of all, and a number that
+# is hardly chance.
+_LEAST_SHARE, _LEAST_CHARACTERS = 0.03, 4
 
 
 def choose_start(estimator, data, generator):
@@ -49,18 +49,15 @@ def choose_start(estimator, data, generator):
 def find_network_config(estimator, data):
     """Return the parameters of the network of a fit, whose size may be chosen here.
 
-    Where "auto" has become "small", it becomes "large" if the pretrained weights for
-    that misread clearly fewer characters of the training images.
+    Where "auto" has become "small" and there are few images, it becomes "large" if the
+    pretrained weights for that misread clearly fewer of their characters.
     """
-    small = data.network_config
+    small, samples = data.network_config, data.samples
     is_open = estimator.network_size == "auto" and not data.resume
-    if not (is_open and estimator.pretrained and small["pooling"]):
+    has_start = estimator.pretrained and small["pooling"]
+    if not (is_open and has_start and len(samples) <= _FEW_IMAGES):
         return small
     large = small | {"residual_blocks": RESIDUAL_BLOCKS["large"]}
-    if large == small:
-        return small
-    step = math.ceil(len(data.samples) / _MOST_IMAGES)
-    samples = data.samples.pick(range(0, len(data.samples), step))
     misread = []
     for config in (small, large):
         generator = torch.Generator("cpu").manual_seed(0)  # for unknown characters

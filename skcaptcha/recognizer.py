@@ -88,9 +88,9 @@ class CaptchaRecognizer(
         residual blocks. It takes 1.7 times as long and may read more of hard images.
         "auto" is "large" from 5000 training images on, unless there is no such block,
         or `freeze_convolutions` is set with ``downsampling="stride"``, as the
-        pretrained weights for that lack these convolutions. With fewer images `fit`
-        takes it where its pretrained weights read the images clearly better: of 100 of
-        them it misreads fewer characters by a twentieth of all.
+        pretrained weights for that lack these convolutions. With 200 images or fewer
+        `fit` takes it where its pretrained weights misread clearly fewer characters of
+        them, as of Cyrillic letters, which those of "small" don't know.
     downsampling : {"pooling", "stride"}, default="pooling"
         How a block halves the height: by max pooling after its convolution, or by a
         stride in it. With strides an update takes about two thirds of the time and

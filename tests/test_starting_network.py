@@ -39,7 +39,6 @@ def misread(monkeypatch):
     counts = {}
 
     def count(network, samples):
-        counts["n_images"] = len(samples)
         is_large = any(block.residual for block in network.blocks)
         return counts["large" if is_large else "small"]
 
@@ -76,13 +75,15 @@ def test_it_takes_clearly_fewer_misread_characters(misread, small, large, size):
     assert fit(draw("0123456789")).auto_choices_["network_size"] == size
 
 
-@pytest.mark.parametrize(("small", "size"), [(26, "small"), (27, "large")])
-def test_of_many_characters_it_takes_a_share(misread, small, size):
-    # 3 % of 100 images of 3 characters are 9; the images are spread over all.
+@pytest.mark.parametrize(
+    ("n_samples", "small", "size"),
+    [(200, 35, "small"), (200, 36, "large"), (201, 600, "small")],
+)
+def test_it_takes_a_share_and_few_images(misread, n_samples, small, size):
+    # 3 % of 200 images of 3 characters are 18.
     misread.update(small=small, large=18)
-    drawn = draw("01", 200)
-    assert fit(drawn).auto_choices_["network_size"] == size
-    assert misread["n_images"] == 100
+    recognizer = fit(draw("01", n_samples))
+    assert recognizer.auto_choices_["network_size"] == size
 
 
 @pytest.mark.parametrize(
