@@ -116,5 +116,5 @@ def test_objects_go_by_way_of_the_gpu_that_is_named(quick, monkeypatch):
         seen.clear()
         with pytest.raises(KeyError, match="no such GPU"):
             quick(device=device)
-        assert seen == [("first", index), ("check_same", index)]
+        assert seen == [("first", index), ("first", index), ("check_same", index)]
         assert current == [0]
