@@ -104,8 +104,8 @@ class CaptchaRecognizer(
         Share of the features that are dropped while training, in [0, 1).
     pretrained : bool or "auto", default="auto"
         Whether training starts from weights that ship with the package, learned on
-        drawn images of digits and Latin letters, rather than from random ones. It
-        then takes fewer images and less time, also for other characters. "auto" does
+        drawn images of digits and letters, rather than from random ones. It then
+        takes fewer images and less time, also for other characters. "auto" does
         so if `conv_channels`, `lstm_units` and `lstm_layers` have their defaults.
     augmentation : float, default=1.0
         Strength of the random rotation, shear, scale and shift of training images; 0
