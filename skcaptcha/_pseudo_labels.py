@@ -379,10 +379,6 @@ class SelfTraining:
             random_state=draw_seed(self.rng),
             verbose=False,
         )
-        if template.network_size == "auto":
-            # A large one would begin with the weights that read first, and share their
-            # errors.
-            template.set_params(network_size="small")
         n_updates = _N_UPDATES if before is None else _N_MORE_UPDATES
         template.set_params(max_iter=choose_n_epochs(template, len(y), n_updates))
         with warnings.catch_warnings():

@@ -263,28 +263,6 @@ def test_networks_go_on_but_not_those_that_know_the_labels_alone(
         assert calls == [before, before]
 
 
-@pytest.mark.parametrize(("size", "of_rounds"), [("auto", "small"), ("large", "large")])
-def test_networks_of_rounds_are_small_unless_a_size_is_given(
-    some_labels, monkeypatch, size, of_rounds
-):
-    # As if the large weights alone could read, which then begin with few labels.
-    monkeypatch.setattr(
-        "skcaptcha._starting_network.count_misread",
-        lambda network, samples: 0 if any(b.residual for b in network.blocks) else 99,
-    )
-    fit_part, found = SelfTraining.fit_part, []
-
-    def note(*args):
-        network = fit_part(*args)
-        found.append(network.auto_choices_["network_size"])
-        return network
-
-    monkeypatch.setattr(SelfTraining, "fit_part", note)
-    reader = make(recognizer={"network_size": size}, max_iter=1).fit(*some_labels)
-    assert found and set(found) == {of_rounds}
-    assert reader.recognizer_.auto_choices_["network_size"] == "large"
-
-
 def test_images_without_text_are_not_learned_from():
     rounds = Fake([read([""] * 10 + [None] * 10)])
     assert not any(rounds.run().texts) and rounds.condition == "nothing_read"
