@@ -60,8 +60,10 @@ def check_page(options):
 
 def serve_issues(options, X, y, found, rules, out):
     """Serve the page to check labels on until Ctrl-C."""
-    table = {"names": (options.filename_column, options.text_column)}
-    table |= {"delimiter": options.delimiter, "encoding": options.encoding}
+    table = {}
+    if os.path.abspath(out) == os.path.abspath(_find_table(options.source)):
+        table = {"names": (options.filename_column, options.text_column)}
+        table |= {"delimiter": options.delimiter, "encoding": options.encoding}
     session = open_issues(X, y, found, out, rules, **table)
     say(f"{count(len(session.issues), 'label')} of {len(y)} differ from what is read.")
     _serve(session, options)
@@ -82,7 +84,25 @@ def _serve(session, options, learner=None, load=None):
         pass
     finally:
         server.close()
-    write(f"{session.progress()['n_labeled']} labels are in {session.store.path}\n")
+    _report(session)
+
+
+def _report(session):
+    """Say where the labels are; a ValueError says why some are not in the table."""
+    store = session.store
+    if store.trouble:
+        waiting = ""
+        if store.n_pending:
+            waiting = (
+                f"; {count(store.n_pending, 'answer')} that it lacks are safe in "
+                f"{store.journal_path.name} beside it, and come into it when you start "
+                "the command again"
+            )
+        raise ValueError(f"{store.path} is left as it is: {store.trouble}{waiting}")
+    if store.notice:
+        say(store.notice)
+    n_labeled = session.progress()["n_labeled"] if store.path.exists() else 0
+    write(f"{n_labeled} labels are in {store.path}\n")
 
 
 def _check_extra():
@@ -158,9 +178,8 @@ def _find_start(options, session):
 
 def _make_learner(options, session):
     """Return what learns, and what loads the reader to begin with."""
-    save_path = options.save_model
-    if save_path is None:
-        save_path = find_free(session.store.path.with_name("model.joblib"))
+    is_named = options.save_model is not None
+    save_path = options.save_model or session.store.path.with_name("model.joblib")
     model = _find_start(options, session)
     load, start, recognizer = load_pretrained, None, CaptchaRecognizer()
     if model is not None and (str(model) != "pretrained" or model.exists()):
@@ -172,11 +191,11 @@ def _make_learner(options, session):
     learner = Learner(
         _make_recognizer(recognizer, options),
         load,
-        save_path,
-        partial(_save_reader, save_path),
+        save_path if is_named else find_free(save_path),
+        partial(_save_reader, is_named=is_named),
         start=start,
         every=options.learn_every,
-        save_each=options.save_model is not None,
+        save_each=is_named,
     )
     return learner, load
 
@@ -185,8 +204,15 @@ def _load_reader(path):
     return make_reader(load_model(Path(path)))
 
 
-def _save_reader(path, recognizer):
+def _save_reader(recognizer, path, *, is_own, is_named):
+    """Save a recognizer, beside what others have saved meanwhile; return where.
+
+    A file is only replaced if the user has named it, or if the page has written it.
+    """
+    if not (is_own or is_named):
+        path = find_free(path)
     find_saver(path)(recognizer, path)
+    return path
 
 
 def _find_table(source):

@@ -305,12 +305,20 @@ def _is_row(cells, delimiter, given):
     return name.endswith(tuple(image_suffixes()))
 
 
+def is_failed_reading(row, header, column):
+    """Tell whether a row of a table of `predict` has no text in its column.
+
+    An empty one without a confidence is the label of an image that shows no text.
+    """
+    error, confidence = row[header.index("error")], row[header.index("confidence")]
+    return bool(error or (confidence and not row[column]))
+
+
 def _drop_failed_readings(rows, header, columns, path):
     """Leave out rows in which `predict` gave no text; return what to warn of, too."""
     if not {"confidence", "error"} <= set(header):
         return rows, []
-    error, text = header.index("error"), columns[1]
-    kept = [row for row in rows if row[1][text] and not row[1][error]]
+    kept = [row for row in rows if not is_failed_reading(row[1], header, columns[1])]
     n_dropped = len(rows) - len(kept)
     if not kept:
         raise ValueError(f"path={path!r} has no row with a text and without an error.")

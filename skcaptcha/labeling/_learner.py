@@ -3,6 +3,7 @@
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import joblib
 
@@ -26,10 +27,11 @@ class Learner:
         Returns the recognizer that the first round continues, and the last.
     every : int, default=25
         Labels between two rounds; 0 learns only when the reader is to be saved.
-    save_path : path-like
+    save_path : path
         Where the reader is saved.
     save : callable
-        Writes a recognizer there.
+        ``save(recognizer, path, is_own=...)`` writes a recognizer and returns where;
+        `is_own` tells that the page has written what is there.
     save_each : bool, default=False
         Whether to save the reader after each round, and not only when asked.
     """
@@ -52,7 +54,7 @@ class Learner:
         self.save_path, self._save, self._save_each = save_path, save, save_each
         self._every = every
         self._n_last = 0  # labels at the last round
-        self._wants_final = False
+        self._wants_final = self._has_saved = False
         self._model = None
         self._mutex = threading.RLock()
         self._stopped = False
@@ -131,6 +133,9 @@ class Learner:
         before = self._before
         if self._model is not None:
             before = partial(joblib.load, self._model)
+        save = None
+        if is_final or self._save_each:
+            save = partial(self._save, path=self.save_path, is_own=self._has_saved)
         try:
             self._learning.start(
                 Job(
@@ -142,7 +147,7 @@ class Learner:
                     out=self._learning.new_path(),
                     before=before,
                     start=self._origin if is_final else self._start,
-                    save=self._save if is_final or self._save_each else None,
+                    save=save,
                     vocabulary=self._session.list_characters(),
                     characters=self._session.rules.characters,
                     length=self._session.rules.length,
@@ -165,7 +170,8 @@ class Learner:
                     self._start = self._origin
                     self._n_last -= self._every
             elif job.is_final:
-                self.saved = str(self.save_path)
+                self.saved = answer["saved"]
+                self.save_path, self._has_saved = Path(self.saved), True
             else:
                 if answer["is_better"]:
                     self._model = job.out

@@ -42,7 +42,7 @@ class Job:
     out: str  # file for what is learned
     before: Callable  # returns the reader so far, which the new one has to equal
     start: Callable | None = None  # returns the recognizer to continue
-    save: Callable | None = None  # writes what was learned where the user wants it
+    save: Callable | None = None  # writes what was learned for the user, returns where
     vocabulary: str | None = None  # what a new network can read; None is for the labels
     characters: str | None = None  # the only ones that texts may have
     length: int | tuple | None = None
@@ -145,21 +145,25 @@ def learn(connection, job):
             before = after = {}
             if job.test:
                 before, after = _test(job.before(), job), _test(recognizer, job)
-        is_better = bool(recognizer.converged_) and not _is_worse(before, after)
-        if is_better or job.is_final:
+        notes = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+        has_learned = bool(recognizer.converged_)
+        is_better, saved = has_learned and not _is_worse(before, after), None
+        if is_better or (job.is_final and has_learned):
             _save(recognizer, job.out)
             if job.save is not None:
-                job.save(recognizer)
+                saved = str(job.save(recognizer))
+        error = None
+        if job.is_final and not has_learned:
+            error = " ".join(["Nothing was saved.", *notes])
         answer = {
             **job.facts,
             **(after if is_better else before),
             "before": before,
             "is_better": is_better,
-            "error": None,
+            "saved": saved,
+            "error": error,
             "n_train": len(job.train),
-            "notes": [
-                str(w.message) for w in caught if issubclass(w.category, UserWarning)
-            ],
+            "notes": notes,
         }
     except Exception as error:
         answer = {**job.facts, "error": f"{type(error).__name__}: {error}"}

@@ -277,6 +277,7 @@ class Session:
             "round": self.round,
             "scripts": [] if self.rules.characters else find_scripts(texts[-_RECENT:]),
             "trouble": self.store.trouble,
+            "notice": self.store.notice,
             "n_outside": self.catalog.n_outside,
             "n_unnamed": self.catalog.n_unnamed,
             "table": str(self.store.path),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._optional import import_optional
+from skcaptcha._validation import count
 from skcaptcha.labeling._events import Answer, Event, pack, unpack
 from skcaptcha.labeling._table import LabelTable
 
@@ -34,6 +35,10 @@ class ConflictError(Exception):
     def __init__(self, names):
         super().__init__(f"changed meanwhile: {', '.join(names)}")
         self.names = names
+
+
+class _FormatError(ValueError):
+    """A journal that another version has written."""
 
 
 class LabelStore:
@@ -95,8 +100,9 @@ class LabelStore:
         remove_stale(self.journal_path)
         self._answers, self._seqs, self._times, self._tabs = {}, {}, {}, {}
         self._events, self._rounds, self._base = [], [], {}
+        self._dropped = {}  # rows of labels that wait until their files are back
         self._notes, self._applied, self._next = {}, 0, 1
-        self.trouble = None
+        self.trouble = self.notice = None
         self._file = None
         self._dirty = False
         self._seen = None  # what the table was like when it was last looked at
@@ -106,13 +112,27 @@ class LabelStore:
             self._file.truncate(end)
         if end == 0:
             self._append([self._make_header()])
-        new = [
+        self.record(self._list_start(start), tab=_FILE)
+        self.sync(strict=True, settled=True)
+
+    def _list_start(self, start):
+        """Return what to record of labels that are known without a table.
+
+        Those of an earlier start that never came into a table are out of date.
+        """
+        if not start:
+            return []
+        old = {
+            name
+            for name, tab in self._tabs.items()
+            if tab == _FILE and name not in self._base
+        }
+        gone = [(name, Answer(), None) for name in old - start.keys()]
+        return gone + [
             (name, Answer("labeled", text), None)
             for name, text in start.items()
-            if name not in self._seqs
+            if name in old or name not in self._seqs
         ]
-        self.record(new, tab=_FILE)
-        self.sync(strict=True, settled=True)
 
     # Reading.
 
@@ -321,17 +341,15 @@ class LabelStore:
             place += len(line) + 1
             try:
                 self._take(json.loads(line), number)
+            except _FormatError:
+                raise
             except (ValueError, KeyError, TypeError) as error:
                 if bad is None:
                     bad = number, error
                 continue
             if bad is not None:
                 # A machine that lost power may leave zeros at the end, not before it.
-                raise ValueError(
-                    f"line {bad[0]} of {str(self.journal_path)!r} is damaged "
-                    f"({bad[1]}); delete that line, and the answer that it holds is "
-                    "all that you lose"
-                )
+                raise ValueError(self._describe_damage(*bad))
             end = place
         if not end and data.strip(b"\0\n "):
             raise ValueError(
@@ -340,17 +358,35 @@ class LabelStore:
             )
         return end
 
+    def _describe_damage(self, number, error):
+        """Say what to do about a line of the journal that cannot be read."""
+        journal = repr(str(self.journal_path))
+        if number > 1:
+            return (
+                f"line {number} of {journal} is damaged ({error}); delete that line, "
+                "and the answer that it holds is all that you lose"
+            )
+        return (
+            f"line 1 of {journal} is damaged ({error}), which holds the answers that "
+            f"{self.path.name} cannot: what was skipped or is unreadable. Restore the "
+            "journal from a backup. Without one, move it away: the labels of the table "
+            "stay, and each further line of the journal holds an answer"
+        )
+
     def _take(self, entry, number):
         """Apply a line of the journal."""
         if number == 1:
             if entry["skcaptcha_labels"] != _FORMAT:
-                raise ValueError(
-                    f"format {entry['skcaptcha_labels']}: upgrade skcaptcha"
+                raise _FormatError(
+                    f"{str(self.journal_path)!r} is of format "
+                    f"{entry['skcaptcha_labels']!r}, which is newer than this version "
+                    "of skcaptcha; upgrade skcaptcha, and nothing is lost"
                 )
             self._base = dict(entry["base"])
             self._applied = entry["applied"]
             self._next = self._applied + 1
             self._rounds = list(entry["rounds"])
+            self._dropped = dict(entry.get("dropped", {}))
             self._notes = dict(entry["notes"])
             for name, (answer, seq, when, tab) in entry["answers"].items():
                 self._answers[name] = Answer(*answer)
@@ -371,6 +407,7 @@ class LabelStore:
             "applied": self._next - 1,
             "notes": self._notes,
             "rounds": self._rounds,
+            "dropped": self._dropped,
             "answers": {
                 name: [
                     [answer.status, answer.text, answer.checked],
@@ -393,8 +430,9 @@ class LabelStore:
         for _ in range(5):  # until nobody writes to the table at the same time
             seen = self._look()
             data = None if seen is None else self.path.read_bytes()
-            table = LabelTable()
-            if data is not None:
+            if data is None:
+                table = LabelTable.make(**self._table_options)
+            else:
                 table = LabelTable.parse(data, str(self.path), **self._table_options)
             changed = self._take_edits(table, seen)
             spelled = {self._canonical(name): name for name in table.labels()}
@@ -404,13 +442,15 @@ class LabelStore:
             # A label that no answer has was taken back, or its image is gone.
             gone = [k for k in there if k not in wanted and k in self._seqs]
             update |= dict.fromkeys(gone)
-            table.update({spelled.get(k, k): v for k, v in update.items()})
+            dropped = dict(self._dropped)
+            table.update({spelled.get(k, k): v for k, v in update.items()}, dropped)
             if self._look() != seen:
                 continue
-            if seen is None and set(self._tabs.values()) <= {_FILE}:
+            if seen is None and not self._base and set(self._tabs.values()) <= {_FILE}:
                 update = {}  # nobody has answered yet
             if update:
                 write_atomically(self.path, table.encode())
+                self._dropped = dropped
             base = {k: v for k, v in {**there, **update}.items() if v is not None}
             if base != self._base or self._dirty or self._seen is None:
                 self._base = base
@@ -439,9 +479,10 @@ class LabelStore:
         if not theirs:  # the whole table is gone or was emptied: write it again
             return []
         edited_at = 0.0 if seen is None else seen[0] / 1e9
+        bases = self._find_base(theirs)
         edits = []
-        for name in dict.fromkeys([*theirs, *self._base]):
-            label, base = theirs.get(name), self._base.get(name)
+        for name in dict.fromkeys([*theirs, *bases]):
+            label, base = theirs.get(name), bases.get(name)
             ours = self._answers.get(name, Answer())
             if label == base:
                 continue
@@ -453,6 +494,39 @@ class LabelStore:
                 edits.append((name, answer, None))
         self.record(edits, tab=_FILE)
         return [name for name, *_ in edits]
+
+    def _find_base(self, theirs):
+        """Return the labels of the table that a person has edited, by name.
+
+        An editor that was opened before the last answers came saves a table without
+        them. Missing rows are taken for that, and not for deleted ones, if they are
+        just those that were answered last.
+        """
+        answered = {k for k in self._base if self._tabs.get(k) != _FILE}
+        missing = answered - theirs.keys()
+        came = {}  # since when there is a label, as far back as is known
+        for event in self._events:
+            if event.after.status == "labeled" != event.before.status:
+                came[event.name] = event.seq
+        first = min((came.get(k, 0) for k in missing), default=0)
+        last = max((came.get(k, 0) for k in answered - missing), default=0)
+        if first <= last:
+            return self._base
+        self.notice = (
+            f"{self.path.name} was saved without the last "
+            f"{count(len(missing), 'label')}, as an editor does that was opened before "
+            "them. They were put back; open the file anew before you edit it. To take a "
+            "label back, use the page."
+        )
+        base = {k: v for k, v in self._base.items() if k not in missing}
+        changed = set()
+        for event in self._events:
+            if event.seq >= first and event.name not in missing | changed:
+                changed.add(event.name)
+                base.pop(event.name, None)
+                if event.before.status == "labeled":
+                    base[event.name] = event.before.text
+        return base
 
     def _compact(self):
         """Write the journal anew, without the events that the table has."""

@@ -5,7 +5,12 @@ import io
 import unicodedata
 
 from skcaptcha._validation import name_bad_character, strip_text
-from skcaptcha.datasets._tables import decode_text, find_delimiter, split_table
+from skcaptcha.datasets._tables import (
+    decode_text,
+    find_delimiter,
+    is_failed_reading,
+    split_table,
+)
 
 _MARK = b"\xef\xbb\xbf"  # by which spreadsheets tell UTF-8
 
@@ -42,6 +47,12 @@ class LabelTable:
         self.encoding = encoding
 
     @classmethod
+    def make(cls, names=(None, None), delimiter=None, encoding=None):
+        """Return an empty table that `parse` takes with the same arguments."""
+        header = (names[0] or "filename", names[1] or "text")
+        return cls(header, (), (0, 1), delimiter or ",", encoding or "utf-8")
+
+    @classmethod
     def parse(cls, data, path, names=(None, None), delimiter=None, encoding=None):
         """Return the table in the content of a file; an error says what is wrong.
 
@@ -50,7 +61,7 @@ class LabelTable:
         """
         text = decode_text(data, path, encoding)
         if not text.strip():
-            return cls()
+            return cls.make(names, delimiter, encoding)
         delimiter = delimiter or find_delimiter(text, names)
         header, rows, columns = split_table(text, path, names, delimiter)
         if encoding is None:
@@ -73,9 +84,14 @@ class LabelTable:
             if not self._is_failed(row)
         }
 
-    def update(self, labels):
-        """Set labels by file name; None deletes the rows of a name."""
+    def update(self, labels, rows=None):
+        """Set labels by file name; None deletes the rows of a name.
+
+        Rows that are deleted are put into the dict `rows`, by file name. One that is
+        there is taken from it where a name comes back.
+        """
         name, text = self.columns
+        rows = {} if rows is None else rows
         left = dict(labels)
         kept = []
         for row in self.rows:
@@ -85,20 +101,33 @@ class LabelTable:
             label = labels[row[name]]
             left.pop(row[name], None)
             if label is None:
-                continue
-            if self._is_failed(row) or clean_text(row[text]) != label:
-                row = list(row)
-                row[text] = label
-                if self._error is not None:
-                    row[self._error] = ""
-            kept.append(row)
+                rows[row[name]] = row
+            else:
+                kept.append(self._set_label(row, label))
         width = 2 if self.header is None else len(self.header)
         for key, label in left.items():
-            if label is not None:
+            if label is None:
+                continue
+            row = rows.pop(key, [])
+            if len(row) != width:  # or it is of a table with other columns
                 row = [""] * width
-                row[name], row[text] = key, label
-                kept.append(row)
+            row = list(row)
+            row[name] = key
+            kept.append(self._set_label(row, label))
         self.rows = kept
+
+    def _set_label(self, row, label):
+        """Return a row with a label."""
+        text = self.columns[1]
+        if not self._is_failed(row) and clean_text(row[text]) == label:
+            return row
+        row = list(row)
+        row[text] = label
+        if self._is_of_predict:
+            row[self.header.index("error")] = ""
+            if not label:  # with a confidence it would be a reading that failed
+                row[self.header.index("confidence")] = ""
+        return row
 
     def encode(self):
         """Return the content of the file.
@@ -113,17 +142,14 @@ class LabelTable:
         return buffer.getvalue().encode(self.encoding)
 
     @property
-    def _error(self):
-        """Column of the error of what `skcaptcha predict` writes, or None."""
-        header = self.header or []
-        if {"confidence", "error"} <= set(header):
-            return header.index("error")
-        return None
+    def _is_of_predict(self):
+        """Whether the table has the columns of what `skcaptcha predict` writes."""
+        return {"confidence", "error"} <= set(self.header or [])
 
     def _is_failed(self, row):
         """Tell whether a row of `skcaptcha predict` has no text."""
-        return self._error is not None and bool(
-            row[self._error] or not row[self.columns[1]]
+        return self._is_of_predict and is_failed_reading(
+            row, self.header, self.columns[1]
         )
 
 

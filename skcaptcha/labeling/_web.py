@@ -58,7 +58,10 @@ def make_app(session, *, token, port):
 def _guard(app, flask, token, port):
     """Answer only the browser that has the token, and only this page's requests."""
     cookie, secret = f"skcaptcha-{port}", secrets.token_urlsafe(32)
-    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+    names = ("127.0.0.1", "localhost")
+    hosts = {f"{name}:{port}" for name in names}
+    if port == 80:  # which browsers leave out
+        hosts.update(names)
 
     @app.before_request
     def check():

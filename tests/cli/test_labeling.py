@@ -158,6 +158,65 @@ def keep_one(session):
     session.store.close()
 
 
+def test_a_new_table_is_not_read_as_the_source_was(
+    run, labeled, model, served, monkeypatch
+):
+    table, out = labeled / "labels.csv", labeled / "fixed.csv"
+    rows = [row.split(",") for row in table.read_text().splitlines()[1:]]
+    for row in rows[:2]:
+        row[1] = "3" * len(row[1])
+    content = "\n".join(["img;says", *map(";".join, rows)])
+    table.write_text(content, encoding="cp1251")
+    monkeypatch.setattr("skcaptcha.labeling._session.Session.close", keep_one)
+    options = ["--filename-column", "img", "--text-column", "says"]
+    options += ["--encoding", "cp1251", "--delimiter", ";", "--out", out]
+    for _ in range(2):
+        code, output, notes = run(
+            "check-labels", table, "--model", model, "--page", *options
+        )
+        assert code == 0, notes
+        assert output == f"40 labels are in {out}\n"
+        lines = out.read_text("utf-8").splitlines()
+        assert lines[0] == "filename,text" and len(lines) == 41
+    assert table.read_text("cp1251") == content
+
+
+def test_answers_that_are_not_in_the_table_are_said_at_the_end(
+    run, labeled, served, monkeypatch
+):
+    table = labeled / "labels.csv"
+
+    def damage(session):
+        item = next(iter(session.catalog.items().values()))
+        given = {"key": item.key, "status": "labeled", "text": "2020", "seen": None}
+        session.answer("tab", [given])
+        table.write_text('filename,text\n000.png,"1\n')
+        session.store.close()
+
+    monkeypatch.setattr("skcaptcha.labeling._session.Session.close", damage)
+    code, output, notes = run("label", labeled)
+    assert code == 2 and output == ""
+    assert f"{table} is left as it is: row 2" in notes
+    assert "1 answer that it lacks" in notes and "labels.csv.journal" in notes
+
+
+def test_a_file_that_the_page_has_not_written_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(_labeling, "find_saver", lambda path: write)
+    path = tmp_path / "model.joblib"
+    path.write_text("of somebody else")
+    save = _labeling._save_reader
+    beside = save("a", path, is_own=False, is_named=False)
+    assert beside != path and beside.read_text() == "a"
+    assert path.read_text() == "of somebody else"
+    assert save("b", beside, is_own=True, is_named=False) == beside
+    assert save("c", path, is_own=False, is_named=True) == path
+    assert (beside.read_text(), path.read_text()) == ("b", "c")
+
+
+def write(text, path):
+    path.write_text(text)
+
+
 def test_a_zip_file_cannot_be_corrected(run, labeled, model, tmp_path):
     path = tmp_path / "labeled.zip"
     with zipfile.ZipFile(path, "w") as archive:

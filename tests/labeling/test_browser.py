@@ -452,10 +452,8 @@ def test_hostile_names_and_texts_are_shown_as_they_are(view, serve, folder):
     assert read_table(folder) == {HOSTILE: text}
 
 
-def test_a_screenful_is_accepted_and_the_wrong_picked_out(view, serve, folder, model):
-    command = serve(folder, "--model", model, *QUIET)
-    view.open(command.url)
-    view.wait_for_image()
+def open_grid(view):
+    """Go to the grid, and wait until it is full."""
     view.driver.find_element(By.LINK_TEXT, "Grid").click()
     view.wait("the grid is there", lambda: view.get("grid"))
     select = "const s = document.getElementById('least'); s.value = '0';"
@@ -467,6 +465,13 @@ def test_a_screenful_is_accepted_and_the_wrong_picked_out(view, serve, folder, m
         return len(view.driver.find_elements(By.CSS_SELECTOR, "#grid > div")) == 24
 
     view.wait("a screenful is read", has_cells)
+
+
+def test_a_screenful_is_accepted_and_the_wrong_picked_out(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    view.wait_for_image()
+    open_grid(view)
     cells = view.driver.find_elements(By.CSS_SELECTOR, "#grid > div")
     texts = [cell.find_element(By.CLASS_NAME, "text").text for cell in cells]
     view.driver.execute_script(
@@ -479,6 +484,69 @@ def test_a_screenful_is_accepted_and_the_wrong_picked_out(view, serve, folder, m
     command.end(signal.SIGINT)
     expected = [texts[0], "3213", *texts[2:]]
     assert sorted(read_table(folder).values()) == sorted(expected)
+
+
+REFUSE = """
+const send = window.fetch;
+window.fetch = (path, options) => path === "/api/answer" && window.isFull
+  ? Promise.resolve(Response.json({ error: "the disk is full" }, { status: 507 }))
+  : send(path, options);
+window.isFull = true;
+"""
+
+
+def refuse_answers(view):
+    """Refuse all answers, as the server does when the disk is full."""
+    view.driver.execute_script(REFUSE)
+
+
+def take_answers_again(view):
+    view.driver.execute_script("window.isFull = false")
+
+
+def test_a_screenful_that_is_not_saved_stays_as_it_was(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    view.wait_for_image()
+    open_grid(view)
+    refuse_answers(view)
+    _, wrong, *_ = view.driver.find_elements(By.CSS_SELECTOR, "#grid > div")
+    wrong.find_element(By.TAG_NAME, "button").click()
+    view.press("3213", Keys.ENTER)
+    view.wait("it is said", lambda: "the disk is full" in view.text("message"))
+    field = wrong.find_element(By.TAG_NAME, "input")
+    assert field.is_displayed() and field.get_attribute("value") == "3213"
+    take_answers_again(view)
+    view.press(Keys.ENTER)
+    view.wait("all are saved", lambda: "24 labeled" in view.text("counts"))
+    command.end(signal.SIGINT)
+    assert "3213" in read_table(folder).values()
+
+
+def test_what_is_typed_while_an_answer_is_refused_is_kept(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    view.wait_for_image()
+    refuse_answers(view)
+    first = view.name
+    # Both at once: the refusal comes while the second text is being typed.
+    view.driver.execute_script(
+        """
+        const [field, form] = ["text", "form"].map((id) => document.getElementById(id));
+        field.value = "1111";
+        form.requestSubmit();
+        field.value = "22";
+        """
+    )
+    view.wait("the first comes back", lambda: view.name == first)
+    view.wait("it is said", lambda: "the disk is full" in view.text("message"))
+    assert view.value == "1111"
+    take_answers_again(view)
+    view.press(Keys.ENTER)
+    view.wait_for_image(other_than=first)
+    assert view.value == "22"
+    command.end(signal.SIGINT)
+    assert read_table(folder) == {first: "1111"}
 
 
 def test_scripts_that_look_alike_are_said(view, serve, folder, fitted, tmp_path):
@@ -513,9 +581,8 @@ def test_skipped_images_come_again_and_the_end_is_said(view, serve, folder):
 
 
 def test_it_learns_and_says_how_well_it_reads(view, serve, folder, truth, model):
-    command = serve(
-        folder, "--learn-every", 10, "--save-model", folder / "m.joblib", *TINY_PARAMS
-    )
+    options = ["--learn-every", 10, "--save-model", folder / "m.joblib", *TINY_PARAMS]
+    command = serve(folder, "--model", model, *options)
     view.open(command.url)
     name = None
     for n in range(1, 13):
@@ -601,6 +668,32 @@ def test_doubtful_labels_are_kept_and_corrected(view, serve, folder, truth, mode
     again = serve(folder, "--model", model, "--page", command="check-labels")
     view.open(again.url)
     view.wait("nobody is asked again", lambda: view.get("done").is_displayed())
+
+
+def test_a_correction_that_is_not_saved_is_shown_again(
+    view, serve, folder, truth, model
+):
+    wrong = dict(truth)
+    for name in sorted(truth)[:3]:
+        wrong[name] = "3" * len(truth[name])
+    rows = "".join(f"{name},{text}\n" for name, text in wrong.items())
+    (folder / "labels.csv").write_text(f"filename,text\n{rows}")
+    command = serve(folder, "--model", model, "--page", command="check-labels")
+    view.open(command.url)
+    view.wait_for_image()
+    refuse_answers(view)
+    first = view.name
+    view.type_over("2020")
+    view.wait(
+        "it is said", lambda: f"{first} was not saved: the disk" in view.text("message")
+    )
+    assert view.name == first and view.value == "2020"
+    take_answers_again(view)
+    view.press(Keys.ENTER)
+    view.wait("it is counted", lambda: view.text("counts").startswith("1 of"))
+    assert view.value == ""
+    command.end(signal.SIGINT)
+    assert read_table(folder)[first] == "2020"
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import time
+import types
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +69,11 @@ def start():
     """Return the recognizer to go on from; never called by these tests."""
 
 
+def save(recognizer, path, *, is_own):
+    """Return where a recognizer would be saved, and whether the page wrote that."""
+    return f"{path} {is_own}"
+
+
 @pytest.fixture
 def make_session(folder, monkeypatch):
     """Function that returns a session with a learner whose process is a fake."""
@@ -77,7 +84,7 @@ def make_session(folder, monkeypatch):
         session = open_folder(folder, folder / "labels.csv", Rules(characters))
         opened.append(session)
         learner = Learner(
-            CaptchaRecognizer(), start, folder / "model.joblib", print, **options
+            CaptchaRecognizer(), start, folder / "model.joblib", save, **options
         )
         session.learner, session.reading = learner, FakeReading()
         learner.attach(session)
@@ -217,12 +224,27 @@ def test_the_saved_reader_learns_from_all_labels(make_session, folder):
     session.learner.save()
     assert len(learning.job.train) == 30 and learning.job.test == []
     assert names(learning.job.sure) == {f"{i:02}.png" for i in range(30, 40)}
-    assert learning.job.save is print and learning.job.start is None
+    assert learning.job.start is None
+    assert learning.job.save(None) == f"{folder / 'model.joblib'} False"
     assert session.progress()["is_saving"]
-    learning.finish()
-    assert session.progress()["saved"] == str(folder / "model.joblib")
+    taken = str(folder / "model-2.joblib")  # somebody wrote the other one meanwhile
+    learning.finish(saved=taken)
+    assert session.progress()["saved"] == taken
     assert session.store.noted("saved_from_all")
     assert session.store.rounds == []  # which was tested on nothing
+    session.learner.save()
+    assert learning.job.save(None) == f"{taken} True"
+
+
+def test_a_reader_that_has_not_learned_is_said_not_to_be_saved(make_session):
+    session, learning = make_session(every=0)
+    label(session, 0, 30)
+    session.learner.save()
+    learning.finish(error="Nothing was saved. The network has not learned to read")
+    progress = session.progress()
+    assert progress["saved"] is None and not progress["is_saving"]
+    assert progress["learning"].startswith("Nothing was saved.")
+    assert session.store.noted("saved_from_all") is None
 
 
 def test_the_reader_is_saved_after_the_round_that_runs(make_session):
@@ -352,6 +374,29 @@ def test_a_round_goes_on_from_the_last_with_new_characters(pairs, tmp_path, fitt
     assert not found.warm_start and found.max_iter == 2
     anew = _processes._fit(make_job(new, tmp_path, vocabulary="01239x"))
     assert set(anew.vocabulary_) == set("01239x") and anew.n_iter_ == 2
+
+
+@pytest.mark.parametrize("has_learned", [True, False])
+def test_only_a_reader_that_has_learned_is_saved(
+    pairs, tmp_path, monkeypatch, fitted, has_learned
+):
+    reader = copy.deepcopy(fitted)
+    reader.converged_ = has_learned
+
+    def fit(job):
+        warnings.warn("some note", UserWarning, stacklevel=1)
+        return reader
+
+    answers, saved = [], []
+    monkeypatch.setattr(_processes, "_prepare", lambda n_threads: None)
+    monkeypatch.setattr(_processes, "_fit", fit)
+    connection = types.SimpleNamespace(send=answers.append)
+    job = make_job(pairs[:20], tmp_path, is_final=True, save=saved.append)
+    _processes.learn(connection, job)
+    (answer,) = answers
+    assert saved == ([reader] if has_learned else [])
+    assert answer["error"] == (None if has_learned else "Nothing was saved. some note")
+    assert Path(job.out).exists() == has_learned
 
 
 def test_a_fit_learns_from_what_was_read_surely_as_well(pairs, tmp_path):

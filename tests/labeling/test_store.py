@@ -128,6 +128,20 @@ def test_a_damaged_line_before_others_is_named(open_store):
         open_store()
 
 
+def test_the_damaged_first_line_is_not_said_to_be_one_answer(open_store):
+    store = open_store()
+    label(store, "a", "1")
+    data = store.journal_path.read_bytes()
+    store.journal_path.write_bytes(b"#" + data)
+    with pytest.raises(ValueError, match="line 1 of .* Restore the journal from a"):
+        open_store()
+    newer = data.replace(b'"skcaptcha_labels": 1', b'"skcaptcha_labels": 2')
+    store.journal_path.write_bytes(newer)
+    with pytest.raises(ValueError, match="is of format 2, .*; upgrade skcaptcha"):
+        open_store()
+    assert store.journal_path.read_bytes() == newer
+
+
 def test_a_file_that_is_no_journal_is_left_alone(open_store, path):
     journal = path.with_name("labels.csv.journal")
     journal.write_text("dear diary\n")
@@ -265,6 +279,40 @@ def test_of_two_changes_of_one_label_the_later_one_stands(open_store, path):
     assert read(path)[1:] == ["early.png,3", "late.png,2"]
 
 
+def label_and_sync(store, texts):
+    for name, text in texts.items():
+        label(store, name, text, tab="tab")
+    store.sync()
+
+
+def test_a_copy_that_was_opened_before_the_last_answers_deletes_none(open_store, path):
+    path.write_text("filename,text\nown.png,0\n")
+    store = open_store()
+    label_and_sync(store, {"a.png": "1", "b.png": "1"})
+    opened = path.read_text()
+    label_and_sync(store, {"c.png": "3", "b.png": "2", "d.png": "4"})
+    edit(path, opened.replace("own.png,0", "own.png,9"))
+    assert store.sync(settled=True) == ["own.png"]
+    expected = ["own.png,9", "a.png,1", "b.png,2", "c.png,3", "d.png,4"]
+    assert read(path)[1:] == expected
+    assert "saved without the last 2 labels" in store.notice
+    # The editor, which still has the old text, saves once more.
+    edit(path, opened.replace("own.png,0", "own.png,8"), seconds=20)
+    store.sync(settled=True)
+    assert read(path)[1:] == ["own.png,8", *expected[1:]]
+    assert {k: a.text for k, a in open_store().answers().items()} == {
+        "own.png": "8", "a.png": "1", "b.png": "2", "c.png": "3", "d.png": "4",
+    }  # fmt: skip
+
+
+def test_a_row_of_the_middle_that_is_deleted_stays_deleted(open_store, path):
+    store = open_store()
+    label_and_sync(store, {"a.png": "1", "b.png": "2", "c.png": "3"})
+    edit(path, "filename,text\nb.png,2\nc.png,3\n")
+    assert store.sync(settled=True) == ["a.png"]
+    assert "a.png" not in store.answers() and store.notice is None
+
+
 def test_columns_order_and_delimiter_of_a_person_stay(open_store, path):
     path.write_bytes(
         b"\xef\xbb\xbfid;image;source;label\r\n7;a.png;x;1\r\n8;b.png;y;2\r\n"
@@ -334,6 +382,62 @@ def test_names_that_a_person_spells_otherwise_are_the_same_image(open_store, pat
     label(store, "sub/a.png", "2")
     store.sync()
     assert read(path) == ["filename,text", "sub\\a,2"]
+
+
+def test_other_columns_come_back_with_a_label_that_was_taken_back(open_store, path):
+    path.write_text("filename,text,camera\na.png,1,north\nb.png,2,south\n")
+    store = open_store()
+    store.record([("a.png", Answer("unreadable"), None)], tab="tab")
+    store.sync()
+    assert read(path)[1:] == ["b.png,2,south"]
+    again = open_store()
+    again.undo("tab")
+    again.sync()
+    assert read(path)[1:] == ["b.png,2,south", "a.png,1,north"]
+
+
+def test_a_new_table_has_the_form_that_the_old_one_was_said_to_have(open_store, path):
+    form = {"names": ("img", "says"), "delimiter": ";", "encoding": "cp1251"}
+    data = "img;says\na.png;да\n".encode("cp1251")
+    path.write_bytes(data)
+    store = open_store(**form)
+    path.unlink()
+    label_and_sync(store, {"b.png": "нет"})
+    label_and_sync(store, {"c.png": "дом"})
+    assert path.read_bytes() == data + "b.png;нет\nc.png;дом\n".encode("cp1251")
+    assert open_store(**form).get("b.png")[0].text == "нет"
+
+
+def test_no_text_is_an_answer_in_a_table_of_predict_as_well(open_store, path):
+    path.write_text("filename,text,confidence,error\na.png,12,0.9,\nc.png,,0.1,\n")
+    store = open_store()
+    assert "c.png" not in store.answers()  # nothing was read
+    label_and_sync(store, {"c.png": ""})
+    assert read(path)[1:] == ["a.png,12,0.9,", "c.png,,,"]
+    assert open_store().get("c.png")[0] == Answer("labeled", "")
+    for name in ("a.png", "c.png"):
+        (path.parent / name).touch()
+    with pytest.warns(UserWarning, match="1 of 2 labels are empty"):
+        assert load_labels_csv(path)[1] == ["12", ""]
+
+
+# Labels that are known without a table.
+
+
+def test_labels_of_a_start_that_nobody_answered_upon_are_taken_anew(open_store, path):
+    open_store(start={"a.png": "11", "b.png": "22", "gone.png": "33"})
+    assert not path.exists()
+    store = open_store(start={"a.png": "99", "b.png": "22"})
+    label_and_sync(store, {"b.png": "44"})
+    assert read(path)[1:] == ["a.png,99", "b.png,44"]
+
+
+def test_a_table_that_nobody_answered_for_comes_back_too(open_store, path):
+    path.write_text("filename,text\na.png,1\n")
+    store = open_store()
+    path.unlink()
+    store.sync()
+    assert read(path) == ["filename,text", "a.png,1"]
 
 
 # Files vanish.

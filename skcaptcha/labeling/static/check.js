@@ -10,6 +10,7 @@ const input = get("text");
 let current = null;
 let queue = [];
 let asking = null;
+const sent = new Map(); // by key, to show one again that is refused
 
 input.addEventListener("input", () => { get("message").textContent = ""; });
 restrictInput(input);
@@ -30,7 +31,7 @@ function show(item, message = "") {
   get("label-confidence").textContent = share(item.self_confidence);
   get("read-confidence").textContent = share(item.confidence);
   get("message").textContent = message;
-  input.value = "";
+  input.value = item.typed ?? "";
   input.focus({ preventScroll: true });
 }
 
@@ -64,6 +65,8 @@ function showDone() {
 function answer(status, text) {
   const item = current;
   current = null;
+  item.typed = [item.label, item.read].includes(text) ? "" : text;
+  sent.set(item.key, item);
   send([{ key: item.key, status, text, seen: item.seen, checked: true }], refused)
     .then(() => { if (!current) refill(); });
   if (queue.length) show(queue.shift());
@@ -71,10 +74,20 @@ function answer(status, text) {
   refill();
 }
 
-function refused(answers, status, data) {
-  get("message").textContent = `Not saved: ${data.error}.`;
-  if (status !== 410) queue = [];
-  refill();
+// The server has not taken an answer: show the image again, with what was typed.
+async function refused([given], status, data) {
+  const item = sent.get(given.key);
+  const name = item ? `${item.name} was not saved` : "Not saved";
+  if (status === 410 || !item) { get("message").textContent = `${name}: ${data.error}.`; return refill(); }
+  if (current) { current.typed = input.value; queue.unshift(current); }
+  current = null;
+  if (status === 409) { // somebody else has answered, so that it may be asked no more
+    get("message").textContent = `${name}: ${data.error}. Yours was “${given.text || given.status}”.`;
+    queue = [];
+    return refill();
+  }
+  queue = queue.filter((q) => q.key !== item.key);
+  show(item, `${name}: ${data.error}.`);
 }
 
 const keep = () => current && answer("labeled", current.label);

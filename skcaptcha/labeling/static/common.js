@@ -201,6 +201,7 @@ export function showProgress(found) {
   get("left-out").textContent = out.join(" ");
   trouble("table", found.trouble ? `The table is left as it is, as ${found.trouble}. `
     + "Your answers are safe in the journal beside it." : "");
+  trouble("notice", found.notice ?? "");
   const scripts = found.scripts ?? [];
   trouble("scripts", scripts.length > 1 ? `${scripts.join(" and ")} letters are proposed, some `
     + "of which look alike. End with Ctrl-C, and start again with --characters and those "

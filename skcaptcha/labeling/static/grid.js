@@ -69,8 +69,9 @@ async function accept() {
   sessionStorage.setItem("later", JSON.stringify([...later].slice(-400)));
   get("message").textContent = "";
   get("accept").disabled = true;
-  if (answers.length) await send(answers, refused);
-  await fill();
+  // What was typed and picked out stays where nothing was saved.
+  if (!answers.length || await send(answers, refused) === 200) await fill();
+  else count();
 }
 
 function refused(answers, status, data) {

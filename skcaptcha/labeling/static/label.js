@@ -128,7 +128,10 @@ function answer(status, text = "") {
 // The server has not taken an answer: show the image again, with what was typed.
 async function refused([given], status, data) {
   if (status === 410) { get("message").textContent = data.error; return; }
-  if (current) queue.unshift(current);
+  if (current) {
+    if (input.value !== proposed) current.typed = input.value; // half an answer
+    queue.unshift(current);
+  }
   const found = await post("look", { keys: [given.key] });
   const item = found.data.items?.[0];
   if (!item) return;
