@@ -1,6 +1,6 @@
 """Curves of confidence against exact match, as `skcaptcha.metrics` has them."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -30,6 +30,13 @@ def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
     prob_true, prob_pred : ndarray of shape (n_bins,)
         Exact match and mean confidence, NaN where a bin is empty.
 
+    Raises
+    ------
+    ValueError
+        If there are no texts, the numbers of values differ, one of `is_right` is not
+        true or false, or a confidence is NaN, as that of a skipped image, or not from 0
+        to 1; or if `n_bins` or `strategy` is out of range.
+
     References
     ----------
     .. [1] A. Niculescu-Mizil, R. Caruana, "Predicting Good Probabilities with
@@ -43,7 +50,18 @@ def reliability_curve(is_right, confidence, *, n_bins=10, strategy="uniform"):
     >>> counts.tolist(), prob_true.tolist(), prob_pred.tolist()
     ([0, 4], [nan, 0.75], [nan, 0.75])
     """
-    is_right, confidence = np.asarray(is_right), np.asarray(confidence)
+    is_right, confidence = _check_texts(is_right, confidence)
+    # Rounding may take what is nearly certain above 1.
+    outside = np.flatnonzero(~((confidence >= 0) & (confidence <= 1 + 1e-6)))
+    if outside.size:
+        raise ValueError(
+            f"confidence[{outside[0]}]={confidence[outside[0]]} is not from 0 to 1; "
+            "pass probabilities."
+        )
+    if not isinstance(n_bins, Integral) or n_bins < 1:
+        raise ValueError(f"n_bins={n_bins!r} must be an int of at least 1.")
+    if strategy not in ("uniform", "quantile"):
+        raise ValueError(f"strategy={strategy!r} must be 'uniform' or 'quantile'.")
     edges = np.linspace(0, 1, n_bins + 1)
     if strategy == "quantile":
         edges = np.quantile(confidence, edges)
@@ -78,6 +96,12 @@ def risk_coverage_curve(is_right, confidence):
     thresholds : ndarray
         The distinct confidences, in decreasing order.
 
+    Raises
+    ------
+    ValueError
+        If there are no texts, the numbers of values differ, one of `is_right` is not
+        true or false, or a confidence is NaN, as that of a skipped image.
+
     References
     ----------
     .. [1] Y. Geifman, R. El-Yaniv, "Selective Classification for Deep Neural
@@ -89,14 +113,45 @@ def risk_coverage_curve(is_right, confidence):
     >>> coverage.tolist(), risk.tolist(), thresholds.tolist()
     ([0.5, 1.0], [0.0, 0.5], [0.9, 0.6])
     """
-    is_right, confidence = np.asarray(is_right, dtype=bool), np.asarray(confidence)
+    n_accepted, n_wrong, thresholds = _count_accepted(is_right, confidence)
+    return n_accepted / n_accepted[-1], n_wrong / n_accepted, thresholds
+
+
+def _count_accepted(is_right, confidence):
+    """Return at each threshold how many texts are accepted, and how many are wrong.
+
+    The thresholds come last.
+    """
+    is_right, confidence = _check_texts(is_right, confidence)
     order = np.argsort(-confidence, kind="stable")
     n_accepted = np.arange(1, len(order) + 1)
     n_wrong = np.cumsum(~is_right[order])
     thresholds = confidence[order]
     last = np.append(thresholds[1:] != thresholds[:-1], True)  # of equal ones
-    n_accepted, n_wrong = n_accepted[last], n_wrong[last]
-    return n_accepted / len(order), n_wrong / n_accepted, thresholds[last]
+    return n_accepted[last], n_wrong[last], thresholds[last]
+
+
+def _check_texts(is_right, confidence):
+    """Return arrays of bool and of float, one value of each for each text."""
+    values = np.asarray(is_right)
+    confidence = np.asarray(confidence, dtype=float)
+    if values.ndim != 1 or values.shape != confidence.shape or not len(values):
+        raise ValueError(
+            f"is_right has the shape {values.shape} and confidence the shape "
+            f"{confidence.shape}; pass one value for each text, and at least one text."
+        )
+    for i, value in enumerate(values.tolist()):
+        if not isinstance(value, (bool, int, float)) or value not in (0, 1):
+            raise ValueError(
+                f"is_right[{i}]={value!r} must be True or False; pass whether each "
+                "text is right."
+            )
+    if np.isnan(confidence).any():
+        raise ValueError(
+            f"confidence[{np.isnan(confidence).argmax()}] is NaN, as for an image that "
+            "was skipped; leave such images out."
+        )
+    return values.astype(bool), confidence
 
 
 def confidence_threshold(is_right, confidence, precision):
@@ -124,8 +179,9 @@ def confidence_threshold(is_right, confidence, precision):
     Raises
     ------
     ValueError
-        If `precision` is not in (0, 1], there are no texts, the numbers of samples
-        differ, or a confidence is NaN, as that of a skipped image.
+        If `precision` is not in (0, 1], there are no texts, the numbers of values
+        differ, one of `is_right` is not true or false, or a confidence is NaN, as that
+        of a skipped image.
 
     See Also
     --------
@@ -146,18 +202,6 @@ def confidence_threshold(is_right, confidence, precision):
             f"precision={precision!r} must be a share of right texts, above 0 and at "
             "most 1, such as 0.99."
         )
-    is_right = np.asarray(is_right, dtype=bool)
-    confidence = np.asarray(confidence, dtype=float)
-    if is_right.ndim != 1 or is_right.shape != confidence.shape or not len(is_right):
-        raise ValueError(
-            f"is_right has the shape {is_right.shape} and confidence the shape "
-            f"{confidence.shape}; pass one value for each text, and at least one text."
-        )
-    if np.isnan(confidence).any():
-        raise ValueError(
-            f"confidence[{np.isnan(confidence).argmax()}] is NaN, as for an image that "
-            "was skipped; leave such images out."
-        )
-    _, risk, thresholds = risk_coverage_curve(is_right, confidence)
-    good = thresholds[1 - risk >= precision]
+    n_accepted, n_wrong, thresholds = _count_accepted(is_right, confidence)
+    good = thresholds[(n_accepted - n_wrong) / n_accepted >= precision]
     return float(good[-1]) if len(good) else float("inf")

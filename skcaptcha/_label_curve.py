@@ -63,7 +63,8 @@ def label_curve(
         such; these are in each fit and don't count.
     groups : sequence of length n_samples, default=None
         Groups of samples, such as the source of each image. None of them is both in a
-        fit and in its test.
+        fit and in its test, so that unlabeled samples of a group that is tested are
+        left out of the fit.
     train_sizes : sequence of float or int, default=(0.125, 0.25, 0.5, 1.0)
         How many labels to learn from: shares of those that are not held out, in (0, 1],
         or numbers of at least 2.
@@ -244,7 +245,8 @@ def _split_labels(cv, labels, groups, rng):
                 f"groups has {len(groups)} items and there are {len(labels)} samples; "
                 "pass one for each sample."
             )
-        groups = np.asarray(groups)[labeled]
+        all_groups = np.asarray(groups)
+        of_unlabeled, groups = all_groups[unlabeled], all_groups[labeled]
     seed = int(rng.randint(2**31 - 1))
     if cv is None:
         splitter = ShuffleSplit if groups is None else GroupShuffleSplit
@@ -258,6 +260,11 @@ def _split_labels(cv, labels, groups, rng):
             (labeled[train], unlabeled, labeled[test])
             for train, test in cv.split(texts, texts, groups)
         ]
+        if groups is not None:
+            splits = [
+                (train, unlabeled[~np.isin(of_unlabeled, all_groups[test])], test)
+                for train, _, test in splits
+            ]
     else:  # of positions in X
         splits = [
             (

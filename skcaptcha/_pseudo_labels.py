@@ -53,6 +53,8 @@ _MIN_RATIO = 0.5
 # Texts with each character that the network of the labels learns from at least, if so
 # many are read with that confidence: what it never sees it reads as something else.
 _MIN_SHOWN, _SURE_SHOWN = 3, 0.6
+# Rounds in a row that bring nothing, after which there are no more.
+_MOST_STALLED = 2
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -109,6 +111,8 @@ class SelfTraining:
         self.params, self.template, self.data, self.rng = params, template, data, rng
         self.alphabet, self.length, self.networks = None, params.length, None
         self.n_iter, self.condition, self.scores = 0, "max_iter", []
+        # Most texts of a round, fewest that it changed, and rounds without either.
+        self.most_texts, self.fewest_new, self.n_stalled = 0, math.inf, 0
         self.reading = {
             name: getattr(template, name)
             for name in ("background", "backend", "device", "n_jobs")
@@ -148,7 +152,20 @@ class SelfTraining:
             self.condition = "nothing_read" if is_first else "no_improvement"
         elif not n_new:
             self.condition = "all_labeled" if n_texts == n_samples else "no_change"
+        elif self.is_stalled(n_texts, n_new) and self.params.max_iter is None:
+            self.condition = "no_change"
         return self.condition != "max_iter"
+
+    def is_stalled(self, n_texts, n_new):
+        """Tell whether some rounds have neither found more texts nor changed fewer.
+
+        Without a limit they would change the same doubtful texts again and again.
+        """
+        has_progressed = n_texts > self.most_texts or n_new < self.fewest_new
+        self.n_stalled = 0 if has_progressed else self.n_stalled + 1
+        self.most_texts = max(self.most_texts, n_texts)
+        self.fewest_new = min(self.fewest_new, n_new)
+        return self.n_stalled >= _MOST_STALLED
 
     def is_enough(self, found):
         """Tell whether two networks can each learn from half of the texts."""

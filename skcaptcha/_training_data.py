@@ -173,6 +173,7 @@ def _choose_input_size(estimator, scan, targets, texts, resume, items):
         if estimator.image_height == "auto":
             size["rows"] = choose_rows(scan.ink, scan.sizes)
             size["height"] = choose_height(scan.sizes, size["rows"])
+        size["height"] = int(size["height"])  # which may be NumPy's
     size["stretch"] = choose_stretch(
         scan.sizes,
         targets,
@@ -200,8 +201,8 @@ def _choose_network(estimator, n_samples, resume):
     config = {
         "conv_channels": channels,
         "pooling": pooling,
-        "lstm_units": estimator.lstm_units,
-        "lstm_layers": estimator.lstm_layers,
+        "lstm_units": int(estimator.lstm_units),
+        "lstm_layers": int(estimator.lstm_layers),
         "residual_blocks": RESIDUAL_BLOCKS[size],
     }
     if resume:

@@ -196,7 +196,8 @@ def character_confusion(y_true, y_pred, *, labels=None, case_sensitive=True):
     if labels is None:
         labels = sorted({character for pair in counts for character in pair} - {""})
     else:
-        labels = check_text_list([c for c in labels if c], "labels", case_sensitive)
+        labels = check_text_list(list(labels), "labels", case_sensitive)
+        labels = [c for c in labels if c]  # the empty one comes last
         wrong = [c for c, n in Counter(labels).items() if n > 1 or len(c) > 1]
         if wrong:
             raise ValueError(

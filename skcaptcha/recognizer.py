@@ -1,5 +1,6 @@
 """The estimator."""
 
+import copy
 import dataclasses
 import math
 import os
@@ -35,6 +36,7 @@ from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import read_training_data
 from skcaptcha._validation import issue_warnings
 from skcaptcha.model.device import use_device
+from skcaptcha.model.network import for_reading
 from skcaptcha.persistence._state import pack_state
 from skcaptcha.training.checkpoint import Checkpoint, ReadOnlyCheckpoint
 from skcaptcha.training.distributed import join_processes
@@ -478,6 +480,8 @@ class CaptchaRecognizer(
         # Other machines may read a character more or less.
         data.network_config = processes.first(find_network_config(self, data))
         start, aligned, origin = choose_start(self, data, generator)
+        if data.resume:  # without what `partial_fit` has left, as from a saved model
+            start = for_reading(copy.deepcopy(start))
         choices = self._choose(data, training, validation, origin)
         if self.verbose > 1 and processes.rank == 0:
             print(choices, file=sys.stderr)
@@ -566,19 +570,19 @@ class CaptchaRecognizer(
             device=str(data.device),
             network_size=name_size(data.network_config),
             n_held_out=0 if validation is None else len(validation),
-            batch_size=batch_size,
-            max_iter=max_iter,
+            batch_size=int(batch_size),  # which may be NumPy's
+            max_iter=int(max_iter),
         )
 
     def _training_config(self, choices, device):
         return TrainingConfig(
             batch_size=choices.batch_size,
-            learning_rate_init=self.learning_rate_init,
-            weight_decay=self.weight_decay,
+            learning_rate_init=float(self.learning_rate_init),
+            weight_decay=float(self.weight_decay),
             max_iter=choices.max_iter,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            augmentation=self.augmentation,
+            n_iter_no_change=int(self.n_iter_no_change),
+            tol=float(self.tol),
+            augmentation=float(self.augmentation),
             freeze_convolutions=self.freeze_convolutions,
             device=device,
             verbose=bool(self.verbose),
@@ -618,7 +622,8 @@ class CaptchaRecognizer(
 
     def _set_fitted(self, attributes):
         """Set the attributes of a fit, and drop those of an earlier one."""
-        stale = {"_trainer", "scales_", *TABLE_ATTRIBUTES} - attributes.keys()
+        stale = {"_trainer", "scales_", "test_scores_", *TABLE_ATTRIBUTES}
+        stale -= attributes.keys()
         vars(self).update(attributes)  # at once, as another thread may be reading
         for name in stale & vars(self).keys():
             del vars(self)[name]

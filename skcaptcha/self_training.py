@@ -89,7 +89,8 @@ class SelfTrainingRecognizer(
     max_iter : int or None, default=3
         Largest number of rounds, each of which reads all unlabeled images. With 0 the
         labels alone are learned from; with fewer than two of them it reads as the
-        pretrained weights do. None continues until a round changes no text.
+        pretrained weights do. None continues until a round changes no text, or two in
+        a row neither find more texts nor change fewer.
     vocabulary : str or sequence of str, default=None
         The characters that images may show. None finds them, if `recognizer` has no
         `vocabulary`: those of the labels, and those that are not rare among confident
@@ -117,7 +118,9 @@ class SelfTrainingRecognizer(
 
         - ``"max_iter"``: there were `max_iter` of them.
         - ``"all_labeled"``: all samples have a text, and the last round changed none.
-        - ``"no_change"``: the last round changed no text, though not all have one.
+        - ``"no_change"``: the last round changed no text, though not all have one; or,
+          where `max_iter` is None, the last two neither found more texts nor changed
+          fewer.
         - ``"no_improvement"``: a round read labels that it had not learned from less
           well than the one before it, which counts.
         - ``"nothing_read"``: too few texts were confident, or the networks that were

@@ -101,6 +101,17 @@ def test_groups_stay_together(cv):
         assert not {number(x) % 8 for x in train} & {number(x) % 8 for x in test}
 
 
+def test_unlabeled_images_of_a_group_that_is_tested_are_in_no_fit():
+    X, y = make_labels(40)
+    y[1::2] = [None] * 20
+    groups = np.arange(40) // 2 % 4
+    label_curve(Learner(), X, y, groups=groups, train_sizes=[1.0], random_state=0)
+    ((train, test),) = FITS
+    tested = {groups[number(x)] for x in test}
+    assert not tested & {groups[number(x)] for x in train}
+    assert {groups[number(x)] for x in train if x in X[1::2]} == {0, 1, 2, 3} - tested
+
+
 @pytest.mark.parametrize("missing", [None, np.nan])
 def test_unlabeled_images_are_in_each_fit_and_count_nowhere(missing):
     X, y = make_labels(60)

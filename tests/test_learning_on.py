@@ -37,7 +37,27 @@ def method(request):
     return request.param
 
 
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_what_was_measured_of_the_network_before_is_dropped(
+    learned, some, method, warm_start
+):
+    learned.test_scores_ = {"min_confidence": {"0.99": 0.03}}
+    learned.set_params(warm_start=warm_start, max_iter=1)
+    getattr(learned, method)(*some)
+    assert not hasattr(learned, "test_scores_")
+
+
 # Warm start
+
+
+def test_a_saved_network_goes_on_as_the_one_in_memory(learned, some):
+    learned.partial_fit(*some)  # which leaves a second head in memory alone
+    loaded = pickle.loads(pickle.dumps(learned))
+    for recognizer in (learned, loaded):
+        recognizer.set_params(warm_start=True, max_iter=1, random_state=0).fit(*some)
+    expected, found = (r.network_.state_dict() for r in (learned, loaded))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def test_warm_start_goes_on_from_the_fitted_network(learned, captchas):

@@ -217,6 +217,14 @@ def test_confusion_labels_choose_and_order():
             character_confusion(Y_TRUE, Y_PRED, labels=wrong)
 
 
+def test_confusion_labels_are_integers_as_texts_are():
+    matrix, labels = character_confusion(["012", "00"], ["012", "01"], labels=range(3))
+    assert labels == ["0", "1", "2", ""]
+    assert matrix.tolist()[0] == [2, 1, 0, 0]
+    with pytest.raises(TypeError, match=r"labels\[1\]=None is NoneType, not str"):
+        character_confusion(Y_TRUE, Y_PRED, labels=["a", None])
+
+
 def test_report_as_dictionary():
     report = recognition_report(Y_TRUE, Y_PRED, output_dict=True)
     assert report["n_samples"] == 4
@@ -469,6 +477,52 @@ def test_no_text_is_accepted_where_no_threshold_gives_a_precision():
     assert threshold == np.inf and not (np.array([1.0]) >= threshold).any()
     # Texts of one confidence are accepted together.
     assert confidence_threshold([True, False], [0.9, 0.9], 0.9) == np.inf
+
+
+@pytest.mark.parametrize(("n_right", "n"), [(17, 25), (93, 100), (67, 100), (33, 50)])
+def test_a_precision_that_is_reached_exactly_counts(n_right, n):
+    is_right = np.arange(n) < n_right
+    assert confidence_threshold(is_right, np.full(n, 0.5), n_right / n) == 0.5
+    assert confidence_threshold(is_right, np.full(n, 0.5), n_right / n + 1e-9) == np.inf
+
+
+CURVES = (
+    reliability_curve,
+    risk_coverage_curve,
+    lambda is_right, confidence: confidence_threshold(is_right, confidence, 0.9),
+)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize(
+    "is_right, confidence, message",
+    [
+        ([], [], "at least one text"),
+        ([1, 0, 1], [0.9, 0.8], r"the shape \(3,\) and confidence the shape \(2,\)"),
+        ([1, 0], [0.9, np.nan], r"confidence\[1\] is NaN, as for an image that was"),
+        ([1, np.nan], [0.9, 0.8], r"is_right\[1\]=nan must be True or False"),
+        (["True", "False"], [0.9, 0.8], r"is_right\[0\]='True' must be True or False"),
+    ],
+)
+def test_curves_take_one_answer_and_one_number_of_each_text(
+    curve, is_right, confidence, message
+):
+    with pytest.raises(ValueError, match=message):
+        curve(is_right, confidence)
+
+
+@pytest.mark.parametrize(
+    "confidence, options, message",
+    [
+        ([90, 0.5], {}, r"confidence\[0\]=90.0 is not from 0 to 1"),
+        ([0.9, -1], {}, r"confidence\[1\]=-1.0 is not from 0 to 1"),
+        ([0.9, 0.5], {"strategy": "quantil"}, "strategy='quantil' must be 'uniform'"),
+        ([0.9, 0.5], {"n_bins": 0}, "n_bins=0 must be an int of at least 1"),
+    ],
+)
+def test_bins_are_of_probabilities(confidence, options, message):
+    with pytest.raises(ValueError, match=message):
+        reliability_curve([True, False], confidence, **options)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,13 @@ def test_rounds_end_when_nothing_changes():
     assert list(found.labeled_iter) == [1] * 19 + [-1] and found.texts[-1] is None
 
 
+def test_rounds_without_a_limit_end_when_they_bring_nothing_more():
+    flickering = [read(["a"] * 19 + [last]) for last in "bcbcbcbcbc"]
+    rounds = Fake(flickering, max_iter=None)
+    rounds.run()
+    assert rounds.n_iter == 4 and rounds.condition == "no_change"
+
+
 def test_rounds_end_at_their_number():
     readings = [read([c] * 20) for c in "aabcd"]
     readings[1].texts[0] = "b"

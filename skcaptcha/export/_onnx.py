@@ -162,7 +162,8 @@ def _serialize(recognizer, dtype, test):
         .get("test_scores_", {})
         .get("min_confidence", {}),
     )
-    graph = build_graph(recognizer.network_, recognizer.image_height_)
+    height = int(recognizer.image_height_)  # NumPy's in models of before
+    graph = build_graph(recognizer.network_, height)
     store_weights(graph, dtype)
     model = onnx.helper.make_model(
         graph,

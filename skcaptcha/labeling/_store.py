@@ -515,8 +515,8 @@ class LabelStore:
         self.notice = (
             f"{self.path.name} was saved without the last "
             f"{count(len(missing), 'label')}, as an editor does that was opened before "
-            "them. They were put back; open the file anew before you edit it. To take a "
-            "label back, use the page."
+            "them. They were put back; open the file anew before you edit it. To take "
+            "a label back, use the page."
         )
         base = {k: v for k, v in self._base.items() if k not in missing}
         changed = set()

@@ -8,6 +8,7 @@ import zipfile
 
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
+from skcaptcha._validation import issue_warnings
 from skcaptcha.persistence._skops_files import check_entries
 from skcaptcha.recognizer import CaptchaRecognizer
 
@@ -43,6 +44,11 @@ def dump(recognizer, path):
     ImportError
         If skops is not installed.
 
+    Warns
+    -----
+    UserWarning
+        If it has metadata requests, which are left out.
+
     See Also
     --------
     load : Load it again.
@@ -68,6 +74,15 @@ def dump(recognizer, path):
     if isinstance(recognizer.checkpoint, os.PathLike):
         recognizer = copy.copy(recognizer)
         recognizer.checkpoint = os.fsdecode(recognizer.checkpoint)
+    notices = []
+    if "_metadata_request" in vars(recognizer):  # which skops cannot save
+        recognizer = copy.copy(recognizer)
+        del recognizer._metadata_request
+        message = (
+            "Metadata requests are not saved. After `load` set them anew, such as by "
+            "set_fit_request(sample_weight=True), before the recognizer is fitted."
+        )
+        notices.append((message, UserWarning))
     content = skops_io.dumps(recognizer)
     try:
         _read(skops_io, content)
@@ -78,6 +93,7 @@ def dump(recognizer, path):
             "set_callbacks(), or save it by joblib.dump."
         ) from error
     write_atomically(path, content)
+    issue_warnings(notices)
 
 
 def load(path):

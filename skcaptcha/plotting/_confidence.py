@@ -198,21 +198,13 @@ class ConfidenceDisplay:
         is_right = np.array([t == p for t, p in zip(y_true, y_pred, strict=True)])
         n = len(y_true)
         confidence = _axes.check_numbers("confidence", confidence, "text", n)
-        # Rounding may take what is nearly certain above 1.
-        outside = np.flatnonzero(~((confidence >= 0) & (confidence <= 1 + 1e-6)))
-        if outside.size:
-            raise ValueError(
-                f"confidence[{outside[0]}]={confidence[outside[0]]} is not from 0 to "
-                "1; pass probabilities."
-            )
-        confidence = confidence.clip(max=1)
-        _axes.check_count("n_bins", n_bins)
-        if strategy not in ("uniform", "quantile"):
-            raise ValueError(f"strategy={strategy!r} must be 'uniform' or 'quantile'.")
         edges, counts, prob_true, prob_pred = reliability_curve(
             is_right, confidence, n_bins=n_bins, strategy=strategy
         )
-        coverage, risk, thresholds = risk_coverage_curve(is_right, confidence)
+        coverage, risk, thresholds = risk_coverage_curve(
+            is_right,
+            confidence.clip(max=1),  # above it by rounding
+        )
         display = cls(
             bin_edges=edges,
             counts=counts,

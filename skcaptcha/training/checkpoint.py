@@ -32,6 +32,7 @@ _IRRELEVANT = {
     "checkpoint",
     "checkpoint_interval",
     "decoder",
+    "multi_scale",
     "n_jobs",
     "verbose",
     "warm_start",
@@ -271,8 +272,11 @@ def describe_fit(params, samples, texts, vocabulary, device, network=None):
     if samples.weights is not None:
         fit["sample_weight"] = _digest([samples.weights])
     if network is not None:
-        weights = network.state_dict().values()
-        fit["network to continue from"] = _digest(w.cpu().numpy() for w in weights)
+        fit["network to continue from"] = _digest(
+            weight.cpu().numpy()
+            for name, weight in network.state_dict().items()
+            if not name.startswith("auxiliary.")  # which no saved model has
+        )
     return json.loads(json.dumps(fit, default=_to_plain))
 
 

@@ -231,7 +231,14 @@ def fit_network(
         if schedule.endless or is_part_of_more():
             raise
         result.interrupted = True
-    finish(trainer, samples, validation, checkpoint, best, result, find_causes)
+    parts = trainer, samples, validation, checkpoint, best, result, find_causes
+    try:
+        finish(*parts)
+    except KeyboardInterrupt:
+        if schedule.endless or is_part_of_more():
+            raise
+        result.interrupted = True  # so that it is neither judged nor calibrated
+        finish(*parts)
     return result
 
 
@@ -309,9 +316,9 @@ def finish(trainer, samples, validation, checkpoint, best, result, find_causes):
     if result.interrupted and best.weights is None and trainer.start is not None:
         trainer.begin()  # half an epoch is no reason to give up what could read
         failing = False
-    result.network = trainer.network.eval()
+    result.network, result.temperature = trainer.network.eval(), 1.0
     if best.weights and (validation is not None or early or failing):
-        result.network.load_state_dict(best.weights)
+        load_weights(result.network, best.weights)
     if failing and not (best.weights and is_finite(result.network, samples)):
         raise ValueError(describe_failure(trainer))
     share_right = None
@@ -460,6 +467,11 @@ def is_finite(network, samples):
     """Tell whether what the network reads in a few samples is finite."""
     read = run_network(network.eval(), samples.images[:_FEW])
     return all(np.isfinite(log_probs).all() for _, log_probs, _ in read)
+
+
+def load_weights(network, weights):
+    """Load weights, but for those of a head that the network no longer has."""
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
 
 
 def copy_weights(network):

@@ -1,5 +1,6 @@
 """persistence.dump and load: files that run nothing."""
 
+import copy
 import io
 import json
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
 import skops.io
 from sklearn.base import clone
 
@@ -23,6 +25,16 @@ def test_a_dump_reads_the_same(fitted, captchas, tmp_path):
     images = captchas[0][160:]
     assert loaded.predict(images).tolist() == fitted.predict(images).tolist()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_metadata_requests_are_left_out_and_said(fitted, tmp_path):
+    path = tmp_path / "model.skops"
+    with sklearn.config_context(enable_metadata_routing=True):
+        weighted = copy.copy(fitted).set_fit_request(sample_weight=True)
+        with pytest.warns(UserWarning, match="set_fit_request.sample_weight=True"):
+            persistence.dump(weighted, path)
+        assert weighted.get_metadata_routing().fit.requests == {"sample_weight": True}
+    assert persistence.load(path).vocabulary_ == fitted.vocabulary_
 
 
 class Unknown:

@@ -109,7 +109,7 @@ def test_an_estimator_without_confidence_is_named():
     [
         ({"confidence": [0.5]}, r"confidence has shape \(1,\) and there are 2 texts"),
         ({"confidence": [0.5, 1.5]}, r"confidence\[1\]=1.5 is not from 0 to 1"),
-        ({"confidence": [np.nan, 1]}, r"confidence\[0\]=nan is not from 0 to 1"),
+        ({"confidence": [np.nan, 1]}, r"confidence\[0\] is NaN, as for an image that"),
         ({"confidence": ["high", "low"]}, "confidence=.* does not hold numbers alone"),
         ({"y_pred": ["a"]}, "y_true has 2 texts and y_pred has 1"),
         ({"n_bins": 0}, "n_bins=0 must be an int of at least 1"),

@@ -24,6 +24,7 @@ from support.data import TINY, make_easy
 from support.training import before_updates, fail_at
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha.export import export_onnx
 from skcaptcha.model.network import build_network
 from skcaptcha.training import checkpoint as _checkpoint
 from skcaptcha.training import schedule as _schedule
@@ -281,6 +282,36 @@ def test_what_was_interrupted_resumes_and_what_ended_is_forgotten(
     assert not path.exists()
     recognizer.fit(*few)
     assert len(updates) == 13 + 12  # from the beginning
+
+
+def test_a_saved_recognizer_resumes_what_the_one_in_memory_began(few, path, break_off):
+    recognizer = make(None, max_iter=1).fit(*few).partial_fit(*few)
+    saved = pickle.dumps(recognizer)
+    params = {"warm_start": True, "checkpoint": path, "checkpoint_interval": 0}
+    recognizer.set_params(**params)
+    break_off(2)
+    with pytest.raises(BrokenOff):
+        recognizer.fit(*few)
+    assert path.exists()
+    loaded = pickle.loads(saved).set_params(**params, multi_scale=False)
+    assert fit_until_it_ends(lambda: loaded.fit(*few)) > 0
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_iter": np.int64(1), "batch_size": np.int64(8)},
+        {"lstm_units": np.int64(16), "lstm_layers": np.int64(1)},
+        {"image_height": np.int64(16), "learning_rate_init": np.float32(3e-3)},
+        {"tol": np.float32(0), "weight_decay": np.float32(0), "dropout": np.float32(0)},
+    ],
+)
+def test_numbers_of_numpy_are_numbers(few, path, params, tmp_path, break_off):
+    recognizer = make(path, max_iter=1).set_params(**params)
+    break_off(1)
+    assert fit_until_it_ends(lambda: recognizer.fit(*few)) > 0
+    assert type(recognizer.image_height_) is int
+    export_onnx(recognizer, tmp_path / "model.onnx")
 
 
 def test_a_fit_that_a_callback_stops_has_ended(few, path):

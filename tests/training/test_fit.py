@@ -88,6 +88,31 @@ def test_interrupt_keeps_the_best_weights(monkeypatch):
     assert category is UserWarning
 
 
+@pytest.mark.parametrize("name", ["find_temperature", "divide_logits", "list_warnings"])
+def test_an_interrupt_after_the_last_epoch_keeps_the_network(monkeypatch, name):
+    real, calls = getattr(_fit, name), []
+
+    def fake(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            if name == "divide_logits":
+                real(*args)
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(_fit, "has_converged", lambda *args: True)
+    expected = fit(samples(4), max_iter=2)
+    monkeypatch.setattr(_fit, name, fake)
+    result = fit(samples(4), max_iter=2)
+    assert calls and result.interrupted and result.n_iter == 2
+    assert result.temperature == 1
+    found = result.network.state_dict()
+    assert found.keys() == expected.network.state_dict().keys()
+    if expected.temperature != 1:
+        head = found.pop("head.weight") / expected.temperature
+        assert torch.allclose(head, expected.network.head.weight)
+
+
 def test_interrupt_without_validation_keeps_the_weights_of_the_least_loss(monkeypatch):
     losses = iter([3.0] * 3 + [0.5] * 3 + [0.9] * 3)  # of three epochs
     seen = []
