@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skcaptcha.images._decode import ENCODED, name_item
+from skcaptcha.images._decode import name_sample
 from skcaptcha.images._prepare import (
     ALL_ROWS,
     INK_PARTS,
@@ -138,8 +138,12 @@ def choose_stretch(
     most = MAX_STRETCH if fixed is None else fixed
     misfits = np.flatnonzero(stretch > most)
     if misfits.size:
+
+        def called(i):
+            return name_sample(i, None if items is None else items[i])
+
         named = ", ".join(
-            f"y[{i}]={texts[i]!r} needs {needed[i]} and {_name(items, i)}, of shape "
+            f"y[{i}]={texts[i]!r} needs {needed[i]} and {called(i)}, of shape "
             f"{tuple(sizes[i].tolist())}, yields {int(most * steps[i])}"
             for i in misfits[:5]
         )
@@ -157,14 +161,6 @@ def choose_stretch(
         return fixed
     comfortable = np.median((_STEPS_PER_CHARACTER * lengths / steps)[lengths > 0])
     return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
-
-
-def _name(items, position):
-    """Return what to call an image: its file, if it has one."""
-    name = f"X[{position}]"
-    if items is None or not isinstance(items[position], ENCODED):
-        return name
-    return name_item(name, items[position])
 
 
 def choose_n_held_out(n_samples, early_stopping, validation_fraction):

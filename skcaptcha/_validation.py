@@ -7,6 +7,8 @@ import os
 import re
 import unicodedata
 import warnings
+from collections import deque
+from collections.abc import Set, ValuesView
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +30,14 @@ _BAD = re.compile(
 
 
 def refuse_single_image(X, name="X"):
-    """Raise a TypeError if an array is one image and no stack.
+    """Raise a TypeError if an array is one image and no stack, or for a set.
 
     An array (H, W) that is no table is one image. A stack of gray images has the
     shape (n, H, W). No text is 4 columns wide, so (n, H, 1 to 4) is one image with its
     channels last. A shape (3 or 4, H, W) may be a stack; it is one image with its
     channels first if the first three planes have the same edges.
     """
+    _refuse_set(name, X)
     shape = getattr(X, "shape", None)
     if not hasattr(X, "dtype") or len(shape or ()) not in (2, 3) or 0 in shape:
         return
@@ -97,6 +100,15 @@ def iterate_items(X):
     raise ValueError("X is empty; at least one image is required.")
 
 
+def _refuse_set(name, values):
+    """Raise a TypeError for a set, in which nothing has a place."""
+    if isinstance(values, Set):
+        raise TypeError(
+            f"{name} is a {type(values).__name__}, which has no order, so that images "
+            f"and texts would not match; pass a list, such as sorted({name})."
+        )
+
+
 def check_images(X):
     """Return the images of `X`, not read yet, as a list."""
     return list(iterate_items(X))
@@ -114,6 +126,9 @@ def check_texts(y, *, whole_floats=False):
         raise ValueError("requires y to be passed, but the target y is None.")
     if isinstance(y, str):
         raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
+    _refuse_set("y", y)
+    if isinstance(y, (deque, ValuesView)):
+        y = list(y)
     if not isinstance(y, (list, tuple)):
         y = np.asarray(y)
         if y.ndim != 1 or y.dtype.kind == "c":  # which it refuses as scikit-learn does

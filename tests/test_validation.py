@@ -15,6 +15,7 @@ from skcaptcha._tables import check_shape, check_text_table, is_table
 from skcaptcha._validation import check_images, check_same_length, check_texts
 from skcaptcha.datasets import make_captchas
 from skcaptcha.exceptions import LabelConversionWarning
+from skcaptcha.images import read_images
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,21 @@ def test_a_single_image_is_refused():
         check_images(b"\x89PNG")
     with pytest.raises(TypeError, match="X is Image; pass a list"):
         check_images(Image.new("L", (3, 3)))
+
+
+@pytest.mark.parametrize("make", [set, frozenset])
+def test_what_has_no_order_is_refused(make):
+    values = make(["a.png", "b.png"])
+    with pytest.raises(TypeError, match=r"X is a .*set, which has no .*sorted\(X\)"):
+        check_images(values)
+    with pytest.raises(TypeError, match="is a .*set, which has no order"):
+        read_images(values)
+    with pytest.raises(TypeError, match="y is a .*set, which has no order"):
+        check_texts(values)
+
+
+def test_values_of_a_dict_are_labels():
+    assert check_texts({"a.png": "12", "b.png": "3"}.values()) == (["12", "3"], [])
 
 
 @pytest.mark.parametrize("shape", [(32, 90, 3), (32, 90, 4), (32, 90, 1), (3, 3, 3)])

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from skcaptcha._validation import issue_warnings, strip_text
 from skcaptcha.datasets._source import existing_path, image_suffixes, open_source
-from skcaptcha.datasets._tables import clean_labels, list_tables
+from skcaptcha.datasets._tables import clean_labels, find_tables, list_tables
 from skcaptcha.images import read_image
 from skcaptcha.images._read import check_on_error, describe_skipped, is_error
 
@@ -105,19 +105,23 @@ def load_image_folder(
     path = existing_path(path, "path")
     with open_source(path, metadata_encoding) as source:
         items, texts, notices = load_files(source, find_label, label, pattern, on_error)
-        tables = list_tables(source) if label is None else ()
-    if tables:
-        notices.append((_describe_tables(path, tables), UserWarning))
     issue_warnings(notices)
     return items, texts
+
+
+def _list_tables_beside(source, files):
+    """List the tables at the top of a source, and beside images in its folders."""
+    folders = {file.parent for file in files}
+    beside = [f for f in source.files if f.parent in folders]
+    return list(dict.fromkeys([*list_tables(source), *find_tables(beside)]))
 
 
 def _describe_tables(path, tables):
     named = ", ".join(map(str, tables[:5])) + (", ..." if len(tables) > 5 else "")
     return (
         f"path={path!r} holds a table, {named}, and yet the labels are the names of "
-        "the images. If they are in the table, call load_labeled_images; if they are "
-        "in the names, say so by label=r'(.+)'."
+        "the images. If they are in the table, give load_labeled_images the path of "
+        "the table; if they are in the names, say so by label=r'(.+)'."
     )
 
 
@@ -128,6 +132,10 @@ def load_files(source, find_label, label, pattern, on_error, may_be_empty=False)
     texts, notices = clean_labels(texts, lambda i: repr(str(files[i])))
     items = source.read_images([source.files[file] for file in files], on_error)
     items, texts, more = drop_unreadable(items, texts, source.path, on_error)
+    # No table was asked for, and no text lies beside each image.
+    of_names = label is None and not may_be_empty
+    if of_names and (tables := _list_tables_beside(source, files)):
+        more.append((_describe_tables(source.path, tables), UserWarning))
     return items, texts, notices + more
 
 
@@ -136,10 +144,12 @@ def drop_unreadable(items, texts, path, on_error):
     errors, reasons = {}, {}
     if on_error == "skip":
         for position, item in enumerate(items):
-            if item not in reasons:  # a table may name an image often
-                reasons[item] = _find_error(item)
-            if reasons[item]:
-                errors[position] = reasons[item]
+            # A table may name an image often. Files of a zip may have one content.
+            key = item, getattr(item, "name", None)
+            if key not in reasons:
+                reasons[key] = _find_error(item)
+            if reasons[key]:
+                errors[position] = reasons[key]
     kept = [i for i in range(len(items)) if i not in errors]
     if not kept:
         raise ValueError(
@@ -206,7 +216,13 @@ def label_finder(label):
 
 
 def _find_labels(files, find, label, may_be_empty):
-    texts = {file: find(file) for file in files}
+    texts = {}
+    for file in files:
+        try:
+            texts[file] = find(file)
+        except Exception as error:
+            error.add_note(f"`label` was called with '{file}'.")
+            raise
     for file, text in texts.items():
         if not isinstance(text, str):
             raise TypeError(

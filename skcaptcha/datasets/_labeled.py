@@ -192,6 +192,9 @@ def load_labeled_images(
     -----
     SkippedImageWarning, LabelConversionWarning
         As `load_image_folder` and `load_labels_csv`.
+    UserWarning
+        If names of images are taken for labels although a table lies beside images in
+        a folder further down.
 
     Examples
     --------

@@ -28,11 +28,15 @@ def is_table(file):
 
 def list_tables(source):
     """List the tables in a source, but not texts beside images of the same name."""
-    tops = source.list_tops()
-    stems = {f.with_suffix("") for f in tops if f.suffix.lower() in image_suffixes()}
+    return find_tables(source.list_tops())
+
+
+def find_tables(files):
+    """List the tables among files, but not texts beside images of the same name."""
+    stems = {f.with_suffix("") for f in files if f.suffix.lower() in image_suffixes()}
     return [
         f
-        for f in tops
+        for f in files
         if is_table(f) and not (f.suffix == ".txt" and f.with_suffix("") in stems)
     ]
 

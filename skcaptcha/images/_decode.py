@@ -42,6 +42,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 # Pixels to convert at a time, which bounds the memory of intermediate values.
 _BLOCK = 2**20
+# What rounding may add to the 1 of white.
+_ROUNDING = 1e-3
 # Frames of an animation among which the first is sought that is not blank.
 _MAX_FRAMES = 32
 
@@ -116,6 +118,12 @@ def _check_n_pixels(shape, name):
 def name_item(name, item):
     """Return what error messages call an item, such as ``X[3]='a.png'``."""
     return f"{name}={describe_item(item)}"
+
+
+def name_sample(position, item):
+    """Return what error messages call an item of `X`, by its file if it has one."""
+    name = f"X[{position}]"
+    return name_item(name, item) if isinstance(item, ENCODED) else name
 
 
 def describe_item(item):
@@ -277,6 +285,13 @@ def _to_uint8(pixels, name):
     if low >= 0 and high <= 255:
         if kind != "f":
             return pixels.astype(np.uint8)
+        if 1 < high < 2:
+            if high > 1 + _ROUNDING:
+                raise ImageReadError(
+                    f"{name} has floats from {low} to {high}, just above 0..1, as "
+                    "interpolation gives; clip them: image.clip(0, 1)."
+                )
+            pixels, high = pixels.clip(max=1), 1
         white = 255 if high <= 1 else 1
         return _in_blocks(lambda rows: np.rint(rows.astype(np.float64) * white), pixels)
     if kind == "u" and pixels.itemsize == 2:

@@ -6,7 +6,7 @@ import numpy as np
 
 from skcaptcha.images._read import to_grayscale, to_rgb
 from skcaptcha.model.geometry import TIME_STRIDE
-from skcaptcha.preprocessing import resize_image
+from skcaptcha.preprocessing._functions import resize
 
 MIN_WIDTH = 4 * TIME_STRIDE
 """Least width of an image, before it is stretched."""
@@ -84,5 +84,5 @@ def change_width(image, factor):
 
 def _resize(image, size):
     """Return an image with a third axis for its channels."""
-    image = resize_image(image, size)
+    image = resize(image, size)
     return image if image.ndim == 3 else image[:, :, None]

@@ -8,8 +8,13 @@ from PIL import Image, ImageFilter
 from skcaptcha.images import to_grayscale
 from skcaptcha.preprocessing._functions import check_image, list_border
 
-# What of the greatest ink of the rows, or columns, is text, above that of the others.
-_TEXT_SHARE = 0.1
+# What of the greatest ink of the rows, or columns, is text, above that of the others;
+# on even paper less is, such as the tail of a single letter.
+_TEXT_SHARE, _TEXT_SHARE_ON_EVEN = 0.1, 0.05
+# The quantile of the ink of all pixels that is paper, even if little of it is left
+# around the text, and the factor from it to the mean ink of noise of a normal
+# distribution.
+_OF_PAPER, _TO_MEAN = 0.3, 2.1
 # Gray levels by which the rows with text differ from those without, at the least.
 _LEAST_INK = 4
 # Gray levels by which an even margin may vary, as in a JPEG, and by which the paper of
@@ -86,16 +91,26 @@ def _find_text(gray, paper):
     """Return the rows and the columns of the text in an image (H, W), as slices."""
     smooth = np.asarray(Image.fromarray(gray).filter(ImageFilter.BoxBlur(1)))
     ink = np.abs(smooth - paper)
-    rows = _find_inked(ink.mean(axis=1))
-    return rows, _find_inked(ink[rows].mean(axis=0))
+    # The local mean is that of strokes, too, beside these.
+    grain = min(
+        np.quantile(values, _OF_PAPER) for values in (np.abs(gray - paper), ink)
+    )
+    grain *= _TO_MEAN
+    rows = _find_inked(ink.mean(axis=1), grain)
+    return rows, _find_inked(ink[rows].mean(axis=0), grain)
 
 
-def _find_inked(profile):
-    """Return from where to where there is text, by the ink of each row or column."""
+def _find_inked(profile, grain):
+    """Return from where to where there is text, by the ink of each row or column.
+
+    `grain` is the mean ink of paper. In all rows or columns there may be text.
+    """
     low, high = np.quantile(profile, [0.05, 0.95])
+    low = min(low, grain)
     if high - low < max(_LEAST_INK, low / 2):
         return slice(0, len(profile))
-    return _span(profile > low + _TEXT_SHARE * (high - low))
+    share = _TEXT_SHARE_ON_EVEN if grain < _LEAST_INK else _TEXT_SHARE
+    return _span(profile > low + share * (high - low))
 
 
 def _span(is_there):

@@ -340,7 +340,7 @@ def resize_and_pad(image, *, height=50, width=None, align="left", fill="border")
     out[:] = level
     top = (height - high) // 2
     left = (width - wide) // 2 if align == "center" else 0
-    out[top : top + high, left : left + wide] = resize_image(image, (high, wide))
+    out[top : top + high, left : left + wide] = resize(image, (high, wide))
     return out
 
 
@@ -351,8 +351,8 @@ def resize_image(image, shape):
     ----------
     image : ndarray of shape (H, W) or (H, W, 3), uint8
         The image.
-    shape : tuple of int
-        New height and width in pixels.
+    shape : int or tuple of int
+        New height and width in pixels; an int is both.
 
     Returns
     -------
@@ -361,6 +361,11 @@ def resize_image(image, shape):
         shrinks (as Pillow does), so that thin strokes are not lost. The image itself
         if it has the shape already.
 
+    Raises
+    ------
+    ValueError
+        If `image` is of another shape or dtype, or `shape` is not allowed.
+
     Examples
     --------
     >>> import numpy as np
@@ -368,7 +373,12 @@ def resize_image(image, shape):
     >>> resize_image(np.zeros((50, 200), dtype=np.uint8), (32, 128)).shape
     (32, 128)
     """
-    if image.shape[:2] == tuple(shape):
+    return resize(check_image(image), _check_pair("shape", shape))
+
+
+def resize(image, shape):
+    """Do what `resize_image` does, without checks."""
+    if image.shape[:2] == shape:
         return image
     height, width = shape
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)

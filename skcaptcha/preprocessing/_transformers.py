@@ -13,6 +13,7 @@ from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._tables import check_text_table, is_table
 from skcaptcha._validation import check_images
 from skcaptcha.images import read_image, read_images, to_grayscale
+from skcaptcha.images._decode import name_sample
 from skcaptcha.preprocessing._functions import (
     adaptive_threshold,
     dark_on_light,
@@ -61,6 +62,22 @@ class ImageTransformer(DocLinkMixin, TransformerMixin, BaseEstimator):
         _check_items(X)
         return self
 
+    def fit_transform(self, X, y=None):
+        """Do as `fit` and then `transform`, also with images that a generator yields.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+
+        Returns
+        -------
+        list of ndarray of shape (H, W) or (H, W, 3), uint8
+            As from `transform`.
+        """
+        X = X if hasattr(X, "__len__") else list(X)
+        return self.fit(X, y).transform(X)
+
     def transform(self, X):
         """Read the images and transform each.
 
@@ -87,13 +104,15 @@ class ImageTransformer(DocLinkMixin, TransformerMixin, BaseEstimator):
             If a package is missing that the transformer needs.
         """
         function = self._bind_function()
-        images = self._read_items(_check_items(X))
+        items = _check_items(X)
+        images = self._read_items(items)
         # No threads: they cost more than these few microseconds an image.
         for position, image in enumerate(images):
             try:
                 images[position] = function(image)
             except ValueError as error:
-                raise ValueError(f"X[{position}]: {error}") from error
+                name = name_sample(position, items[position])
+                raise ValueError(f"{name}: {error}") from error
         return images
 
     def __sklearn_tags__(self):

@@ -531,3 +531,37 @@ def test_a_table_beside_the_images_is_not_overlooked_in_silence(tmp_path):
         assert load_image_folder(tmp_path)[1] == ["01", "02"]
     assert load_image_folder(tmp_path, label=r"(.+)")[1] == ["01", "02"]
     assert load_labeled_images(tmp_path)[1] == ["a7", "b8"]
+
+
+@pytest.mark.parametrize("load", [load_image_folder, load_labeled_images])
+def test_a_table_beside_images_further_down_is_said(tmp_path, load):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    Image.new("L", (9, 9)).save(folder / "0000.png")
+    (folder / "notes.txt").write_text("no table")
+    assert load(tmp_path)[1] == ["0000"]
+    (folder / "labels.csv").write_text("filename,text\n0000.png,AB0\n")
+    with pytest.warns(UserWarning, match="holds a table, train/labels.csv, and"):
+        assert load(tmp_path)[1] == ["0000"]
+    assert load(tmp_path, label="(.+)")[1] == ["0000"]
+
+
+def test_each_file_of_a_zip_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in [("a.png", b""), ("b.png", b""), ("d.png", b"xx")]:
+            archive.writestr(name, content)
+        image = io.BytesIO()
+        Image.new("L", (9, 9)).save(image, "PNG")
+        archive.writestr("c.png", image.getvalue())
+    with pytest.warns(SkippedImageWarning) as caught:
+        assert load_image_folder(path, on_error="skip")[1] == ["c"]
+    (message,) = (str(warning.message) for warning in caught)
+    assert all(f"'{name}.png'" in message for name in "abd")
+
+
+def test_an_error_of_the_function_of_labels_names_the_file(tmp_path):
+    Image.new("L", (9, 9)).save(tmp_path / "a7.png")
+    with pytest.raises(IndexError) as caught:
+        load_image_folder(tmp_path, label=lambda file: file.stem.split("-")[1])
+    assert caught.value.__notes__ == ["`label` was called with 'a7.png'."]

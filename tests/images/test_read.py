@@ -188,6 +188,16 @@ def test_jpeg(mode):
     assert abs(image.astype(int) - 160).max() <= 2
 
 
+def test_floats_just_above_one_are_not_taken_for_gray_levels():
+    pixels = np.array([[0.5, 1.046]], np.float32)
+    with pytest.raises(ImageReadError, match=r"just above 0\.\.1, .*clip\(0, 1\)"):
+        read_image(pixels)
+    assert read_image(pixels.clip(0, 1)).tolist() == [[128, 255]]
+    rounded = np.array([[0.5, 1 + 1e-6]])
+    assert read_image(rounded).tolist() == [[128, 255]]
+    assert read_image(np.array([[0.0, 2.0]])).tolist() == [[0, 2]]
+
+
 def test_files_of_16_bits_floats_and_one_bit():
     values = np.array([[0, 257, 65535]], np.uint16)
     for format in ("PNG", "TIFF"):

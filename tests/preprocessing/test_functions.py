@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skcaptcha.preprocessing import (
@@ -256,6 +257,26 @@ def test_margins_are_cut_to_the_text(paper, ink):
     assert crop_margins(image, margin=10) is image  # the margin is all there is
 
 
+def write(text, pad):
+    font = ImageFont.load_default(32)
+    left, top, right, bottom = font.getbbox(text)
+    image = Image.new("L", (right - left + 2 * pad, bottom - top + 2 * pad), 255)
+    ImageDraw.Draw(image).text((pad - left, pad - top), text, fill=0, font=font)
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("pad", [0, 20])
+@pytest.mark.parametrize(
+    "text", ["1", "77", "1111", "7177", "FYTT", "JUAVL", "gymex", "-9096", "4404."]
+)
+def test_stems_and_tails_are_text(text, pad):
+    image = write(text, pad)
+    rows, columns = np.nonzero(image < 128)
+    cut = np.nonzero(crop_margins(image, margin=0) < 128)
+    for whole, part in zip((rows, columns), cut, strict=True):
+        assert np.ptp(part) >= np.ptp(whole) - 1
+
+
 def test_margins_are_found_on_noisy_paper_too():
     noise = np.random.default_rng(0).normal(0, 15, (60, 120))
     image = np.clip(write_text() + noise, 0, 255).astype(np.uint8)
@@ -284,6 +305,25 @@ def test_what_has_no_text_is_left_alone(seed):
 def test_an_image_of_the_right_size_is_returned_as_it_is():
     image = np.arange(32 * 8, dtype=np.uint8).reshape(32, 8)
     assert resize_image(image, (32, 8)) is image
+
+
+@pytest.mark.parametrize(
+    "image, shape, message",
+    [
+        (np.zeros((4, 4), np.uint8), (0, 9), r"shape=\(0, 9\); pass an int from 1 to"),
+        (np.zeros((4, 4), np.uint8), (2.5, 9), r"shape=\(2.5, 9\); pass an int from 1"),
+        (np.zeros((4, 4), np.uint8), (9, 10**6), r"shape=\(9, 1000000\); pass an int"),
+        (
+            np.zeros((4, 4)),
+            (9, 9),
+            r"image is float64 of shape \(4, 4\); a uint8",
+        ),
+        ("a.png", (9, 9), r"image is str of shape \(\); a uint8 array"),
+    ],
+)
+def test_what_cannot_be_resized_is_named(image, shape, message):
+    with pytest.raises(ValueError, match=message):
+        resize_image(image, shape)
 
 
 def test_shrinking_averages_over_the_covered_area():

@@ -212,7 +212,14 @@ def test_bad_items_are_named(transformer, images, tmp_path):
             transformer.fit_transform([*images[:3], bad])
 
 
-def test_an_image_that_cannot_be_resized_is_named(images):
+def test_a_generator_of_images_is_taken(images):
+    expected = GrayscaleConverter().fit_transform(images[:2])
+    found = GrayscaleConverter().fit_transform(image for image in images[:2])
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_image_that_cannot_be_resized_is_named(images, tmp_path):
     low = np.zeros((1, 10_000), dtype=np.uint8)
     with pytest.raises(
         ValueError,
@@ -220,6 +227,9 @@ def test_an_image_that_cannot_be_resized_is_named(images):
         "height=50; at most 32768 are allowed. Set `width`",
     ):
         ImageResizer().transform([images[0], low])
+    Image.fromarray(low).save(tmp_path / "low.png")
+    with pytest.raises(ValueError, match=r"X\[0\]='.*low.png': an image of shape"):
+        ImageResizer().transform([tmp_path / "low.png"])
     assert ImageResizer(width=100).transform([low])[0].shape == (50, 100)
 
 
