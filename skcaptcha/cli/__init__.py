@@ -101,7 +101,7 @@ def _describe(error, options):
         return f"there is too little memory {error}".strip()
     for name in vars(options).keys() - _POSITIONAL:
         option = f"--{name.replace('_', '-')}"
-        text = re.sub(rf"(?<![-\w./\\]){name}(?=[=\[])", option, text)
+        text = re.sub(rf"(?<![-\w./\\']){name}(?=[=\[])", option, text)
         text = text.replace(f"`{name}`", f"`{option}`")
     return text
 

@@ -453,6 +453,7 @@ def test_info_knows_the_layers_without_the_network(height, n_blocks, n_lstms, po
         ("info unfitted.joblib", "holds a recognizer that is not fitted"),
         ("info text.skops", "'text.skops' is damaged"),
         ("train none --out a.pkl", "'none' does not exist"),
+        ("train seed=0/label=a --out a.pkl", "'seed=0/label=a' does not exist"),
         ("train . --out a.txt", "must be a name that ends in .joblib, .pkl or .skops"),
         ("train . --out no/a.pkl", "the folder of --out, 'no', is"),
         ("train . --out a.pkl --test-size=2", "--test-size=2.0 must be"),

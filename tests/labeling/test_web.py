@@ -75,6 +75,12 @@ def test_localhost_is_this_machine_too(page):
     assert ask(page.session, url, host=f"localhost:{PORT}").status_code == 200
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.1:80"])
+def test_browsers_leave_out_the_usual_port(page, host):
+    client = make_app(page.session, token=TOKEN, port=80).test_client()
+    assert client.get(f"/?token={TOKEN}", headers={"Host": host}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
