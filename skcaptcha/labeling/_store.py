@@ -450,7 +450,7 @@ class LabelStore:
                 update = {}  # nobody has answered yet
             if update:
                 write_atomically(self.path, table.encode())
-                self._dropped = dropped
+                self._dropped = {self._canonical(k): row for k, row in dropped.items()}
             base = {k: v for k, v in {**there, **update}.items() if v is not None}
             if base != self._base or self._dirty or self._seen is None:
                 self._base = base

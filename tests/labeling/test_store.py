@@ -384,13 +384,17 @@ def test_names_that_a_person_spells_otherwise_are_the_same_image(open_store, pat
     assert read(path) == ["filename,text", "sub\\a,2"]
 
 
-def test_other_columns_come_back_with_a_label_that_was_taken_back(open_store, path):
-    path.write_text("filename,text,camera\na.png,1,north\nb.png,2,south\n")
-    store = open_store()
+@pytest.mark.parametrize("spelled", ["a.png", "./a.png"])
+def test_other_columns_come_back_with_a_label_that_was_taken_back(
+    open_store, path, spelled
+):
+    path.write_text(f"filename,text,camera\n{spelled},1,north\nb.png,2,south\n")
+    canonical = {"canonical": lambda name: name.removeprefix("./")}
+    store = open_store(**canonical)
     store.record([("a.png", Answer("unreadable"), None)], tab="tab")
     store.sync()
     assert read(path)[1:] == ["b.png,2,south"]
-    again = open_store()
+    again = open_store(**canonical)
     again.undo("tab")
     again.sync()
     assert read(path)[1:] == ["b.png,2,south", "a.png,1,north"]
