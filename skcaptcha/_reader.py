@@ -15,6 +15,7 @@ from skcaptcha._validation import (
     check_weights,
     issue_warnings,
 )
+from skcaptcha.images._decode import name_sample
 from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import collect, is_error
 from skcaptcha.model.decoding import (
@@ -299,7 +300,7 @@ class ReaderMixin:
                         )
                         texts = texts, found
                 except ValueError as error:
-                    named = ValueError(f"X[{position}]: {error}")
+                    named = ValueError(f"{_name(X, position)}: {error}")
                     if on_error == "raise":
                         raise named from error
                     yield position, named
@@ -316,6 +317,13 @@ class ReaderMixin:
                 f"vocabulary={vocabulary!r}: name some of the characters of "
                 f"`vocabulary_`, each once ({error})"
             ) from error
+
+
+def _name(X, position):
+    """Return what to call an image, by its file where `X` still has that."""
+    items = getattr(X, "iloc", X)
+    is_there = hasattr(items, "__getitem__") and not is_table(X)
+    return name_sample(position, items[position] if is_there else None)
 
 
 def _list_confidence(read):

@@ -4,7 +4,9 @@ import copy
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -272,10 +274,15 @@ def test_an_image_that_cannot_be_read_is_skipped_if_asked(reader, X, method):
     assert values[1] is None or np.isnan(values[1])
 
 
-def test_an_image_that_no_text_fits_is_named_or_skipped(reader, X):
+def test_an_image_that_no_text_fits_is_named_or_skipped(reader, X, tmp_path):
     length = 1000
     with pytest.raises(ValueError, match=r"^X\[0\]: No text of length=1000 fits"):
         reader.predict(X[:2], length=length)
+    path = tmp_path / "a.png"
+    Image.fromarray(X[0]).save(path)
+    for paths in ([path], pd.Series([path], index=[7])):
+        with pytest.raises(ValueError, match=r"^X\[0\]='.*a.png': No text of length"):
+            reader.predict(paths, length=length)
     with pytest.warns(SkippedImageWarning, match="2 of 2 images were skipped"):
         texts = reader.predict(X[:2], length=length, on_error="skip")
     assert list(texts) == [None, None]

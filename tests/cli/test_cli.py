@@ -166,7 +166,8 @@ def test_an_image_without_room_for_the_length_gets_a_row_too(run, model, labeled
     first, second = (line.split("\t") for line in out.splitlines())
     assert code == 1
     assert len(first[1]) == 9 and len(first) == 3
-    assert second[1] == "" and second[3].startswith("No text of length=9 fits")
+    assert second[1] == ""
+    assert second[3].startswith(f"{str(path)!r}: No text of length=9 fits")
 
 
 def test_predict_runs_the_network_once(run, model, labeled, n_read):
