@@ -286,7 +286,9 @@ class Page(SetsRow):
             "minutes_to_save": seconds / 60,
             "rounds": labeler.rounds,
             "n_test": len(X_test),
-            "exact_match": exact_match_score(y_test, reader.predict(X_test)),
+            "exact_match": 0.0
+            if reader is None
+            else exact_match_score(y_test, reader.predict(X_test)),
         }
 
     def judge(self, entry):

@@ -62,13 +62,17 @@ class Labeler:
             self._work()
 
     def save(self):
-        """Save the reader as the page does; return it, and the seconds this took."""
+        """Save the reader as the page does; return it, and the seconds this took.
+
+        It is None if it has not learned to read, so that the page saves nothing.
+        """
         began = self.seconds
         self.session.learner.save()
         seconds = self.learning.end - began
         self._work(at=self.learning.end)
         self.session.store.close()
-        return joblib.load(self.session.learner.save_path), seconds
+        saved = self.session.learner.saved
+        return (None if saved is None else joblib.load(saved)), seconds
 
     def read(self, reader, paths):
         """Return what a reader reads as the page does, a dict for each image."""
@@ -88,7 +92,7 @@ class Labeler:
         with mock.patch.object(_processes, "_prepare"):
             _processes.learn(_Pipe(answers), job)
         self.cpu = time.process_time() - began
-        if answers[0]["error"]:
+        if "notes" not in answers[0]:  # else it has been fitted
             raise RuntimeError(answers[0]["error"])
         return answers[0]
 
@@ -99,10 +103,9 @@ class Labeler:
         session.store.note(seed=seed)
         session._seed = seed
         path = self.out / "model.joblib"
-        save = partial(joblib.dump, filename=path)
         learning = partial(_Learning, labeler=self)
         with mock.patch.object(_workers, "Learning", learning):
-            learner = Learner(recognizer, load_pretrained, path, save)
+            learner = Learner(recognizer, load_pretrained, path, _save)
         session.learner, session.reading = learner, _Reading(self)
         self.learning = learner._learning
         learner.attach(session)
@@ -180,6 +183,12 @@ class _Reading:
 
     def want(self, view, items):
         """Read nothing, as the labeler reads what it is shown."""
+
+
+def _save(recognizer, path, *, is_own):
+    """Save a recognizer, and return where."""
+    joblib.dump(recognizer, path)
+    return path
 
 
 class _Learning:
