@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from skcaptcha._base import merge_frames
+from skcaptcha._exact_match import exact_match_score
 from skcaptcha._frames import find_scales
 from skcaptcha._reader import ReaderMixin
 from skcaptcha._texts import find_texts, label_log_probability
@@ -93,7 +94,7 @@ def rate(reader, items, labels):
     n_right, probability = 0, 0.0
     for position, frames in reader.iter_frames(items):
         label = labels[position]
-        n_right += find_texts(reader, frames)[0][0] == label
+        n_right += exact_match_score([label], [find_texts(reader, frames)[0][0]])
         probability += math.exp(label_log_probability(reader, frames, label))
     share = n_right / len(items)
     return share, (share + probability / len(items)) / 2

@@ -55,6 +55,8 @@ _MIN_RATIO = 0.5
 _MIN_SHOWN, _SURE_SHOWN = 3, 0.6
 # Rounds in a row that bring nothing, after which there are no more.
 _MOST_STALLED = 2
+# Parameters of the recognizer that say how it reads.
+_OF_READING = ("decoder", "beam_width", "multi_scale")
 # Share of the texts that two networks must read alike, each taught the other half.
 _MIN_AGREEMENT = 0.5
 
@@ -316,6 +318,9 @@ class SelfTraining:
             notices = [(self.describe_failure(len(positions)), ConvergenceWarning)]
         if len(positions) < 2:
             recognizer = self.load_pretrained(data.items, 1)
+            recognizer.set_params(
+                **{name: getattr(self.template, name) for name in _OF_READING}
+            )
             vars(recognizer).update(data.table)
             return recognizer, notices
         recognizer = clone(self.template).set_params(warm_start=False)

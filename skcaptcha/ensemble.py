@@ -165,7 +165,7 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
         cv = self.cv
         if isinstance(cv, Integral):
             cv = KFold(cv, shuffle=True, random_state=draw_seed(rng))
-        folds = list(check_cv(cv).split(texts, texts))
+        folds = list_folds(cv, texts)
         members = [
             clone(template).set_params(vocabulary=data.vocabulary) for _ in folds
         ]
@@ -183,6 +183,20 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
     def __sklearn_tags__(self):
         """Tell scikit-learn what the estimator takes."""
         return CaptchaRecognizer().__sklearn_tags__()
+
+
+def list_folds(cv, texts):
+    """Return the folds of a cross-validation as pairs of arrays of positions."""
+    folds = [
+        tuple(np.arange(len(texts))[part] for part in fold)
+        for fold in check_cv(cv).split(texts, texts)
+    ]
+    if not folds:
+        raise ValueError(
+            f"cv={cv!r} yields no folds. A generator yields them once; pass a list of "
+            "pairs (train, test) of positions."
+        )
+    return folds
 
 
 def draw_seed(rng):

@@ -5,27 +5,30 @@ import os
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
-from sklearn.model_selection import KFold, check_cv
+from sklearn.model_selection import KFold
 from sklearn.utils import Bunch
 
 from skcaptcha._label_curve import label_curve
 from skcaptcha._optional import import_optional
 from skcaptcha._power_law import PowerLaw, fit_power_law
 from skcaptcha._reader import ReaderMixin
-from skcaptcha._tables import is_table, pick_rows
+from skcaptcha._tables import check_text_table, is_table, pick_rows
 from skcaptcha._texts import find_texts, label_log_probability
+from skcaptcha._training_data import read_training_data
 from skcaptcha._validation import (
     check_images,
     check_same_length,
     check_texts,
     issue_warnings,
 )
+from skcaptcha.ensemble import list_folds
 from skcaptcha.images import read_images
 from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import is_error
 from skcaptcha.metrics import exact_match_score
 from skcaptcha.model.decoding import check_length
 from skcaptcha.recognizer import CaptchaRecognizer
+from skcaptcha.vocabulary import Vocabulary
 
 __all__ = ["PowerLaw", "find_label_issues", "fit_power_law", "label_curve"]
 
@@ -120,6 +123,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
         )
     texts, notices = check_texts(y, whole_floats=is_table(X))
     issue_warnings(notices)
+    if is_table(X):
+        check_text_table(X)
     items = np.asarray(X) if is_table(X) else check_images(X)
     check_same_length(items, texts)
     if prefit:
@@ -128,6 +133,12 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
         issue_warnings(notices)
         issues = list_issues(texts, *found)
         return _add_frame(issues, items, texts) if as_frame else issues
+    # Checked before the split, so that errors have the positions in X, and the
+    # vocabulary has the characters of all folds.
+    recognizer._check_params()
+    vocabulary = read_training_data(
+        recognizer, X if is_table(X) else items, texts, resume=False, n_least=2
+    ).vocabulary
     names = items
     if not is_table(X):
         items = read_images(
@@ -137,9 +148,10 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
         seed = recognizer.random_state
         seed = seed if isinstance(seed, (int, np.integer)) else 0
         cv = KFold(cv, shuffle=True, random_state=seed)
-    splits = list(check_cv(cv).split(texts))
+    splits = list_folds(cv, texts)
+    member = clone(recognizer).set_params(vocabulary=vocabulary)
     results = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_predict)(clone(recognizer), items, texts, *split)
+        delayed(_fit_and_predict)(clone(member), items, texts, *split)
         for split in splits
     )
     confidence, self_confidence = np.full((2, len(texts)), np.nan)
@@ -158,9 +170,9 @@ def list_issues(texts, y_pred, confidence, self_confidence):
             for read, text in zip(y_pred, texts, strict=True)
         ]
     )
-    lengths = set(map(len, texts))
+    lengths = {len(Vocabulary.split(text)) for text in texts}
     is_possible = np.array(
-        [read is not None and len(read) in lengths for read in y_pred]
+        [read is not None and len(Vocabulary.split(read)) in lengths for read in y_pred]
     )
     return Bunch(
         ranking=np.argsort(self_confidence, kind="stable"),  # NaN comes last

@@ -243,3 +243,17 @@ def test_an_estimator_of_another_kind_is_refused(some):
     assert not hasattr(CaptchaEnsemble(), "vocabulary_")
     with pytest.raises(ValueError, match="'estimator' parameter of CaptchaEnsemble"):
         CaptchaEnsemble("reader").fit(*some)
+
+
+def test_a_generator_of_folds_that_is_spent_changes_nothing(some):
+    X, y = some
+    half = np.arange(len(X)) < len(X) // 2
+    ensemble = CaptchaEnsemble(
+        CaptchaRecognizer(**{**TINY, "max_iter": 1}),
+        cv=iter([(half, ~half), (~half, half)]),
+    )
+    members = ensemble.fit(X, y).estimators_
+    assert len(members) == 2
+    with pytest.raises(ValueError, match="yields no folds. A generator yields them on"):
+        ensemble.fit(X, y)
+    assert ensemble.estimators_ is members

@@ -5,12 +5,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
+from sklearn.model_selection import (
+    KFold,
+    PredefinedSplit,
+    ShuffleSplit,
+    StratifiedKFold,
+)
 from support.data import TINY
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.export import export_onnx, load_onnx
-from skcaptcha.inspection import find_label_issues
+from skcaptcha.inspection import find_label_issues, list_issues
 from skcaptcha.metrics import exact_match_score
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network has not learned to read")
@@ -110,7 +115,64 @@ def test_labels_with_characters_of_their_own_are_not_believed(corrupted):
     texts[5] = "\N{SNOWMAN}"
     recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
     found = find_label_issues(recognizer, images, texts, cv=KFold(3))
-    assert found.self_confidence[5] == 0 and found.is_issue[5]
+    assert found.self_confidence[5] < 0.05 and found.is_issue[5]
+
+
+def test_a_fold_without_a_character_knows_it(corrupted, monkeypatch):
+    images, texts = corrupted[0][:24], [text.replace("3", "0") for text in corrupted[1]]
+    texts = texts[:24]
+    texts[5] = "3" + texts[5][1:]
+    seen, fit = [], CaptchaRecognizer.fit
+
+    def record(recognizer, X, y):
+        seen.append("".join(fit(recognizer, X, y).vocabulary_))
+        return recognizer
+
+    monkeypatch.setattr(CaptchaRecognizer, "fit", record)
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    find_label_issues(recognizer, images, texts, cv=KFold(3))
+    assert seen == ["0123"] * 3 and recognizer.vocabulary is None
+
+
+def test_errors_have_the_positions_and_files_of_all_samples(corrupted, png_folder):
+    texts = list(corrupted[1][:12])
+    texts[9] = "1" * 99
+    paths = [png_folder / f"{i}.png" for i in range(12)]
+    recognizer = CaptchaRecognizer(**TINY)
+    with pytest.raises(ValueError, match=r"y\[9\]=.* and X\[9\]='.*9.png', of shape"):
+        find_label_issues(recognizer, paths, texts, cv=3)
+    texts[9] = "x"
+    recognizer.set_params(vocabulary="0123")
+    with pytest.raises(ValueError, match=r"y\[9\]='x' contains 'x'"):
+        find_label_issues(recognizer, paths, texts, cv=3)
+
+
+@pytest.mark.parametrize("cv", [[], iter([])])
+def test_no_folds_are_refused(corrupted, cv):
+    with pytest.raises(ValueError, match="yields no folds.* pass a list"):
+        find_label_issues(CaptchaRecognizer(**TINY), *corrupted, cv=cv)
+
+
+def test_folds_of_any_kind_are_taken(corrupted):
+    images, texts = corrupted[0][:12], ["1", "2"] * 6
+    recognizer = CaptchaRecognizer(**{**TINY, "max_iter": 1})
+    is_first = np.arange(12) < 6
+    for cv in (StratifiedKFold(2), [(is_first, ~is_first), (~is_first, is_first)]):
+        found = find_label_issues(recognizer, images, texts, cv=cv)
+        assert not np.isnan(found.confidence).any()
+
+
+def test_equal_texts_in_other_normal_forms_have_one_length():
+    texts = ["\u0438\u0306\u0430", "\u0438\u0306\u0430"]  # two characters each
+    read = np.array(["\u0439\u0430", "\u0439\u0439"], dtype=object)
+    found = list_issues(texts, read, np.full(2, 0.99), np.array([0.99, 1e-9]))
+    assert found.is_issue.tolist() == found.is_likely_wrong.tolist() == [False, True]
+
+
+def test_a_table_with_masked_numbers_is_refused(fitted):
+    table = np.ma.masked_less(np.arange(12.0).reshape(3, 4), 5)
+    with pytest.raises(ValueError, match="a table with masked numbers"):
+        find_label_issues(fitted, table, ["1", "2", "3"], cv="prefit")
 
 
 def test_rows_of_a_table_are_taken_as_fit_takes_them():

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from unicodedata import normalize
 
 import joblib
 import numpy as np
@@ -28,6 +29,7 @@ from skcaptcha._joint_reader import (
     JointReader,
     find_sources,
     merge_classes,
+    rate,
 )
 from skcaptcha._pseudo_labels import (
     Data,
@@ -465,8 +467,10 @@ def test_it_says_when_nothing_can_be_read():
     assert len(reader.predict(noise[:2])) == 2  # as the pretrained weights do
     table = np.reshape(noise, (30, -1))
     with pytest.warns(ConvergenceWarning, match="Nothing was learned"):
-        reader = make(recognizer={"image_shape": (32, 80)}, length=3).fit(table)
+        recognizer = {"image_shape": (32, 80), "decoder": "beam", "beam_width": 5}
+        reader = make(recognizer=recognizer, length=3).fit(table)
     assert len(reader.predict(table[:2])) == 2
+    assert reader.recognizer_.decoder == "beam" and reader.recognizer_.beam_width == 5
 
 
 def test_labels_are_learned_from_where_the_others_do_not_help(drawn):
@@ -778,3 +782,10 @@ def test_the_pretrained_weights_are_asked_with_what_the_recognizer_says(monkeypa
         with pytest.raises(StopIteration):
             rounds.read_first()
         assert asked["vocabulary"] == expected
+
+
+def test_a_label_in_another_normal_form_is_read_all_the_same(fitted, captchas):
+    reader = copy.deepcopy(fitted)
+    reader.vocabulary_ = Vocabulary(["\u0439", "a", "b", "c"])
+    text = reader.predict(captchas[0][:1])[0]
+    assert rate(reader, captchas[0][:1], [normalize("NFD", text)])[0] == 1

@@ -31,6 +31,8 @@ _MODULES = {
     "curve": "_inspection",
     "label": "_labeling",
 }
+# Texts in quotes, which no apostrophe begins.
+_QUOTED = re.compile(r"""((?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|"(?:[^"\\]|\\.)*")""")
 _POSITIONAL = {"command", "folder", "images", "model", "source"}
 
 
@@ -99,11 +101,16 @@ def _describe(error, options):
     text = str(error) or type(error).__name__
     if isinstance(error, MemoryError) and "too little memory" not in text:
         return f"there is too little memory {error}".strip()
+    parts = _QUOTED.split(text)  # every second one is quoted, such as a file
     for name in vars(options).keys() - _POSITIONAL:
         option = f"--{name.replace('_', '-')}"
-        text = re.sub(rf"(?<![-\w./\\']){name}(?=[=\[])", option, text)
-        text = text.replace(f"`{name}`", f"`{option}`")
-    return text
+        parts[::2] = [
+            re.sub(rf"(?<![-\w./\\]){name}(?=[=\[])", option, part).replace(
+                f"`{name}`", f"`{option}`"
+            )
+            for part in parts[::2]
+        ]
+    return "".join(parts)
 
 
 def _print_note(kind, what, *details):

@@ -58,6 +58,8 @@ _OPTIONS = {
     "fonts": "--fonts",
     "random_state": "--seed",
 }
+# Options that say how labels are found.
+_OF_LABELS = ("label", "filename_column", "text_column", "delimiter", "encoding")
 _TRAINING = {"random_state": "--seed", "verbose": "--quiet", "warm_start": "--from"}
 
 
@@ -177,6 +179,13 @@ def adapt(options):
         verbose=not options.quiet,
     )
     check_input(options.folder, "the folder")
+    if options.source is None:
+        for name in _OF_LABELS:
+            if (value := getattr(options, name)) is not None:
+                raise ValueError(
+                    f"{name}={value!r} says how labels are found, and there are none "
+                    "without --labels; name their source by it, such as the folder"
+                )
     X, y = load_partly_labeled(options)
     n_labels = sum(label is not None for label in y)
     unlabeled = count(len(y) - n_labels, "image")
@@ -271,7 +280,11 @@ def _check_training(options):
     if options.start is not None:
         raise ValueError("--search fits anew, so that --from has no use beside it")
     check_input(options.search, "the search file")
-    return _read_grid(options.search, CaptchaRecognizer().get_params())
+    grid = _read_grid(options.search, CaptchaRecognizer().get_params())
+    for name, _ in options.param:
+        if name in grid:
+            say(f"--param {name} is not used: {options.search} has values to try.")
+    return grid
 
 
 def _check_shares(n_images, grid, options):
@@ -446,6 +459,10 @@ def _read_grid(path, known):
         raise ValueError(f"{str(path)!r} is no TOML: {error}") from error
     _check_names(grid.items(), known, "CaptchaRecognizer")
     for name, values in grid.items():
+        if name in _TRAINING:
+            raise ValueError(
+                f"{str(path)!r}: {name} is the option {_TRAINING[name]}; use that"
+            )
         if not isinstance(values, list) or not values:
             raise ValueError(
                 f"{str(path)!r}: {name} = {values!r} must be a list of values to try"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from skcaptcha._validation import count, issue_warnings
-from skcaptcha.cli._output import escape, say
+from skcaptcha.cli._output import escape, refuse_inputs, say
 
 _OPTIONS = (
     "label",
@@ -20,9 +20,11 @@ def load_data(options):
     """Load the images and labels of the source."""
     from skcaptcha.datasets import load_labeled_images
 
-    return load_labeled_images(
+    X, y = load_labeled_images(
         options.source, **{name: getattr(options, name) for name in _OPTIONS}
     )
+    refuse_inputs(X, options)
+    return X, y
 
 
 def load_partly_labeled(options):

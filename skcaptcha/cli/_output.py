@@ -9,6 +9,7 @@ import tempfile
 import threading
 import unicodedata
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from skcaptcha._files import find_descriptor
 
@@ -204,6 +205,23 @@ def check_outputs(options):
         if not os.path.exists(target) or os.path.isfile(target):
             taken[own] = f"also {option}"
         _check_output(path, target, option)
+        is_file = not os.path.exists(target) or os.path.isfile(target)
+        if name == "html" and is_file and path.suffix not in (".html", ".htm"):
+            raise ValueError(
+                f"--html={str(path)!r} must be a name that ends in .html or .htm"
+            )
+
+
+def refuse_inputs(items, options):
+    """Raise an error if an output would replace one of the images that are read."""
+    images = {_identify(item) for item in items if isinstance(item, (str, Path))}
+    for name in ("out", "html", "picture", "onnx"):
+        path = getattr(options, name, None)
+        if path is not None and _identify(path) in images:
+            raise ValueError(
+                f"--{name}={str(path)!r} is one of the images that are read; name "
+                "another file"
+            )
 
 
 def _identify(path):

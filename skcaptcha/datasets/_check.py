@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from skcaptcha._labels import describe_file_names, name_some, printable
 from skcaptcha._validation import (
@@ -216,7 +217,9 @@ def _read_all(items, labels, names, n_jobs):
         sizes.append(value[0])
         by_content.setdefault(value[1], []).append((name, label))
     groups = (tuple(pairs) for pairs in by_content.values())
-    conflicts = tuple(g for g in groups if len({label for _, label in g}) > 1)
+    conflicts = tuple(
+        g for g in groups if len({normalize("NFC", label) for _, label in g}) > 1
+    )
     return sizes, conflicts, unreadable
 
 

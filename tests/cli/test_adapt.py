@@ -80,6 +80,8 @@ def test_an_image_that_cannot_be_read_is_named_or_skipped(run, unread, tmp_path)
         (["--param", "random_state=1"], "is the option --seed"),
         (["--out", "model.txt"], "--out='model.txt' must be a name that ends in"),
         (["--labels", "missing.csv"], "missing.csv"),
+        (["--label", "(.+)"], "--label='(.+)' says how labels are found, and there"),
+        (["--encoding", "cp1251"], "--encoding='cp1251' says how labels are found"),
     ],
 )
 def test_what_is_wrong_is_named(run, unread, tmp_path, options, message):

@@ -455,13 +455,21 @@ def test_info_knows_the_layers_without_the_network(height, n_blocks, n_lstms, po
         ("info text.skops", "'text.skops' is damaged"),
         ("train none --out a.pkl", "'none' does not exist"),
         ("train seed=0/label=a --out a.pkl", "'seed=0/label=a' does not exist"),
+        ("train . --out a.pkl --html labels.csv", "--html='labels.csv' must be a name"),
         ("train . --out a.txt", "must be a name that ends in .joblib, .pkl or .skops"),
         ("train . --out no/a.pkl", "the folder of --out, 'no', is"),
         ("train . --out a.pkl --test-size=2", "--test-size=2.0 must be"),
-        ("train . --out a.pkl --test-size=0 --html a", "--html show images held out"),
+        (
+            "train . --out a.pkl --test-size=0 --html a.html",
+            "--html show images held out",
+        ),
         ("train . --out a.pkl --param max_itr=2", "'max_itr'; did you mean max_iter?"),
         ("train . --out a.pkl --search grid.toml", "max_iter = 3 must be a list of"),
         ("train . --out a.pkl --search grid.toml --cv 1", "--cv=1 must be at least 2"),
+        (
+            "train . --out a.pkl --search seeds.toml",
+            "random_state is the option --seed",
+        ),
         ("train . --out a.pkl --search empty.toml", "'empty.toml' names no parameter"),
         ("train . --out a.pkl --search text.joblib", "'text.joblib' is no TOML"),
         ("generate .", "'.' is there already; name a new folder"),
@@ -477,10 +485,26 @@ def test_an_error_is_one_line(run, tmp_path, monkeypatch, line, message):
     joblib.dump(CaptchaRecognizer(), "unfitted.joblib")
     (tmp_path / "grid.toml").write_text("max_iter = 3")
     (tmp_path / "empty.toml").write_text("# nothing yet")
+    (tmp_path / "seeds.toml").write_text("random_state = [1, 2]")
     code, out, err = run(*line.split())
     assert (code, out) == (2, "")
     assert err.startswith("skcaptcha: error: ") and err.count("\n") == 1
     assert message in err
+
+
+def test_names_of_files_stay_as_they_are_in_errors(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x length=5.csv").write_text("filename,text\nno.png,12\n")
+    code, _, err = run("train", "x length=5.csv", "--out", "a.pkl")
+    assert code == 2 and "row 2 of 'x length=5.csv' names 'no.png'" in err
+
+
+def test_no_image_that_is_read_is_replaced(run, model, labeled):
+    image = sorted(labeled.glob("*.png"))[0]
+    before = image.read_bytes()
+    code, _, err = run("evaluate", model, labeled, "--picture", image)
+    assert code == 2 and "is one of the images that are read" in err
+    assert image.read_bytes() == before
 
 
 def test_debug_shows_where_an_error_arose(run):

@@ -176,3 +176,9 @@ def test_names_that_would_move_the_cursor_are_escaped(tmp_path):
     X, y = load_image_folder(folder, label=r"(\w+)$")
     text = str(check_labeled_images(X, y, source=folder))
     assert "\x1b" not in text and r"\x1b[31m.png → 31m" in text
+
+
+def test_texts_in_other_normal_forms_are_no_conflict():
+    images = [np.zeros((8, 8), np.uint8)] * 2
+    report = check_labeled_images(images, ["\u0439\u0430", "\u0438\u0306\u0430"])
+    assert report.conflicts == ()
