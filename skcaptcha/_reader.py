@@ -322,7 +322,9 @@ class ReaderMixin:
 def _name(X, position):
     """Return what to call an image, by its file where `X` still has that."""
     items = getattr(X, "iloc", X)
-    is_there = hasattr(items, "__getitem__") and not is_table(X)
+    # A generator has no items, and those of a dict have no positions.
+    is_there = hasattr(items, "__getitem__") and not hasattr(X, "items")
+    is_there = (is_there or items is not X) and not is_table(X)
     return name_sample(position, items[position] if is_there else None)
 
 

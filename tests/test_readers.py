@@ -280,6 +280,8 @@ def test_an_image_that_no_text_fits_is_named_or_skipped(reader, X, tmp_path):
         reader.predict(X[:2], length=length)
     path = tmp_path / "a.png"
     Image.fromarray(X[0]).save(path)
+    with pytest.raises(ValueError, match=r"^X\[0\]: No text of length"):
+        reader.predict({path: "a label"}, length=length)
     for paths in ([path], pd.Series([path], index=[7])):
         with pytest.raises(ValueError, match=r"^X\[0\]='.*a.png': No text of length"):
             reader.predict(paths, length=length)

@@ -92,7 +92,7 @@ class Labeler:
         with mock.patch.object(_processes, "_prepare"):
             _processes.learn(_Pipe(answers), job)
         self.cpu = time.process_time() - began
-        if "notes" not in answers[0]:  # else it has been fitted
+        if "notes" not in answers[0]:  # only the answer of a fit has some
             raise RuntimeError(answers[0]["error"])
         return answers[0]
 
