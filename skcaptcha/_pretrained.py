@@ -16,7 +16,7 @@ from skcaptcha.images._prepare import ALL_ROWS, measure_ink
 from skcaptcha.images._read import parse_background
 from skcaptcha.model.decoding import sequence_log_probability
 from skcaptcha.model.device import choose_device, fallback_notices
-from skcaptcha.model.pretrained import load_whole, read_weights
+from skcaptcha.model.pretrained import FORMS, find_form, load_whole, read_weights
 from skcaptcha.recognizer import CaptchaRecognizer
 from skcaptcha.vocabulary import BLANK, Vocabulary
 
@@ -158,17 +158,32 @@ def _check_alone(**params):
             )
 
 
+def leave_characters(recognizer, characters):
+    """Let a recognizer of `load_pretrained` read some characters alone."""
+    form, _ = find_form(recognizer._network_config)
+    recognizer._set_fitted(_load_network(form, characters, recognizer.device))
+
+
+def _load_network(form, characters, device):
+    """Return a pretrained network as attributes of a recognizer that reads with it."""
+    network, config = load_whole(form, characters)
+    with explain_device_errors("loading a network"):
+        network.to(choose_device(device))
+    return {
+        "vocabulary_": Vocabulary(characters),
+        "_network_config": config,
+        "network_": network,
+    }
+
+
 def _load_reader(form, characters, options):
     """Return a recognizer that reads at several sizes."""
-    network, config = load_whole(form, characters)
-    downsampling = "pooling" if config["pooling"] else "stride"
+    downsampling = "pooling" if FORMS[form]["pooling"] else "stride"
     recognizer = CaptchaRecognizer(downsampling=downsampling, **options)
     recognizer._check_params()
-    with explain_device_errors("loading a network"):
-        network.to(choose_device(recognizer.device))
     recognizer._set_fitted(
         {
-            "vocabulary_": Vocabulary(characters),
+            **_load_network(form, characters, recognizer.device),
             "has_empty_labels_": False,
             "background_": recognizer.background,
             "image_height_": 40,
@@ -177,8 +192,6 @@ def _load_reader(form, characters, options):
             "scales_": _SCALES,
             "color_mode_": "rgb",
             "training_images_": None,
-            "_network_config": config,
-            "network_": network,
             "loss_curve_": [],
             "learning_rate_curve_": [],
             "n_iter_": 0,

@@ -10,6 +10,9 @@ __all__ = ["load_pretrained"]
 MAX_SIZES: int
 MAX_LOOKED_AT: int
 
+def leave_characters(
+    recognizer: CaptchaRecognizer, characters: Sequence[str]
+) -> None: ...
 def list_characters() -> str: ...
 @overload
 def load_pretrained(

@@ -19,7 +19,7 @@ from skcaptcha._joint_reader import (
     rate,
     read_confidently,
 )
-from skcaptcha._pretrained import list_characters, load_pretrained
+from skcaptcha._pretrained import leave_characters, list_characters, load_pretrained
 from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
 from skcaptcha.ensemble import draw_seed
@@ -318,6 +318,8 @@ class SelfTraining:
             notices = [(self.describe_failure(len(positions)), ConvergenceWarning)]
         if len(positions) < 2:
             recognizer = self.load_pretrained(data.items, 1)
+            if (given := self.template.vocabulary) is not None:
+                leave_characters(recognizer, Vocabulary(given).characters)
             recognizer.set_params(
                 **{name: getattr(self.template, name) for name in _OF_READING}
             )

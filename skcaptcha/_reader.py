@@ -31,6 +31,14 @@ def check_fitted(reader):
         check_is_fitted(reader)
 
 
+def find_background(reader):
+    """Return the color that shows through transparent pixels where a reader reads."""
+    reader = getattr(reader, "estimators_", [reader])[0]  # those of an ensemble
+    reader = getattr(reader, "recognizer_", reader)  # that of a SelfTrainingRecognizer
+    source = getattr(reader, "metadata", reader)  # that of an exported model
+    return getattr(source, "background_", getattr(source, "background", "white"))
+
+
 class ReaderMixin:
     """Reads by means of `iter_frames`, `vocabulary_`, `decoder` and `beam_width`."""
 

@@ -19,6 +19,7 @@ from skcaptcha._validation import (
     check_images,
     check_same_length,
     check_texts,
+    count,
     issue_warnings,
 )
 from skcaptcha.ensemble import list_folds
@@ -125,7 +126,7 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
     issue_warnings(notices)
     if is_table(X):
         check_text_table(X)
-    items = np.asarray(X) if is_table(X) else check_images(X)
+    items = X if is_table(X) else check_images(X)
     check_same_length(items, texts)
     if prefit:
         notices = []
@@ -137,7 +138,7 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
     # vocabulary has the characters of all folds.
     recognizer._check_params()
     vocabulary = read_training_data(
-        recognizer, X if is_table(X) else items, texts, resume=False, n_least=2
+        recognizer, items, texts, resume=False, n_least=2
     ).vocabulary
     names = items
     if not is_table(X):
@@ -236,15 +237,15 @@ def judge(
 ):
     """Return the texts read, their probability, and that of the labels.
 
-    `length` and `vocabulary` restrict what is read, as for `predict`. Where an image is
-    skipped the text is None and the others are NaN. `notices` gets what there is to
-    warn of.
+    `length` and `vocabulary` restrict what is read, as for `predict`; an image that is
+    too narrow for such a text is read as an empty one. Where an image is skipped the
+    text is None and the others are NaN. `notices` gets what there is to warn of.
     """
     check_length(length)
     allowed = None if vocabulary is None else reader._find_allowed(vocabulary)
     y_pred = np.full(len(texts), None, dtype=object)
     confidence, self_confidence = np.zeros((2, len(texts)))
-    seen = SeenImages.of(reader)
+    seen, n_narrow = SeenImages.of(reader), 0
     for i, frames in reader.iter_frames(
         items, on_error=on_error, notices=notices, seen=seen
     ):
@@ -256,9 +257,12 @@ def judge(
                 reader, frames, length, allowed, exact=True
             )
         except ValueError:  # a text of this length has no place in the image
-            if on_error == "raise":
-                raise
-            continue
+            y_pred[i], confidence[i] = "", -np.inf
+            n_narrow += 1
         self_confidence[i] = label_log_probability(reader, frames, texts[i])
     notices += seen.describe()
+    if n_narrow:
+        counted = f"{count(n_narrow, 'image')}, read as no text at all"
+        message = f"No text of length={length!r} fits into {counted}."
+        notices.append((message, UserWarning))
     return y_pred, np.exp(confidence), np.exp(self_confidence)

@@ -185,6 +185,17 @@ def test_rows_of_a_table_are_taken_as_fit_takes_them():
     assert found.ranking.shape == (12,) and not np.isnan(found.self_confidence).any()
 
 
+def test_columns_of_a_data_frame_have_to_be_those_of_the_fit():
+    rng = np.random.default_rng(0)
+    X, texts = pd.DataFrame(rng.uniform(size=(12, 64))), ["0", "1"] * 6
+    X.columns = [f"p{i}" for i in X.columns]
+    reader = CaptchaRecognizer(max_iter=1, **TINY).fit(X, texts)
+    found = find_label_issues(reader, X, texts, cv="prefit")
+    assert found.y_pred.tolist() == reader.predict(X).tolist()
+    with pytest.raises(ValueError, match="feature names should match"):
+        find_label_issues(reader, X[X.columns[::-1]], texts, cv="prefit")
+
+
 def test_a_data_frame_has_what_is_likely_wrong_first(fitted, corrupted, png_folder):
     paths = [png_folder / f"{i}.png" for i in range(160, 200)]
     texts = list(corrupted[1][160:])

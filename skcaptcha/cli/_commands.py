@@ -132,7 +132,7 @@ def train(options):
     _check_values(recognizer, grid or {})
     check_input(options.source, "the source")
     X, y = load_data(options)
-    check_data(X, y, options)
+    check_data(X, y, options, recognizer.background)
     _check_shares(len(X), grid, options)
     X_test, y_test = [], []
     if options.test_size:
@@ -385,7 +385,7 @@ def _draw(model, X, y, found, options, title, notes):
     from skcaptcha.cli import _report
 
     if options.picture is not None:
-        drawn = _report.draw_mistakes(X, y, found)
+        drawn = _report.draw_mistakes(model, X, y, found)
         _report.save_figure(drawn, options.picture)
         say(f"The worst mistakes are drawn in {options.picture}")
     if options.html is not None:

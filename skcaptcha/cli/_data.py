@@ -48,12 +48,16 @@ def _identify(image):
     return image if isinstance(image, bytes) else Path(image).resolve()
 
 
-def check_data(X, y, options):
+def check_data(X, y, options, background):
     """Say what there is before it is trained on; refuse images that cannot be read."""
     from skcaptcha.datasets import check_labeled_images
 
     report = check_labeled_images(
-        X, y, source=options.source, metadata_encoding=options.metadata_encoding
+        X,
+        y,
+        source=options.source,
+        metadata_encoding=options.metadata_encoding,
+        background=background,
     )
     if options.quiet:
         for warning in report.warnings:

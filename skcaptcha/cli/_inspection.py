@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.model_selection import KFold
 
+from skcaptcha._reader import find_background
 from skcaptcha._validation import count
 from skcaptcha.cli import _report, _scores
 from skcaptcha.cli._commands import _check_values, _make_recognizer
 from skcaptcha.cli._data import check_data, load_data, read_labeled
-from skcaptcha.cli._models import load_model, make_reader
+from skcaptcha.cli._models import find_reader, load_model, make_reader
 from skcaptcha.cli._output import (
     Interrupted,
     check_input,
@@ -35,7 +36,7 @@ _ISSUE_COLUMNS = tuple(name for name in _scores.COLUMNS if name != "is_mistake")
 def curve(options):
     """Say how the score grows with the labels, and what more of them would bring."""
     recognizer = _check_fits(options)
-    X, y = _load_checked(options)
+    X, y = _load_checked(options, recognizer.background)
     images = read_images(X, background=recognizer.background)
     say(f"Fitting on parts of {count(len(y), 'label')}.")
     with _in_fits():
@@ -62,15 +63,16 @@ def check_labels(options):
     """
     page = _check_page(options)
     recognizer = _check_fits(options)
+    background = recognizer.background
     if options.model is None:
-        X, y = _load_checked(options)
+        X, y = _load_checked(options, background)
         n_folds = 5 if options.cv is None else options.cv
         if n_folds > len(y):
             raise ValueError(
                 f"--cv={n_folds} folds need as many images, and there are {len(y)}"
             )
         say(f"Fitting {n_folds} recognizers to judge {count(len(y), 'label')}.")
-        images = read_images(X, background=recognizer.background)
+        images = read_images(X, background=background)
         cv = KFold(n_folds, shuffle=True, random_state=options.seed)
         with _in_fits():
             found = find_label_issues(recognizer, images, y, cv=cv, n_jobs=options.jobs)
@@ -78,12 +80,13 @@ def check_labels(options):
         for name in ("cv", "jobs", "param"):
             if getattr(options, name):
                 raise ValueError(f"--{name} is for fits, and --model is fitted already")
-        reader = make_reader(load_model(options.model))
+        model = load_model(options.model)
+        background = find_background(find_reader(model))
         check_input(options.source, "the source")
-        X, y, found, _ = read_labeled(reader, *load_data(options), options)
+        X, y, found, _ = read_labeled(make_reader(model), *load_data(options), options)
     try:
         if options.picture is not None:
-            _draw_issues(X, y, found, recognizer.background, options.picture)
+            _draw_issues(X, y, found, background, options.picture)
     finally:
         if page is None:
             _write_issues(X, y, found, options)
@@ -126,10 +129,10 @@ def _check_fits(options):
     return recognizer
 
 
-def _load_checked(options):
+def _load_checked(options, background):
     check_input(options.source, "the source")
     X, y = load_data(options)
-    check_data(X, y, options)
+    check_data(X, y, options, background)
     return X, y
 
 

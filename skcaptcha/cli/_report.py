@@ -14,6 +14,7 @@ from skcaptcha._base import BaseRecognizer
 from skcaptcha._files import write_atomically
 from skcaptcha._intervals import describe_few, wilson_interval
 from skcaptcha._optional import import_optional
+from skcaptcha._reader import find_background
 from skcaptcha._version import __version__
 from skcaptcha.cli._models import find_reader, is_pipeline
 from skcaptcha.cli._scores import name_image
@@ -164,11 +165,11 @@ def _show(score, interval=None):
     return f"{score:.4f} (95 % interval {interval[0]:.4f} to {interval[1]:.4f})"
 
 
-def draw_mistakes(X, y_true, found, *, n_images=24):
+def draw_mistakes(model, X, y_true, found, *, n_images=24):
     """Return a figure of the mistakes, the most confident first.
 
-    Where there are none, of the images that it is the least sure of. `found` is what
-    `find_label_issues` returned.
+    Where there are none, of the images that the model is the least sure of. `found` is
+    what `find_label_issues` returned.
     """
     order, wrong = sort_mistakes(found)
     if wrong:
@@ -185,6 +186,7 @@ def draw_mistakes(X, y_true, found, *, n_images=24):
         [found.y_pred[i] for i in order],
         y_true=[y_true[i] for i in order],
         confidence=[found.confidence[i] for i in order],
+        background=find_background(find_reader(model)),
         max_images=None,
         title=title[0].upper() + title[1:],
     )
@@ -251,8 +253,7 @@ def make_page(model, X, y_true, found, *, title, notes=""):
     recognizer = find_reader(model)
     if getattr(recognizer, "loss_curve_", None):
         figures["training"] = TrainingCurveDisplay.from_estimator(recognizer).figure_
-    source = getattr(recognizer, "metadata", None) or recognizer  # ONNX has the former
-    background = getattr(source, "background", "white")
+    background = find_background(recognizer)
     order, n_wrong = sort_mistakes(found)
     unlikely = [i for i in order[:n_wrong] if found.is_likely_wrong[i]]
     # Where nothing is wrong, the images that it is the least sure of.

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from re import Pattern
 from typing import Any
 
-from skcaptcha._types import Array, Images, OnError, Path, RandomState, Texts
+from skcaptcha._types import Array, Color, Images, OnError, Path, RandomState, Texts
 
 __all__ = [
     "LabeledImagesReport",
@@ -34,6 +34,7 @@ def check_labeled_images(
     *,
     source: Path | None = None,
     metadata_encoding: str | None = None,
+    background: Color = "white",
     n_jobs: int | None = None,
 ) -> LabeledImagesReport: ...
 def fetch_captcha_images_v2(

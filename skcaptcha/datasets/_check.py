@@ -105,7 +105,9 @@ class LabeledImagesReport:
         return "\n".join(lines)
 
 
-def check_labeled_images(X, y, *, source=None, metadata_encoding=None, n_jobs=None):
+def check_labeled_images(
+    X, y, *, source=None, metadata_encoding=None, background="white", n_jobs=None
+):
     """Look at labeled images before training: what is there, and what is odd.
 
     Every image is read once. Nothing is changed or left out.
@@ -121,6 +123,10 @@ def check_labeled_images(X, y, *, source=None, metadata_encoding=None, n_jobs=No
         there. For a table these are the folders in which its images lie.
     metadata_encoding : str, default=None
         The encoding of names in a zip file, as for `load_image_folder`.
+    background : str or tuple of 3 int, default="white"
+        Color that shows through transparent pixels, as for
+        :func:`skcaptcha.images.read_images`: images of transparent letters may be equal
+        on one and differ on another.
     n_jobs : int, default=None
         The number of threads that read images, as for
         :func:`skcaptcha.images.read_images`.
@@ -160,7 +166,9 @@ def check_labeled_images(X, y, *, source=None, metadata_encoding=None, n_jobs=No
     check_same_length(items, labels)
     root = None if source is None else existing_path(source, "source")
     names = [_name(item, i, root) for i, item in enumerate(items)]
-    sizes, conflicts, unreadable = _read_all(items, labels, names, n_jobs)
+    sizes, conflicts, unreadable = _read_all(
+        items, labels, names, background=background, n_jobs=n_jobs
+    )
     split = [Vocabulary.split(label) for label in labels]
     characters = Counter(c for one in split for c in dict.fromkeys(one))
     skipped, left_out = {}, ()
@@ -201,7 +209,7 @@ def _name(item, position, root):
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-def _read_all(items, labels, names, n_jobs):
+def _read_all(items, labels, names, **options):
     """Return the sizes, the equal images of unequal labels, and what is unreadable."""
 
     def measure(image, name):
@@ -209,7 +217,7 @@ def _read_all(items, labels, names, n_jobs):
         return image.shape[:2], (image.shape, digest)
 
     sizes, by_content, unreadable = [], {}, {}
-    found = iterate_images(items, measure, n_jobs=n_jobs, on_error="skip")
+    found = iterate_images(items, measure, **options, on_error="skip")
     for name, label, value in zip(names, labels, found, strict=True):
         if is_error(value):
             unreadable[name] = re.sub(r"^X\[\d+\](=|: )", "", str(value))

@@ -66,7 +66,8 @@ class Folder:
         """Return the path of an image that a table names, or None."""
 
         def exists(spelling):
-            path = os.path.join(folder, spelling)
+            # Named as the table and `predict` do, "a.png" rather than "./a.png".
+            path = os.path.join("" if folder == os.curdir else folder, spelling)
             return path if os.path.isfile(path) else None
 
         return _find(name, exists)

@@ -10,6 +10,7 @@ from torch import nn
 
 from skcaptcha._modes import own_modes
 from skcaptcha.model.network import build_network, for_reading
+from skcaptcha.vocabulary import BLANK
 
 FORMS = {
     "pooling": {"pooling": True, "residual_blocks": 0},
@@ -57,19 +58,24 @@ def dequantize(tensors):
 def load_whole(form, characters):
     """Return a pretrained network that is ready to read, and its config.
 
-    Its classes are `characters`, which begin with those that it knows.
+    Its classes are `characters`; one that it does not know is never read.
     """
     weights, known = read_weights(form)
-    n_more = len(characters) - len(known)
+    rows = {character: row for row, character in enumerate(known, start=1)}
     head, bias = weights["head.weight"], weights["head.bias"]
+    n_classes = len(characters) + 1
     weights = weights | {
-        "head.weight": torch.cat([head, head.new_zeros(n_more, head.shape[1])]),
-        "head.bias": torch.cat([bias, bias.new_full((n_more,), _UNKNOWN)]),
+        "head.weight": head.new_zeros(n_classes, head.shape[1]),
+        "head.bias": bias.new_full((n_classes,), _UNKNOWN),
     }
+    for row, source in enumerate([BLANK, *map(rows.get, characters)]):
+        if source is not None:
+            weights["head.weight"][row] = head[source]
+            weights["head.bias"][row] = bias[source]
     config = {
         **_CONFIG,
         **FORMS[form],
-        "n_classes": len(characters) + 1,
+        "n_classes": n_classes,
         "in_channels": 3,
         "dropout": 0.0,
     }

@@ -148,6 +148,7 @@ class PredictionDisplay(_GridMixin):
         y_true: Texts | None = None,
         confidence: Sequence[float] | Array | None = None,
         preprocessed: Sequence[Array] | None = None,
+        background: Color = "white",
         **options: Any,
     ) -> Self: ...
 

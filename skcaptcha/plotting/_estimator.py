@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skcaptcha import _tables
-from skcaptcha._reader import ReaderMixin
+from skcaptcha._reader import ReaderMixin, find_background
 from skcaptcha._validation import check_images, check_ints
 from skcaptcha.images import read_images
 
@@ -58,9 +58,7 @@ class Reading:
         return self.list_inputs()
 
     def _read(self, X):
-        default = getattr(self.reader, "background", "white")
-        background = getattr(self.reader, "background_", default)
-        return read_images(check_images(X), background=background)
+        return read_images(check_images(X), background=find_background(self.reader))
 
 
 def list_rows(X, image_shape):

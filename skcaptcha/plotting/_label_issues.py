@@ -3,6 +3,7 @@
 import numpy as np
 
 from skcaptcha._exact_match import check_text_list
+from skcaptcha._reader import find_background
 from skcaptcha._tables import is_table
 from skcaptcha._validation import check_images, check_same_length, count
 from skcaptcha.images import read_images
@@ -94,8 +95,7 @@ class LabelIssuesDisplay(GridMixin):
             :meth:`from_results`.
         """
         found = find_label_issues(estimator, X, y, cv=cv, n_jobs=n_jobs)
-        default = getattr(estimator, "background", "white")
-        known = {"background": getattr(estimator, "background_", default)}
+        known = {"background": find_background(estimator)}
         shape = getattr(estimator, "image_shape", None)
         known["image_shape"] = getattr(estimator, "image_shape_", shape)
         return cls.from_results(X, y, found, **{**known, **options})

@@ -121,7 +121,15 @@ class PredictionDisplay(GridMixin):
 
     @classmethod
     def from_predictions(
-        cls, X, y_pred, *, y_true=None, confidence=None, preprocessed=None, **options
+        cls,
+        X,
+        y_pred,
+        *,
+        y_true=None,
+        confidence=None,
+        preprocessed=None,
+        background="white",
+        **options,
     ):
         """Draw images and what was read from them.
 
@@ -133,6 +141,8 @@ class PredictionDisplay(GridMixin):
             As for the class.
         preprocessed : sequence, default=None
             What each image became before it was read, in any of the forms of `X`.
+        background : str or tuple of int, default="white"
+            Color that shows through transparent pixels.
         **options : dict
             Parameters of :meth:`plot`.
 
@@ -147,9 +157,12 @@ class PredictionDisplay(GridMixin):
             If an image cannot be read. More errors are those of :meth:`plot`.
         """
         if preprocessed is not None:
-            preprocessed = read_images(preprocessed, name="preprocessed")
+            preprocessed = read_images(
+                preprocessed, background=background, name="preprocessed"
+            )
         more = {"confidence": confidence, "preprocessed": preprocessed}
-        display = cls(read_images(X), y_pred, y_true=y_true, **more)
+        images = read_images(X, background=background)
+        display = cls(images, y_pred, y_true=y_true, **more)
         return display.plot(**options)
 
     def _list_captions(self, fonts):

@@ -13,11 +13,12 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import AxesImage
 from PIL import Image
 from support.commands import QUICK
 
 from skcaptcha import CaptchaRecognizer, __version__, persistence
-from skcaptcha.cli import main
+from skcaptcha.cli import _report, main
 from skcaptcha.cli._report import _list_layers
 from skcaptcha.datasets import load_labels_csv
 from skcaptcha.export import export_onnx, load_onnx
@@ -283,6 +284,36 @@ def test_evaluate_reads_by_rules_as_predict_does(run, model, labeled, fitted, ca
     assert {m["read"] for m in json.loads(out)["mistakes"]} <= set(expected)
     code, _, err = run("evaluate", model, labeled, "--characters", "0x")
     assert code == 2 and "--characters='0x' must be some of" in err
+
+
+def test_an_image_too_narrow_for_the_length_is_read_wrong(run, model, labeled):
+    Image.new("L", (6, 16)).save(labeled / "160.png")
+    rules = ("--length", "9", "--format", "json")
+    code, out, err = run("evaluate", model, labeled, *rules)
+    assert code == 0 and json.loads(out)["n_samples"] == 40
+    assert "length=9 fits into 1 image, read as no text" in err and "skipped" not in err
+    mistakes = {m["filename"]: m["read"] for m in json.loads(out)["mistakes"]}
+    assert mistakes[str(labeled / "160.png")] == ""
+
+
+@pytest.mark.parametrize("command", ["evaluate", "check-labels"])
+def test_images_are_drawn_on_the_background_of_the_model(
+    run, fitted, labeled, tmp_path, monkeypatch, close_figures, command
+):
+    clear = np.zeros((20, 40, 4), np.uint8)
+    Image.fromarray(clear).save(labeled / "170.png")
+    mislabel(labeled, "170.png")
+    recognizer = copy.copy(fitted)
+    recognizer.background_ = "black"
+    path = tmp_path / "black.joblib"
+    joblib.dump(recognizer, path)
+    drawn = []
+    monkeypatch.setattr(_report, "save_figure", lambda figure, _: drawn.append(figure))
+    start = [labeled, "--model", path] if command == "check-labels" else [path, labeled]
+    code, _, _ = run(command, *start, "--picture", tmp_path / "worst.png")
+    assert code == 0
+    images = drawn[0].findobj(AxesImage)
+    assert any(not np.any(image.get_array()) for image in images)
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.commands import QUICK
 
 from skcaptcha.cli._inspection import _describe_target
@@ -139,6 +141,15 @@ def test_unreadable_images_are_refused_or_left_out(run, model, labeled):
     options = ["--model", model, "--on-error", "skip"]
     code, out, err = run("check-labels", labeled, *options)
     assert code == 0 and "of 39 labels" in out and "1 of 40 images" in err
+
+
+def test_equal_images_are_found_on_the_background_that_is_learned_from(run, labeled):
+    white, clear = np.full((8, 20, 4), 255, np.uint8), np.zeros((8, 20, 4), np.uint8)
+    Image.fromarray(white).save(labeled / "160.png")
+    Image.fromarray(clear).save(labeled / "161.png")
+    words = ("check-labels", labeled, *FITS, "--cv", 2)
+    assert "equal images with unequal labels" in run(*words)[2]
+    assert "equal images" not in run(*words, "--param", "background=black")[2]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,14 @@ def test_equal_images_with_unequal_labels():
     assert f"unequal labels: X[3] → {a} and X[7] → {b}" in warning
 
 
+def test_transparent_images_are_compared_on_the_background():
+    white, clear = np.full((8, 20, 4), 255, np.uint8), np.zeros((8, 20, 4), np.uint8)
+    images, labels = [white, clear, *draw(28)], make_labels(30)
+    (pair,) = check_labeled_images(images, labels).conflicts
+    assert [name for name, _ in pair] == ["X[0]", "X[1]"]
+    assert check_labeled_images(images, labels, background="black").conflicts == ()
+
+
 def test_all_that_cannot_be_read_is_named(tmp_path):
     folder = write_folder(tmp_path / "set", [f"{x}.png" for x in make_labels(24)])
     X, y = load_image_folder(folder)

@@ -254,6 +254,17 @@ def test_a_table_in_which_nothing_was_read_is_refused(folder):
         load_labels_csv(path)
 
 
+@pytest.mark.parametrize("load", [load_labels_csv, load_labeled_images])
+def test_images_of_a_table_in_the_current_folder_have_its_names(
+    folder, monkeypatch, load
+):
+    write(folder, "filename,text\na.png,1\n")
+    monkeypatch.chdir(folder)
+    assert load("labels.csv")[0] == ["a.png"]
+    assert load("./labels.csv")[0] == ["a.png"]
+    assert load_labeled_images(".")[0] == ["a.png"]
+
+
 def test_all_missing_images_are_named_at_once(folder):
     path = write(folder, "filename,text\na.png,1\nx.png,1\ny.png,2\n")
     with pytest.raises(FileNotFoundError, match=r"2 images .* 'x\.png', .* 'y\.png'"):

@@ -86,6 +86,18 @@ def test_a_whole_network_reads_as_the_start_of_a_fit(form, images):
     torch.testing.assert_close(found[..., :-1], read(other, color))
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_network_may_have_some_characters_alone(form, images):
+    known = read_weights(form)[1]
+    color = [np.repeat(image, 3, axis=2) for image in images]
+    network, _ = load_whole(form, "7§a")
+    found = read(network, color)
+    everything = read(load_whole(form, known)[0], color)
+    columns = [0, *(known.index(c) + 1 for c in "7a")]
+    expected = torch.log_softmax(everything[..., columns], dim=-1)
+    torch.testing.assert_close(found[..., [0, 1, 3]], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_a_gray_image_reads_the_same_in_gray_and_in_color(images):
     gray = read(load(), images)
     color = read(load(in_channels=3), [np.repeat(i, 3, axis=2) for i in images])

@@ -1,5 +1,7 @@
 """PredictionDisplay: what was read in each image."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -228,6 +230,14 @@ def test_images_are_drawn_on_the_background_of_the_estimator():
     assert (PredictionDisplay.from_estimator(reader, [clear]).images[0] == 255).all()
     reader.background = "black"
     assert (PredictionDisplay.from_estimator(reader, [clear]).images[0] == 0).all()
+
+
+def test_predictions_are_drawn_on_the_background_that_is_given():
+    clear = np.zeros((10, 30, 4), dtype=np.uint8)
+    draw_on = partial(PredictionDisplay.from_predictions, [clear], ["a"])
+    assert (draw_on(preprocessed=[clear]).images[0] == 255).all()
+    display = draw_on(preprocessed=[clear], background="black")
+    assert not display.images[0].any() and not display.preprocessed[0].any()
 
 
 def test_preprocessed_images_stand_beside_the_originals():
