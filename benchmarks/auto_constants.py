@@ -28,7 +28,7 @@ import skcaptcha
 from skcaptcha._auto import choose_batch_size, choose_max_iter
 from skcaptcha.datasets import load_image_folder, load_labels_csv
 from skcaptcha.images import read_images
-from skcaptcha.images._prepare import measure_ink
+from skcaptcha.images._prepare import measure_ink, resized_width, round_width
 from skcaptcha.metrics import exact_match_score
 
 PACKAGE = Path(skcaptcha.__file__).parent
@@ -146,7 +146,7 @@ class Scan:
         size = {"height": height, "rows": rows}
         size["stretch"] = auto.choose_stretch(*known, rows=rows)
         batch = auto.choose_batch_size(self.n_samples)
-        pixels = auto.count_pixels(self.sizes, **size) / len(self.sizes)
+        pixels = np.mean([height * find_width(one, **size) for one in self.sizes])
         passes = auto.choose_max_iter(self.n_samples, batch, pixels * self.n_samples)
         words = "rows {:.2f} to {:.2f}, height {}, stretch {:.2f}, batch {}, passes {}"
         return words.format(*rows, height, size["stretch"], batch, passes)
@@ -161,6 +161,11 @@ class Scan:
             outside = (part[1:] <= top) | (part[:-1] >= end)
             lost.append(float((self.ink[:, outside].sum(axis=1) > MUCH_INK).mean()))
         return {"mean": statistics.mean(lost), "greatest": max(lost)}
+
+
+def find_width(image_size, **size):
+    """Return the number of columns of an image when resized."""
+    return round_width(resized_width(image_size.tolist(), **size))
 
 
 def load_auto(variant):

@@ -316,7 +316,8 @@ def describe_run(script):
 def find_commit(script):
     """Return the last commit of the code that is measured, None outside a repository.
 
-    Commits of other files, documentation say, leave it as it is.
+    That is the package, the script, and what it has imported from this folder. Commits
+    of other files, documentation say, leave it as it is.
     """
 
     def git(*arguments):
@@ -324,7 +325,9 @@ def find_commit(script):
             ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    code = "skcaptcha", str(script), __file__, str(FOLDER / "sides")
+    files = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+    own = sorted({f for f in files if f and FOLDER in Path(f).resolve().parents})
+    code = "skcaptcha", str(script), *own, str(FOLDER / "sides")
     try:
         commit = git("log", "-1", "--format=%H", "--", *code) or None
         changed = git("status", "--porcelain", "--", *code)

@@ -16,9 +16,8 @@ from skcaptcha.images._prepare import (
     INK_PARTS,
     MIN_WIDTH,
     crop_rows,
-    resized_width,
-    round_width,
 )
+from skcaptcha.model.device import choose_device
 from skcaptcha.model.geometry import N_TIME_STRIDES, TIME_STRIDE
 
 # Rows. Where most images have text, there is on average half of the ink of the fullest
@@ -221,10 +220,12 @@ def choose_max_iter(n_samples, batch_size, n_pixels, device="cpu"):
     return max(least, min(usual, affordable))
 
 
-def count_pixels(sizes, *, height, stretch, rows):
-    """Return the number of pixels of all images when resized."""
-    widths = (
-        round_width(resized_width(size, height=height, stretch=stretch, rows=rows))
-        for size in np.asarray(sizes).tolist()
-    )
-    return height * sum(widths)
+def choose_n_epochs(recognizer, n_samples, n_updates):
+    """Return the `max_iter` of a fit of that many updates, if it is "auto"."""
+    if recognizer.max_iter != "auto":
+        return recognizer.max_iter
+    batch_size = recognizer.batch_size
+    if batch_size == "auto":
+        device = choose_device(recognizer.device, training=True)
+        batch_size = choose_batch_size(n_samples, device.type)
+    return math.ceil(n_updates / math.ceil(n_samples / batch_size))

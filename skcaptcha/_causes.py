@@ -11,8 +11,8 @@ from skcaptcha.images._read import is_error, iterate_images, to_grayscale
 OTHER_FORM = "not those of the pretrained weights"
 """Part of a warning that is not repeated in a search."""
 
-# Images to look at, and the share of them that makes a cause.
-_MAX_LOOKED_AT, _MOST = 50, 0.5
+# Images that are scanned, and the share of them that makes a cause.
+_MAX_SCANNED, _MOST = 50, 0.5
 _FEW = 20
 # Levels that an image of one color has at the most, and times as high as wide.
 _FLAT, _UPRIGHT = 24, 1.2
@@ -32,7 +32,7 @@ def find_causes(X, labels, *, background, odd_parameters):
     """
     causes = []
     if not is_table(X):
-        causes += _look_at_images(X, labels, background)
+        causes += _scan_images(X, labels, background)
     if len(labels) >= 5:
         causes += describe_file_names(labels)
     if len(labels) < _FEW:
@@ -45,46 +45,50 @@ def find_causes(X, labels, *, background, odd_parameters):
     return causes
 
 
-def _look_at_images(X, labels, background):
+def _scan_images(X, labels, background):
     """Yield what is wrong with most of some images that have text."""
     positions = [i for i, label in enumerate(labels) if label]
-    positions = positions[:: max(1, len(positions) // _MAX_LOOKED_AT)]
-    images = _read([X[i] for i in positions], background)
-    n = len(images)
-    if not n:
-        return
-    flat = [i for i in range(n) if _is_flat(images[i])]
-    if len(flat) >= _MOST * n:
+    positions = positions[:: max(1, len(positions) // _MAX_SCANNED)]
+    images = _read(X, positions, background)
+    least = _MOST * len(images)
+    flat = [i for i, image in images.items() if _is_flat(image)]
+    if flat and len(flat) >= least:
         for other in ("black", "white"):
-            seen = _read([X[positions[i]] for i in flat], other)
-            if sum(not _is_flat(image) for image in seen) >= _MOST * n:
+            seen = _read(X, flat, other)
+            if sum(not _is_flat(image) for image in seen.values()) >= least:
                 yield (
                     f"on background={background!r} most images are of one color, but "
                     f"not on {other!r}; set background={other!r}"
                 )
-                images = seen
+                images |= seen
                 break
-    n_lines = sum(count_lines(image) > 1 for image in images)
-    if n_lines >= _MOST * n:
+    n_lines = sum(count_lines(image) > 1 for image in images.values())
+    if n_lines and n_lines >= least:
         yield (
             "most images show more than one line of text, and one is read; cut them "
             "into lines"
         )
-    upright = (
+    n_upright = sum(
         image.shape[0] > _UPRIGHT * image.shape[1] and len(labels[i]) > 1
-        for image, i in zip(images, positions, strict=False)
+        for i, image in images.items()
     )
-    if sum(upright) >= _MOST * n:
+    if n_upright and n_upright >= least:
         yield (
             "most images are higher than wide, and text is read from left to right; "
             "turn images of vertical text"
         )
 
 
-def _read(items, background):
-    """Return images in gray, without those that cannot be read any more."""
-    images = iterate_images(items, background=background, n_jobs=1, on_error="skip")
-    return [to_grayscale(image) for image in images if not is_error(image)]
+def _read(X, positions, background):
+    """Return images in gray by position, without those that can't be read any more."""
+    images = iterate_images(
+        [X[i] for i in positions], background=background, n_jobs=1, on_error="skip"
+    )
+    return {
+        i: to_grayscale(image)
+        for i, image in zip(positions, images, strict=True)
+        if not is_error(image)
+    }
 
 
 def _is_flat(image):

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import threading
+from collections import Counter
 
 import torch
 
 _lock = threading.Lock()
-_n_inside, _before = 0, None
+# How often each thread is inside, and the modes before the first one came.
+_inside, _before = Counter(), None
 
 
 @contextlib.contextmanager
@@ -31,21 +33,24 @@ def _own_modes_of_all_threads():
     where gradients are NaN, which a fit passes over. Weights of LSTMs cannot be loaded
     where they are swapped.
     """
-    global _n_inside, _before
+    global _before
+    thread = threading.get_ident()
     with _lock:
-        if _n_inside == 0:
+        if not _inside.total():
             _before = (
                 (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
                 torch.__future__.get_swap_module_params_on_conversion(),
             )
             _set(((False, True), False))
-        _n_inside += 1
+        _inside[thread] += 1
     try:
         yield
     finally:
         with _lock:
-            _n_inside -= 1
-            if _n_inside == 0:
+            _inside[thread] -= 1
+            if not _inside[thread]:
+                del _inside[thread]
+            if not _inside.total():
                 _set(_before)
 
 
@@ -55,10 +60,18 @@ def _set(modes):
     torch.__future__.set_swap_module_params_on_conversion(swapping)
 
 
-def _renew_lock():
+def _leave_threads_behind():
+    """Forget the other threads in a child process, which has none of them."""
     global _lock
-    _lock = threading.Lock()  # which another thread may have held
+    _lock = threading.Lock()  # which one of them may have held
+    own = _inside[threading.get_ident()]
+    was_inside = _inside.total() > 0
+    _inside.clear()
+    if own:
+        _inside[threading.get_ident()] = own
+    elif was_inside:
+        _set(_before)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_leave_threads_behind)

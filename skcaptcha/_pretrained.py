@@ -28,7 +28,7 @@ _SCALES = tuple(product((32, 40, 48, 56), (0.8, 1.0, 1.25)))
 MAX_SIZES = len(_NETWORKS) * len(_SCALES)
 # Images from which some of them are chosen, and the least log-probability of one, so
 # that no image decides alone.
-MAX_LOOKED_AT, _LEAST = 100, -10.0
+MAX_SCANNED, _LEAST = 100, -10.0
 
 
 def load_pretrained(
@@ -200,6 +200,7 @@ def _load_reader(form, characters, options):
             "n_restarts_": 0,
             "temperature_": 1.0,
             "converged_": True,
+            "auto_choices_": {},
         }
     )
     return recognizer
@@ -210,7 +211,7 @@ def _choose_sizes(ensemble, X, n_sizes, vocabulary=None):
     readers = ensemble.estimators_
     allowed = None if vocabulary is None else ensemble._find_allowed(vocabulary)
     options = {"background": readers[0].background, "n_jobs": readers[0].n_jobs}
-    images = read_images(check_images(X)[:MAX_LOOKED_AT], **options)
+    images = read_images(check_images(X)[:MAX_SCANNED], **options)
     ink = np.mean([measure_ink(image) for image in images], axis=0)
     rows = choose_rows(ink, [image.shape[:2] for image in images])
     for reader in readers:

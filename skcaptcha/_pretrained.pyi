@@ -8,7 +8,7 @@ from skcaptcha.recognizer import CaptchaRecognizer
 __all__ = ["load_pretrained"]
 
 MAX_SIZES: int
-MAX_LOOKED_AT: int
+MAX_SCANNED: int
 
 def leave_characters(
     recognizer: CaptchaRecognizer, characters: Sequence[str]

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skcaptcha._alphabet import find_alphabet, find_lengths
-from skcaptcha._auto import choose_batch_size
+from skcaptcha._auto import choose_n_epochs
 from skcaptcha._joint_reader import (
     AlphabetReader,
     JointReader,
@@ -23,7 +23,6 @@ from skcaptcha._pretrained import leave_characters, list_characters, load_pretra
 from skcaptcha._tables import pick_rows
 from skcaptcha._validation import count
 from skcaptcha.ensemble import draw_seed
-from skcaptcha.model.device import choose_device
 from skcaptcha.vocabulary import Vocabulary
 
 # Texts that each of two networks learns from at the least. From fewer labels than for
@@ -31,7 +30,7 @@ from skcaptcha.vocabulary import Vocabulary
 _MIN_TEXTS = 5
 # Images from which the sizes are chosen at which the pretrained weights read all, and
 # the number of these sizes.
-_N_LOOKED_AT, _N_SIZES = 100, 6
+_N_SCANNED, _N_SIZES = 100, 6
 # Images that show which characters and lengths there are.
 _N_SURVEYED = 300
 # The pretrained weights read an image at several sizes, and some don't suit it, so that
@@ -200,7 +199,7 @@ class SelfTraining:
     def read_first(self):
         """Return what the pretrained weights read, a network of the labels, or both."""
         data = self.data
-        some = data.pick(self.rng.permutation(data.unlabeled)[:_N_LOOKED_AT])
+        some = data.pick(self.rng.permutation(data.unlabeled)[:_N_SCANNED])
         pretrained = self.load_pretrained(some, _N_SIZES)
         self.survey(pretrained)
         reader = AlphabetReader(pretrained, self.alphabet)
@@ -345,10 +344,9 @@ class SelfTraining:
                 f"(`label_scores_`), so that `recognizer_` {has}. Label more images, "
                 "those first that it is least sure of."
             )
-        unsaid = [
-            n for n in ("vocabulary", "length") if getattr(self.params, n) is None
-        ]
-        names = " and ".join(f"`{name}`" for name in unsaid)
+        said = {"vocabulary": self.template.vocabulary, "length": self.params.length}
+        unsaid = [f"`{name}`" for name, value in said.items() if value is None]
+        names = " and ".join(unsaid)
         say = f"say what there may be ({names}), and " if unsaid else ""
         return (
             f"Nothing was learned from the {n_unlabeled}, as too few are read with "
@@ -444,14 +442,3 @@ class SelfTraining:
         """Print what a round has found, if that is asked for."""
         if self.params.verbose:
             print(f"round {self.n_iter}: {text}", file=sys.stderr)
-
-
-def choose_n_epochs(recognizer, n_samples, n_updates):
-    """Return the `max_iter` of a network of a round."""
-    if recognizer.max_iter != "auto":
-        return recognizer.max_iter
-    batch_size = recognizer.batch_size
-    if batch_size == "auto":
-        device = choose_device(recognizer.device, training=True)
-        batch_size = choose_batch_size(n_samples, device.type)
-    return math.ceil(n_updates / math.ceil(n_samples / batch_size))

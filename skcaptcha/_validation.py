@@ -1,7 +1,6 @@
 """Checks of the inputs of public functions and estimators."""
 
 import itertools
-import math
 import numbers
 import os
 import re
@@ -143,7 +142,7 @@ def check_texts(y, *, whole_floats=False):
             converted = position if converted is None else converted
             label = str(int(label))
         elif not isinstance(label, str):
-            missing = label is None or (isinstance(label, float) and math.isnan(label))
+            missing = is_missing(label)
             kind = ValueError if missing else TypeError
             raise kind(
                 f"y[{position}]={label!r} is {'missing' if missing else 'no text'} "

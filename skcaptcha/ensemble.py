@@ -157,7 +157,8 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
             template, X, y, sample_weight, resume=False, n_least=2
         )
         issue_warnings(data.notices)
-        images, texts = data.X, data.texts
+        images, texts, vocabulary = data.X, data.texts, data.vocabulary
+        del data  # with the images in memory, which each fit reads for itself
         weights = check_weights(sample_weight, len(texts))
         seed = self.random_state
         # None would be NumPy's global generator.
@@ -166,9 +167,7 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
         if isinstance(cv, Integral):
             cv = KFold(cv, shuffle=True, random_state=draw_seed(rng))
         folds = list_folds(cv, texts)
-        members = [
-            clone(template).set_params(vocabulary=data.vocabulary) for _ in folds
-        ]
+        members = [clone(template).set_params(vocabulary=vocabulary) for _ in folds]
         if seed is not None:
             for member in members:
                 member.set_params(random_state=draw_seed(rng))

@@ -137,9 +137,10 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
     # Checked before the split, so that errors have the positions in X, and the
     # vocabulary has the characters of all folds.
     recognizer._check_params()
-    vocabulary = read_training_data(
-        recognizer, items, texts, resume=False, n_least=2
-    ).vocabulary
+    data = read_training_data(recognizer, items, texts, resume=False, n_least=2)
+    issue_warnings(data.notices)
+    vocabulary = data.vocabulary
+    del data  # with the images in memory
     names = items
     if not is_table(X):
         items = read_images(

@@ -61,6 +61,13 @@ def character_error_rate(y_true, y_pred, *, case_sensitive=True):
     float
         From 0 (best), without an upper bound.
 
+    Raises
+    ------
+    TypeError
+        If `y_true` or `y_pred` is not a sequence of str.
+    ValueError
+        If they are empty or differ in length.
+
     Examples
     --------
     >>> character_error_rate(["2b827", "x38fn"], ["2b827", "x88f"])
@@ -89,6 +96,13 @@ def character_accuracy_score(y_true, y_pred, *, case_sensitive=True):
     float
         From 0 to 1 (best).
 
+    Raises
+    ------
+    TypeError
+        If `y_true` or `y_pred` is not a sequence of str.
+    ValueError
+        If they are empty or differ in length.
+
     Examples
     --------
     >>> character_accuracy_score(["2b827", "x38fn"], ["2b827", "x88f"])
@@ -112,6 +126,13 @@ def mean_edit_distance(y_true, y_pred, *, case_sensitive=True):
     -------
     float
         Characters per text, from 0 (best).
+
+    Raises
+    ------
+    TypeError
+        If `y_true` or `y_pred` is not a sequence of str.
+    ValueError
+        If they are empty or differ in length.
 
     Examples
     --------
@@ -138,6 +159,13 @@ def normalized_edit_distance(y_true, y_pred, *, case_sensitive=True):
     -------
     float
         From 0 (best) to 1.
+
+    Raises
+    ------
+    TypeError
+        If `y_true` or `y_pred` is not a sequence of str.
+    ValueError
+        If they are empty or differ in length.
 
     Examples
     --------
@@ -181,6 +209,13 @@ def character_confusion(y_true, y_pred, *, labels=None, case_sensitive=True):
     labels : list of str
         Characters of the rows and columns. The last one is the empty string: its row
         counts insertions, its column deletions.
+
+    Raises
+    ------
+    TypeError
+        If `y_true` or `y_pred` is not a sequence of str.
+    ValueError
+        If they are empty or differ in length, or `labels` names a character twice.
 
     Examples
     --------
@@ -276,6 +311,13 @@ def recognition_report(
         ``(true, read, count)`` in which ``""`` is a gap. Precision and recall are 0
         where they are 0 divided by 0. The text says so if there are fewer than 30
         samples.
+
+    Raises
+    ------
+    TypeError
+        If `y_true` or `y_pred` is not a sequence of str.
+    ValueError
+        If they are empty or differ in length.
 
     Notes
     -----

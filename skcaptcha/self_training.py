@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from skcaptcha._doc_links import DocLinkMixin
 from skcaptcha._parameters import (
     RECOGNIZER_PARAMS,
-    Constraint,
     check_params,
     instance_of,
     interval,
@@ -44,7 +43,6 @@ _CONSTRAINTS = {
     "k_best": [interval(Integral, 1)],
     "max_iter": [interval(Integral, 0), None],
     "vocabulary": RECOGNIZER_PARAMS["vocabulary"],
-    "length": [Constraint("a constraint on the length", lambda length: True), None],
     "verbose": RECOGNIZER_PARAMS["verbose"],
 }
 
@@ -121,8 +119,10 @@ class SelfTrainingRecognizer(
         - ``"no_change"``: the last round changed no text, though not all have one; or,
           where `max_iter` is None, the last two neither found more texts nor changed
           fewer.
-        - ``"no_improvement"``: a round read labels that it had not learned from less
-          well than the one before it, which counts.
+        - ``"no_improvement"``: a round read fewer labels that it had not learned from
+          than the best one before it, by more than one; or a later round had too few
+          texts, or its networks agreed on less than half of them. The round before
+          it counts.
         - ``"nothing_read"``: too few texts were confident, or the networks that were
           taught them did not agree, so that nothing was learned from them.
     label_scores_ : list of float

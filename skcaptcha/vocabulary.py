@@ -75,18 +75,73 @@ class Vocabulary:
 
     @classmethod
     def from_texts(cls, texts):
-        """Return the vocabulary of all symbols in `texts`, sorted by code point."""
+        """Return the vocabulary of all symbols in some texts.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The texts, at least one symbol in all.
+
+        Returns
+        -------
+        Vocabulary
+            The symbols, sorted by code point.
+
+        Raises
+        ------
+        TypeError
+            If a text is no str.
+        ValueError
+            If there is no symbol.
+        """
         split = (cls.split(text, f"texts[{i}]") for i, text in enumerate(texts))
         return cls(sorted({symbol for symbols in split for symbol in symbols}))
 
     def extend(self, texts):
-        """Return a vocabulary of these symbols, then the others in `texts`, sorted."""
+        """Return a vocabulary of these symbols and of those in some texts.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The texts.
+
+        Returns
+        -------
+        Vocabulary
+            These symbols with the indices that they have, then the others, sorted by
+            code point.
+
+        Raises
+        ------
+        TypeError
+            If a text is no str.
+        """
         others = {symbol for text in texts for symbol in self.split(text)}
         return Vocabulary(self._characters + tuple(sorted(others - set(self))))
 
     @staticmethod
     def split(text, name="text"):
-        """Return the symbols of `text`, NFC normalized; `name` is for errors."""
+        """Return the symbols of a text.
+
+        Parameters
+        ----------
+        text : str
+            The text.
+        name : str, default="text"
+            What errors call it.
+
+        Returns
+        -------
+        list of str
+            What a reader takes for one character each, in the Unicode form NFC.
+
+        Raises
+        ------
+        TypeError
+            If `text` is no str.
+        ModuleNotFoundError
+            If it has characters that join others, and regex is not installed.
+        """
         if not isinstance(text, str):
             raise TypeError(f"{name}={text!r} is {type(text).__name__}; pass a str.")
         text = unicodedata.normalize("NFC", text)
@@ -114,10 +169,26 @@ class Vocabulary:
         return len(self) + 1
 
     def encode(self, text, name="text"):
-        """Return the indices of the symbols of `text`, an int64 array of shape (L,).
+        """Return the indices of the symbols of a text.
 
-        A symbol that is not in the vocabulary raises a ValueError, which calls the text
-        `name`.
+        Parameters
+        ----------
+        text : str
+            The text.
+        name : str, default="text"
+            What errors call it.
+
+        Returns
+        -------
+        ndarray of int64 of shape (L,)
+            The index of each symbol, from 1.
+
+        Raises
+        ------
+        TypeError
+            If `text` is no str.
+        ValueError
+            If a symbol is not in the vocabulary.
         """
         symbols = self.split(text, name)
         unknown = next((s for s in symbols if s not in self._indices), None)
@@ -129,7 +200,23 @@ class Vocabulary:
         return np.array([self._indices[s] for s in symbols], dtype=np.int64)
 
     def decode(self, indices):
-        """Return the text, in NFC, of the indices of symbols; blanks are an error."""
+        """Return the text of the indices of symbols.
+
+        Parameters
+        ----------
+        indices : array-like of int of shape (L,)
+            Indices from 1 to the number of symbols, without blanks.
+
+        Returns
+        -------
+        str
+            The text.
+
+        Raises
+        ------
+        ValueError
+            If an index is none of a symbol.
+        """
         indices = np.asarray(indices, dtype=np.int64)  # (L,)
         wrong = indices[(indices <= BLANK) | (indices > len(self))]
         if wrong.size:
@@ -139,7 +226,25 @@ class Vocabulary:
         return "".join(self._characters[i - 1] for i in indices)
 
     def indices(self, characters):
-        """Return the indices of symbols, in any form that `Vocabulary` takes."""
+        """Return the indices of some symbols.
+
+        Parameters
+        ----------
+        characters : str or iterable of str
+            The symbols, each once.
+
+        Returns
+        -------
+        ndarray of int64 of shape (n_characters,)
+            The index of each, from 1.
+
+        Raises
+        ------
+        TypeError
+            If it is neither.
+        ValueError
+            If a symbol is named twice or is not in the vocabulary.
+        """
         return np.concatenate(
             [self.encode(c, name="characters") for c in Vocabulary(characters)._indices]
         )

@@ -78,6 +78,16 @@ def test_vertical_text_is_seen_by_its_labels(drawn):
     assert not any("higher" in c for c in look(upright, [t[0] for t in texts]))
 
 
+def test_blank_images_stand_beside_their_own_labels(drawn):
+    images, texts = drawn
+    upright = [make_transparent(np.rot90(image), 255) for image in images[12:]]
+    single = [text[0] for text in texts[12:]]
+    (cause,) = look(images[:12] + upright, texts[:12] + single)
+    assert "set background='black'" in cause
+    (cause,) = look(upright + images[:12], single + texts[:12])
+    assert "set background='black'" in cause
+
+
 @pytest.mark.parametrize(
     ("labels", "cause"),
     [

@@ -1,6 +1,8 @@
 """Modes of all threads come back when the last thread is done."""
 
+import os
 import threading
+import warnings
 
 import pytest
 import torch
@@ -64,3 +66,36 @@ def test_the_last_thread_restores_them(modes):
     leave.set()
     thread.join()
     assert read_modes() == modes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_has_none_of_the_other_threads(modes):
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with own_modes():
+            entered.set()
+            leave.wait(60)
+
+    def look():
+        found = [read_modes()]
+        with own_modes():
+            found.append(read_modes())
+        return [*found, read_modes()]
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    assert entered.wait(10)
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():  # Python 3.12 warns of threads
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        os.write(writer, repr(look()).encode())
+        os._exit(0)
+    leave.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(writer)
+    with open(reader) as pipe:
+        assert pipe.read() == repr([modes, OWN, modes])

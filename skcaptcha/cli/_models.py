@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skcaptcha import persistence
 from skcaptcha._files import write_atomically
+from skcaptcha._frames import find_scales
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import ReaderMixin
 from skcaptcha.cli._output import check_input, handle_interrupts, say
@@ -26,6 +27,7 @@ class PipelineReader(ReaderMixin):
         self.has_empty_labels_ = self.reader.has_empty_labels_
         self.training_images_ = getattr(self.reader, "training_images_", None)
         self.decoder, self.beam_width = self.reader.decoder, self.reader.beam_width
+        self.scales_ = find_scales(self.reader)
 
     def iter_frames(self, X, *, on_error="raise", widths=None, **options):
         """Yield as `CaptchaRecognizer.iter_frames` does.

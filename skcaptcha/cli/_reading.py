@@ -75,7 +75,7 @@ def load_for_images(options):
     if options.n_sizes is None:
         return load_reader(options.model), paths
     from skcaptcha import load_pretrained
-    from skcaptcha._pretrained import MAX_LOOKED_AT, MAX_SIZES
+    from skcaptcha._pretrained import MAX_SCANNED, MAX_SIZES
 
     if not is_pretrained(options.model):
         raise ValueError(
@@ -89,10 +89,10 @@ def load_for_images(options):
     reader = load_pretrained()
     check_characters(reader, options.characters)
     paths, images = list(paths), []
-    n_looked_at = min(len(paths), MAX_LOOKED_AT)
-    for number in range(n_looked_at):
+    n_scanned = min(len(paths), MAX_SCANNED)
+    for number in range(n_scanned):
         with suppress(OSError, ValueError):  # it gets a row with the error
-            images.append(read_image(paths[number * len(paths) // n_looked_at]))
+            images.append(read_image(paths[number * len(paths) // n_scanned]))
     if images:
         reader = load_pretrained(
             images, n_sizes=options.n_sizes, vocabulary=options.characters

@@ -161,6 +161,7 @@ class Learner:
     def _take(self, job, answer):
         """Use what was learned."""
         with self._mutex:
+            self._learning.job = None
             self.trouble = answer["error"]
             if answer["error"]:
                 if job.start is not None and not job.is_final:
@@ -180,12 +181,12 @@ class Learner:
                 else:
                     self._start = self._origin  # what it continued led nowhere
             try:
-                self._keep(job, answer)
+                self._record_round(job, answer)
             except OSError as error:
                 self.trouble = f"the round cannot be saved: {error.strerror or error}"
         self.consider()
 
-    def _keep(self, job, answer):
+    def _record_round(self, job, answer):
         """Save what a round found, for the curve and for later runs."""
         store = self._session.store
         if answer["error"]:

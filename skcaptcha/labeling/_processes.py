@@ -4,7 +4,6 @@ The process of the page stays quick while these compute. They end when it does.
 """
 
 import contextlib
-import math
 import os
 import signal
 import threading
@@ -19,16 +18,19 @@ import numpy as np
 import torch
 
 from skcaptcha import CaptchaRecognizer, load_pretrained
+from skcaptcha._auto import choose_n_epochs
 from skcaptcha._intervals import wilson_interval
 from skcaptcha._joint_reader import AlphabetReader
 from skcaptcha._texts import find_texts, locate_characters
+from skcaptcha._threads import count_cores
 from skcaptcha.images import read_image
 from skcaptcha.images._likeness import measure_image
 from skcaptcha.images._read import is_error
 
 # Updates of the weights of a first round, and of one that continues the last.
 FIRST_UPDATES, MORE_UPDATES = 1200, 600
-_BATCH = 8
+# Epochs at the least, as a few images make many updates in one.
+_MIN_EPOCHS = 5
 
 
 @dataclass
@@ -136,7 +138,7 @@ def _restrict(reader, characters):
 
 def learn(connection, job):
     """Learn from labels, test it, save it, and say what came of it, as a dict."""
-    _prepare(n_threads=max(1, (os.cpu_count() or 2) - 1))
+    _prepare(n_threads=max(1, count_cores() - 1))
     began = time.monotonic()
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -183,8 +185,8 @@ def _fit(job):
         recognizer.set_params(vocabulary=job.vocabulary)
     max_iter = recognizer.max_iter
     if max_iter == "auto" and not job.is_final:
-        epochs = math.ceil(updates / math.ceil(len(X) / _BATCH))
-        recognizer.set_params(max_iter=max(5, epochs))
+        n_epochs = choose_n_epochs(recognizer, len(X), updates)
+        recognizer.set_params(max_iter=max(_MIN_EPOCHS, n_epochs))
     recognizer.fit(X, y)
     return recognizer.set_params(warm_start=False, max_iter=max_iter)
 

@@ -62,6 +62,7 @@ class Session:
         self._starts_pretrained = True
         self._ticker = None
         self._stop = threading.Event()
+        self._trouble = None  # with the folder
         if store.noted("seed") is None:
             store.note(seed=int(time.time()) % 2**31)
         self._seed = store.noted("seed")
@@ -276,7 +277,7 @@ class Session:
             "n_left": n_left,
             "round": self.round,
             "scripts": [] if self.rules.characters else find_scripts(texts[-_RECENT:]),
-            "trouble": self.store.trouble,
+            "trouble": self._trouble or self.store.trouble,
             "notice": self.store.notice,
             "n_outside": self.catalog.n_outside,
             "n_unnamed": self.catalog.n_unnamed,
@@ -432,8 +433,8 @@ class Session:
         while not self._stop.wait(_TICK):
             try:
                 self.catalog.scan()
+                if self.store.has_news:
+                    self.store.sync()
+                self._trouble = None
             except OSError as error:  # such as of a drive that was taken away
-                self.store.trouble = f"the folder cannot be listed: {error}"
-                continue
-            if self.store.has_news:
-                self.store.sync()
+                self._trouble = f"the folder cannot be listed: {error}"

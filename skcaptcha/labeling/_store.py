@@ -275,11 +275,11 @@ class LabelStore:
             Names that a person changed in the table.
         """
         with self._mutex:
-            look = self._look()
-            is_fresh = look is not None and time.time() - look[0] / 1e9 < _SETTLED
-            if is_fresh and look != self._seen and not settled:
-                return []
             try:
+                look = self._look()
+                is_fresh = look is not None and time.time() - look[0] / 1e9 < _SETTLED
+                if is_fresh and look != self._seen and not settled:
+                    return []
                 changed = self._merge()
             except (OSError, ValueError) as error:
                 if strict:
@@ -435,7 +435,9 @@ class LabelStore:
             else:
                 table = LabelTable.parse(data, str(self.path), **self._table_options)
             changed = self._take_edits(table, seen)
-            spelled = {self._canonical(name): name for name in table.labels()}
+            spelled = {}  # two rows may spell the name of an image differently
+            for name in table.labels():
+                spelled.setdefault(self._canonical(name), []).append(name)
             there = {self._canonical(k): v for k, v in table.labels().items()}
             wanted = self._list_wanted()
             update = {k: v for k, v in wanted.items() if there.get(k) != v}
@@ -443,7 +445,8 @@ class LabelStore:
             gone = [k for k in there if k not in wanted and k in self._seqs]
             update |= dict.fromkeys(gone)
             dropped = dict(self._dropped)
-            table.update({spelled.get(k, k): v for k, v in update.items()}, dropped)
+            rows = {n: v for k, v in update.items() for n in spelled.get(k, [k])}
+            table.update(rows, dropped)
             if self._look() != seen:
                 continue
             if seen is None and not self._base and set(self._tabs.values()) <= {_FILE}:

@@ -159,7 +159,8 @@ class Learning:
     Parameters
     ----------
     done : callable
-        Is handed the job and what came of it, a dict.
+        Is handed the job and what came of it, a dict. Sets `job` to None when it has
+        made use of them, so that no other begins before.
     """
 
     def __init__(self, done):
@@ -225,6 +226,5 @@ class Learning:
                 "error": "the process that learns ended, perhaps for want of memory",
             }
         self._process.join()
-        self.job = None
         if not self._stopped:
             self._done(job, answer)

@@ -283,7 +283,7 @@ def beam_search(log_probs, *, beam_width=10, blank, length=None, n_best=1):
 
     References
     ----------
-    .. [1] A. Graves, "Supervised Sequence Labeling with Recurrent Neural Networks",
+    .. [1] A. Graves, "Supervised Sequence Labelling with Recurrent Neural Networks",
        Springer 2012, section 7.5.3.
     .. [2] A. Hannun et al., "First-pass large vocabulary continuous speech recognition
        using bi-directional recurrent DNNs", 2014.

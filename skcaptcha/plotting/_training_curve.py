@@ -156,9 +156,10 @@ class TrainingCurveDisplay:
                 "CaptchaRecognizer, or the curves to TrainingCurveDisplay itself."
             )
         scores, best_epoch = getattr(reader, "validation_scores_", None), None
-        if scores:
-            # A fit that began anew forgets the scores before that.
-            best = reader.best_validation_score_
+        best = getattr(reader, "best_validation_score_", None)
+        # A fit that began anew forgets the scores before that, and has none if it was
+        # interrupted right then.
+        if scores and best is not None:
             best_epoch = len(reader.loss_curve_) - list(scores)[::-1].index(best)
         display = cls(
             reader.loss_curve_,

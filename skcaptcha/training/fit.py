@@ -368,10 +368,10 @@ def list_warnings(trainer, targets, checkpoint, result, find_causes):
         skipped = skipped_updates_message(result.n_skipped_updates, n_updates)
     if result.interrupted:
         there = checkpoint is not None and checkpoint.path.exists()
-        go_on = f" {checkpoint.name} is there to resume from." if there else ""
+        resume = f" {checkpoint.name} is there to resume from." if there else ""
         message = (
             f"Training was interrupted in epoch {result.n_iter + 1}; the best weights "
-            f"so far are kept.{go_on} {skipped}"
+            f"so far are kept.{resume} {skipped}"
         )
         told.append((message.rstrip(), UserWarning))
     elif not (result.converged or result.stopped or trainer.schedule.endless):

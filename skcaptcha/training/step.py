@@ -240,10 +240,9 @@ class Trainer:
     def train_step(self, images, targets, weights=None):
         """Learn from one batch; return its loss a symbol for `note`.
 
-        `weights` are those of the losses, of the mean 1 over all samples.
-        It is NaN if the loss or the gradients were not finite. The weights are then
+        The loss is NaN if it or the gradients were not finite, and the network is then
         as before. A GPU may still have to compute the loss, which comes as
-        `LateValues`.
+        `LateValues`. `weights` are those of the losses, of the mean 1 over all samples.
         """
         rate = self.schedule.learning_rate * self.training_config.learning_rate_init
         for group in self.optimizer.param_groups:

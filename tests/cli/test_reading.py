@@ -20,6 +20,7 @@ from support.commands import QUICK
 from support.data import ROOT
 
 from skcaptcha import CaptchaEnsemble, load_pretrained
+from skcaptcha.cli._models import make_reader
 from skcaptcha.cli._reading import find_thresholds
 from skcaptcha.exceptions import SkippedImageWarning
 from skcaptcha.export import export_onnx
@@ -477,6 +478,16 @@ def test_a_pipeline_counts_all_of_its_images(run, fitted, inverted, tmp_path):
         code, _, err = run("predict", tmp_path / "m.joblib", inverted)
         assert (code, err.count("300 of 300 images are unlike")) == (0, expected)
         assert err.count("\n") == expected
+
+
+def test_a_pipeline_is_as_sure_as_the_reader_in_it(labeled):
+    paths = sorted(labeled.glob("*.png"))[:3]
+    pipeline = make_pipeline(DarkOnLight(), load_pretrained())
+    images = pipeline[:-1].transform(paths)
+    expected = pipeline[-1].predict_confidence(images)
+    found = make_reader(pipeline).predict_confidence(paths)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    assert (expected < 0.9999).all()
 
 
 def test_the_word_pretrained_is_a_model_that_nobody_has_trained(run, tmp_path):

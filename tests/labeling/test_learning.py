@@ -40,7 +40,7 @@ class FakeLearning:
         self.jobs.append(job)
 
     def finish(self, **answer):
-        job, self.job = self.job, None
+        job = self.job
         usual = {
             "error": None,
             "is_better": True,
@@ -415,6 +415,9 @@ def test_a_round_is_as_long_as_a_person_waits(pairs, tmp_path):
     found = _processes._fit(job)
     assert seen == [_processes.FIRST_UPDATES // 3]
     assert found.max_iter == "auto"
+    job.recognizer.set_params(max_iter="auto", batch_size=10)
+    _processes._fit(job)
+    assert seen[1:] == [_processes.FIRST_UPDATES // 2]  # as many updates
 
 
 def test_held_out_images_are_read_as_the_page_reads_them(pairs, tmp_path, fitted):

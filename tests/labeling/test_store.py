@@ -384,6 +384,19 @@ def test_names_that_a_person_spells_otherwise_are_the_same_image(open_store, pat
     assert read(path) == ["filename,text", "sub\\a,2"]
 
 
+def test_a_label_that_is_taken_back_goes_from_each_row_of_its_image(open_store, path):
+    path.write_text("filename,text\na.png,1\n./a.png,2\nb.png,3\n")
+    store = open_store(canonical=lambda name: name.removeprefix("./"))
+    label(store, "a.png", "7")
+    store.sync()
+    assert read(path)[1:] == ["a.png,7", "./a.png,7", "b.png,3"]
+    store.record([("a.png", Answer(), None)], tab="tab")
+    store.sync()
+    assert read(path)[1:] == ["b.png,3"]
+    store.sync(settled=True)
+    assert store.get("a.png")[0].status is None
+
+
 @pytest.mark.parametrize("spelled", ["a.png", "./a.png"])
 def test_other_columns_come_back_with_a_label_that_was_taken_back(
     open_store, path, spelled

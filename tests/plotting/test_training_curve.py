@@ -104,6 +104,15 @@ def test_scores_from_before_a_new_start_are_not_the_best(fitted):
     assert display.best_epoch_ == restarted.n_iter_ - 1
 
 
+def test_without_a_best_score_there_is_no_best_epoch(fitted):
+    reader = copy.copy(fitted)
+    n = len(reader.loss_curve_)
+    reader.validation_scores_ = [0.1] * n
+    reader.best_validation_score_ = None  # interrupted right after a new start
+    display = TrainingCurveDisplay.from_estimator(reader)
+    assert len(display.axes_) == 3 and display.best_epoch is None
+
+
 def test_an_estimator_of_an_earlier_version_has_no_learning_rate(fitted):
     old = copy.deepcopy(fitted)
     del old.learning_rate_curve_
