@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skcaptcha._validation import count
 from skcaptcha.images._decode import name_sample
 from skcaptcha.images._prepare import (
     ALL_ROWS,
@@ -38,6 +39,8 @@ _FILLED_HEIGHT, _FILLED_SHARE = 40, 0.8
 # Time steps. CTC needs one for each character and one between equal neighbors; the
 # median label gets three, as widths differ. Guards: no image of the nine sets needs it.
 _STEPS_PER_CHARACTER = 3
+# Where one label in so many makes all images so many times wider, it is warned of.
+_IMAGES_A_FEW, _MUCH_WIDER = 50, 1.25
 MAX_STRETCH = 4
 """Largest factor by which images are widened; more only blurs them."""
 MIN_STRETCH = 0.5
@@ -127,12 +130,7 @@ def choose_stretch(
     names them by the files in `items`.
     """
     sizes = np.asarray(sizes)
-    ends = (crop_rows(image_height, rows) for image_height in sizes[:, 0])
-    heights = np.array([end - first for first, end in ends])
-    steps = np.maximum(sizes[:, 1] * height / heights, MIN_WIDTH) / TIME_STRIDE
-    lengths = np.array([len(target) for target in targets])
-    repeats = np.array([np.count_nonzero(t[1:] == t[:-1]) for t in targets])
-    needed = lengths + repeats
+    needed, steps = _count_steps(sizes, targets, height, rows)
     stretch = (needed + 0.5) / steps  # rounding the width may cost half a step
     most = MAX_STRETCH if fixed is None else fixed
     misfits = np.flatnonzero(stretch > most)
@@ -158,8 +156,43 @@ def choose_stretch(
         )
     if fixed is not None:
         return fixed
+    lengths = np.array([len(target) for target in targets])
     comfortable = np.median((_STEPS_PER_CHARACTER * lengths / steps)[lengths > 0])
     return float(max(1.0, stretch.max(), min(comfortable, MAX_STRETCH)))
+
+
+def _count_steps(sizes, targets, height, rows):
+    """Return the time steps that each label needs, and those of its image."""
+    ends = (crop_rows(image_height, rows) for image_height in sizes[:, 0])
+    heights = np.array([end - first for first, end in ends])
+    steps = np.maximum(sizes[:, 1] * height / heights, MIN_WIDTH) / TIME_STRIDE
+    repeats = [np.count_nonzero(t[1:] == t[:-1]) for t in targets]
+    return np.array([len(target) for target in targets]) + repeats, steps
+
+
+def describe_widening(sizes, targets, texts, size, items):
+    """Return what to warn of if few labels make all images much wider, as a list.
+
+    `size` has the arguments of `prepare_image` that were chosen.
+    """
+    sizes = np.asarray(sizes)
+    needed, steps = _count_steps(sizes, targets, size["height"], size["rows"])
+    stretch = (needed + 0.5) / steps
+    order = np.argsort(-stretch, kind="stable")
+    n_few = len(order) // _IMAGES_A_FEW
+    others = max(1.0, stretch[order[n_few:]].max())
+    few = [i for i in order[:n_few] if stretch[i] * _MUCH_WIDER > size["stretch"]]
+    if not few or size["stretch"] < _MUCH_WIDER * others:
+        return []
+    named = ", ".join(f"{texts[i]!r} of {name_sample(i, items[i])}" for i in few[:3])
+    more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+    widened = f"{size['stretch'] / others:.2g} times as wide"
+    message = (
+        f"{count(len(few), 'label')} of {len(texts)} (the longest for the width of the "
+        f"image: {named}{more}) make all images {widened}, which takes as much more "
+        "time in training and reading. Correct or drop them if they are wrong."
+    )
+    return [(message, UserWarning)]
 
 
 def choose_n_held_out(n_samples, early_stopping, validation_fraction):

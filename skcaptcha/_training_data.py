@@ -12,6 +12,7 @@ from skcaptcha._auto import (
     choose_network_size,
     choose_rows,
     choose_stretch,
+    describe_widening,
     name_size,
 )
 from skcaptcha._frames import input_size_of
@@ -88,6 +89,8 @@ def read_training_data(estimator, X, y, sample_weight=None, *, resume, n_least):
         known_images = getattr(estimator, "training_images_", None)
         training_images = merge([known_images, training_images])
     size = _choose_input_size(estimator, scan, targets, texts, resume, items)
+    if not resume:
+        notices += describe_widening(scan.sizes, targets, texts, size, items)
     samples = load_samples(items, targets, scan.decoded, size, **reading)
     if weights is not None:
         samples = weigh(samples, weights)

@@ -18,6 +18,8 @@ from skcaptcha.exceptions import LabelConversionWarning
 _SAME_EDGES = 0.8
 # What has no width: zero-width spaces and joiners, soft hyphens, marks of direction.
 _NO_WIDTH = "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+# What NumPy makes of missing values in an array of str.
+_LOST = ("nan", "None", "<NA>", "-1")
 _EDGES = "".join(
     re.findall(rf"[\s{_NO_WIDTH}]", "".join(map(chr, [*range(0x3001), 0xFEFF])))
 )
@@ -135,6 +137,7 @@ def check_texts(y, *, whole_floats=False):
 
             y = column_or_1d(y, warn=True)
     texts, converted, stripped = [], None, {}
+    lost = describe_lost_nan(y)
     for position, label in enumerate(y):
         if whole_floats and isinstance(label, (float, np.floating)) and label % 1 == 0:
             label = int(label)
@@ -153,7 +156,7 @@ def check_texts(y, *, whole_floats=False):
             stripped[f"y[{position}]"] = str(label)
         _check_label(position, text)
         texts.append(text)
-    notices = describe_stripped(stripped, len(texts))
+    notices = lost + describe_stripped(stripped, len(texts))
     if converted is not None:
         message = (
             f"y holds integers (y[{converted}]={y[converted]!r}), which are read as "
@@ -221,10 +224,32 @@ def check_same_length(X, y):
 
 
 def is_missing(label):
-    """Tell whether a label is none: None, NaN, or pandas' NA."""
-    is_nan = isinstance(label, (float, np.floating)) and np.isnan(label)
+    """Tell whether a label is none: None, NaN, pandas' NA, or the number -1.
+
+    The last is what scikit-learn's own semi-supervised estimators take.
+    """
+    if isinstance(label, (float, np.floating)):
+        return bool(np.isnan(label) or label == -1)
+    if isinstance(label, numbers.Integral):
+        return label == -1
     # pandas has a value of its own, and is not required.
-    return label is None or is_nan or type(label).__name__ == "NAType"
+    return label is None or type(label).__name__ == "NAType"
+
+
+def describe_lost_nan(y):
+    """Return the warning that NumPy has made texts of missing labels, as a list."""
+    if getattr(getattr(y, "dtype", None), "kind", None) != "U":
+        return []
+    lost = np.isin(y, _LOST)
+    if not lost.any():
+        return []
+    message = (
+        f"{count(int(lost.sum()), 'label')} of {len(y)} in y, an array of str, are "
+        f"{str(y[lost][0])!r}, as NumPy writes missing values into such an array; they "
+        "are taken for that text. Pass a list, or an array with dtype=object, if none "
+        "was meant."
+    )
+    return [(message, UserWarning)]
 
 
 def check_weights(sample_weight, n_samples):

@@ -26,6 +26,7 @@ from skcaptcha._validation import (
     check_texts,
     check_weights,
     count,
+    describe_lost_nan,
     is_missing,
     issue_warnings,
     iterate_items,
@@ -204,8 +205,9 @@ class SelfTrainingRecognizer(
         X
             As for `CaptchaRecognizer.fit`.
         y : sequence of length n_samples, default=None
-            The text that each image shows, a str, and None (or NaN) where it is not
-            known. None in place of the sequence is for images without any label.
+            The text that each image shows, a str, and None where it is not known (or
+            NaN, or the number -1). None in place of the sequence is for images without
+            any label.
 
         Returns
         -------
@@ -355,6 +357,7 @@ def _read_data(template, X, y):
         X = items
     labels, missing = fill_unlabeled([None] * len(items) if y is None else y)
     texts, notices = check_texts(labels, whole_floats=is_table(X))
+    notices = describe_lost_nan(y) + notices
     check_same_length(items, texts)
     if any(texts):
         # Reads all images, and tells whether the labels fit them.

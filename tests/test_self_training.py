@@ -591,6 +591,7 @@ def test_a_table_and_a_generator_are_the_same_as_images(drawn):
         pd.Series,
         lambda y: pd.Series(y, dtype="string"),
         lambda y: pd.Series(y).fillna(np.nan),
+        lambda y: [-1 if text is None else text for text in y],  # as scikit-learn has
     ],
 )
 def test_every_form_of_labels_is_the_same(drawn, as_labels):

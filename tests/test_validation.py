@@ -181,6 +181,15 @@ def test_bad_labels_are_named(y, error, match):
         check_texts(y)
 
 
+@pytest.mark.parametrize("lost", [np.nan, None])
+def test_missing_labels_that_numpy_made_texts_of_are_warned_of(lost):
+    texts, notices = check_texts(np.array(["ab", lost, "c"], dtype=str))
+    assert texts == ["ab", str(lost), "c"]
+    ((message, _),) = notices
+    assert message.startswith(f"1 label of 3 in y, an array of str, are {str(lost)!r}")
+    assert check_texts(["ab", "nan", "None"])[1] == []
+
+
 def test_integer_labels_warn_that_leading_zeros_are_lost():
     texts, [(message, category)] = check_texts(["0042", 7])
     assert texts == ["0042", "7"]

@@ -1,6 +1,7 @@
 """Labeled images from a table, or from whatever there is."""
 
 import os
+import re
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -22,6 +23,8 @@ from skcaptcha.datasets._tables import (
 )
 from skcaptcha.datasets._zip import raise_all
 from skcaptcha.images._read import check_on_error
+
+_SUFFIX_OF_TEXT = re.compile(r"(\.gt)?\.txt$", re.IGNORECASE)
 
 
 def load_labels_csv(
@@ -320,11 +323,16 @@ def _load_table(source, table, image_dir, parse, on_error):
 def _texts_beside(source):
     """Return the function that reads the label beside an image; None without any."""
     images = [f for f in source.files if f.suffix.lower() in image_suffixes()]
+    texts = {}
+    for file in source.files:
+        match = _SUFFIX_OF_TEXT.search(file.name)  # in upper or lower case
+        if match and match.start():
+            stem = file.with_name(file.name[: match.start()])
+            texts[stem, match[0].lower()] = file
     beside = {}
     for file in images:
         for suffix in (".gt.txt", ".txt"):
-            text = file.with_suffix(suffix)
-            if text in source.files:
+            if text := texts.get((file.with_suffix(""), suffix)):
                 beside[file] = text
                 break
     if not beside:

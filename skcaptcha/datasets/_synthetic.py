@@ -175,16 +175,15 @@ def make_captchas(
 def _draw_captcha(text, typecase, rng, size, color, style):
     amplitude = style.warp * size[0]
     margin = int(np.ceil(amplitude)) + 2
-    glyphs, width = _set_text(text, typecase, rng, size, margin, style)
+    # From a stream of its own, so that what follows stays.
+    hollow = rng.spawn(1)[0].random() < style.outline
+    around = max(1, round(0.03 * size[0])) if hollow else 0
+    glyphs, width = _set_text(text, typecase, rng, size, margin, style, around)
     paper = _make_paper((size[0], width), style.gradient, color, rng)
     canvas = Image.fromarray(paper)
     inks = _mix_inks(len(text) + style.lines + style.dots, color, rng)
-    # Without need nothing is drawn, so that what follows stays.
-    hollow = style.outline > 0 and rng.random() < style.outline
-    around = max(1, round(0.03 * size[0])) if hollow else 0
     for mask, left, top in glyphs:
-        mask = _draw_outline(mask, around) if hollow else mask
-        canvas.paste(inks.pop(), (left - around, top - around), mask)
+        canvas.paste(inks.pop(), (left, top), mask)
     _draw_lines(canvas, [inks.pop() for _ in range(style.lines)], rng)
     _draw_dots(canvas, inks, rng)
     pixels = _warp(np.asarray(canvas), amplitude, rng)  # (H, W) or (H, W, 3)
@@ -235,8 +234,11 @@ class _Typecase:
         return mask, (box[1] + box[3]) / 2 - pen[1]
 
 
-def _set_text(text, typecase, rng, size, margin, style):
-    """Return mask, left and top of each glyph, and the width of the image."""
+def _set_text(text, typecase, rng, size, margin, style, around):
+    """Return mask, left and top of each glyph, and the width of the image.
+
+    `around` is the thickness of outlines, 0 for ink all through.
+    """
     n, (height, width), jitter = len(text), size, style.size_jitter
     angles = rng.uniform(-style.rotation, style.rotation, n)
     shifts = [0] * n
@@ -252,6 +254,8 @@ def _set_text(text, typecase, rng, size, margin, style):
         glyphs = [typecase.glyph(*pair) for pair in zip(text, sizes, strict=True)]
         bends = zip(glyphs, angles, shifts, strict=True)
         masks = [_bend_glyph(mask, *bend) for (mask, _), *bend in bends]
+        if around:
+            masks = [_draw_outline(mask, around) for mask in masks]
         middles = [middle for _, middle in glyphs]
         widths, heights = np.array([mask.size for mask in masks]).T
         steps = np.round(gaps * em - covers * np.minimum(widths[:-1], widths[1:]))

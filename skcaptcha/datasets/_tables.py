@@ -303,8 +303,6 @@ def _is_row(cells, delimiter, given):
     """Tell whether the cells of a first line are a file name and a label."""
     if given != (None, None) or len(cells) < 2:
         return False
-    if any(_candidates(cells, None, TEXT_COLUMNS)):
-        return False
     name = cells[0].strip().lower()
     return name.endswith(tuple(image_suffixes()))
 

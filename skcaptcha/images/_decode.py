@@ -42,6 +42,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 # Pixels to convert at a time, which bounds the memory of intermediate values.
 _BLOCK = 2**20
+# Greatest level of a camera of 12 bits, which writes its images in 16.
+_MAX_CAMERA_LEVEL = 4095
 # What rounding may add to the 1 of white.
 _ROUNDING = 1e-3
 # Frames of an animation among which the first is sought that is not blank.
@@ -134,7 +136,9 @@ def describe_item(item):
             return f"<{size}, {item.name!r} in {item.archive!r}>"
         return f"<{size}>"
     if isinstance(item, Image.Image):
-        return f"<PIL image, mode {item.mode}, {item.width}x{item.height}>"
+        file = getattr(item, "filename", None)
+        where = f" of {os.fsdecode(file)!r}" if file else ""
+        return f"<PIL image{where}, mode {item.mode}, {item.width}x{item.height}>"
     if hasattr(item, "shape") and hasattr(item, "dtype") and len(item.shape) > 0:
         return f"<array, shape {tuple(item.shape)}, {item.dtype}>"
     text = repr(os.fspath(item) if isinstance(item, os.PathLike) else item)
@@ -182,6 +186,7 @@ def _open_image(source, name):
         if isinstance(source, Image.Image):
             with _PIL_LOCK:
                 _refuse_plain_text(source, name)
+                _refuse_closed(source, name)
                 return _to_pixels(source)
         with Image.open(source, formats=FORMATS) as image:  # reads the header only
             _check_n_pixels((image.height, image.width), name)
@@ -221,6 +226,16 @@ def _refuse_plain_text(image, name):
         )
 
 
+def _refuse_closed(image, name):
+    """Raise an ImageReadError if an image was closed before it was loaded."""
+    file = getattr(image, "fp", None)
+    if getattr(image, "tile", None) and (file is None or file.closed):
+        raise ImageReadError(
+            f"{name} was not loaded before its file was closed; call image.load() "
+            "within the `with` block, or give the path."
+        )
+
+
 def _to_pixels_of_frame(image):
     """Return the pixels of the first frame that is not blank, or of the first."""
     pixels = _to_pixels(image)
@@ -243,11 +258,18 @@ def _is_blank(pixels):
 
 def _to_pixels(image):
     image.load()
+    # `convert`, `point` and so on leave a note on which color was transparent in the
+    # image before, which may be another one now. Palettes hold their own.
+    is_derived = image.format is None and image.mode not in ("P", "PA")
+    is_bitmap = image.format == "BMP"
     try:
         if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
             image = ImageOps.exif_transpose(image)
     except Exception:
         pass  # the pixels are good even if the tag is broken
+    if is_derived and "transparency" in image.info:
+        image = image.copy()
+        del image.info["transparency"]
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         pixels = _scale_16_bit(values)
@@ -267,7 +289,10 @@ def _to_pixels(image):
         mode = "RGBA"
     else:
         mode = "L" if image.mode in ("1", "L") else "RGB"
-    return np.asarray(image if image.mode == mode else image.convert(mode))
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    if is_bitmap and mode == "RGBA" and not pixels[:, :, 3].any():
+        return pixels[:, :, :3]  # whatever wrote it left this byte unused
+    return pixels
 
 
 def _to_uint8(pixels, name):
@@ -281,6 +306,8 @@ def _to_uint8(pixels, name):
     if kind == "f" and not np.isfinite(pixels).all():
         bad = pixels[~np.isfinite(pixels)][0]
         raise ImageReadError(f"{name} holds {bad}; replace or drop it.")
+    if kind == "u" and pixels.itemsize == 2:
+        return _scale_16_bit(pixels)
     low, high = pixels.min(), pixels.max()
     if low >= 0 and high <= 255:
         if kind != "f":
@@ -294,8 +321,6 @@ def _to_uint8(pixels, name):
             pixels, high = pixels.clip(max=1), 1
         white = 255 if high <= 1 else 1
         return _in_blocks(lambda rows: np.rint(rows.astype(np.float64) * white), pixels)
-    if kind == "u" and pixels.itemsize == 2:
-        return _scale_16_bit(pixels)
     raise ImageReadError(
         f"{name} has values from {low} to {high}; floats in 0..1, numbers in 0..255 "
         "or uint16 are needed: rescale it."
@@ -314,6 +339,10 @@ def _in_blocks(convert, pixels, n_channels=None):
 
 
 def _scale_16_bit(values):
+    highest = int(values.max())
+    if highest <= _MAX_CAMERA_LEVEL:
+        unused = max(0, highest.bit_length() - 8)
+        return _in_blocks(lambda rows: rows >> unused, values)
     # 65535 = 257 * 255
     return _in_blocks(lambda rows: (rows.astype(np.uint32) + 128) // 257, values)
 

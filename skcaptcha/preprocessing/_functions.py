@@ -373,7 +373,7 @@ def resize_image(image, shape):
     >>> resize_image(np.zeros((50, 200), dtype=np.uint8), (32, 128)).shape
     (32, 128)
     """
-    return resize(check_image(image), _check_pair("shape", shape))
+    return np.array(resize(check_image(image), _check_pair("shape", shape)))
 
 
 def resize(image, shape):

@@ -96,6 +96,7 @@ def test_no_random_state_draws_afresh_and_leaves_the_global_one_alone():
         {"warp": 0.25},
         {"overlap": 0.75},
         {"color": True},
+        {"outline": 1},
     ],
 )
 def test_no_character_touches_the_border(size, hard):
@@ -150,10 +151,10 @@ def test_spacing_moves_characters_apart_by_shares_of_the_font_size():
     assert wider.max() < 0.85 * 40 + 2
 
 
-@pytest.mark.parametrize("rotation", [0, 20])
-def test_without_overlap_there_is_a_gap_between_any_two_characters(rotation):
+@pytest.mark.parametrize("hard", [{}, {"rotation": 20}, {"outline": 1}])
+def test_without_overlap_there_is_a_gap_between_any_two_characters(hard):
     images, _ = make_captchas(
-        20, vocabulary="abcdmw", random_state=0, **{**PLAIN, "rotation": rotation}
+        20, vocabulary="abcdmw", random_state=0, **{**PLAIN, **hard}
     )
     for image in images:
         assert label(ink_of(image).any(axis=0))[1] == 5

@@ -114,7 +114,12 @@ def test_broken_json_lines_are_named(folder, text, message):
         load_labels_csv(path)
 
 
-@pytest.mark.parametrize("suffix", [".gt.txt", ".txt"])
+@pytest.mark.parametrize("text", ["a.png,text\nd.JPG,x\n", "a.png\twords\nd.JPG\tx\n"])
+def test_a_label_of_a_first_row_may_be_the_name_of_a_column(folder, text):
+    assert load_labels_csv(write(folder, text))[1][1] == "x"
+
+
+@pytest.mark.parametrize("suffix", [".gt.txt", ".txt", ".TXT", ".GT.txt"])
 def test_texts_beside_the_images(folder, suffix):
     for name, text in (("a", "12\n"), ("b c", "é"), ("d", "7\r\n")):
         write(folder, text, f"{name}{suffix}", "utf-8-sig")

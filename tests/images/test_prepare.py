@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from skcaptcha._auto import choose_height, choose_rows, choose_stretch
-from skcaptcha.images._prepare import measure_ink, prepare_image
+from skcaptcha._auto import (
+    choose_height,
+    choose_rows,
+    choose_stretch,
+    describe_widening,
+)
+from skcaptcha.images._prepare import ALL_ROWS, measure_ink, prepare_image
 from skcaptcha.model.network import TIME_STRIDE
 
 
@@ -167,3 +172,20 @@ def test_labels_that_cannot_fit_are_all_named():
     targets = [np.array([1]), np.array([1] * 30), np.array([1, 2] * 20)]
     with pytest.raises(ValueError, match=r"y\[1\]='b' needs 59 .*, y\[2\]='c'"):
         choose_stretch([(32, 8)] * 3, targets, list("abc"), 32)
+
+
+def test_a_few_labels_that_make_all_images_wider_are_named():
+    size = {"height": 48, "rows": ALL_ROWS}
+    targets, texts = [np.arange(1, 5)] * 100, ["abcd"] * 99 + ["a remark" * 8]
+    targets[99] = np.arange(1, 65)
+    items, sizes = [f"{i}.png" for i in range(100)], [(50, 150)] * 100
+    size["stretch"] = choose_stretch(sizes, targets, texts, 48)
+    ((message, category),) = describe_widening(sizes, targets, texts, size, items)
+    assert category is UserWarning
+    assert message.startswith("1 label of 100 ") and "of X[99]='99.png'" in message
+    assert f"{size['stretch']:.2g} times as wide" in message
+    # Many long labels, or one that fits, are no matter.
+    many = targets[:90] + targets[99:] * 10
+    assert describe_widening(sizes, many, texts, size, items) == []
+    size["stretch"] = choose_stretch(sizes[:99], targets[:99], texts[:99], 48)
+    assert describe_widening(sizes[:99], targets[:99], texts, size, items) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from support.hostile import encode, png
 
 from skcaptcha.exceptions import ImageReadError, SkippedImageWarning
@@ -202,10 +202,60 @@ def test_files_of_16_bits_floats_and_one_bit():
     values = np.array([[0, 257, 65535]], np.uint16)
     for format in ("PNG", "TIFF"):
         check(read_image(encode(values, format)), [[0, 1, 255]])
-    # A file says that its white is 65535, so a dark one stays dark.
-    check(read_image(encode(np.array([[0, 200]], np.uint16))), [[0, 1]])
+    check(read_image(encode(np.array([[0, 200]], np.uint16))), [[0, 200]])
     check(read_image(encode(np.array([[0, 0.2]], np.float32), "TIFF")), [[0, 51]])
     check(read_image(encode(pil("1", 255, 0))), [[255, 0]])
+
+
+@pytest.mark.parametrize("n_bits", [8, 9, 10, 12])
+def test_levels_of_a_camera_of_fewer_bits_are_kept_apart(n_bits):
+    levels = np.arange(0, 2**n_bits, dtype=np.uint16)[None]
+    expected = levels >> (n_bits - 8)
+    for image in (levels, encode(levels), encode(levels, "TIFF")):
+        check(read_image(image), expected)
+    check(read_image(np.array([[0, 4096, 65535]], np.uint16)), [[0, 16, 255]])
+
+
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # of Pillow
+def test_a_color_that_was_transparent_before_counts_no_more():
+    image = pil("P", 0, 1)
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    soft = Image.open(io.BytesIO(encode(image, "PNG", transparency=bytes([0, 128]))))
+    first = Image.open(io.BytesIO(encode(image, "GIF", transparency=0)))
+    for clear in (soft, first):
+        check(read_image(clear.convert("1")), [[255, 0]])
+        check(read_image(ImageOps.invert(clear.convert("L"))), [[0, 255]])
+    wide = Image.open(
+        io.BytesIO(png(2, 1, 8, 2, b"\0" + bytes(6), (b"tRNS", bytes(6))))
+    )
+    check(read_image(wide), [[255, 255]])
+    check(read_image(wide.convert("L").convert("I;16")), [[0, 0]])
+
+
+def test_the_unused_byte_of_a_bitmap_is_no_transparency():
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII4I", 108, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0, *masks)
+    head += bytes(108 - len(head))
+    for alpha, expected in ((0, [[9, 200]]), (255, [[9, 200]])):
+        rows = bytes([9, 9, 9, alpha, 200, 200, 200, alpha])
+        start = struct.pack("<2sIHHI", b"BM", 14 + 108 + 8, 0, 0, 14 + 108)
+        data = start + head + rows
+        assert Image.open(io.BytesIO(data)).mode == "RGBA"
+        check(read_image(data), expected)
+
+
+def test_a_pil_image_is_named_by_its_file(tmp_path):
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(encode(Image.new("L", (90, 90), 7), "JPEG")[:400])
+    with Image.open(path) as image:
+        message = r"X\[0\]=<PIL image of '.*cut\.jpg', mode L"
+        with pytest.raises(ImageReadError, match=message):
+            read_images([image])
+    Image.new("L", (9, 9)).save(path)
+    with Image.open(path) as image:
+        pass
+    with pytest.raises(ImageReadError, match=r"not loaded before its file was closed"):
+        read_images([image])
 
 
 def test_transparent_gray_value_of_a_16_bit_png():

@@ -302,9 +302,12 @@ def test_what_has_no_text_is_left_alone(seed):
     assert crop_margins(noise) is noise
 
 
-def test_an_image_of_the_right_size_is_returned_as_it_is():
+def test_a_resized_image_is_a_new_one_to_write_into():
     image = np.arange(32 * 8, dtype=np.uint8).reshape(32, 8)
-    assert resize_image(image, (32, 8)) is image
+    for shape in ((32, 8), (16, 8)):
+        resized = resize_image(image, shape)
+        resized[:] = 0
+        assert image[-1, -1] == 255
 
 
 @pytest.mark.parametrize(
