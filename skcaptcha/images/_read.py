@@ -32,13 +32,13 @@ def read_image(item, *, background="white", name="image"):
         file; an image opened with Pillow; or an array, or anything with
         ``__array__`` such as a tensor on the CPU, of shape (H, W), (H, W, 1),
         (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha. Arrays
-        are bool (False is black, True is white); integers in 0..255; uint16, of which
-        65535 is white, or 255, 511, 1023, 2047 or 4095 where no value is above that,
-        as cameras of 10 or 12 bits write them; or floats, all in 0..1 (then times 255,
-        rounded) or else all in 0..255 (rounded). Files of 16 bits are read like uint16.
-        What Pillow has derived from an image (`convert`, `rotate`) is read as its
-        pixels are: a color that was transparent before is not, but an EXIF orientation
-        that it still has counts.
+        are bool (False is black, True is white); integers in 0..255; uint16; or floats,
+        all in 0..1 (then times 255, rounded) or else all in 0..255 (rounded). Of uint16
+        and files of 16 bits the white is 65535. Where no value is above 4095, it is
+        255, 511, 1023, 2047 or 4095, as cameras of 8 to 12 bits write them. What Pillow
+        has derived from an image (`convert`, `rotate`) is read as its pixels are: a
+        color that was transparent before is not, but an EXIF orientation that it still
+        has counts.
     background : str or tuple of 3 int, default="white"
         Color behind transparent pixels: a name or ``#rrggbb`` as Pillow knows them,
         or (red, green, blue) in 0..255.
