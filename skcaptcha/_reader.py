@@ -33,6 +33,7 @@ def check_fitted(reader):
 
 def find_background(reader):
     """Return the color that shows through transparent pixels where a reader reads."""
+    reader = getattr(reader, "reader", reader)  # that of few characters, of a pipeline
     reader = getattr(reader, "estimators_", [reader])[0]  # those of an ensemble
     reader = getattr(reader, "recognizer_", reader)  # that of a SelfTrainingRecognizer
     source = getattr(reader, "metadata", reader)  # that of an exported model

@@ -39,8 +39,28 @@ def load_partly_labeled(options):
     )
     X, y = ([], []) if options.source is None else load_data(options)
     known = {_identify(image) for image in X}
+    unreadable = _list_unreadable(options) - known
+    left = [image for image in images if _identify(image) in unreadable]
+    if left:
+        say(
+            f"{count(len(left), 'image')} left out, which {options.source} has as "
+            f"unreadable ({_name_some([escape(str(image)) for image in left])})"
+        )
+    known |= unreadable
     others = [image for image in images if _identify(image) not in known]
     return [*X, *others], [*y, *[None] * len(others)]
+
+
+def _list_unreadable(options):
+    """Return the images that were called unreadable on the page of `label`."""
+    from skcaptcha.labeling._events import list_unreadable
+
+    if options.source is None:
+        return set()
+    table = options.source
+    if table.is_dir():
+        table = table / "labels.csv"
+    return {(table.parent / name).resolve() for name in list_unreadable(table)}
 
 
 def _identify(image):

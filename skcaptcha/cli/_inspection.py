@@ -93,7 +93,7 @@ def check_labels(options):
     if page is not None:
         from skcaptcha.cli._labeling import serve_issues
 
-        serve_issues(options, X, y, found, *page)
+        serve_issues(options, X, y, found, background, *page)
 
 
 def _check_page(options):

@@ -7,9 +7,16 @@ from pathlib import Path
 
 from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._optional import import_optional
+from skcaptcha._reader import find_background
 from skcaptcha._validation import count
 from skcaptcha.cli._commands import _check_names
-from skcaptcha.cli._models import find_free, find_saver, load_model, make_reader
+from skcaptcha.cli._models import (
+    find_free,
+    find_reader,
+    find_saver,
+    load_model,
+    make_reader,
+)
 from skcaptcha.cli._output import check_input, say, write
 from skcaptcha.labeling._learner import Learner
 from skcaptcha.labeling._rules import Rules
@@ -31,13 +38,22 @@ def label(options):
     _check_table(out)
     rules = _make_rules(options)
     _check_model(options)
-    session = open_folder(options.folder, out, rules)
+    session = open_folder(options.folder, out, rules, **_describe_form(options))
     try:
-        learner, load = _make_learner(options, session)
+        learner, load, session.catalog.background = _make_learner(options, session)
     except BaseException:
         session.close()
         raise
-    _serve(session, options, learner, load)
+    return _serve(session, options, learner, load)
+
+
+def _describe_form(options):
+    """Return how the table is read, as `LabelStore` takes it."""
+    return {
+        "names": (options.filename_column, options.text_column),
+        "delimiter": options.delimiter,
+        "encoding": options.encoding,
+    }
 
 
 def check_page(options):
@@ -58,13 +74,12 @@ def check_page(options):
     return rules, out
 
 
-def serve_issues(options, X, y, found, rules, out):
+def serve_issues(options, X, y, found, background, rules, out):
     """Serve the page to check labels on until Ctrl-C."""
     table = {}
     if os.path.abspath(out) == os.path.abspath(_find_table(options.source)):
-        table = {"names": (options.filename_column, options.text_column)}
-        table |= {"delimiter": options.delimiter, "encoding": options.encoding}
-    session = open_issues(X, y, found, out, rules, **table)
+        table = _describe_form(options)
+    session = open_issues(X, y, found, out, rules, background=background, **table)
     say(f"{count(len(session.issues), 'label')} of {len(y)} differ from what is read.")
     _serve(session, options)
 
@@ -85,6 +100,13 @@ def _serve(session, options, learner=None, load=None):
     finally:
         server.close()
     _report(session)
+    if learner is not None and learner.was_saving:
+        say(
+            "skcaptcha: the reader was not saved, as it was still learning from all "
+            "labels; start again, press Save, and wait until it says where it is"
+        )
+        return 1
+    return 0
 
 
 def _report(session):
@@ -101,8 +123,22 @@ def _report(session):
         raise ValueError(f"{store.path} is left as it is: {store.trouble}{waiting}")
     if store.notice:
         say(store.notice)
+    if names := store.waiting:
+        say(
+            f"{count(len(names), 'label')} not in the table, as the files are gone "
+            f"({_name_some(names)}); each comes back with its file"
+        )
+    if names := store.orphans:
+        say(
+            f"{count(len(names), 'row')} of {store.path} without a file "
+            f"({_name_some(names)}): delete them, or train with --on-error skip"
+        )
     n_labeled = session.progress()["n_labeled"] if store.path.exists() else 0
     write(f"{n_labeled} labels are in {store.path}\n")
+
+
+def _name_some(names):
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _check_extra():
@@ -177,19 +213,26 @@ def _find_start(options, session):
 
 
 def _make_learner(options, session):
-    """Return what learns, and what loads the reader to begin with."""
+    """Return what learns, what loads the reader to begin with, and the background."""
     is_named = options.save_model is not None
     save_path = options.save_model or session.store.path.with_name("model.joblib")
     model = _find_start(options, session)
-    load, start, recognizer = load_pretrained, None, CaptchaRecognizer()
+    load, start, recognizer = None, None, CaptchaRecognizer()
+    background = None
     if model is not None and (str(model) != "pretrained" or model.exists()):
         found = load_model(model)
         load = partial(_load_reader, os.path.abspath(model))
+        background = find_background(find_reader(found))
         if type(found) is CaptchaRecognizer:
             recognizer, start = CaptchaRecognizer(**found.get_params()), load
             recognizer.set_params(vocabulary=None, checkpoint=None, verbose=False)
+    recognizer = _make_recognizer(recognizer, options)
+    if background is None:
+        background = recognizer.background
+    if load is None:
+        load = partial(load_pretrained, background=background)
     learner = Learner(
-        _make_recognizer(recognizer, options),
+        recognizer,
         load,
         save_path if is_named else find_free(save_path),
         partial(_save_reader, is_named=is_named),
@@ -197,7 +240,7 @@ def _make_learner(options, session):
         every=options.learn_every,
         save_each=is_named,
     )
-    return learner, load
+    return learner, load, background
 
 
 def _load_reader(path):

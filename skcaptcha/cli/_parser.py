@@ -354,6 +354,7 @@ def _fill_label(command):
     _add_path(
         command, "--out", "FILE", "table of the labels (default: FOLDER/labels.csv)"
     )
+    _add_table_form(command)
     _add_rules(command)
     _add_path(command, "--save-model", "FILE", SAVED)
     every = (
@@ -467,14 +468,19 @@ def _add_source(command):
 def _add_loading(command):
     add = command.add_argument
     add("--label", metavar="REGEX", help=LABEL)
-    add("--filename-column", metavar="NAME", help="column of the table with file names")
-    add("--text-column", metavar="NAME", help="column of the table with labels")
-    add("--delimiter", metavar="CHAR", type=_parse_delimiter, help=DELIMITER)
-    add("--encoding", metavar="NAME", help="encoding of the table, such as gb18030")
+    _add_table_form(command)
     names = "encoding of names in a zip file, such as gbk"
     add("--metadata-encoding", metavar="NAME", help=names)
     unreadable = "what to do about images that cannot be read (default: %(default)s)"
     add("--on-error", choices=["raise", "skip"], default="raise", help=unreadable)
+
+
+def _add_table_form(command):
+    add = command.add_argument
+    add("--filename-column", metavar="NAME", help="column of the table with file names")
+    add("--text-column", metavar="NAME", help="column of the table with labels")
+    add("--delimiter", metavar="CHAR", type=_parse_delimiter, help=DELIMITER)
+    add("--encoding", metavar="NAME", help="encoding of the table, such as gb18030")
 
 
 def _add_pictures(command, of):

@@ -41,10 +41,13 @@ class Catalog:
         Folder of the table, which the names in it are relative to.
     paths : list of str, default=None
         The images, if they are not simply all of the folder.
+    background : str or tuple of int, default="white"
+        Color behind transparent pixels.
     """
 
-    def __init__(self, folder, table_dir, paths=None):
+    def __init__(self, folder, table_dir, paths=None, *, background="white"):
         self.folder = os.path.realpath(folder)
+        self.background = background
         self._table_dir = os.path.realpath(table_dir)
         self._paths = paths
         # Of images that are named one by one each may lie anywhere, but stays there.
@@ -65,10 +68,10 @@ class Catalog:
             ]
         else:
             paths = [path for path in self._paths if os.path.isfile(path)]
-        items, n_outside, n_unnamed = {}, 0, 0
+        items, folders, n_outside, n_unnamed = {}, {}, 0, 0
         for path in paths:
             name = self._name(path)
-            if not self._is_inside(path):
+            if not self._is_inside(path, folders):
                 n_outside += 1
             elif not fits_table(name):
                 n_unnamed += 1
@@ -122,7 +125,8 @@ class Catalog:
         """
         if not self._is_inside(item.path):
             raise FileNotFoundError(item.name)
-        picture = Image.fromarray(read_image(item.path))
+        pixels = read_image(item.path, background=self.background)
+        picture = Image.fromarray(pixels)
         picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", compress_level=1)
@@ -141,11 +145,32 @@ class Catalog:
         # Not that of an image of another folder, which the same browser has labeled.
         return hashlib.sha256(f"{self.folder}\0{name}".encode()).hexdigest()[:20]
 
-    def _is_inside(self, path):
-        real = os.path.realpath(path)
+    def _is_inside(self, path, folders=None):
+        """Tell whether a file lies in the folder, where its links lead.
+
+        `folders` is a dict in which real paths of folders are kept.
+        """
         if self._paths is not None:
-            return real == self._real[path]
-        return real.startswith(os.path.join(self.folder, ""))
+            return os.path.realpath(path) == self._real[path]
+        folder = os.path.dirname(path)
+        real = None if folders is None else folders.get(folder)
+        if real is None:
+            real = os.path.realpath(folder)
+            if folders is not None:
+                folders[folder] = real
+        if os.path.islink(path):
+            real = os.path.dirname(os.path.realpath(path))
+        inside = os.path.join(self.folder, "")
+        return os.path.join(real, "").startswith(inside)
+
+
+def find_stamp(path):
+    """Return what changes with the content of a file; None if it is gone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=2**18)

@@ -1,6 +1,11 @@
 """Answers, and how they change."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+
+JOURNAL = ".journal"
+"""What the name of a journal has more than that of its table."""
 
 STATUSES = ("labeled", "unreadable", "skipped")
 
@@ -30,6 +35,24 @@ class Event:
     after: Answer
     batch: int  # the number of the first event that was made with it
     undoes: int | None = None  # the batch that this one takes back
+
+
+def list_unreadable(table):
+    """Return the names of images that were called unreadable beside a table."""
+    journal = Path(table).with_name(f"{Path(table).name}{JOURNAL}")
+    if not journal.is_file():
+        return set()
+    statuses = {}
+    for line in journal.read_bytes().split(b"\n"):
+        try:
+            entry = json.loads(line)
+            if "answers" in entry:
+                statuses |= {k: found[0][0] for k, found in entry["answers"].items()}
+            elif "after" in entry:
+                statuses[entry["name"]] = entry["after"][0]
+        except (ValueError, KeyError, TypeError, IndexError):
+            continue  # half a line of a process that was killed
+    return {name for name, status in statuses.items() if status == "unreadable"}
 
 
 def pack(event):

@@ -8,10 +8,8 @@ from pathlib import Path
 import joblib
 
 from skcaptcha._validation import count
+from skcaptcha.labeling._progress import LEAST_LABELS
 from skcaptcha.labeling._rules import BadAnswerError
-
-# Least labels to learn from, but for those held out.
-_LEAST = 8
 
 
 class Learner:
@@ -59,6 +57,7 @@ class Learner:
         self._mutex = threading.RLock()
         self._stopped = False
         self.trouble = self.saved = None
+        self.was_saving = False  # when it was ended
         self._learning = Learning(self._take)
 
     def attach(self, session):
@@ -78,7 +77,7 @@ class Learner:
                 self._begin(train + test, [], is_final=True)
             elif (
                 self._every
-                and len(train) >= _LEAST
+                and len(train) >= LEAST_LABELS
                 and n_labels - self._n_last >= self._every
             ):
                 self._n_last = n_labels
@@ -93,10 +92,10 @@ class Learner:
             If there are too few.
         """
         train, test = self._session.list_labels()
-        if len(train) + len(test) < _LEAST:
+        if len(train) + len(test) < LEAST_LABELS:
             raise BadAnswerError(
                 f"{count(len(train) + len(test), 'label')} are too few to learn from; "
-                f"give {_LEAST} or more"
+                f"give {LEAST_LABELS} or more"
             )
         with self._mutex:
             self._wants_final, self.saved = True, None
@@ -122,7 +121,9 @@ class Learner:
     def stop(self):
         """End the process."""
         with self._mutex:
+            job = self._learning.job
             self._stopped = True
+            self.was_saving = self._wants_final or (job is not None and job.is_final)
         self._learning.stop()
 
     def _begin(self, train, test, is_final=False):

@@ -4,6 +4,7 @@ The process of the page stays quick while these compute. They end when it does.
 """
 
 import contextlib
+import hashlib
 import os
 import signal
 import threading
@@ -21,11 +22,13 @@ from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._auto import choose_n_epochs
 from skcaptcha._intervals import wilson_interval
 from skcaptcha._joint_reader import AlphabetReader
+from skcaptcha._reader import find_background
 from skcaptcha._texts import find_texts, locate_characters
 from skcaptcha._threads import count_cores
 from skcaptcha.images import read_image
 from skcaptcha.images._likeness import measure_image
 from skcaptcha.images._read import is_error
+from skcaptcha.labeling._catalog import find_stamp
 
 # Updates of the weights of a first round, and of one that continues the last.
 FIRST_UPDATES, MORE_UPDATES = 1200, 600
@@ -93,19 +96,24 @@ def read_on_demand(connection, load, characters, length):
 
 def _read(reader, name, path, characters, length):
     """Return what is read in one image, as a dict for JSON."""
+    stamp = find_stamp(path)  # before it is read, as somebody may be writing it
     try:
-        image = read_image(path)
+        image = read_image(path, background=find_background(reader))
     except (OSError, ValueError) as error:
-        return {"name": name, "error": str(error)}
+        return {"name": name, "stamp": stamp, "error": str(error)}
     found = {
         "name": name,
+        "stamp": stamp,
         "error": None,
+        "digest": hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest(),
         "measures": measure_image(image),
         "text": "",
         "confidence": 0.0,
         "characters": [],
     }
     reader = _restrict(reader, characters)
+    if reader is None:
+        return found
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ((_, frames),) = reader.iter_frames([image], on_error="skip")
@@ -129,11 +137,14 @@ def _restrict(reader, characters):
     """Return a reader that knows which characters texts may have; None is any.
 
     A letter that it knows in the other case alone is read as the one that there may be.
+    A reader that knows none of them has nothing to say, and None is returned.
     """
+    if characters is None:
+        return reader
     vocabulary = reader.vocabulary_
-    given = vocabulary.split(characters or "")
+    given = vocabulary.split(characters)
     known = [c for c in given if c in vocabulary or c.swapcase() in vocabulary]
-    return AlphabetReader(reader, known, calibrated=True) if known else reader
+    return AlphabetReader(reader, known, calibrated=True) if known else None
 
 
 def learn(connection, job):

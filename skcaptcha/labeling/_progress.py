@@ -4,6 +4,10 @@ import math
 
 from skcaptcha._intervals import FEW_IMAGES
 from skcaptcha._power_law import fit_power_law
+from skcaptcha._validation import count
+
+LEAST_LABELS = 8
+"""Labels to learn from at the least, but for those held out."""
 
 # A hundred labels that bring less than this are not worth an hour.
 _WORTHWHILE = 0.005
@@ -37,7 +41,7 @@ def predict_gain(rounds):
     return {"gain": _floats(gain, gains), "score": _floats(score, ends)}
 
 
-def advise(rounds, n_left):
+def advise(rounds, n_left, n_skipped=0, n_labeled=LEAST_LABELS):
     """Say how well it reads by now, what more labels would bring, and when to stop.
 
     Parameters
@@ -45,8 +49,8 @@ def advise(rounds, n_left):
     rounds : list of dict
         What the rounds of learning found, oldest first; the first one, of 0 labels, is
         of the reader that it began with.
-    n_left : int
-        Images without an answer.
+    n_left, n_skipped, n_labeled : int
+        Images without an answer, skipped ones, and those with a label.
 
     Returns
     -------
@@ -56,6 +60,16 @@ def advise(rounds, n_left):
     """
     tested = [r for r in rounds if r.get("n_tested")]
     found = {"stop": False, "now": _describe(tested), "expected": None}
+    if not n_left and n_labeled < LEAST_LABELS:
+        few = f"{count(n_labeled, 'label')} of {LEAST_LABELS} that it takes to learn"
+        more = "Answer those that were skipped." if n_skipped else "Add images."
+        return {**found, "next": f"No image is left, and there is {few}. {more}"}
+    if not n_left and n_skipped:
+        hint = (
+            f"All others have an answer; {count(n_skipped, 'image')} skipped. Answer "
+            "those that you can, then save the reader."
+        )
+        return {**found, "stop": True, "next": hint}
     if not n_left:
         done = "Every image has an answer. Save the reader; you are done."
         return {**found, "stop": True, "next": done}

@@ -37,6 +37,14 @@ class Rules:
         )
         return [low, high]
 
+    def allow(self, text):
+        """Tell whether a text may be saved."""
+        try:
+            self.check(text)
+        except BadAnswerError:
+            return False
+        return True
+
     def check(self, text):
         """Return a text as it is saved, or raise a BadAnswerError."""
         try:

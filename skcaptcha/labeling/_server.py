@@ -72,20 +72,40 @@ class LabelServer:
             self._session.close()
 
 
-def open_folder(folder, out, rules):
-    """Return the `Session` of a folder that is to be labeled."""
+def open_folder(folder, out, rules, *, background="white", **table):
+    """Return the `Session` of a folder that is to be labeled.
+
+    Parameters
+    ----------
+    folder : path-like
+        The images.
+    out : path-like
+        The table of their labels.
+    rules : Rules
+        What texts may be.
+    background : str or tuple of int, default="white"
+        Color behind transparent pixels.
+    **table
+        How the table is read, as `LabelStore` takes it.
+    """
     folder, out = Path(folder), Path(out)
-    catalog = Catalog(folder, out.parent)
+    catalog = Catalog(folder, out.parent, background=background)
     if not catalog.items():
         raise ValueError(
             f"{str(folder)!r} holds no image that could be labeled"
             + _describe_left_out(catalog)
         )
-    store = LabelStore(out, canonical=catalog.canonical, is_there=catalog.is_there)
+    store = LabelStore(
+        out,
+        canonical=catalog.canonical,
+        is_there=catalog.is_there,
+        check=rules.check,
+        **table,
+    )
     return Session(catalog, store, rules)
 
 
-def open_issues(paths, labels, found, out, rules, **table):
+def open_issues(paths, labels, found, out, rules, *, background="white", **table):
     """Return the `Session` of labels that are to be checked.
 
     Parameters
@@ -98,15 +118,24 @@ def open_issues(paths, labels, found, out, rules, **table):
         The table that is corrected; one that is not there yet gets all labels.
     rules : Rules
         What texts may be.
+    background : str or tuple of int, default="white"
+        Color behind transparent pixels.
     **table
         How the table is read, as `LabelStore` takes it.
+
+    Raises
+    ------
+    ValueError
+        If an image has several labels that differ, of which one answer would leave
+        some as they are.
     """
     out = Path(out)
+    _refuse_contradictions(paths, labels)
     try:
         folder = os.path.commonpath([os.path.abspath(path) for path in paths])
     except ValueError:  # on several drives of Windows
         folder = out.parent
-    catalog = Catalog(folder, out.parent, paths)
+    catalog = Catalog(folder, out.parent, paths, background=background)
     by_path = {item.path: name for name, item in catalog.items().items()}
     issues = [
         {
@@ -133,6 +162,21 @@ def open_issues(paths, labels, found, out, rules, **table):
         **table,
     )
     return Session(catalog, store, rules, issues)
+
+
+def _refuse_contradictions(paths, labels):
+    by_path = {}
+    for path, text in zip(paths, labels, strict=True):
+        by_path.setdefault(os.path.realpath(path), set()).add(text)
+    several = {path: sorted(texts) for path, texts in by_path.items() if len(texts) > 1}
+    if several:
+        path, texts = next(iter(several.items()))
+        named = " and ".join(map(repr, texts))
+        others = f" (and {len(several) - 1} other images)" * (len(several) > 1)
+        raise ValueError(
+            f"{path!r} has the labels {named}{others}; leave one row of each image in "
+            "the table, and start again"
+        )
 
 
 def _describe_left_out(catalog):

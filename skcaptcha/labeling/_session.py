@@ -8,7 +8,9 @@ from functools import partial
 import numpy as np
 
 from skcaptcha._alphabet import find_alphabet, find_scripts, spell
+from skcaptcha._validation import count
 from skcaptcha.labeling._catalog import (
+    find_stamp,
     group_looks,
     is_held_out,
     shuffle_value,
@@ -25,6 +27,8 @@ _RECENT = 100
 _POOL = 3000
 # Seconds between two looks at the folder and at the table.
 _TICK = 5.0
+# The pause is so many times as long as the look before it.
+_PAUSE = 20.0
 # Answers that wait in the journal until the table is written anew.
 _PENDING = 25
 # Confidence from which a text is learned from as if it were a label: of a reader that
@@ -72,7 +76,8 @@ class Session:
         from skcaptcha import load_pretrained
         from skcaptcha.labeling._workers import Reading
 
-        self._starts_pretrained = load in (None, load_pretrained)
+        load_function = getattr(load, "func", load)  # of a partial one
+        self._starts_pretrained = load_function in (None, load_pretrained)
         if learner is not None:
             self.learner = learner
             self.reading = Reading(
@@ -151,6 +156,7 @@ class Session:
                 and items[name].key not in without
                 and name not in answers
                 and not is_held_out(name, self._seed)
+                and self.rules.allow(self._proposals[name]["text"])
             ]
         return [self.describe(items[name]) for name in names[:n]]
 
@@ -278,7 +284,9 @@ class Session:
             "round": self.round,
             "scripts": [] if self.rules.characters else find_scripts(texts[-_RECENT:]),
             "trouble": self._trouble or self.store.trouble,
-            "notice": self.store.notice,
+            "notice": self._describe_table(answers),
+            "n_waiting": len(self.store.waiting),
+            "waiting": self.store.waiting[:5],
             "n_outside": self.catalog.n_outside,
             "n_unnamed": self.catalog.n_unnamed,
             "table": str(self.store.path),
@@ -294,7 +302,9 @@ class Session:
             rounds = self.store.rounds
             found |= {
                 "rounds": rounds[-50:],
-                "advice": advise(rounds, n_left),
+                "advice": advise(
+                    rounds, n_left, by_status["skipped"], by_status["labeled"]
+                ),
                 "reading": self.reading.trouble,
                 "is_ready": self.reading.is_ready,
                 **self.learner.progress(by_status["labeled"]),
@@ -314,10 +324,16 @@ class Session:
         items = self.catalog.items()
         train, test = [], []
         for name, answer in self.store.answers().items():
-            if answer.status == "labeled" and name in items:
+            if answer.status != "labeled" or name not in items:
+                continue
+            if self.rules.allow(answer.text):  # and not of a time with other rules
                 part = test if is_held_out(name, self._seed) else train
-                part.append((items[name].path, answer.text))
-        return train, test
+                part.append((name, answer.text))
+        tested = {self._find_digest(name) for name, _ in test} - {None}
+        train = [pair for pair in train if self._find_digest(pair[0]) not in tested]
+        return tuple(
+            [(items[k].path, text) for k, text in part] for part in (train, test)
+        )
 
     def list_sure(self):
         """Return as (path, text) what is read surely of images without an answer."""
@@ -347,6 +363,26 @@ class Session:
 
     # Private.
 
+    def _describe_table(self, answers):
+        """Return what a person should know of the labels in the table, or None."""
+        odd = [
+            f"{answer.text!r} of {name}"
+            for name, answer in answers.items()
+            if answer.status == "labeled" and not self.rules.allow(answer.text)
+        ]
+        notices = [self.store.notice] if self.store.notice else []
+        if odd and self.issues is None:
+            more = ", ..." if len(odd) > 3 else ""
+            notices.append(
+                f"Nothing is learned from {count(len(odd), 'label')} that --characters "
+                f"or --length do not allow: {', '.join(odd[:3])}{more}."
+            )
+        return " ".join(notices) or None
+
+    def _find_digest(self, name):
+        """Return what equal images have in common, None where it is not known."""
+        return self._proposals.get(name, {}).get("digest")
+
     def _list_next(self, n, taken):
         answers, items = self.store.answers(), self.catalog.items()
         free = [
@@ -354,6 +390,15 @@ class Session:
             for name in items
             if name not in answers and name not in taken and not self._is_broken(name)
         ]
+        known = {self._find_digest(name) for name in (*answers, *taken)} - {None}
+        copies = []  # of images that were asked about teach nothing, and come last
+        for name in free:
+            digest = self._find_digest(name)
+            if digest in known:
+                copies.append(name)
+            elif digest is not None:
+                known.add(digest)
+        free = [name for name in free if name not in set(copies)]
         held_out = [name for name in free if is_held_out(name, self._seed)]
         held_out.sort(key=partial(shuffle_value, seed=self._seed))
         others = [name for name in free if not is_held_out(name, self._seed)]
@@ -375,7 +420,7 @@ class Session:
         n_held = sum(is_held_out(name, self._seed) for name in labeled)
         queue = [read[i] for i in best] + unread[:n]
         merged = interleave(queue, held_out[:n], (len(labeled) - n_held, n_held))
-        return merged[:n]
+        return [*merged, *copies][:n]
 
     def _sure(self, proposal):
         """Return the confidence from which a proposal is learned from."""
@@ -430,11 +475,29 @@ class Session:
 
     def _tick(self):
         """Look at the folder and the table, again and again."""
-        while not self._stop.wait(_TICK):
+        seconds = 0.0  # of the last look, which takes long in a large folder
+        while not self._stop.wait(max(_TICK, _PAUSE * seconds)):
+            began = time.monotonic()
             try:
                 self.catalog.scan()
+                self._forget_changed()
                 if self.store.has_news:
                     self.store.sync()
                 self._trouble = None
             except OSError as error:  # such as of a drive that was taken away
                 self._trouble = f"the folder cannot be listed: {error}"
+            seconds = time.monotonic() - began
+
+    def _forget_changed(self):
+        """Forget what was read of files that were written since then."""
+        items = self.catalog.items()
+        with self._mutex:
+            stamps = {k: found["stamp"] for k, found in self._proposals.items()}
+        changed = [
+            name
+            for name, stamp in stamps.items()
+            if name in items and find_stamp(items[name].path) != stamp
+        ]
+        with self._mutex:
+            for name in changed:
+                self._proposals.pop(name, None)

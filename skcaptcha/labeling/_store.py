@@ -18,7 +18,7 @@ from pathlib import Path
 from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._validation import count
-from skcaptcha.labeling._events import Answer, Event, pack, unpack
+from skcaptcha.labeling._events import JOURNAL, Answer, Event, pack, unpack
 from skcaptcha.labeling._table import LabelTable
 
 _FORMAT = 1
@@ -54,6 +54,9 @@ class LabelStore:
     is_there : callable, default=None
         Tells of a name whether its file exists. Labels of images that are gone wait in
         the journal, as training would not find them.
+    check : callable, default=None
+        Raises a ValueError for a label that is not allowed. Such labels of the table
+        are no answers.
     start : dict, default=None
         Labels by name that are known where there is no table yet. It is written with
         the first answer.
@@ -66,11 +69,14 @@ class LabelStore:
         If the table or the journal is damaged, or another process uses them.
     """
 
-    def __init__(self, path, *, canonical=None, is_there=None, start=None, **table):
+    def __init__(
+        self, path, *, canonical=None, is_there=None, check=None, start=None, **table
+    ):
         self.path = Path(path)
-        self.journal_path = self.path.with_name(self.path.name + ".journal")
+        self.journal_path = self.path.with_name(self.path.name + JOURNAL)
         self._canonical = canonical or (lambda name: name)
         self._is_there = is_there or (lambda name: True)
+        self._check = check or (lambda text: text)
         self._table_options = table
         self._mutex = threading.RLock()
         self._lock = self._claim()
@@ -102,7 +108,9 @@ class LabelStore:
         self._events, self._rounds, self._base = [], [], {}
         self._dropped = {}  # rows of labels that wait until their files are back
         self._notes, self._applied, self._next = {}, 0, 1
-        self.trouble = self.notice = None
+        self._notices = {}  # what was found in the table, by kind
+        self.trouble = None
+        self.waiting, self.orphans = [], []
         self._file = None
         self._dirty = False
         self._seen = None  # what the table was like when it was last looked at
@@ -244,6 +252,12 @@ class LabelStore:
         """Return a fact that was saved."""
         with self._mutex:
             return self._notes.get(name, default)
+
+    @property
+    def notice(self):
+        """What a person should know of the table, or None."""
+        with self._mutex:
+            return " ".join(self._notices.values()) or None
 
     @property
     def n_pending(self):
@@ -434,7 +448,7 @@ class LabelStore:
                 table = LabelTable.make(**self._table_options)
             else:
                 table = LabelTable.parse(data, str(self.path), **self._table_options)
-            changed = self._take_edits(table, seen)
+            changed, refused = self._take_edits(table, seen)
             spelled = {}  # two rows may spell the name of an image differently
             for name in table.labels():
                 spelled.setdefault(self._canonical(name), []).append(name)
@@ -454,7 +468,8 @@ class LabelStore:
             if update:
                 write_atomically(self.path, table.encode())
                 self._dropped = {self._canonical(k): row for k, row in dropped.items()}
-            base = {k: v for k, v in {**there, **update}.items() if v is not None}
+            left = {k: v for k, v in there.items() if k not in refused}
+            base = {k: v for k, v in {**left, **update}.items() if v is not None}
             if base != self._base or self._dirty or self._seen is None:
                 self._base = base
                 self._compact()
@@ -469,21 +484,28 @@ class LabelStore:
         rows that a person wrote. Where all are gone a drive was taken away.
         """
         labels = {k: a.text for k, a in self._answers.items() if a.status == "labeled"}
-        there = {name for name in labels if self._is_there(name)}
-        return {
-            name: text
-            for name, text in labels.items()
-            if name in there or not there or self._tabs.get(name) == _FILE
-        }
+        gone = [name for name in labels if not self._is_there(name)]
+        if len(gone) == len(labels):
+            gone = []
+        self.orphans = [name for name in gone if self._tabs.get(name) == _FILE]
+        self.waiting = [name for name in gone if self._tabs.get(name) != _FILE]
+        for name in self.waiting:
+            del labels[name]
+        return labels
 
     def _take_edits(self, table, seen):
-        """Make answers of what a person changed in the table; return the names."""
+        """Make answers of what a person changed in the table.
+
+        Return the names, and those of labels that are no answers.
+        """
         theirs = {self._canonical(k): v for k, v in table.labels().items()}
+        if seen != self._seen:
+            self._notices.clear()
         if not theirs:  # the whole table is gone or was emptied: write it again
-            return []
+            return [], set()
         edited_at = 0.0 if seen is None else seen[0] / 1e9
         bases = self._find_base(theirs)
-        edits = []
+        edits = {}
         for name in dict.fromkeys([*theirs, *bases]):
             label, base = theirs.get(name), bases.get(name)
             ours = self._answers.get(name, Answer())
@@ -493,10 +515,50 @@ class LabelStore:
             if ours_text != base and self._times.get(name, 0.0) > edited_at:
                 continue
             if label != ours_text:
-                answer = Answer() if label is None else Answer("labeled", label)
-                edits.append((name, answer, None))
+                edits[name] = label
+        refused = self._find_refused(edits) | self._find_rewritten(edits, bases, theirs)
+        edits = [
+            (name, Answer() if text is None else Answer("labeled", text), None)
+            for name, text in edits.items()
+            if name not in refused
+        ]
         self.record(edits, tab=_FILE)
-        return [name for name, *_ in edits]
+        return [name for name, *_ in edits], refused
+
+    def _find_refused(self, edits):
+        """Return the names of edits that are not allowed, or are not filled in yet."""
+        unfilled = {k for k, v in edits.items() if v == "" and k not in self._answers}
+        odd = {}
+        for name, label in edits.items():
+            try:
+                self._check(label or "")
+            except ValueError as error:
+                odd[name] = str(error)
+        self._notices.pop("odd", None)
+        if odd:
+            some = "; ".join(f"{k}: {why}" for k, why in list(odd.items())[:3])
+            self._notices["odd"] = (
+                f"{count(len(odd), 'label')} of {self.path.name} not allowed here, and "
+                f"not taken over ({some}{'; ...' * (len(odd) > 3)})."
+            )
+        return unfilled | odd.keys()
+
+    def _find_rewritten(self, edits, bases, theirs):
+        """Return the names of labels that a spreadsheet has taken for numbers.
+
+        It drops the zeros of all of them, and a person those of one.
+        """
+        found = {k for k, v in edits.items() if _is_rewritten(bases.get(k), v)}
+        kept = any(v[:1] == "0" and theirs.get(k) == v != "0" for k, v in bases.items())
+        if len(found) < 2 or kept:
+            return set()
+        name = min(found)
+        self._notices["rewritten"] = (
+            f"{count(len(found), 'label')} of {self.path.name} became numbers, as a "
+            f"spreadsheet makes them ({bases[name]} of {name} became {edits[name]}). "
+            "They were put back; import that column as text."
+        )
+        return found
 
     def _find_base(self, theirs):
         """Return the labels of the table that a person has edited, by name.
@@ -515,7 +577,7 @@ class LabelStore:
         last = max((came.get(k, 0) for k in answered - missing), default=0)
         if first <= last:
             return self._base
-        self.notice = (
+        self._notices["copy"] = (
             f"{self.path.name} was saved without the last "
             f"{count(len(missing), 'label')}, as an editor does that was opened before "
             "them. They were put back; open the file anew before you edit it. To take "
@@ -544,6 +606,16 @@ class LabelStore:
             self._file = open(self.journal_path, "ab")
         self._events = self._events[-_MAX_KEPT:]
         self._dirty = False
+
+
+def _is_rewritten(before, after):
+    """Tell whether two texts are the same number, such as 0042 and 42."""
+    if not before or not after or not (before.isascii() and after.isascii()):
+        return False
+    try:
+        return float(before) == float(after)
+    except ValueError:
+        return False
 
 
 def _encode(entry):

@@ -1,12 +1,18 @@
 """`skcaptcha adapt`: images of which few or none have labels."""
 
+from pathlib import Path
+
 import joblib
 import numpy as np
 import pytest
 from PIL import Image
 
 from skcaptcha import CaptchaRecognizer, SelfTrainingRecognizer
+from skcaptcha.cli._data import load_partly_labeled
+from skcaptcha.cli._parser import make_parser
 from skcaptcha.datasets import make_captchas
+from skcaptcha.labeling._events import Answer
+from skcaptcha.labeling._store import LabelStore
 
 pytestmark = pytest.mark.usefixtures("pretrained_at_one_size")
 
@@ -59,6 +65,23 @@ def test_labels_may_be_of_the_same_folder(run, unread, texts, tmp_path):
     assert "How well labels were read" in out
     code, out, _ = run("evaluate", path, unread / "labels.csv")
     assert code == 0 and "exact match" in out
+
+
+def test_what_was_called_unreadable_on_the_page_is_left_out(unread):
+    store = LabelStore(unread / "labels.csv")
+    store.record([("00.png", Answer("labeled", "abc"), None)])
+    store.record([("01.png", Answer("unreadable"), None)])
+    store.record([("02.png", Answer("unreadable"), None)])
+    store.record([("02.png", Answer("skipped"), None)])
+    store.close()
+    with (unread / "labels.csv.journal").open("a") as file:
+        file.write('{"half')
+    for source in (unread, unread / "labels.csv"):
+        words = ["adapt", str(unread), "--labels", str(source), "--out", "a.pkl"]
+        X, y = load_partly_labeled(make_parser().parse_args(words))
+        names = [Path(path).name for path in X]
+        assert names[0] == "00.png" and y == ["abc", *[None] * 22]
+        assert "01.png" not in names and "02.png" in names
 
 
 def test_an_image_that_cannot_be_read_is_named_or_skipped(run, unread, tmp_path):

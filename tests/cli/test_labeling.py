@@ -1,13 +1,17 @@
 """The commands that open a page: what they refuse, before they open any."""
 
+import io
 import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from skcaptcha.cli import _labeling
 from skcaptcha.cli._labeling import _find_table
+from skcaptcha.labeling._events import Answer
 from skcaptcha.labeling._store import LabelStore
 
 
@@ -215,6 +219,60 @@ def test_a_file_that_the_page_has_not_written_is_not_replaced(tmp_path, monkeypa
 
 def write(text, path):
     path.write_text(text)
+
+
+def test_images_are_shown_on_the_background_that_is_given(run, labeled, served):
+    clear = np.zeros((20, 40, 4), np.uint8)
+    Image.fromarray(clear).save(labeled / "160.png")
+    for words, level in (((), 255), (("--param", "background=black"), 0)):
+        assert run("label", labeled, *words)[0] == 0
+        catalog = served[-1][0].catalog
+        picture = catalog.render(catalog.items()["160.png"])
+        assert (np.asarray(Image.open(io.BytesIO(picture))) == level).all()
+
+
+def test_labels_that_wait_and_rows_without_a_file_are_said_at_the_end(
+    run, labeled, served
+):
+    (labeled / "160.png").unlink()
+    code, _, notes = run("label", labeled)
+    assert code == 0
+    assert "1 row of" in notes and "(160.png): delete them, or train with" in notes
+    store = LabelStore(labeled / "labels.csv")
+    store.record([("161.png", Answer("labeled", "77"), None)], tab="tab")
+    store.close()
+    (labeled / "161.png").unlink()
+    _, _, notes = run("label", labeled)
+    assert "1 label not in the table, as the files are gone (161.png)" in notes
+
+
+def test_a_reader_that_was_not_saved_is_said_at_the_end(
+    run, labeled, served, monkeypatch
+):
+    def start(session, learner, load):
+        learner.was_saving = True
+
+    monkeypatch.setattr("skcaptcha.labeling._session.Session.start", start)
+    code, _, notes = run("label", labeled)
+    assert code == 1 and "the reader was not saved" in notes
+
+
+def test_the_form_of_a_table_may_be_told(run, labeled, served):
+    rows = (labeled / "labels.csv").read_text().splitlines()[1:]
+    table = "\n".join(["picture|shows", *(row.replace(",", "|") for row in rows)])
+    (labeled / "labels.csv").write_text(table)
+    form = ("--filename-column", "picture", "--text-column", "shows")
+    code, output, _ = run("label", labeled, *form, "--delimiter", "|")
+    assert code == 0 and output.startswith("40 labels are in")
+    assert run("label", labeled)[0] == 2
+
+
+def test_an_image_with_two_labels_is_named_before_its_page(run, labeled, model, served):
+    with (labeled / "labels.csv").open("a") as file:
+        file.write("\n160.png,0\n")
+    code, _, notes = run("check-labels", labeled, "--model", model, "--page")
+    assert code == 2 and "160.png' has the labels '0' and" in notes
+    assert served == []
 
 
 def test_a_zip_file_cannot_be_corrected(run, labeled, model, tmp_path):

@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
+from PIL import Image
 from support.data import TINY
 from support.labeling import Command
 
 from skcaptcha import CaptchaRecognizer
+from skcaptcha._joint_reader import AlphabetReader
 from skcaptcha.labeling import _processes, _workers
 from skcaptcha.labeling._catalog import is_held_out
 from skcaptcha.labeling._events import Answer
@@ -453,6 +456,26 @@ def test_what_is_read_has_the_case_that_the_user_gave(pairs, fitted):
     capitals = _processes._read(reader, "", path, "ABC1xyz", None)
     assert capitals["text"] == text.upper()
     assert [c for c, _ in capitals["characters"]] == list(text.upper())
+
+
+def test_a_reader_that_knows_none_of_the_characters_proposes_nothing(pairs, fitted):
+    (path, _), *_ = pairs
+    found = _processes._read(fitted, "", path, "你好", None)
+    assert (found["text"], found["confidence"], found["error"]) == ("", 0.0, None)
+
+
+def test_images_are_read_on_the_background_of_the_reader(fitted, tmp_path):
+    image = np.zeros((30, 60, 4), np.uint8)
+    image[5:25, 20:40] = 255
+    Image.fromarray(image).save(tmp_path / "a.png")
+    white = _processes._read(fitted, "a.png", tmp_path / "a.png", None, None)
+    reader = copy.copy(fitted)
+    reader.background_ = "black"
+    black = _processes._read(reader, "a.png", tmp_path / "a.png", None, None)
+    assert white["measures"] != black["measures"]
+    few = AlphabetReader(reader, "01")
+    again = _processes._read(few, "a.png", tmp_path / "a.png", None, None)
+    assert again["measures"] == black["measures"]
 
 
 def test_a_file_that_is_no_image_is_an_answer_with_an_error(tmp_path, fitted):

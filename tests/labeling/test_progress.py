@@ -86,3 +86,12 @@ def test_it_does_not_say_stop_upon_a_few_images():
 def test_it_says_stop_where_no_image_is_left():
     found = advise(FALLING, 0)
     assert found["stop"] and "Every image has an answer" in found["next"]
+
+
+def test_it_does_not_say_done_where_images_are_skipped_or_labels_too_few():
+    found = advise(FALLING, 0, n_skipped=2, n_labeled=90)
+    assert found["stop"] and "2 images skipped" in found["next"]
+    found = advise([], 0, n_skipped=2, n_labeled=1)
+    assert not found["stop"]
+    assert "1 label of 8 that it takes to learn. Answer those that" in found["next"]
+    assert "Add images" in advise([], 0, n_labeled=0)["next"]

@@ -457,6 +457,52 @@ def test_a_table_that_nobody_answered_for_comes_back_too(open_store, path):
     assert read(path) == ["filename,text", "a.png,1"]
 
 
+def test_zeros_that_a_spreadsheet_has_dropped_are_put_back(open_store, path):
+    store = open_store()
+    for k in range(5):
+        label(store, f"{k}.png", f"00{k}7")
+    label(store, "x.png", "52")
+    store.sync()
+    edit(path, read_all := path.read_text().replace(",00", ","))
+    assert ",07" in read_all
+    assert store.sync(settled=True) == []
+    assert "5 labels of labels.csv became numbers" in store.notice
+    assert "(0007 of 0.png became 07)" in store.notice
+    assert read(path)[1:3] == ["0.png,0007", "1.png,0017"]
+    # A person may drop the zeros of some, and another number.
+    edit(path, path.read_text().replace(",0007", ",7").replace(",52", ",53"), 20)
+    assert sorted(store.sync(settled=True)) == ["0.png", "x.png"]
+    assert store.notice is None and store.get("0.png")[0].text == "7"
+
+
+def test_labels_that_are_not_allowed_are_not_taken_over(open_store, path):
+    def check(text):
+        if not text.isdecimal():
+            raise ValueError(f"{text!r} is no number")
+
+    path.write_text("filename,text\na.png,1\nb.png,x\n")
+    store = open_store(check=check)
+    assert store.answers().keys() == {"a.png"}
+    assert "1 label of labels.csv not allowed here" in store.notice
+    assert "b.png: 'x' is no number" in store.notice
+    edit(path, "filename,text\na.png,y\nb.png,x\n")
+    assert store.sync(settled=True) == []
+    assert store.get("a.png")[0].text == "1" and "2 labels" in store.notice
+    assert read(path)[1:] == ["a.png,1", "b.png,x"]
+    assert open_store().get("b.png")[0].text == "x"  # without that rule
+
+
+def test_a_cell_that_is_not_filled_in_is_no_answer(open_store, path):
+    path.write_text("filename,text\na.png,1\nb.png,\n")
+    store = open_store()
+    assert store.answers().keys() == {"a.png"}
+    label(store, "b.png", "")
+    store.sync()
+    again = open_store()
+    assert again.get("b.png")[0] == Answer("labeled", "")
+    assert read(path)[1:] == ["a.png,1", "b.png,"]
+
+
 # Files vanish.
 
 
@@ -470,6 +516,7 @@ def test_the_label_of_a_vanished_file_waits_until_it_is_back(open_store, path):
     label(store, "a.png", "3")
     store.sync()
     assert read(path) == ["filename,text", "a.png,3"]
+    assert (store.waiting, store.orphans) == (["b.png"], [])
     again = open_store(is_there=there.__contains__)
     assert again.get("b.png")[0].text == "2"
     there.add("b.png")

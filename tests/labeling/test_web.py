@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from support.labeling import HOST, PORT, TOKEN, make_page
 
+from skcaptcha.labeling._catalog import find_stamp
 from skcaptcha.labeling._rules import Rules
 from skcaptcha.labeling._server import open_folder
 from skcaptcha.labeling._web import make_app
@@ -429,3 +430,71 @@ def test_progress_counts(page):
     progress = page.post("next", n=0).json["progress"]
     wanted = {"n_images": 40, "n_labeled": 2, "n_skipped": 1, "n_left": 37}
     assert {k: progress[k] for k in wanted} == wanted
+
+
+def test_labels_of_vanished_files_are_counted(page, folder):
+    first, second = page.next(2)
+    page.label(first, "1")
+    page.label(second, "2")
+    page.session.store.sync()
+    (folder / first["name"]).unlink()
+    page.session.catalog.scan()
+    page.session.store.sync()
+    progress = page.post("next", n=0).json["progress"]
+    assert (progress["n_waiting"], progress["waiting"]) == (1, [first["name"]])
+
+
+def test_labels_of_a_time_with_other_rules_are_said_and_not_learned_from(
+    open_page, folder
+):
+    page = open_page()
+    texts = ["12", "1x", "123"]
+    for item, text in zip(page.next(3), texts, strict=True):
+        page.label(item, text)
+    page.session.store.close()
+    page = open_page(characters="0123", length=2)
+    progress = page.post("next", n=0).json["progress"]
+    assert "Nothing is learned from 2 labels that --characters" in progress["notice"]
+    train, test = page.session.list_labels()
+    assert [text for _, text in train + test] == ["12"]
+
+
+def test_a_file_that_was_read_while_it_was_written_is_read_again(page, folder):
+    session = page.session
+    name = "05.png"
+    found = {"name": name, "error": "truncated", "stamp": (0, 0)}
+    session._take_reading(found, 0)
+    assert session.progress()["broken"] == [name]
+    session._forget_changed()
+    assert session.progress()["broken"] == []
+    stamp = find_stamp(folder / name)
+    session._take_reading({**found, "stamp": stamp}, 0)
+    session._forget_changed()
+    assert session.progress()["broken"] == [name]
+
+
+def test_copies_of_an_image_are_asked_about_last(page, folder):
+    session = page.session
+    for k in range(40):
+        found = {
+            "name": f"{k:02}.png",
+            "stamp": None,
+            "error": None,
+            "digest": str(k % 8),
+            "measures": [float(k % 8)] * 9,
+            "text": "12",
+            "confidence": 0.5,
+            "characters": [],
+        }
+        session._take_reading(found, 0)
+    items = page.next(12)
+    assert len({int(item["name"][:2]) % 8 for item in items[:8]}) == 8
+    for k in range(40):
+        item = session.describe(session.catalog.items()[f"{k:02}.png"])
+        page.label(item, "12")
+    train, test = session.list_labels()
+
+    def looks(pairs):
+        return {int(path[-6:-4]) % 8 for path, _ in pairs}
+
+    assert test and not looks(train) & looks(test)

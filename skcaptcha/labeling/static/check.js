@@ -2,7 +2,7 @@
 
 import {
   flush, get, hold, isPlain, isUndo, mark, objection, onTheWay, post, preload,
-  restrictInput, send, takeTurn, typeInto,
+  restrictInput, send, takeTurn, typeInto, BOUNCE,
 } from "./common.js";
 
 const AHEAD = 4;
@@ -10,6 +10,7 @@ const input = get("text");
 let current = null;
 let queue = [];
 let asking = null;
+let shownAt = 0; // when the label came
 const sent = new Map(); // by key, to show one again that is refused
 
 input.addEventListener("input", () => { get("message").textContent = ""; });
@@ -18,6 +19,7 @@ restrictInput(input);
 const share = (value) => (value < 0.001 ? "less than 0.1 % probable" : `${(100 * value).toFixed(1)} % probable`);
 
 function show(item, message = "") {
+  if (current !== item) shownAt = performance.now();
   current = item;
   for (const name of ["one", "wait", "done"]) get(name).hidden = name !== "one";
   get("figure").replaceChildren(item.image);
@@ -90,8 +92,9 @@ async function refused([given], status, data) {
   show(item, `${name}: ${data.error}.`);
 }
 
-const keep = () => current && answer("labeled", current.label);
-const take = () => current && answer("labeled", current.read);
+const isSeen = () => current && performance.now() - shownAt >= BOUNCE;
+const keep = () => isSeen() && answer("labeled", current.label);
+const take = () => isSeen() && answer("labeled", current.read);
 
 function correct() {
   const text = input.value.trim();

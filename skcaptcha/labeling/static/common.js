@@ -108,6 +108,8 @@ export async function takeTurn(action) {
 
 // What comes on the screen cannot have been read for so many milliseconds.
 export const UNSEEN = 400;
+// A key that bounces, or a double click, answers a new image within so many.
+export const BOUNCE = 250;
 
 // Tell whether a key waits; `press` gets it later.
 export function hold(event, press) {
@@ -198,6 +200,9 @@ export function showProgress(found) {
     out.push(`${plural(found.n_broken, "file")} cannot be read: ${found.broken.join(", ")}.`);
   if (found.n_outside) out.push(`${plural(found.n_outside, "link")} out of the folder left out.`);
   if (found.n_unnamed) out.push(`${plural(found.n_unnamed, "file")} left out for the name.`);
+  if (found.n_waiting)
+    out.push(`${plural(found.n_waiting, "label")} not in the table, as the files are gone: `
+      + `${found.waiting.join(", ")}.`);
   get("left-out").textContent = out.join(" ");
   trouble("table", found.trouble ? `The table is left as it is, as ${found.trouble}. `
     + "Your answers are safe in the journal beside it." : "");

@@ -2,7 +2,7 @@
 
 import {
   flush, get, hold, isPlain, isUndo, lastProgress, make, objection, onTheWay, percent, post,
-  preload, restrict, restrictInput, send, split, takeTurn, typeInto, UNSEEN,
+  preload, restrict, restrictInput, send, split, takeTurn, typeInto, BOUNCE, UNSEEN,
 } from "./common.js";
 
 const AHEAD = 4; // images that wait, fetched already
@@ -14,6 +14,7 @@ let asking = null;
 let emptyOnce = false; // Enter was pressed in an empty field
 let isOld = false; // a better reader may ask about other images than those that wait
 let changedAt = 0; // when the field was filled anew under the eyes of the reader
+let shownAt = 0; // when the image came
 
 // Before what restricts it, which may have something to say.
 input.addEventListener("input", () => { emptyOnce = false; get("message").textContent = ""; });
@@ -22,6 +23,7 @@ restrictInput(input);
 function show(item, message = "") {
   const isOther = current !== item;
   current = item;
+  if (isOther) shownAt = performance.now();
   emptyOnce = false;
   changedAt = 0;
   for (const name of ["one", "wait", "done"]) get(name).hidden = name !== (item ? "one" : "wait");
@@ -153,6 +155,7 @@ function accept() {
     get("message").textContent = "No text? Press Enter again if the image shows none.";
     return;
   }
+  if (performance.now() - shownAt < BOUNCE && text === proposed) return;
   if (performance.now() - changedAt < UNSEEN && text === proposed) {
     get("message").textContent = "What is read has just changed. Press Enter again if it is right.";
     changedAt = 0;
