@@ -254,7 +254,7 @@ def _split_labels(cv, labels, groups, rng):
     elif isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
         splitter = KFold if groups is None else GroupKFold
         cv = splitter(cv, shuffle=True, random_state=seed)
-    if hasattr(cv, "split"):
+    if hasattr(cv, "split") and not isinstance(cv, str):
         texts = [labels[i] for i in labeled]
         splits = [
             (labeled[train], unlabeled, labeled[test])

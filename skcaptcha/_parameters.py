@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -54,7 +54,8 @@ def one_of(*options):
 
 def _is_array_like(value):
     sized = hasattr(value, "__len__") or hasattr(value, "__array__")
-    return sized and not isinstance(value, (str, bytes))
+    # A set has another order in each process.
+    return sized and not isinstance(value, (str, bytes, Set))
 
 
 def check_params(estimator, constraints):
@@ -76,8 +77,12 @@ def check_params(estimator, constraints):
         )
 
 
-RANDOM_STATE = instance_of(
-    Integral, np.random.RandomState, description="an int or a RandomState"
+RANDOM_STATE = Constraint(
+    "an int in the range [0, 2**32 - 1] or a RandomState",
+    lambda value: (
+        isinstance(value, np.random.RandomState)
+        or (isinstance(value, Integral) and 0 <= value < 2**32)
+    ),
 )
 _ARRAY_LIKE = Constraint("an array-like", _is_array_like)
 _BOOLEAN = instance_of(bool, np.bool_, description="an instance of 'bool'")

@@ -13,7 +13,7 @@ from skcaptcha._validation import check_images, issue_warnings
 from skcaptcha.ensemble import CaptchaEnsemble
 from skcaptcha.images import read_images
 from skcaptcha.images._prepare import ALL_ROWS, measure_ink
-from skcaptcha.images._read import parse_background
+from skcaptcha.images._read import copy_color, parse_background
 from skcaptcha.model.decoding import sequence_log_probability
 from skcaptcha.model.device import choose_device, fallback_notices
 from skcaptcha.model.pretrained import FORMS, find_form, load_whole, read_weights
@@ -185,7 +185,7 @@ def _load_reader(form, characters, options):
         {
             **_load_network(form, characters, recognizer.device),
             "has_empty_labels_": False,
-            "background_": recognizer.background,
+            "background_": copy_color(recognizer.background),
             "image_height_": 40,
             "text_rows_": ALL_ROWS,
             "width_stretch_": 1.0,

@@ -3,8 +3,13 @@
 import math
 
 import numpy as np
+from PIL import Image
 
 from skcaptcha._validation import check_ints
+from skcaptcha.images._decode import ENCODED, describe_item
+
+# What is an image, or a part of one, and no pixel.
+_NO_NUMBERS = (*ENCODED, Image.Image, np.ndarray, list, tuple)
 
 TABLE_ATTRIBUTES = (
     "n_features_in_",
@@ -96,19 +101,30 @@ def check_shape(image_shape, n_features):
 
 
 def check_text_table(X):
-    """Raise a ValueError if a table holds texts, such as paths, or masked numbers."""
+    """Raise a ValueError if a table holds images, such as paths, or masked numbers."""
     if np.ma.is_masked(X):
         raise ValueError(
             "X is a table with masked numbers; say what these pixels show, such as "
             "white: X.filled(X.max())."
         )
-    if getattr(X, "ndim", 0) != 2 or hasattr(X, "tocsr"):  # a sparse one has no texts
+    if isinstance(X, (list, tuple)):
+        row, what = X[0], f"a list of {len(X)} lists"
+    elif getattr(X, "ndim", 0) == 2 and not hasattr(X, "tocsr") and len(X):
+        row = X.iloc[0].tolist() if hasattr(X, "iloc") else X[0]
+        what = f"a table of shape {X.shape}"
+    else:  # a sparse one holds nothing but numbers
         return
-    cell = np.asarray(X)[:1, :1]
-    if cell.size and isinstance(cell[0, 0], str):
+    odd = next((cell for cell in row if isinstance(cell, _NO_NUMBERS)), None)
+    if isinstance(odd, (list, tuple)):
         raise ValueError(
-            f"X is a table of shape {X.shape} that holds texts, such as "
-            f"{cell[0, 0]!r}; pass the column of the paths alone, X['path'] or X[:, 0]."
+            f"X is {what} that hold further lists; make an array of each image: "
+            "[np.asarray(image) for image in X]."
+        )
+    if odd is not None:
+        shown = repr(str(odd)) if isinstance(odd, str) else describe_item(odd)
+        raise ValueError(
+            f"X is {what} that holds {shown} where numbers should be; "
+            "pass the column of the images alone, such as X['path'] or X[:, 0]."
         )
 
 

@@ -23,6 +23,7 @@ from skcaptcha._validation import (
     check_texts,
     check_weights,
     iterate_items,
+    name_bad_character,
 )
 from skcaptcha.images._likeness import merge, summarize
 from skcaptcha.images._prepare import ALL_ROWS
@@ -152,6 +153,11 @@ def choose_vocabulary(param, known, texts):
             vocabulary = Vocabulary(vocabulary)
         except (TypeError, ValueError) as error:
             raise ValueError(f"vocabulary={vocabulary!r}: {error}") from error
+    for character in vocabulary:
+        if bad := name_bad_character(character):
+            raise ValueError(
+                f"vocabulary={param!r} holds {bad}, which no image shows; leave it out."
+            )
     if known is None:
         return vocabulary
     lost = [symbol for symbol in known if symbol not in vocabulary]

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from numbers import Integral
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 
 from skcaptcha._base import BaseEnsemble
 from skcaptcha._doc_links import DocLinkMixin
@@ -26,6 +26,11 @@ from skcaptcha.recognizer import CaptchaRecognizer
 
 __all__ = ["CaptchaEnsemble"]
 
+
+def _is_n_jobs(value):
+    return isinstance(value, Integral) and value != 0
+
+
 _CONSTRAINTS = {
     "estimator": [instance_of(CaptchaRecognizer), None],
     "cv": [
@@ -37,7 +42,7 @@ _CONSTRAINTS = {
         instance_of(Iterable, description="an iterable"),
         None,
     ],
-    "n_jobs": [instance_of(Integral), None],
+    "n_jobs": [Constraint("an int other than 0", _is_n_jobs), None],
     "random_state": [RANDOM_STATE, None],
 }
 
@@ -57,7 +62,8 @@ class CaptchaEnsemble(DocLinkMixin, BaseEnsemble, MetaEstimatorMixin, BaseEstima
         The recognizer to clone; None is one with the default parameters.
     cv : int, cross-validation generator or iterable, default=5
         The folds: a number of them, shuffled, or anything else that scikit-learn's
-        ``cross_val_score`` takes.
+        ``cross_val_score`` takes. Of a splitter that needs groups pass the folds
+        themselves: ``cv=list(GroupKFold(5).split(X, y, groups))``.
     n_jobs : int, default=None
         Processes that fit the recognizers, as for `joblib.Parallel`. None is 1 unless
         in a ``joblib.parallel_config`` context; -1 is one for each core. On a GPU

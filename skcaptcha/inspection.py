@@ -3,10 +3,10 @@
 import os
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import Bunch
+from sklearn.utils.parallel import Parallel, delayed
 
 from skcaptcha._label_curve import label_curve
 from skcaptcha._optional import import_optional

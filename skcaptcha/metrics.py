@@ -8,10 +8,12 @@ Levenshtein's. Integers are taken as their decimal text, as the recognizer does.
 """
 
 from collections import Counter
+from inspect import signature
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from sklearn.metrics import make_scorer
+from sklearn.utils.validation import column_or_1d
 
 from skcaptcha._curves import (
     confidence_threshold,
@@ -24,7 +26,7 @@ from skcaptcha._exact_match import (
     exact_match_score,
 )
 from skcaptcha._intervals import character_interval, describe_few, wilson_interval
-from skcaptcha._validation import check_weights, is_missing
+from skcaptcha._validation import check_weights, is_missing, strip_text
 
 __all__ = [
     "SCORERS",
@@ -442,8 +444,11 @@ class _OfLabeled:
 
     def __init__(self, metric):
         self.metric, self.__name__ = metric, metric.__name__
+        # By which scikit-learn tells whether weights of samples can be handed on.
+        self.__signature__ = signature(metric)
 
     def __call__(self, y_true, y_pred, **options):
+        y_true = _strip_labels(y_true)
         if isinstance(y_true, str) or not any(map(is_missing, y_true)):
             return self.metric(y_true, y_pred, **options)
         pairs = list(zip(y_true, y_pred, strict=True))
@@ -458,6 +463,15 @@ class _OfLabeled:
             options["sample_weight"] = weights[kept]
         y_true, y_pred = zip(*(pairs[i] for i in kept), strict=True)
         return self.metric(y_true, y_pred, **options)
+
+
+def _strip_labels(y):
+    """Return labels as a fit and `score` take them: a column, and blanks at edges."""
+    if isinstance(y, str) or not hasattr(y, "__len__"):
+        return y
+    if getattr(y, "ndim", 1) == 2:
+        y = column_or_1d(np.asarray(y), warn=True)
+    return [strip_text(text) if isinstance(text, str) else text for text in y]
 
 
 exact_match_scorer = make_scorer(_OfLabeled(exact_match_score))

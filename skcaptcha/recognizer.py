@@ -35,6 +35,7 @@ from skcaptcha._tables import TABLE_ATTRIBUTES
 from skcaptcha._threads import survive_fork
 from skcaptcha._training_data import read_training_data
 from skcaptcha._validation import issue_warnings
+from skcaptcha.images._read import copy_color
 from skcaptcha.model.device import use_device
 from skcaptcha.model.network import for_reading
 from skcaptcha.persistence._state import pack_state
@@ -420,6 +421,7 @@ class CaptchaRecognizer(
         fresh one. `random_state` counts at the first call. Callbacks hear of `fit`
         alone.
         """
+        self._check_params()
         if self.early_stopping not in (False, "auto"):
             raise ValueError(
                 "partial_fit does not support early_stopping=True; set it to False or "
@@ -432,7 +434,6 @@ class CaptchaRecognizer(
                 "recognizer between the calls, by joblib.dump."
             )
         survive_fork()
-        self._check_params()
         resume = self.__sklearn_is_fitted__()
         data = read_training_data(self, X, y, sample_weight, resume=resume, n_least=1)
         issue_warnings(data.notices)
@@ -601,7 +602,9 @@ class CaptchaRecognizer(
             "vocabulary_": data.vocabulary,
             "has_empty_labels_": not all(map(len, data.samples.targets))
             or (data.resume and vars(self).get("has_empty_labels_", False)),
-            "background_": self.background_ if data.resume else self.background,
+            "background_": (
+                self.background_ if data.resume else copy_color(self.background)
+            ),
             "image_height_": data.input_size["height"],
             "text_rows_": data.input_size["rows"],
             "width_stretch_": data.input_size["stretch"],

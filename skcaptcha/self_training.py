@@ -1,6 +1,7 @@
 """Self-training: a recognizer that learns from unlabeled images as well."""
 
 import secrets
+from collections.abc import ValuesView
 from numbers import Integral, Real
 
 import numpy as np
@@ -383,6 +384,8 @@ def fill_unlabeled(y):
     """Return labels with "" in place of missing ones, and where these are."""
     if isinstance(y, str):
         raise TypeError(f"y={y!r} is a single text; pass a sequence of texts.")
+    if isinstance(y, ValuesView):  # of a dict
+        y = list(y)
     if not isinstance(y, (list, tuple)):
         y = column_or_1d(np.asarray(y), warn=True)
     missing = np.array([is_missing(label) for label in y], dtype=bool)

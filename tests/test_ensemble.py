@@ -211,6 +211,7 @@ def test_labels_are_converted_once(hasty, captchas):
     [
         ({"cv": 17}, ValueError, "n_splits=17 greater than the number of samples"),
         ({"cv": 1}, ValueError, "The 'cv' parameter of CaptchaEnsemble must be"),
+        ({"n_jobs": 0}, ValueError, "The 'n_jobs' parameter of CaptchaEnsemble must"),
         ({"checkpoint": "a.pt"}, ValueError, "checkpoint='a.pt' of `estimator`"),
         ({"vocabulary": "012"}, ValueError, r"y\[\d+\]='.*3.*' contains '3'"),
         ({"augmentation": -1}, ValueError, "'augmentation' parameter of CaptchaRec"),

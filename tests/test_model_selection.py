@@ -203,6 +203,18 @@ def test_cross_validate_takes_all_our_scorers_at_once(fitted, captchas):
                 assert results[f"{part}_{name}"][fold] == scorer(fitted, X, y)
 
 
+@pytest.mark.filterwarnings("ignore:.*white space or characters without width")
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_scorers_take_labels_in_the_forms_that_a_fit_takes(fitted, captchas):
+    images, texts = captchas[0][120:160], captchas[1][120:160]
+    forms = [[f" {text}\r" for text in texts], pd.DataFrame({"text": texts})]
+    for scorer in SCORERS.values():
+        expected = scorer(fitted, images, texts)
+        for form in forms:
+            assert scorer(fitted, images, form) == expected
+    assert exact_match_scorer(fitted, images, forms[0]) == fitted.score(images, texts)
+
+
 def test_cross_val_predict_keeps_the_order(fitted, captchas):
     images, texts = captchas
     folds = KFold(3, shuffle=True, random_state=0)

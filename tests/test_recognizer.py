@@ -3,12 +3,14 @@
 import copy
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from support.data import TINY
@@ -185,9 +187,26 @@ def test_a_fit_on_images_forgets_an_earlier_table(quick, captchas):
 def test_a_table_of_paths_is_refused(quick):
     frame = pd.DataFrame({"path": ["a.png", "b.png"]})
     with pytest.raises(
-        ValueError, match=r"holds texts, such as 'a.png'; pass the colum"
+        ValueError, match=r"holds 'a.png' where numbers should be; pass the colum"
     ):
         quick(frame, ["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (pd.DataFrame({"a": [Path("a.png")] * 2}), "holds 'a.png' where numbers"),
+        (pd.DataFrame({"a": [b"xyz"] * 2}), "holds <3 bytes> where numbers should be"),
+        (pd.DataFrame({"n": [1, 2], "a": ["b.png"] * 2}), "holds 'b.png' where"),
+        (pd.DataFrame({"a": [Image.new("L", (9, 9))] * 2}), "<PIL image, mode L, 9x9>"),
+        (pd.DataFrame({"a": [np.zeros((9, 9))] * 2}), "<array, shape .* where numbers"),
+        ([("a.png",), ("b.png",)], "a list of 2 lists that holds 'a.png'"),
+        ([np.zeros((9, 9)).tolist()] * 2, "hold further lists; make an array of each"),
+    ],
+)
+def test_tables_that_hold_images_are_refused_in_words(quick, X, message):
+    with pytest.raises(ValueError, match=message):
+        quick(X, ["1", "2"])
 
 
 def test_rows_that_are_empty_in_all_images_are_not_read(quick, margins):
@@ -301,6 +320,9 @@ def test_doubled_letters_survive(fitted, captchas):
         ({"decoder": "best"}, "'decoder' parameter"),
         ({"beam_width": 0}, "'beam_width' parameter"),
         ({"random_state": "x"}, "'random_state' parameter"),
+        ({"random_state": -1}, r"'random_state' parameter .* \[0, 2\*\*32 - 1\]"),
+        ({"vocabulary": {"0", "1"}}, "'vocabulary' parameter"),
+        ({"vocabulary": "01\n"}, r"vocabulary=.* holds '\\n' \(a control character\)"),
         ({"conv_channels": (8,)}, r"conv_channels=\(8,\); pass from 2 to 12 integers"),
         ({"conv_channels": (8, 0)}, r"conv_channels=\(8, 0\); pass"),
         ({"device": "gpu"}, "device='gpu' is unknown; use 'auto', 'cpu', 'cuda'"),
@@ -351,3 +373,17 @@ def test_bad_samples_are_named_before_training(captchas, monkeypatch):
         with pytest.raises(error, match=match):
             recognizer.fit(X, y)
         assert vars(recognizer) == before
+
+
+def test_the_background_of_a_fit_is_no_list_of_the_user(quick):
+    color = [255, 255, 255]
+    recognizer = quick(background=color)
+    color[0] = 0
+    assert recognizer.background_ == (255, 255, 255)
+
+
+def test_partial_fit_checks_parameters_first(some):
+    with pytest.raises(ValueError, match="'checkpoint' parameter"):
+        CaptchaRecognizer(checkpoint=5).partial_fit(*some)
+    with pytest.raises(ValueError, match="'early_stopping' parameter"):
+        CaptchaRecognizer(early_stopping="no").partial_fit(*some)

@@ -13,6 +13,7 @@ from support.data import TINY, make_easy
 from support.weights import changed_weights
 
 from skcaptcha import CaptchaEnsemble, CaptchaRecognizer
+from skcaptcha.metrics import character_accuracy_scorer, exact_match_scorer
 from skcaptcha.preprocessing import GrayscaleConverter
 from skcaptcha.training.losses import ctc_loss, locate_ink, uniform_alignment_losses
 from skcaptcha.training.step import Trainer
@@ -223,6 +224,22 @@ def test_a_search_and_a_pipeline_hand_weights_on(some, fit_weighted, monkeypatch
     pipeline = make_pipeline(GrayscaleConverter(), recognizer)
     pipeline.fit(X, y, captcharecognizer__sample_weight=UNEVEN)
     assert changed_weights(expected, pipeline[-1]) == []
+
+
+def test_a_search_by_the_scorer_of_the_exact_match_is_that_by_default(some):
+    X, y = some
+    folds = [(np.arange(8), np.arange(8, 16))]
+    scores = []
+    for scoring in (None, exact_match_scorer):
+        recognizer = CaptchaRecognizer(max_iter=20, **TINY)
+        weights = np.where(np.arange(16) % 2, 1.0, 1e-9)
+        grid = {"dropout": [0.0]}
+        search = GridSearchCV(recognizer, grid, cv=folds, scoring=scoring, refit=False)
+        search.fit(X, y, sample_weight=weights)
+        scores.append(search.cv_results_["mean_test_score"])
+    assert scores[0] == scores[1]
+    assert exact_match_scorer._accept_sample_weight()
+    assert not character_accuracy_scorer._accept_sample_weight()
 
 
 def test_metadata_routing_brings_weights_to_where_they_are_asked_for(

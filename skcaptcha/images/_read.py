@@ -340,6 +340,11 @@ def _check_pixels(image):
         )
 
 
+def copy_color(background):
+    """Return a background that does not change with the list of the user."""
+    return background if isinstance(background, str) else tuple(background)
+
+
 def parse_background(background):
     try:
         if isinstance(background, str):

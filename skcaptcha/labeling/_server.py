@@ -126,8 +126,8 @@ def open_issues(paths, labels, found, out, rules, *, background="white", **table
     Raises
     ------
     ValueError
-        If an image has several labels that differ, of which one answer would leave
-        some as they are.
+        If an image has several labels that differ. One answer would leave some of them
+        as they are.
     """
     out = Path(out)
     _refuse_contradictions(paths, labels)

@@ -106,7 +106,7 @@ def test_transparent_pixels_show_the_background():
         ({"X": [b""]}, ImageReadError, r"X\[0\]=<0 bytes>"),
         ({"X": np.ones((2, 7)), "image_shape": (2, 4)}, ValueError, "image_shape=.*7"),
         ({"X": np.full((2, 4), np.nan)}, ValueError, "X contains NaN"),
-        ({"X": np.array([["a", "b"]])}, ValueError, "X is a table .* that holds texts"),
+        ({"X": np.array([["a", "b"]])}, ValueError, "X is a table .* that holds 'a'"),
         ({"y": ["a"]}, ValueError, "X has 2 images and y has 1 labels"),
         ({"y": ["a", None]}, TypeError, r"y\[1\]=None is NoneType, not str"),
         ({"max_images": 0}, ValueError, "max_images=0 must be an int of at least 1"),
