@@ -190,9 +190,7 @@ def test_tables_and_single_items_are_refused(transformer, method):
     ]:
         with pytest.raises(ValueError, match=f"X is a table of {kind}; pass images"):
             call(X)
-    with pytest.raises(
-        ValueError, match="holds 'a.png' where numbers should be"
-    ):
+    with pytest.raises(ValueError, match="holds 'a.png' where numbers should be"):
         call(pd.DataFrame({"path": ["a.png", "b.png"]}))
     with pytest.raises(TypeError, match="X='a.png' is a single item"):
         call("a.png")
