@@ -100,6 +100,7 @@ class View:
             f"an image other than {other_than} is shown",
             lambda: self.get("one").is_displayed() and self.name != other_than,
         )
+        time.sleep(0.3)  # nobody answers at once
 
     def wait_for_saved(self, n):
         self.wait(
@@ -358,6 +359,31 @@ def test_what_nobody_has_seen_is_not_accepted(view, serve, folder, model):
     view.wait_for_saved(2)
     command.end(signal.SIGINT)
     assert read_table(folder) == {first: text, second: "xy"}
+
+
+def test_a_key_that_bounces_answers_one_image(view, serve, folder, model):
+    command = serve(folder, "--model", model, *QUIET)
+    view.open(command.url)
+    view.wait_for_image()
+    view.wait_for_proposal()
+    time.sleep(3)  # until the images that wait are read as well
+    first, text = view.name, view.value
+    view.driver.execute_script(
+        """
+        const form = document.getElementById("form");
+        form.requestSubmit();
+        setTimeout(() => form.requestSubmit(), 60);
+        setTimeout(() => form.requestSubmit(), 120);
+        """
+    )
+    view.wait_for_saved(1)
+    view.wait_for_image(other_than=first)
+    assert view.text("counts").startswith("1 labeled")
+    view.press(Keys.ENTER)
+    view.wait_for_saved(2)
+    command.end(signal.SIGINT)
+    table = read_table(folder)
+    assert len(table) == 2 and table[first] == text
 
 
 def test_typing_escape_and_the_least_sure_character(view, serve, folder, model):
