@@ -9,7 +9,6 @@ was last written, a three-way merge as version control does it.
 """
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -19,6 +18,8 @@ from skcaptcha._files import remove_stale, write_atomically
 from skcaptcha._optional import import_optional
 from skcaptcha._validation import count
 from skcaptcha.labeling._events import JOURNAL, Answer, Event, pack, unpack
+from skcaptcha.labeling._journal import FormatError, Journal
+from skcaptcha.labeling._merge import find_base, find_refused, find_rewritten
 from skcaptcha.labeling._table import LabelTable
 
 _FORMAT = 1
@@ -35,10 +36,6 @@ class ConflictError(Exception):
     def __init__(self, names):
         super().__init__(f"changed meanwhile: {', '.join(names)}")
         self.names = names
-
-
-class _FormatError(ValueError):
-    """A journal that another version has written."""
 
 
 class LabelStore:
@@ -74,6 +71,7 @@ class LabelStore:
     ):
         self.path = Path(path)
         self.journal_path = self.path.with_name(self.path.name + JOURNAL)
+        self._journal = Journal(self.journal_path, self.path)
         self._canonical = canonical or (lambda name: name)
         self._is_there = is_there or (lambda name: True)
         self._check = check or (lambda text: text)
@@ -111,15 +109,10 @@ class LabelStore:
         self._notices = {}  # what was found in the table, by kind
         self.trouble = None
         self.waiting, self.orphans = [], []
-        self._file = None
         self._dirty = False
         self._seen = None  # what the table was like when it was last looked at
-        end = self._replay()
-        self._file = open(self.journal_path, "ab")
-        if self._file.tell() > end:  # half a line of a process that was killed
-            self._file.truncate(end)
-        if end == 0:
-            self._append([self._make_header()])
+        if not self._journal.open(self._take):
+            self._journal.append([self._make_header()])
         self.record(self._list_start(start), tab=_FILE)
         self.sync(strict=True, settled=True)
 
@@ -211,7 +204,7 @@ class LabelStore:
                         Event(seq, now, tab, name, before, answer, batch, undoes)
                     )
             if events:
-                self._append([pack(event) for event in events])
+                self._journal.append([pack(event) for event in events])
                 for event in events:
                     self._apply(event)
             return events
@@ -239,13 +232,13 @@ class LabelStore:
     def add_round(self, facts):
         """Save what a round of learning found."""
         with self._mutex:
-            self._append([{"round": facts}])
+            self._journal.append([{"round": facts}])
             self._rounds.append(facts)
 
     def note(self, **facts):
         """Save facts for later runs, such as the seed; see `noted`."""
         with self._mutex:
-            self._append([{"note": facts}])
+            self._journal.append([{"note": facts}])
             self._notes.update(facts)
 
     def noted(self, name, default=None):
@@ -310,9 +303,7 @@ class LabelStore:
                 if sync:
                     self.sync(settled=True)
             finally:
-                if getattr(self, "_file", None) is not None:
-                    self._file.close()
-                    self._file = None
+                self._journal.close()
                 self._lock.release()
 
     # Private.
@@ -328,70 +319,11 @@ class LabelStore:
         self._next = max(self._next, event.seq + 1)
         self._dirty = self._dirty or event.seq > self._applied
 
-    def _append(self, lines):
-        """Write lines at the end of the journal, all of them or none."""
-        data = b"".join(_encode(line) for line in lines)
-        if self._file.closed:  # it could not be opened again after an error
-            self._file = open(self.journal_path, "ab")
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write(data)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._file = _reopen(self._file, self.journal_path, end)
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-
-    def _replay(self):
-        """Read the journal; return where its last whole line ends."""
-        try:
-            data = self.journal_path.read_bytes()
-        except FileNotFoundError:
-            return 0
-        lines = data.split(b"\n")
-        end, bad = 0, None
-        place = 0
-        for number, line in enumerate(lines[:-1], start=1):
-            place += len(line) + 1
-            try:
-                self._take(json.loads(line), number)
-            except _FormatError:
-                raise
-            except (ValueError, KeyError, TypeError) as error:
-                if bad is None:
-                    bad = number, error
-                continue
-            if bad is not None:
-                # A machine that lost power may leave zeros at the end, not before it.
-                raise ValueError(self._describe_damage(*bad))
-            end = place
-        if not end and data.strip(b"\0\n "):
-            raise ValueError(
-                f"{str(self.journal_path)!r} is no journal of `skcaptcha label`; move "
-                "it elsewhere, or name another table by --out"
-            )
-        return end
-
-    def _describe_damage(self, number, error):
-        """Say what to do about a line of the journal that cannot be read."""
-        journal = repr(str(self.journal_path))
-        if number > 1:
-            return (
-                f"line {number} of {journal} is damaged ({error}); delete that line, "
-                "and the answer that it holds is all that you lose"
-            )
-        return (
-            f"line 1 of {journal} is damaged ({error}), which holds the answers that "
-            f"{self.path.name} cannot: what was skipped or is unreadable. Restore the "
-            "journal from a backup. Without one, move it away: the labels of the table "
-            "stay, and each further line of the journal holds an answer"
-        )
-
     def _take(self, entry, number):
         """Apply a line of the journal."""
         if number == 1:
             if entry["skcaptcha_labels"] != _FORMAT:
-                raise _FormatError(
+                raise FormatError(
                     f"{str(self.journal_path)!r} is of format "
                     f"{entry['skcaptcha_labels']!r}, which is newer than this version "
                     "of skcaptcha; upgrade skcaptcha, and nothing is lost"
@@ -504,7 +436,8 @@ class LabelStore:
         if not theirs:  # the whole table is gone or was emptied: write it again
             return [], set()
         edited_at = 0.0 if seen is None else seen[0] / 1e9
-        bases = self._find_base(theirs)
+        answered = {k for k in self._base if self._tabs.get(k) != _FILE}
+        bases, missing = find_base(self._base, answered, self._events, theirs)
         edits = {}
         for name in dict.fromkeys([*theirs, *bases]):
             label, base = theirs.get(name), bases.get(name)
@@ -516,7 +449,11 @@ class LabelStore:
                 continue
             if label != ours_text:
                 edits[name] = label
-        refused = self._find_refused(edits) | self._find_rewritten(edits, bases, theirs)
+        odd = find_refused(edits, self._check)
+        rewritten = find_rewritten(edits, bases, theirs)
+        self._describe_edits(edits, bases, missing, odd, rewritten)
+        unfilled = {k for k, v in edits.items() if v == "" and k not in self._answers}
+        refused = unfilled | odd.keys() | rewritten
         edits = [
             (name, Answer() if text is None else Answer("labeled", text), None)
             for name, text in edits.items()
@@ -525,107 +462,37 @@ class LabelStore:
         self.record(edits, tab=_FILE)
         return [name for name, *_ in edits], refused
 
-    def _find_refused(self, edits):
-        """Return the names of edits that are not allowed, or are not filled in yet."""
-        unfilled = {k for k, v in edits.items() if v == "" and k not in self._answers}
-        odd = {}
-        for name, label in edits.items():
-            try:
-                self._check(label or "")
-            except ValueError as error:
-                odd[name] = str(error)
+    def _describe_edits(self, edits, bases, missing, odd, rewritten):
+        """Note what a person should know of edits that were not taken over."""
+        name = self.path.name
+        if missing:
+            self._notices["copy"] = (
+                f"{name} was saved without the last {count(len(missing), 'label')}, as "
+                "an editor does that was opened before them. They were put back; open "
+                "the file anew before you edit it. To take a label back, use the page."
+            )
         self._notices.pop("odd", None)
         if odd:
             some = "; ".join(f"{k}: {why}" for k, why in list(odd.items())[:3])
             self._notices["odd"] = (
-                f"{count(len(odd), 'label')} of {self.path.name} not allowed here, and "
-                f"not taken over ({some}{'; ...' * (len(odd) > 3)})."
+                f"{count(len(odd), 'label')} of {name} not allowed here, and not taken "
+                f"over ({some}{'; ...' * (len(odd) > 3)})."
             )
-        return unfilled | odd.keys()
-
-    def _find_rewritten(self, edits, bases, theirs):
-        """Return the names of labels that a spreadsheet has taken for numbers.
-
-        It drops the zeros of all of them, and a person those of one.
-        """
-        found = {k for k, v in edits.items() if _is_rewritten(bases.get(k), v)}
-        kept = any(v[:1] == "0" and theirs.get(k) == v != "0" for k, v in bases.items())
-        if len(found) < 2 or kept:
-            return set()
-        name = min(found)
-        self._notices["rewritten"] = (
-            f"{count(len(found), 'label')} of {self.path.name} became numbers, as a "
-            f"spreadsheet makes them ({bases[name]} of {name} became {edits[name]}). "
-            "They were put back; import that column as text."
-        )
-        return found
-
-    def _find_base(self, theirs):
-        """Return the labels of the table that a person has edited, by name.
-
-        An editor that was opened before the last answers came saves a table without
-        them. Missing rows are taken for that, and not for deleted ones, if they are
-        just those that were answered last.
-        """
-        answered = {k for k in self._base if self._tabs.get(k) != _FILE}
-        missing = answered - theirs.keys()
-        came = {}  # since when there is a label, as far back as is known
-        for event in self._events:
-            if event.after.status == "labeled" != event.before.status:
-                came[event.name] = event.seq
-        first = min((came.get(k, 0) for k in missing), default=0)
-        last = max((came.get(k, 0) for k in answered - missing), default=0)
-        if first <= last:
-            return self._base
-        self._notices["copy"] = (
-            f"{self.path.name} was saved without the last "
-            f"{count(len(missing), 'label')}, as an editor does that was opened before "
-            "them. They were put back; open the file anew before you edit it. To take "
-            "a label back, use the page."
-        )
-        base = {k: v for k, v in self._base.items() if k not in missing}
-        changed = set()
-        for event in self._events:
-            if event.seq >= first and event.name not in missing | changed:
-                changed.add(event.name)
-                base.pop(event.name, None)
-                if event.before.status == "labeled":
-                    base[event.name] = event.before.text
-        return base
+        if rewritten:
+            first = min(rewritten)
+            self._notices["rewritten"] = (
+                f"{count(len(rewritten), 'label')} of {name} became numbers, as a "
+                f"spreadsheet makes them ({bases[first]} of {first} became "
+                f"{edits[first]}). They were put back; import that column as text."
+            )
 
     def _compact(self):
         """Write the journal anew, without the events that the table has."""
         applied, self._applied = self._applied, self._next - 1
-        self._file.close()  # Windows replaces no open file
         try:
-            write_atomically(self.journal_path, _encode(self._make_header()))
+            self._journal.rewrite(self._make_header())
         except BaseException:
             self._applied = applied
             raise
-        finally:
-            self._file = open(self.journal_path, "ab")
         self._events = self._events[-_MAX_KEPT:]
         self._dirty = False
-
-
-def _is_rewritten(before, after):
-    """Tell whether two texts are the same number, such as 0042 and 42."""
-    if not before or not after or not (before.isascii() and after.isascii()):
-        return False
-    try:
-        return float(before) == float(after)
-    except ValueError:
-        return False
-
-
-def _encode(entry):
-    return json.dumps(entry, ensure_ascii=True).encode() + b"\n"
-
-
-def _reopen(file, path, end):
-    """Cut off what was half written, and open the journal again."""
-    with contextlib.suppress(OSError):
-        file.close()
-    with contextlib.suppress(OSError):
-        os.truncate(path, end)
-    return open(path, "ab")

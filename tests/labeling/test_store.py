@@ -8,7 +8,7 @@ import time
 import pytest
 
 from skcaptcha.datasets import load_labels_csv
-from skcaptcha.labeling import _store
+from skcaptcha.labeling import _journal, _store
 from skcaptcha.labeling._events import Answer
 from skcaptcha.labeling._store import ConflictError, LabelStore
 from skcaptcha.labeling._table import LabelTable
@@ -44,6 +44,12 @@ def edit(path, content, seconds=10):
     path.write_text(content)
     later = time.time() + seconds
     os.utime(path, (later, later))
+
+
+def patch_writes(monkeypatch, write):
+    """Let a function write the table and the journal."""
+    for module in (_store, _journal):
+        monkeypatch.setattr(module, "write_atomically", write)
 
 
 def read(path):
@@ -102,7 +108,7 @@ def test_half_a_line_does_not_damage_what_comes_after_it(open_store, path, monke
     def kill(path, content):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_store, "write_atomically", kill)
+    patch_writes(monkeypatch, kill)
     with pytest.raises(KeyboardInterrupt):
         open_store()
     monkeypatch.undo()
@@ -167,7 +173,7 @@ def test_a_kill_while_the_table_is_written_loses_nothing(
             raise KeyboardInterrupt  # nothing after it is done
         written.append(write(path, content))
 
-    monkeypatch.setattr(_store, "write_atomically", write_until)
+    patch_writes(monkeypatch, write_until)
     with pytest.raises(KeyboardInterrupt):
         store.sync()
     monkeypatch.undo()
@@ -204,7 +210,7 @@ def test_the_table_cannot_be_written_and_the_answers_wait(
     def fail(path, content):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(_store, "write_atomically", fail)
+    patch_writes(monkeypatch, fail)
     store.sync()
     assert "Permission denied" in store.trouble
     monkeypatch.undo()
