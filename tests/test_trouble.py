@@ -11,13 +11,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from support.data import TINY
 from support.small_fits import NETWORK_CONFIG, generator
+from support.tensors import pad_images
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha._auto import choose_stretch
 from skcaptcha._torch_compat import AcceleratorError, OutOfMemoryError
 from skcaptcha.exceptions import DeviceError
 from skcaptcha.images._prepare import prepare_image
-from skcaptcha.images._tensors import pad_images
 from skcaptcha.model.network import CRNN, TIME_STRIDE, build_network
 from skcaptcha.model.prepared import PreparedNetwork
 from skcaptcha.training.losses import ctc_loss

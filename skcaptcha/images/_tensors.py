@@ -25,17 +25,13 @@ class StoredImage(NamedTuple):
     shape: tuple  # (H, W_i, C)
 
 
-def pad_images(images, device):
+def place_images(images, device):
     """Stack images (H, W_i, C), uint8, to a tensor (N, C, H, W) on a device.
 
     They are padded on the right. The images are arrays, or `StoredImage` on that
-    device. Also returns their widths (N,), or None if all are equal.
+    device. Also returns their widths (N,), on the CPU and on the device, each None if
+    all are equal.
     """
-    return place_images(images, device)[:2]
-
-
-def place_images(images, device):
-    """Do what `pad_images` does, and return the widths on the device as well."""
     device = torch.device(device)
     widths = [image.shape[1] for image in images]
     width = max(widths)

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import torch
+from support.tensors import pad_images
 
 from skcaptcha.images._batches import make_batches
-from skcaptcha.images._tensors import pad_images
 
 
 def generator():

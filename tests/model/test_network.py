@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from support.tensors import pad_images
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skcaptcha.images._samples import Samples
-from skcaptcha.images._tensors import StoredImage, pad_images
+from skcaptcha.images._tensors import StoredImage
 from skcaptcha.model.network import (
     CRNN,
     TIME_STRIDE,

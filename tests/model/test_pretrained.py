@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors import safe_open
 from support.data import make_easy
+from support.tensors import pad_images
 from support.weights import changed_weights
 
 from skcaptcha import CaptchaRecognizer
 from skcaptcha.datasets import make_captchas
-from skcaptcha.images._tensors import pad_images
 from skcaptcha.model.pretrained import (
     FORMS,
     dequantize,

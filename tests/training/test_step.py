@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from support.small_fits import NETWORK_CONFIG, generator, samples, training_config
+from support.tensors import pad_images
 
 from skcaptcha._torch_compat import OutOfMemoryError
-from skcaptcha.images._tensors import pad_images
 from skcaptcha.training import step as _step
 from skcaptcha.training.losses import locate_ink
 from skcaptcha.training.schedule import Schedule
