@@ -107,6 +107,20 @@ def test_a_model_names_wrong_labels(run, model, wrong, tmp_path):
     assert found["issues"][0]["label_confidence"] < 1e-3
 
 
+def test_labels_that_a_model_cannot_read_are_counted(run, model, labeled):
+    table = labeled / "labels.csv"
+    text = table.read_text()
+    table.write_text(text.replace(",0", ",\N{SNOWMAN}"))
+    n_labels = text.count(",0")
+    said = f"{n_labels} of 40 labels have characters that the model does not know ('☃')"
+    code, _, err = run("evaluate", model, labeled)
+    assert code == 0 and said in err
+    code, out, err = run("check-labels", labeled, "--model", model, "--format", "json")
+    assert code == 0 and said in err
+    rows = [row for row in json.loads(out)["issues"] if "☃" in row["label"]]
+    assert len(rows) == n_labels and not any(row["is_likely_wrong"] for row in rows)
+
+
 def test_without_a_mistake_there_is_nothing_to_list(run, model, labeled, fitted):
     table = labeled / "labels.csv"
     paths, _ = load_labels_csv(table)
