@@ -19,6 +19,7 @@ from skcaptcha.cli._data import (
     load_data,
     load_partly_labeled,
     read_labeled,
+    warn_of_data,
 )
 from skcaptcha.cli._models import (
     find_saver,
@@ -369,6 +370,7 @@ def evaluate(options):
     X, y = load_data(options)
     reader = make_reader(model)
     check_characters(model, options.characters)
+    warn_of_data(X, y, options)
     rules = {"length": options.length, "vocabulary": options.characters}
     X, y, found, notes = read_labeled(
         reader, X, y, options, options.ignore_case, **rules

@@ -67,6 +67,14 @@ def check_data(X, y, options, background):
     _refuse_unreadable(list(report.unreadable), len(y))
 
 
+def warn_of_data(X, y, options):
+    """Say what is odd about labels that a model is compared with."""
+    from skcaptcha.datasets._check import describe_files
+
+    for warning in describe_files(X, y, source=options.source):
+        say(f"skcaptcha: warning: {warning}")
+
+
 def read_labeled(reader, X, y, options, ignore_case=False, **rules):
     """Return images that can be read, labels, what `find_label_issues` returns, notes.
 

@@ -13,7 +13,7 @@ from skcaptcha._reader import find_background
 from skcaptcha._validation import count
 from skcaptcha.cli import _report, _scores
 from skcaptcha.cli._commands import _check_values, _make_recognizer
-from skcaptcha.cli._data import check_data, load_data, read_labeled
+from skcaptcha.cli._data import check_data, load_data, read_labeled, warn_of_data
 from skcaptcha.cli._models import find_reader, load_model, make_reader
 from skcaptcha.cli._output import (
     Interrupted,
@@ -83,7 +83,9 @@ def check_labels(options):
         model = load_model(options.model)
         background = find_background(find_reader(model))
         check_input(options.source, "the source")
-        X, y, found, _ = read_labeled(make_reader(model), *load_data(options), options)
+        X, y = load_data(options)
+        warn_of_data(X, y, options)
+        X, y, found, _ = read_labeled(make_reader(model), X, y, options)
     try:
         if options.picture is not None:
             _draw_issues(X, y, found, background, options.picture)
