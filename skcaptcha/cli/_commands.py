@@ -45,7 +45,7 @@ from skcaptcha.cli._reading import (
     check_characters,
     choose_threshold,
     find_thresholds,
-    list_paths,
+    list_all,
     load_for_images,
     read_rows,
 )
@@ -344,11 +344,11 @@ def predict(options):
         )
     if options.characters_detail and options.format == "csv":
         raise ValueError("--characters-detail needs --format jsonl or text")
-    model, paths = load_for_images(options)
+    model, images = load_for_images(options)
     check_characters(model, options.characters)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)
-    rows = read_rows(make_reader(model), paths, options)
+    rows = read_rows(make_reader(model), images, options)
     if options.sort == "confidence":  # what to look at comes first
         rows = sorted(rows, key=lambda row: row.confidence or 0.0)
     write_row = WRITERS[options.format](options.top_k)
@@ -409,7 +409,7 @@ def export(options):
             f"{str(options.model)!r} has the type {type(model).__name__}; only a "
             "CaptchaRecognizer can be exported"
         )
-    images = options.test_images and list(list_paths(options.test_images))
+    images = options.test_images and list_all(options.test_images)
     export_onnx(model, options.onnx, dtype=options.dtype, test_images=images)
     write_last(f"The ONNX model is in {options.onnx}")
 

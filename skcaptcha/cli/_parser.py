@@ -60,7 +60,7 @@ examples:
   skcaptcha predict model.joblib 1.png 2.png
         1.png <tab> 2b827 <tab> 0.9984
   skcaptcha predict model.joblib unread --format csv > read.csv
-        all images below a folder
+        all images below a folder; or in a zip file, or those that a table names
   find . -name '*.png' | skcaptcha predict model.joblib - --format jsonl
         paths from standard input, one a line
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
@@ -203,6 +203,7 @@ SELF_TEST = (
     "read the test images of an .onnx file first; it is an error if one is read "
     "otherwise than it must be"
 )
+ENCODING_OF_NAMES = "encoding of names in a zip file, such as gbk"
 CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
@@ -313,7 +314,10 @@ def _fill_adapt(command):
 
 def _fill_predict(command):
     add = command.add_argument
-    images = "image files, patterns, folders, or - for paths from standard input"
+    images = (
+        "image files, patterns, folders, zip files, tables that name images, or - for "
+        "paths from standard input"
+    )
     _add_path(command, "model", "MODEL", MODEL)
     add("images", metavar="IMAGE", nargs="+", help=images)
     formats = ["text", "csv", "jsonl"]
@@ -333,6 +337,7 @@ def _fill_predict(command):
     add("--n-sizes", metavar="N", type=int, help=N_SIZES)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
+    add("--metadata-encoding", metavar="NAME", help=ENCODING_OF_NAMES)
 
 
 def _fill_curve(command):
@@ -471,8 +476,7 @@ def _add_loading(command):
     add("--text-column", metavar="NAME", help="column of the table with labels")
     add("--delimiter", metavar="CHAR", type=_parse_delimiter, help=DELIMITER)
     add("--encoding", metavar="NAME", help="encoding of the table, such as gb18030")
-    names = "encoding of names in a zip file, such as gbk"
-    add("--metadata-encoding", metavar="NAME", help=names)
+    add("--metadata-encoding", metavar="NAME", help=ENCODING_OF_NAMES)
     unreadable = "what to do about images that cannot be read (default: %(default)s)"
     add("--on-error", choices=["raise", "skip"], default="raise", help=unreadable)
 

@@ -6,7 +6,12 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from skcaptcha._validation import issue_warnings
-from skcaptcha.datasets._folder import drop_unreadable, label_finder, load_files
+from skcaptcha.datasets._folder import (
+    drop_unreadable,
+    label_finder,
+    load_files,
+    select_images,
+)
 from skcaptcha.datasets._source import (
     Folder,
     as_str,
@@ -19,6 +24,7 @@ from skcaptcha.datasets._tables import (
     decode_text,
     is_table,
     list_tables,
+    parse_names,
     parse_table,
 )
 from skcaptcha.datasets._zip import raise_all
@@ -297,10 +303,7 @@ def _load_table(source, table, image_dir, parse, on_error):
     folder = (
         source.folder_of(table) if image_dir is None else as_str(image_dir, "image_dir")
     )
-    found = [source.find(name, folder) for name in names]
-    if image_dir is None and not any(found):
-        # `predict` writes names as they were given to it.
-        found = [source.find_elsewhere(name) for name in names]
+    found = _find_images(source, names, folder, image_dir is None)
     errors = []
     for position, (number, name) in enumerate(zip(numbers, names, strict=True)):
         if found[position] is None:
@@ -318,6 +321,38 @@ def _load_table(source, table, image_dir, parse, on_error):
     path = where if isinstance(source, Folder) else source.path
     items, texts, skipped = drop_unreadable(items, texts, path, on_error)
     return items, texts, notices + more + skipped
+
+
+def _find_images(source, names, folder, elsewhere):
+    """Return the images that a table names, with None for those that are missing."""
+    found = [source.find(name, folder) for name in names]
+    if elsewhere and not any(found):
+        # `predict` writes names as they were given to it.
+        found = [source.find_elsewhere(name) for name in names]
+    return found
+
+
+def list_images(path, metadata_encoding=None):
+    """Return the images of a folder, a zip file or a table, without any labels.
+
+    Each is a pair of its name and of its path, or of its content in a zip file, or of
+    the error of one there that cannot be read.
+    """
+    if os.path.isfile(path) and is_text_file(path):
+        folder, table = os.path.split(path)
+        source = Folder(folder or os.curdir)
+        names = parse_names(source.read(table), path)
+        found = _find_images(source, names, source.path, True)
+        paths = [
+            os.path.join(folder, name) if file is None else file
+            for name, file in zip(names, found, strict=True)
+        ]
+        return list(zip(paths, paths, strict=True))
+    with open_source(path, metadata_encoding) as source:
+        files = select_images(source.files, "*", source.path)
+        names = source.list_names()
+        items = source.read_images([source.files[file] for file in files], "skip")
+    return [(names[file], item) for file, item in zip(files, items, strict=True)]
 
 
 def _texts_beside(source):

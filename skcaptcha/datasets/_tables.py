@@ -51,6 +51,21 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
     header, rows, columns = split_table(text, path, given, delimiter)
     header = header or ["file name", "text"]
     rows, notices = _drop_failed_readings(rows, header, columns, path)
+    _check_rows(rows, header, columns, path)
+    name, label = columns
+    return [(number, row[name], row[label]) for number, row in rows], notices
+
+
+def parse_names(data, path):
+    """Return the file names in a table, which needs no labels."""
+    text = decode_text(data, path, None)
+    header, rows, (column, *_) = split_table(text, path, with_labels=False)
+    _check_rows(rows, header or ["file name"], [column], path)
+    return [row[column] for _, row in rows]
+
+
+def _check_rows(rows, header, columns, path):
+    """Raise an error unless there are rows, and texts in their columns."""
     for number, fields in rows:
         for index in columns:
             value = fields[index]
@@ -67,21 +82,21 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
                 )
     if not rows:
         raise ValueError(f"path={path!r} has a header but no rows.")
-    name, label = columns
-    return [(number, row[name], row[label]) for number, row in rows], notices
 
 
-def split_table(text, path, given=(None, None), delimiter=None):
+def split_table(text, path, given=(None, None), delimiter=None, with_labels=True):
     """Return the header, rows (number, fields), and the columns of names and labels.
 
-    The header is None where the table has none.
+    The header is None where the table has none. If it is not `with_labels`, it may lack
+    their column, which is not returned.
     """
     if path.lower().endswith(_JSON_LINES):
         header, rows = _parse_json_lines(text, path)
     else:
         header, rows = _parse_lines(text, path, given, delimiter)
-    columns = (0, 1) if header is None else _find_columns(header, given, path)
-    return header, rows, columns
+    if header is None:
+        return header, rows, (0, 1)
+    return header, rows, _find_columns(header, given, path, with_labels)
 
 
 def find_delimiter(text, given=(None, None)):
@@ -260,11 +275,12 @@ def _candidates(header, given, usual):
     return [i for i, cell in enumerate(header) if cell.strip().lower() in usual]
 
 
-def _find_columns(header, given, path):
+def _find_columns(header, given, path, with_labels=True):
     """Return the indices of the columns of file names and of labels."""
     columns = []
     parts = ("filename_column", FILENAME_COLUMNS), ("text_column", TEXT_COLUMNS)
-    for value, (parameter, usual) in zip(given, parts, strict=True):
+    parts = list(zip(given, parts, strict=True))
+    for value, (parameter, usual) in parts[: 1 + with_labels]:
         found = _candidates(header, value, usual)
         if not found and usual is FILENAME_COLUMNS and value is None:
             found = _candidates(header, None, _LAST_RESORT)
@@ -279,7 +295,7 @@ def _find_columns(header, given, path):
                 "`delimiter`."
             )
         columns += found
-    if columns[0] == columns[1]:
+    if columns[1:] == columns[:1]:
         raise ValueError(
             f"path={path!r}: the column {header[columns[0]]!r} cannot hold both the "
             "file names and the labels; give two names by `filename_column` and "
