@@ -107,7 +107,8 @@ def load_labels_csv(
     skcaptcha.exceptions.LabelConversionWarning
         If labels had white space at their edges; it says how many.
     UserWarning
-        If labels are empty; it says how many.
+        If labels are empty; it says how many. If a table that ``skcaptcha predict``
+        wrote is found in a zip file.
 
     Examples
     --------
@@ -132,6 +133,7 @@ def load_labels_csv(
             table = _only_table(list_tables(source), path)
             if table is None:
                 raise ValueError(f"path={path!r} holds no table of labels.")
+            parse = partial(parse, is_named=False)
             found = _load_table(source, table, image_dir, parse, on_error)
     else:
         if not os.path.isfile(path):
@@ -203,7 +205,8 @@ def load_labeled_images(
         As `load_image_folder` and `load_labels_csv`.
     UserWarning
         If names of images are taken for labels although a table lies beside images in
-        a folder further down.
+        a folder further down; or if the labels are in a table that
+        ``skcaptcha predict`` wrote and `path` doesn't name.
 
     Examples
     --------
@@ -241,6 +244,7 @@ def load_labeled_images(
             if label is None:
                 table = _only_table(list_tables(source), path)
             if table is not None:
+                parse = partial(parse, is_named=False)
                 found = _load_table(source, table, None, parse, on_error)
             elif of_a_table:
                 raise ValueError(

@@ -41,10 +41,20 @@ def find_tables(files):
     ]
 
 
-def parse_table(data, path, *, filename_column, text_column, delimiter, encoding):
+def parse_table(
+    data,
+    path,
+    *,
+    filename_column,
+    text_column,
+    delimiter,
+    encoding,
+    is_named=True,
+):
     """Return the rows (number, file name, text) of a table, and what to warn of.
 
-    The first line is row 1. None as a parameter is for the table to tell.
+    The first line is row 1. None as a parameter is for the table to tell. One of
+    `predict` is warned of unless the caller named it.
     """
     text = decode_text(data, path, encoding)
     given = (filename_column, text_column)
@@ -52,6 +62,13 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
     header = header or ["file name", "text"]
     rows, notices = _drop_failed_readings(rows, header, columns, path)
     _check_rows(rows, header, columns, path)
+    if not is_named and _has_readings(header):
+        message = (
+            f"The labels are from path={path!r}, which `skcaptcha predict` wrote: a "
+            "model has read them. Look at them before you train on them; to test on "
+            "other labels, give the path of their table."
+        )
+        notices.append((message, UserWarning))
     name, label = columns
     return [(number, row[name], row[label]) for number, row in rows], notices
 
@@ -323,6 +340,11 @@ def _is_row(cells, delimiter, given):
     return name.endswith(tuple(image_suffixes()))
 
 
+def _has_readings(header):
+    """Tell whether a table is one that `predict` wrote."""
+    return {"confidence", "error"} <= set(header)
+
+
 def is_failed_reading(row, header, column):
     """Tell whether a row of a table of `predict` has no text in its column.
 
@@ -334,7 +356,7 @@ def is_failed_reading(row, header, column):
 
 def _drop_failed_readings(rows, header, columns, path):
     """Leave out rows in which `predict` gave no text; return what to warn of, too."""
-    if not {"confidence", "error"} <= set(header):
+    if not _has_readings(header):
         return rows, []
     kept = [row for row in rows if not is_failed_reading(row[1], header, columns[1])]
     n_dropped = len(rows) - len(kept)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import unicodedata
 import warnings
 from pathlib import Path
@@ -251,6 +252,22 @@ def test_what_predict_writes_is_a_table(folder, monkeypatch, place):
         pytest.warns(SkippedImageWarning, match="1 of 2 images"),
     ):
         assert load_labels_csv("elsewhere/read.csv", on_error="skip")[1] == ["34"]
+
+
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.SkippedImageWarning")
+def test_readings_that_are_only_found_are_no_quiet_labels(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    path = write(folder, PREDICTED, "read.csv")
+    archive = shutil.make_archive("packed", "zip", folder.parent, "set")
+    for source in (folder, archive):
+        said = r"labels are from path=.*read.csv', which `skcaptcha predict` wrote"
+        with pytest.warns(UserWarning, match=said) as caught:
+            assert load_labeled_images(source)[1] == ["12", "34"]
+        assert len([w for w in caught if w.category is UserWarning]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", SkippedImageWarning)
+        assert load_labeled_images(path)[1] == load_labels_csv(path)[1] == ["12", "34"]
 
 
 def test_a_table_in_which_nothing_was_read_is_refused(folder):
