@@ -53,6 +53,10 @@ def test_the_curve_is_written_in_three_forms_and_drawn(run, labeled, tmp_path):
 
     code, out, _ = run(*arguments, "--format", "csv")
     rows = read_table(out)
+    *rows, target = rows
+    for name, value in {**found["target"], "kind": "target"}.items():
+        column = "score" if name == "target" else name
+        assert target[column] == ("" if value is None else str(value))
     assert [row["labels"] for row in rows] == "4 8 15 30 40 80 160".split()
     assert [row["kind"] for row in rows] == ["measured"] * 4 + ["estimated"] * 3
     scores = [found["test_scores"][i][0] for i in range(4)]
@@ -176,6 +180,7 @@ def test_equal_images_are_found_on_the_background_that_is_learned_from(run, labe
         (["curve", "{}", "--param", "max_itr=9"], "did you mean max_iter?"),
         (["curve", "no_such"], "the source 'no_such' does not exist"),
         (["check-labels", "{}", "--cv", "41"], "--cv=41 folds need as many images"),
+        (["curve", "{}", "--cv", "41"], "--cv=41 folds need as many images, and there"),
         (["check-labels", "{}", "--model", "no"], "the model 'no' does not exist"),
         (["check-labels", "{}", "--model", "a", "--cv", "2"], "--cv is for fits"),
         (["check-labels", "{}", "--model", "a", "--jobs", "2"], "--jobs is for fits"),
@@ -184,6 +189,7 @@ def test_equal_images_are_found_on_the_background_that_is_learned_from(run, labe
 def test_what_cannot_be_done_is_said_before_any_fit(run, labeled, arguments, message):
     code, out, err = run(*(argument.format(labeled) for argument in arguments))
     assert (code, out) == (2, "") and message in err
+    assert "sizes:" not in err  # which the report on the images has
 
 
 @pytest.mark.parametrize("target", ["0", "1", "1.5", "high"])
