@@ -312,15 +312,16 @@ def _load_table(source, table, image_dir, parse, on_error):
     for position, (number, name) in enumerate(zip(numbers, names, strict=True)):
         if found[position] is None:
             hint = " (if row 1 is a header, name its columns)" if number == 1 else ""
-            errors.append(
-                FileNotFoundError(
-                    f"row {number} of {where!r} names {name!r}, which is not in "
-                    f"image_dir={folder!r}; correct the row or `image_dir`{hint}."
-                )
-            )
+            place = repr(folder) if image_dir is None else f"image_dir={folder!r}"
+            message = f"row {number} of {where!r} names {name!r}, which is not in"
+            errors.append(FileNotFoundError(f"{message} {place}{hint}."))
             found[position] = errors[-1]
     if on_error == "raise":
-        raise_all(errors, where)
+        correct = "Correct the rows or `image_dir`"
+        if image_dir is None:
+            correct = "Names are relative to the folder of the table; correct the rows"
+        remedy = f" {correct}, or leave out such rows with on_error='skip'."
+        raise_all(errors, where, remedy)
     items = source.read_images(found, on_error)
     path = where if isinstance(source, Folder) else source.path
     items, texts, skipped = drop_unreadable(items, texts, path, on_error)

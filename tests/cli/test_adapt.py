@@ -80,6 +80,7 @@ def test_an_image_that_cannot_be_read_is_named_or_skipped(run, unread, tmp_path)
         (["--param", "random_state=1"], "is the option --seed"),
         (["--out", "model.txt"], "--out='model.txt' must be a name that ends in"),
         (["--labels", "missing.csv"], "missing.csv"),
+        (["--characters", ""], "--characters=''"),
         (["--label", "(.+)"], "--label='(.+)' says how labels are found, and there"),
         (["--encoding", "cp1251"], "--encoding='cp1251' says how labels are found"),
     ],
@@ -88,6 +89,14 @@ def test_what_is_wrong_is_named(run, unread, tmp_path, options, message):
     out = [] if "--out" in options else ["--out", tmp_path / "model.joblib"]
     code, _, err = run("adapt", unread, *out, *options, "--quiet")
     assert code == 2 and message in err
+
+
+def test_warnings_name_options(run, unread, tmp_path):
+    for path in sorted(unread.iterdir()):
+        Image.new("L", (80, 32), 255).save(path)  # nothing to read
+    code, _, err = run("adapt", unread, "--out", tmp_path / "m.joblib", *QUICK)
+    assert code == 0
+    assert "say what there may be (`--characters` and `--length`), and" in err
 
 
 def test_a_whole_self_training_recognizer_is_a_model_as_well(run, fitted, tmp_path):

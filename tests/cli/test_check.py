@@ -19,6 +19,7 @@ def test_check_prints_the_report(run, labeled):
     (labeled / "161.png").unlink()
     code, out, notes = run("check", labeled)
     assert (code, out) == (2, "") and "row 3 of" in notes
+    assert "image_dir" not in notes and "such rows with --on-error='skip'" in notes
 
 
 def test_train_looks_first(run, labeled, tmp_path):

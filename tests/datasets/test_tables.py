@@ -295,6 +295,13 @@ def test_all_missing_images_are_named_at_once(folder):
     path = write(folder, f"filename,text\n{rows}")
     with pytest.raises(FileNotFoundError, match=r"12 images .* '9\.png'.* And 2 more"):
         load_labels_csv(path)
+    path = write(folder, "filename,text\na.png,1\nx.png,1\n")
+    said = (
+        r"'x\.png', which is not in '.*set'\. Names are relative to the folder of the"
+    )
+    with pytest.raises(FileNotFoundError, match=said) as caught:
+        load_labels_csv(path)
+    assert str(caught.value).endswith("such rows with on_error='skip'.")
     path = write(folder, "Bild.png,Wort\na.png,1\n")
     with pytest.raises(FileNotFoundError, match="if row 1 is a header, name its"):
         load_labels_csv(path)
