@@ -4,6 +4,8 @@ import argparse
 import ast
 import difflib
 import math
+import os
+import sys
 from pathlib import Path
 
 from skcaptcha._version import __version__
@@ -422,9 +424,11 @@ class _Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self._given = []
 
     def parse_args(self, args=None, namespace=None):
         """Parse; the usage and the options of the command help where it cannot."""
+        args = sys.argv[1:] if args is None else args
         options, unknown = self.parse_known_args(args, namespace)
         command = vars(options).pop("parser")
         if unknown:
@@ -433,6 +437,20 @@ class _Parser(argparse.ArgumentParser):
             hint = f"; did you mean {near[0]}?" if near else ""
             command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return options
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse, and remember the arguments for errors."""
+        self._given = list(args or ())
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message):
+        """End with a message; a file whose name looks like an option is named."""
+        known = self._option_string_actions
+        for text in self._given:
+            if text.startswith("-") and text not in known and os.path.isfile(text):
+                message += f"; write {'./' + text!r} for the file of that name"
+                break
+        super().error(message)
 
 
 def _add(commands, name, description, epilog):
