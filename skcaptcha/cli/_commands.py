@@ -49,6 +49,7 @@ from skcaptcha.cli._reading import (
     load_for_images,
     read_rows,
 )
+from skcaptcha.datasets._labeled import is_text_file
 
 # Parameters that have an option of their own.
 _OPTIONS = {
@@ -169,6 +170,7 @@ def adapt(options):
     check_outputs(options)
     from skcaptcha import SelfTrainingRecognizer
 
+    _check_length(options.length)
     recognizer = _make_recognizer(options)
     recognizer._check_params()
     reader = SelfTrainingRecognizer(
@@ -179,7 +181,7 @@ def adapt(options):
         max_iter=options.max_iter,
         verbose=not options.quiet,
     )
-    check_input(options.folder, "the folder")
+    _check_folder(options.folder)
     if options.source is None:
         for name in _OF_LABELS:
             if (value := getattr(options, name)) is not None:
@@ -203,6 +205,25 @@ def adapt(options):
         scores = ", ".join(f"{score:.3f}" for score in reader.label_scores_)
         lines.append(f"How well labels were read in turn, before they taught: {scores}")
     write_last("\n".join([*lines, f"The model is in {options.out}"]))
+
+
+def _check_length(length):
+    """Raise an error unless a length is one that texts may have."""
+    if length is None:
+        return
+    low, high = length if isinstance(length, tuple) else (length, length)
+    if not 1 <= low <= high:
+        raise ValueError(f"--length={length!r} must be N or N-M, from 1 upwards")
+
+
+def _check_folder(folder):
+    """Raise an error for a table of labels in the place of a folder of images."""
+    check_input(folder, "the folder")
+    if folder.is_file() and is_text_file(str(folder)):
+        raise ValueError(
+            f"{str(folder)!r} is a table; FOLDER must be a folder or zip file of "
+            "images: name that, and give the table to --labels"
+        )
 
 
 def _fit_and_save(recognizer, X, y, options):
