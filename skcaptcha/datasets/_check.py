@@ -208,7 +208,7 @@ def describe_files(X, y, *, source):
     root = existing_path(source, "source")
     by_content = {}
     for position, (item, label) in enumerate(zip(X, y, strict=True)):
-        with suppress(OSError):  # whoever reads the image says so
+        with suppress(OSError):  # reading the image says so
             content = item if isinstance(item, bytes) else Path(item).read_bytes()
             digest = hashlib.blake2b(content, digest_size=16).digest()
             pair = _name(item, position, root), label

@@ -140,7 +140,7 @@ def test_an_empty_folder_is_no_reason_to_read_nothing(run, model, labeled, tmp_p
     assert code == 1 and [row[0] for row in rows] == [
         *(str(path) for path in (images[0], empty, images[1])),
     ]
-    assert "is a folder" in rows[1][3]
+    assert "holds no image" in rows[1][3]
 
 
 def test_evaluate_names_all_that_cannot_be_read(run, model, labeled):
