@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.parallel import Parallel, delayed
 
 from skcaptcha._label_curve import label_curve
+from skcaptcha._labels import name_some
 from skcaptcha._optional import import_optional
 from skcaptcha._power_law import PowerLaw, fit_power_law
 from skcaptcha._reader import ReaderMixin
@@ -86,7 +87,8 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
             boolean ndarray of shape (n_samples,), the issues in which the predicted
             text has a probability of at least 0.95, the label one of at most 0.001, and
             some label the length of the predicted text. These labels are probably
-            wrong; look at the images before you change any.
+            wrong; look at the images before you change any. A label with a character
+            that the reader doesn't know is never among them.
 
     Raises
     ------
@@ -94,6 +96,12 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
         If `recognizer` is no `CaptchaRecognizer`, or no reader with ``cv="prefit"``.
     ValueError
         If the samples cannot be fitted or split, or an image cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        If labels have characters that a fitted reader does not know, with
+        ``cv="prefit"``; it says how many.
 
     References
     ----------
@@ -132,7 +140,9 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
         notices = []
         found = judge(recognizer, items, texts, notices=notices)
         issue_warnings(notices)
-        issues = list_issues(texts, *found)
+        issues = list_issues(
+            texts, *found, is_known=find_known(texts, recognizer.vocabulary_)
+        )
         return _add_frame(issues, items, texts) if as_frame else issues
     # Checked before the split, so that errors have the positions in X, and the
     # vocabulary has the characters of all folds.
@@ -164,8 +174,12 @@ def find_label_issues(recognizer, X, y, *, cv=5, n_jobs=None, as_frame=False):
     return _add_frame(issues, names, texts) if as_frame else issues
 
 
-def list_issues(texts, y_pred, confidence, self_confidence):
-    """Return what `find_label_issues` does."""
+def list_issues(texts, y_pred, confidence, self_confidence, *, is_known=True):
+    """Return what `find_label_issues` does.
+
+    `is_known` is what `find_known` returns of the labels: the probability of the others
+    says nothing.
+    """
     is_issue = np.array(
         [
             read is not None and exact_match_score([text], [read]) < 1
@@ -184,9 +198,36 @@ def list_issues(texts, y_pred, confidence, self_confidence):
         is_issue=is_issue,
         is_likely_wrong=is_issue
         & is_possible
+        & is_known
         & (confidence >= _SURE)
         & (self_confidence <= _NEGLIGIBLE),
     )
+
+
+def find_known(texts, vocabulary):
+    """Tell of each label whether a reader knows all of its characters."""
+    known = set(vocabulary)
+    return np.array([known.issuperset(Vocabulary.split(text)) for text in texts])
+
+
+def _describe_unknown(texts, vocabulary, ignore_case):
+    """Return what to warn of if labels have characters that a reader does not know."""
+    known = set(vocabulary)
+    if ignore_case:
+        known |= set(Vocabulary.split("".join(vocabulary).casefold()))
+        texts = [text.casefold() for text in texts]
+    unknown = [set(Vocabulary.split(text)) - known for text in texts]
+    characters = sorted(set().union(*unknown))
+    if not characters:
+        return []
+    named = name_some(list(map(repr, characters)), "characters")
+    n_labels = sum(map(bool, unknown))
+    message = (
+        f"{n_labels} of {count(len(texts), 'label')} "
+        f"{'has' if n_labels == 1 else 'have'} characters that the model does not know "
+        f"({named}), so that it can never read them; train it further on such labels."
+    )
+    return [(message, UserWarning)]
 
 
 def sort_issues(found):
@@ -234,13 +275,22 @@ def _fit_and_predict(recognizer, items, texts, train, test):
 
 
 def judge(
-    reader, items, texts, *, length=None, vocabulary=None, on_error="raise", notices
+    reader,
+    items,
+    texts,
+    *,
+    length=None,
+    vocabulary=None,
+    ignore_case=False,
+    on_error="raise",
+    notices,
 ):
     """Return the texts read, their probability, and that of the labels.
 
     `length` and `vocabulary` restrict what is read, as for `predict`; an image that is
     too narrow for such a text is read as an empty one. Where an image is skipped the
-    text is None and the others are NaN. `notices` gets what there is to warn of.
+    text is None and the others are NaN. `notices` gets what there is to warn of; with
+    `ignore_case` a character is known if the reader knows it in another case.
     """
     check_length(length)
     allowed = None if vocabulary is None else reader._find_allowed(vocabulary)
@@ -262,6 +312,7 @@ def judge(
             n_narrow += 1
         self_confidence[i] = label_log_probability(reader, frames, texts[i])
     notices += seen.describe()
+    notices += _describe_unknown(texts, reader.vocabulary_, ignore_case)
     if n_narrow:
         counted = f"{count(n_narrow, 'image')}, read as no text at all"
         message = f"No text of length={length!r} fits into {counted}."

@@ -35,6 +35,7 @@ from skcaptcha._validation import (
 from skcaptcha.images._samples import scan_images
 from skcaptcha.model.decoding import check_length
 from skcaptcha.recognizer import CaptchaRecognizer
+from skcaptcha.vocabulary import Vocabulary
 
 __all__ = ["SelfTrainingRecognizer"]
 
@@ -218,8 +219,9 @@ class SelfTrainingRecognizer(
         Raises
         ------
         ValueError
-            If a parameter, an image or a label is not valid, or `recognizer` has a
-            `checkpoint`. The estimator is left as it was.
+            If a parameter, an image or a label is not valid, no label has a length that
+            `length` allows, or `recognizer` has a `checkpoint`. The estimator is left
+            as it was.
         TypeError, FileNotFoundError
             As in `CaptchaRecognizer.fit`.
         KeyboardInterrupt
@@ -232,10 +234,10 @@ class SelfTrainingRecognizer(
             if the recognizer has not learned to read.
         """
         check_params(self, _CONSTRAINTS)
-        check_length(self.length)  # whose errors say what is allowed
+        length = check_length(self.length)  # whose errors say what is allowed
         template = self._make_template()
         template._check_params()
-        data, notices = _read_data(template, X, y)
+        data, notices = _read_data(template, X, y, length)
         issue_warnings(notices)
         seed = template.random_state
         # None would be NumPy's global generator.
@@ -348,8 +350,11 @@ class SelfTrainingRecognizer(
         return template
 
 
-def _read_data(template, X, y):
-    """Check and return the samples, and warnings; errors have their positions."""
+def _read_data(template, X, y, length):
+    """Check and return the samples, and warnings; errors have their positions.
+
+    `length` is what `check_length` returned.
+    """
     if is_table(X):
         images, table = learn_table(template, X)
         items = list(images)
@@ -360,6 +365,7 @@ def _read_data(template, X, y):
     texts, notices = check_texts(labels, whole_floats=is_table(X))
     notices = describe_lost_nan(y) + notices
     check_same_length(items, texts)
+    notices += _describe_lengths(texts, length)
     if any(texts):
         # Reads all images, and tells whether the labels fit them.
         data = read_training_data(template, X, texts, resume=False, n_least=2)
@@ -378,6 +384,36 @@ def _read_data(template, X, y):
     known = np.array(texts, dtype=object)
     known[missing] = None
     return Data(X, items, known, table), notices
+
+
+def _describe_lengths(texts, length):
+    """Return what to warn of if labels have a length that is not allowed.
+
+    It is an error if all have; an empty label may always be.
+    """
+    if length is None:
+        return []
+    is_range = isinstance(length, tuple)
+    lengths = range(length[0], length[1] + 1) if is_range else length
+    odd = [
+        i
+        for i, text in enumerate(texts)
+        if text and len(Vocabulary.split(text)) not in lengths
+    ]
+    if not odd:
+        return []
+    allowed = " to ".join(map(str, dict.fromkeys(length)))
+    if not is_range:
+        allowed = ", ".join(map(str, sorted(length)))
+    n_labels = sum(map(bool, texts))
+    message = (
+        f"{len(odd)} of {count(n_labels, 'label')} in y, such as y[{odd[0]}]="
+        f"{texts[odd[0]]!r}, {'has' if len(odd) == 1 else 'have'} a length that "
+        f"`length` does not allow ({allowed}); correct it, or the labels."
+    )
+    if len(odd) == n_labels:
+        raise ValueError(message)
+    return [(message, UserWarning)]
 
 
 def fill_unlabeled(y):

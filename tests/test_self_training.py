@@ -623,6 +623,11 @@ def test_every_form_of_labels_is_the_same(drawn, as_labels):
         ({"max_iter": -1}, ValueError, "'max_iter' parameter"),
         ({"vocabulary": ""}, ValueError, "vocabulary=''"),
         ({"length": "long"}, ValueError, "length='long' is not a constraint"),
+        (
+            {"y": [None] * 18 + ["ab", "abcd"], "length": 3},
+            ValueError,
+            r"2 of 2 labels in y, such as y\[18\]='ab', have .* not allow \(3\)",
+        ),
         ({"recognizer": {"checkpoint": "file"}}, ValueError, "checkpoint='file' of"),
         ({"recognizer": {"lstm_units": 0}}, ValueError, "'lstm_units' parameter"),
     ],
@@ -636,6 +641,27 @@ def test_what_is_wrong_is_named_and_changes_nothing(drawn, change, error, messag
     with pytest.raises(error, match=message):
         reader.fit(X, y)
     assert vars(reader) == before
+
+
+@pytest.mark.parametrize(
+    "length, said",
+    [
+        (3, r"2 of 5 labels in y, such as y\[7\]='ab', have .* not allow \(3\);"),
+        ((1, 3), r"1 of 5 labels in y, such as y\[9\]='abcd', has .* \(1 to 3\);"),
+        ({4: 1, 3: 2}, r"y\[7\]='ab', has a length .* \(3, 4\); correct it, or"),
+    ],
+)
+def test_labels_of_a_length_that_is_not_allowed_are_counted(
+    drawn, monkeypatch, length, said
+):
+    y = [None] * 5 + ["abc", "", "ab", "e\u0301bc", "abcd", "123"]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SelfTraining, "run", stop)
+    with pytest.warns(UserWarning, match=said), pytest.raises(KeyboardInterrupt):
+        make(length=length).fit(drawn[0][:11], y)
 
 
 def test_a_fit_that_fails_late_leaves_the_earlier_one(taught, drawn, monkeypatch):

@@ -34,6 +34,8 @@ _MODULES = {
 # Texts in quotes, which no apostrophe begins.
 _QUOTED = re.compile(r"""((?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|"(?:[^"\\]|\\.)*")""")
 _POSITIONAL = {"command", "folder", "images", "model", "source"}
+# Options whose names are not those of their values.
+_NAMES = {"start": "--from", "table": "--out"}
 
 
 def main(argv=None):
@@ -62,7 +64,7 @@ def main(argv=None):
         if not options.debug:
             for category in _HIDDEN:
                 warnings.simplefilter("ignore", category)
-            warnings.showwarning = partial(_print_note, "warning")
+            warnings.showwarning = partial(_print_warning, options)
         try:
             code = _find_function(options.command)(options) or 0
             flush()
@@ -101,9 +103,17 @@ def _describe(error, options):
     text = str(error) or type(error).__name__
     if isinstance(error, MemoryError) and "too little memory" not in text:
         return f"there is too little memory {error}".strip()
+    return _name_options(text, options)
+
+
+def _name_options(text, options):
+    """Return a text in which parameters have the names of the options of a command."""
+    names = {name: name for name in vars(options).keys() - _POSITIONAL}
+    if "characters" in names:
+        names["vocabulary"] = "characters"
     parts = _QUOTED.split(text)  # every second one is quoted, such as a file
-    for name in vars(options).keys() - _POSITIONAL:
-        option = f"--{name.replace('_', '-')}"
+    for name, other in names.items():
+        option = _NAMES.get(other, f"--{other.replace('_', '-')}")
         parts[::2] = [
             re.sub(rf"(?<![-\w./\\]){name}(?=[=\[])", option, part).replace(
                 f"`{name}`", f"`{option}`"
@@ -113,5 +123,9 @@ def _describe(error, options):
     return "".join(parts)
 
 
-def _print_note(kind, what, *details):
+def _print_warning(options, message, *details):
+    _print_note("warning", _name_options(str(message), options))
+
+
+def _print_note(kind, what):
     print(f"skcaptcha: {kind}: {escape(' '.join(str(what).split()))}", file=sys.stderr)

@@ -19,6 +19,7 @@ from skcaptcha.cli._data import (
     load_data,
     load_partly_labeled,
     read_labeled,
+    warn_of_data,
 )
 from skcaptcha.cli._models import (
     find_saver,
@@ -44,10 +45,11 @@ from skcaptcha.cli._reading import (
     check_characters,
     choose_threshold,
     find_thresholds,
-    list_paths,
+    list_all,
     load_for_images,
     read_rows,
 )
+from skcaptcha.datasets._labeled import is_text_file
 
 # Parameters that have an option of their own.
 _OPTIONS = {
@@ -168,6 +170,7 @@ def adapt(options):
     check_outputs(options)
     from skcaptcha import SelfTrainingRecognizer
 
+    _check_length(options.length)
     recognizer = _make_recognizer(options)
     recognizer._check_params()
     reader = SelfTrainingRecognizer(
@@ -178,7 +181,7 @@ def adapt(options):
         max_iter=options.max_iter,
         verbose=not options.quiet,
     )
-    check_input(options.folder, "the folder")
+    _check_folder(options.folder)
     if options.source is None:
         for name in _OF_LABELS:
             if (value := getattr(options, name)) is not None:
@@ -202,6 +205,25 @@ def adapt(options):
         scores = ", ".join(f"{score:.3f}" for score in reader.label_scores_)
         lines.append(f"How well labels were read in turn, before they taught: {scores}")
     write_last("\n".join([*lines, f"The model is in {options.out}"]))
+
+
+def _check_length(length):
+    """Raise an error unless a length is one that texts may have."""
+    if length is None:
+        return
+    low, high = length if isinstance(length, tuple) else (length, length)
+    if not 1 <= low <= high:
+        raise ValueError(f"--length={length!r} must be N or N-M, from 1 upwards")
+
+
+def _check_folder(folder):
+    """Raise an error for a table of labels in the place of a folder of images."""
+    check_input(folder, "the folder")
+    if folder.is_file() and is_text_file(str(folder)):
+        raise ValueError(
+            f"{str(folder)!r} is a table; FOLDER must be a folder or zip file of "
+            "images: name that, and give the table to --labels"
+        )
 
 
 def _fit_and_save(recognizer, X, y, options):
@@ -343,11 +365,11 @@ def predict(options):
         )
     if options.characters_detail and options.format == "csv":
         raise ValueError("--characters-detail needs --format jsonl or text")
-    model, paths = load_for_images(options)
+    model, images = load_for_images(options)
     check_characters(model, options.characters)
     if options.precision is not None:
         options.min_confidence = choose_threshold(model, options.precision)
-    rows = read_rows(make_reader(model), paths, options)
+    rows = read_rows(make_reader(model), images, options)
     if options.sort == "confidence":  # what to look at comes first
         rows = sorted(rows, key=lambda row: row.confidence or 0.0)
     write_row = WRITERS[options.format](options.top_k)
@@ -369,6 +391,7 @@ def evaluate(options):
     X, y = load_data(options)
     reader = make_reader(model)
     check_characters(model, options.characters)
+    warn_of_data(X, y, options)
     rules = {"length": options.length, "vocabulary": options.characters}
     X, y, found, notes = read_labeled(
         reader, X, y, options, options.ignore_case, **rules
@@ -407,7 +430,7 @@ def export(options):
             f"{str(options.model)!r} has the type {type(model).__name__}; only a "
             "CaptchaRecognizer can be exported"
         )
-    images = options.test_images and list(list_paths(options.test_images))
+    images = options.test_images and list_all(options.test_images)
     export_onnx(model, options.onnx, dtype=options.dtype, test_images=images)
     write_last(f"The ONNX model is in {options.onnx}")
 

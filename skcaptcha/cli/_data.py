@@ -87,16 +87,25 @@ def check_data(X, y, options, background):
     _refuse_unreadable(list(report.unreadable), len(y))
 
 
+def warn_of_data(X, y, options):
+    """Say what is odd about labels that a model is compared with."""
+    from skcaptcha.datasets._check import describe_files
+
+    for warning in describe_files(X, y, source=options.source):
+        say(f"skcaptcha: warning: {warning}")
+
+
 def read_labeled(reader, X, y, options, ignore_case=False, **rules):
     """Return images that can be read, labels, what `find_label_issues` returns, notes.
 
     The notes are the warnings, each as a line. With `ignore_case` what is read and the
     labels are case-folded before they are compared. The rules are those of `judge`.
     """
-    from skcaptcha.inspection import judge, list_issues
+    from skcaptcha.inspection import find_known, judge, list_issues
 
     notices = []
-    found = judge(reader, X, y, **rules, on_error="skip", notices=notices)
+    rules = {**rules, "ignore_case": ignore_case, "on_error": "skip"}
+    found = judge(reader, X, y, **rules, notices=notices)
     issue_warnings(notices)
     bad = [i for i, text in enumerate(found[0]) if text is None]
     names = [escape(str(getattr(X[i], "name", X[i]))) for i in bad]
@@ -108,11 +117,13 @@ def read_labeled(reader, X, y, options, ignore_case=False, **rules):
     kept = sorted(set(range(len(X))).difference(bad))
     X, y = ([values[i] for i in kept] for values in (X, y))
     texts, *probabilities = (values[kept] for values in found)
+    is_known = find_known(y, reader.vocabulary_)
     if ignore_case:
         y = [label.casefold() for label in y]
         texts[:] = [text.casefold() for text in texts]
     notes = "".join(f"Warning: {message}\n" for message, _ in notices)
-    return X, y, list_issues(y, texts, *probabilities), notes
+    issues = list_issues(y, texts, *probabilities, is_known=is_known)
+    return X, y, issues, notes
 
 
 def _refuse_unreadable(names, n_images):

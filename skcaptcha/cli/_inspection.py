@@ -13,7 +13,7 @@ from skcaptcha._reader import find_background
 from skcaptcha._validation import count
 from skcaptcha.cli import _report, _scores
 from skcaptcha.cli._commands import _check_values, _make_recognizer
-from skcaptcha.cli._data import check_data, load_data, read_labeled
+from skcaptcha.cli._data import check_data, load_data, read_labeled, warn_of_data
 from skcaptcha.cli._models import find_reader, load_model, make_reader
 from skcaptcha.cli._output import (
     Interrupted,
@@ -36,7 +36,7 @@ _ISSUE_COLUMNS = tuple(name for name in _scores.COLUMNS if name != "is_mistake")
 def curve(options):
     """Say how the score grows with the labels, and what more of them would bring."""
     recognizer = _check_fits(options)
-    X, y = _load_checked(options, recognizer.background)
+    X, y = _load_checked(options, recognizer.background, options.cv)
     images = read_images(X, background=recognizer.background)
     say(f"Fitting on parts of {count(len(y), 'label')}.")
     with _in_fits():
@@ -65,12 +65,8 @@ def check_labels(options):
     recognizer = _check_fits(options)
     background = recognizer.background
     if options.model is None:
-        X, y = _load_checked(options, background)
         n_folds = 5 if options.cv is None else options.cv
-        if n_folds > len(y):
-            raise ValueError(
-                f"--cv={n_folds} folds need as many images, and there are {len(y)}"
-            )
+        X, y = _load_checked(options, background, n_folds)
         say(f"Fitting {n_folds} recognizers to judge {count(len(y), 'label')}.")
         images = read_images(X, background=background)
         cv = KFold(n_folds, shuffle=True, random_state=options.seed)
@@ -83,7 +79,9 @@ def check_labels(options):
         model = load_model(options.model)
         background = find_background(find_reader(model))
         check_input(options.source, "the source")
-        X, y, found, _ = read_labeled(make_reader(model), *load_data(options), options)
+        X, y = load_data(options)
+        warn_of_data(X, y, options)
+        X, y, found, _ = read_labeled(make_reader(model), X, y, options)
     try:
         if options.picture is not None:
             _draw_issues(X, y, found, background, options.picture)
@@ -129,9 +127,14 @@ def _check_fits(options):
     return recognizer
 
 
-def _load_checked(options, background):
+def _load_checked(options, background, n_folds):
     check_input(options.source, "the source")
     X, y = load_data(options)
+    if n_folds is not None and n_folds > len(y):
+        raise ValueError(
+            f"--cv={n_folds} folds need as many images, and there are {len(y)}; give a "
+            "smaller number, or more images"
+        )
     check_data(X, y, options, background)
     return X, y
 
@@ -253,6 +256,9 @@ def _write_curve_csv(found, options):
     writer = csv.DictWriter(_OUTPUT, _CURVE_COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_list_curve(found))
+    if target := _find_target(found, options):
+        score = target.pop("target")
+        writer.writerow({"kind": "target", "score": score, **target})
 
 
 def _write_issues_text(rows, n_labels):

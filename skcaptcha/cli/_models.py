@@ -76,8 +76,9 @@ def _check_same_width(item, image):
     """Raise an error if the steps before a recognizer change an image's width."""
     before, after = (read_images([x])[0].shape[1] for x in (item, image))
     if before != after:
+        name = str(getattr(item, "name", item))
         raise _OtherWidthError(
-            f"the steps before the recognizer change the width of {str(item)!r} from "
+            f"the steps before the recognizer change the width of {name!r} from "
             f"{before} to {after} columns, so that nobody knows where its characters "
             "stand: leave out --characters-detail, or use a model without such steps"
         )

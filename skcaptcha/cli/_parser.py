@@ -4,6 +4,8 @@ import argparse
 import ast
 import difflib
 import math
+import os
+import sys
 from pathlib import Path
 
 from skcaptcha._version import __version__
@@ -60,7 +62,7 @@ examples:
   skcaptcha predict model.joblib 1.png 2.png
         1.png <tab> 2b827 <tab> 0.9984
   skcaptcha predict model.joblib unread --format csv > read.csv
-        all images below a folder
+        all images below a folder; or in a zip file, or those that a table names
   find . -name '*.png' | skcaptcha predict model.joblib - --format jsonl
         paths from standard input, one a line
   skcaptcha predict model.joblib meter.png --length 5-6 --characters 0123456789
@@ -203,6 +205,7 @@ SELF_TEST = (
     "read the test images of an .onnx file first; it is an error if one is read "
     "otherwise than it must be"
 )
+ENCODING_OF_NAMES = "encoding of names in a zip file, such as gbk"
 CASE = "take capital and small letters for the same, and show them as small ones"
 SCORES = (
     "scores as text, as JSON with the mistakes, or a row for each image as CSV "
@@ -313,7 +316,10 @@ def _fill_adapt(command):
 
 def _fill_predict(command):
     add = command.add_argument
-    images = "image files, patterns, folders, or - for paths from standard input"
+    images = (
+        "image files, patterns, folders, zip files, tables that name images, or - for "
+        "paths from standard input"
+    )
     _add_path(command, "model", "MODEL", MODEL)
     add("images", metavar="IMAGE", nargs="+", help=images)
     formats = ["text", "csv", "jsonl"]
@@ -333,6 +339,7 @@ def _fill_predict(command):
     add("--n-sizes", metavar="N", type=int, help=N_SIZES)
     orders = ["input", "confidence"]
     add("--sort", choices=orders, default="input", help=SORT)
+    add("--metadata-encoding", metavar="NAME", help=ENCODING_OF_NAMES)
 
 
 def _fill_curve(command):
@@ -418,9 +425,11 @@ class _Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self._given = []
 
     def parse_args(self, args=None, namespace=None):
         """Parse; the usage and the options of the command help where it cannot."""
+        args = sys.argv[1:] if args is None else args
         options, unknown = self.parse_known_args(args, namespace)
         command = vars(options).pop("parser")
         if unknown:
@@ -429,6 +438,20 @@ class _Parser(argparse.ArgumentParser):
             hint = f"; did you mean {near[0]}?" if near else ""
             command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return options
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse, and remember the arguments for errors."""
+        self._given = list(args or ())
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message):
+        """End with a message; a file whose name looks like an option is named."""
+        known = self._option_string_actions
+        for text in self._given:
+            if text.startswith("-") and text not in known and os.path.isfile(text):
+                message += f"; write {'./' + text!r} for the file of that name"
+                break
+        super().error(message)
 
 
 def _add(commands, name, description, epilog):
@@ -469,8 +492,7 @@ def _add_loading(command):
     add = command.add_argument
     add("--label", metavar="REGEX", help=LABEL)
     _add_table_form(command)
-    names = "encoding of names in a zip file, such as gbk"
-    add("--metadata-encoding", metavar="NAME", help=names)
+    add("--metadata-encoding", metavar="NAME", help=ENCODING_OF_NAMES)
     unreadable = "what to do about images that cannot be read (default: %(default)s)"
     add("--on-error", choices=["raise", "skip"], default="raise", help=unreadable)
 

@@ -10,14 +10,13 @@ import sys
 from collections import namedtuple
 from contextlib import suppress
 from itertools import islice
-from operator import itemgetter
 from types import SimpleNamespace
 
 from skcaptcha._curves import confidence_threshold
 from skcaptcha._validation import issue_warnings
 from skcaptcha.cli._models import find_reader, is_pretrained, load_reader
 from skcaptcha.cli._output import escape, flush, write
-from skcaptcha.datasets import load_image_folder
+from skcaptcha.datasets._labeled import is_text_file, list_images
 from skcaptcha.images._likeness import SeenImages
 from skcaptcha.images._read import is_error, read_image
 from skcaptcha.vocabulary import Vocabulary
@@ -33,6 +32,9 @@ PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 # an error; that of an image that could not be read has no confidence either.
 # `characters`, if asked for, are as `predict_characters` returns them.
 Row = namedtuple("Row", "path texts confidence error characters")
+
+# What stands in the place of an image that could not even be found.
+Failure = namedtuple("Failure", "name error")
 
 
 def find_thresholds(is_right, confidence):
@@ -67,11 +69,11 @@ def choose_threshold(model, precision):
 
 
 def load_for_images(options):
-    """Return the model, and an iterator over the paths of the images to read.
+    """Return the model, and an iterator over the images to read.
 
     With ``--n-sizes`` some images from everywhere choose the sizes.
     """
-    paths = list_paths(options.images)
+    paths = iterate_images(options.images, options.metadata_encoding)
     if options.n_sizes is None:
         return load_reader(options.model), paths
     from skcaptcha import load_pretrained
@@ -91,8 +93,10 @@ def load_for_images(options):
     paths, images = list(paths), []
     n_scanned = min(len(paths), MAX_SCANNED)
     for number in range(n_scanned):
+        item = paths[number * len(paths) // n_scanned]
         with suppress(OSError, ValueError):  # it gets a row with the error
-            images.append(read_image(paths[number * len(paths) // n_scanned]))
+            if not isinstance(item, Failure):
+                images.append(read_image(item))
     if images:
         reader = load_pretrained(
             images, n_sizes=options.n_sizes, vocabulary=options.characters
@@ -117,12 +121,27 @@ def check_characters(model, characters):
         )
 
 
-def read_rows(reader, paths, options):
-    """Yield a `Row` for each image of an iterator over paths, in order."""
+def read_rows(reader, items, options):
+    """Yield a `Row` for each image of an iterator over paths or contents, in order."""
     notices, seen = [], SeenImages.of(reader)
-    while chunk := list(islice(paths, CHUNK)):
+    while chunk := list(islice(items, CHUNK)):
+        for item, texts in _read_chunk(reader, chunk, options, notices, seen):
+            characters = None
+            if options.characters_detail and not is_error(texts):
+                texts, characters = texts
+            name = getattr(item, "name", item)  # of an image in a zip file
+            yield _make_row(name, texts, characters, options.min_confidence)
+        flush()
+    issue_warnings(notices + seen.describe())
+
+
+def _read_chunk(reader, chunk, options, notices, seen):
+    """Return pairs of an image and its texts, or its error, in order."""
+    texts = [getattr(item, "error", None) for item in chunk]
+    positions = [i for i, error in enumerate(texts) if error is None]
+    if positions:
         found = reader._iter_texts(
-            chunk,
+            [chunk[i] for i in positions],
             options.length,
             options.characters,
             "skip",
@@ -132,13 +151,9 @@ def read_rows(reader, paths, options):
             widths={} if options.characters_detail else None,
             seen=seen,
         )
-        for position, texts in sorted(found, key=itemgetter(0)):
-            characters = None
-            if options.characters_detail and not is_error(texts):
-                texts, characters = texts
-            yield _make_row(chunk[position], texts, characters, options.min_confidence)
-        flush()
-    issue_warnings(notices + seen.describe())
+        for position, value in found:
+            texts[positions[position]] = value
+    return zip(chunk, texts, strict=True)
 
 
 def _make_row(path, texts, characters, min_confidence):
@@ -153,8 +168,11 @@ def _make_row(path, texts, characters, min_confidence):
     return Row(path, texts, confidence, None, characters)
 
 
-def list_paths(images):
-    """Yield the paths that the arguments stand for."""
+def iterate_images(images, metadata_encoding=None):
+    """Yield the images that the arguments stand for.
+
+    Each is a path, the content of a file in an archive, or a `Failure`.
+    """
     for item in images:
         if item == "-":
             if sys.stdin is None:
@@ -167,14 +185,34 @@ def list_paths(images):
             # The shell of Windows leaves patterns alone, and quotes do anywhere.
             found = sorted(glob.glob(item, recursive=True)) or found
         for path in found:
-            if not os.path.isdir(path):
+            if _holds_images(path):
+                yield from _list_inside(path, metadata_encoding)
+            else:
                 yield path
-                continue
-            try:
-                inside = load_image_folder(path, label=lambda path: "-")[0]
-            except (OSError, ValueError):  # it gets a row, as an unreadable image does
-                inside = [path]
-            yield from inside
+
+
+def _holds_images(path):
+    """Tell whether a path is a folder, a zip file or a table rather than an image."""
+    is_file = path.lower().endswith(".zip") or is_text_file(path)
+    return os.path.isdir(path) or (is_file and os.path.isfile(path))
+
+
+def _list_inside(path, metadata_encoding):
+    """Return the images that a folder, a zip file or a table holds."""
+    try:
+        found = list_images(path, metadata_encoding)
+    except (OSError, ValueError) as error:  # it gets a row, as an image does
+        return [Failure(path, error)]
+    return [Failure(*pair) if is_error(pair[1]) else pair[1] for pair in found]
+
+
+def list_all(images):
+    """Return the images that the arguments stand for, if all can be found."""
+    found = list(iterate_images(images))
+    for item in found:
+        if isinstance(item, Failure):
+            raise item.error
+    return found
 
 
 def _write_text(top_k):

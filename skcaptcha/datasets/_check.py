@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
@@ -136,8 +137,8 @@ def check_labeled_images(
     LabeledImagesReport
         What was found. Its ``warnings`` tell of labels that are probably none (running
         numbers, names that a camera gave, copies), of a length or a character that
-        occurs once among hundreds of labels, of equal images with unequal labels, of
-        images that cannot be read, and of fewer than twenty images.
+        occurs once among hundreds of labels, of equal images, with unequal labels or
+        with equal ones, of images that cannot be read, and of fewer than twenty images.
 
     Raises
     ------
@@ -166,9 +167,10 @@ def check_labeled_images(
     check_same_length(items, labels)
     root = None if source is None else existing_path(source, "source")
     names = [_name(item, i, root) for i, item in enumerate(items)]
-    sizes, conflicts, unreadable = _read_all(
+    sizes, groups, unreadable = _read_all(
         items, labels, names, background=background, n_jobs=n_jobs
     )
+    conflicts = _list_conflicts(groups)
     split = [Vocabulary.split(label) for label in labels]
     characters = Counter(c for one in split for c in dict.fromkeys(one))
     skipped, left_out = {}, ()
@@ -190,10 +192,29 @@ def check_labeled_images(
             [
                 *_warn_of_labels(labels, root),
                 *_warn_of_single(split, names),
-                *_warn_of_images(conflicts, unreadable, len(labels)),
+                *_warn_of_equal(groups, len(labels)),
+                *_warn_of_images(unreadable, len(labels)),
             ]
         ),
     )
+
+
+def describe_files(X, y, *, source):
+    """Return warnings of `check_labeled_images`, for which no image is decoded.
+
+    They are those of labels that look like names of files, and of equal files with
+    unequal labels. `X` are paths, or contents of files.
+    """
+    root = existing_path(source, "source")
+    by_content = {}
+    for position, (item, label) in enumerate(zip(X, y, strict=True)):
+        with suppress(OSError):  # reading the image says so
+            content = item if isinstance(item, bytes) else Path(item).read_bytes()
+            digest = hashlib.blake2b(content, digest_size=16).digest()
+            pair = _name(item, position, root), label
+            by_content.setdefault(digest, []).append(pair)
+    conflicts = _list_conflicts(_list_groups(by_content))
+    return [*_warn_of_labels(y, root), *_warn_of_conflicts(conflicts)]
 
 
 def _name(item, position, root):
@@ -210,7 +231,10 @@ def _name(item, position, root):
 
 
 def _read_all(items, labels, names, **options):
-    """Return the sizes, the equal images of unequal labels, and what is unreadable."""
+    """Return the sizes, the groups of equal images, and what is unreadable.
+
+    A group is a tuple of pairs of a file and its label.
+    """
 
     def measure(image, name):
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
@@ -224,11 +248,18 @@ def _read_all(items, labels, names, **options):
             continue
         sizes.append(value[0])
         by_content.setdefault(value[1], []).append((name, label))
-    groups = (tuple(pairs) for pairs in by_content.values())
-    conflicts = tuple(
+    return sizes, _list_groups(by_content), unreadable
+
+
+def _list_groups(by_content):
+    return [tuple(pairs) for pairs in by_content.values() if len(pairs) > 1]
+
+
+def _list_conflicts(groups):
+    """Return the groups of equal images that have unequal labels."""
+    return tuple(
         g for g in groups if len({normalize("NFC", label) for _, label in g}) > 1
     )
-    return sizes, conflicts, unreadable
 
 
 def _look_around(items, root, metadata_encoding):
@@ -335,14 +366,44 @@ def _warn_of_single(split, names):
         yield f"characters that occur once: {name_some(named, 'characters')}"
 
 
-def _warn_of_images(conflicts, unreadable, n_images):
-    """Yield what is wrong with images."""
+def _warn_of_conflicts(conflicts):
     if conflicts:
         named = [
             " and ".join(f"{file} → {label}" for file, label in pairs[:3])
             for pairs in conflicts
         ]
         yield f"equal images with unequal labels: {name_some(named, 'groups')}"
+
+
+def _warn_of_equal(groups, n_images):
+    """Yield which images are equal: with unequal labels, and with equal ones."""
+    yield from _warn_of_conflicts(_list_conflicts(groups))
+    named = [
+        f"{file} of {first}" if file != first else f"{file}, named twice"
+        for file, first in _list_copies(groups)
+    ]
+    if named:
+        copies = "is a copy of another" if len(named) == 1 else "are copies of others"
+        yield (
+            f"{len(named)} of {n_images} images {copies}: "
+            f"{name_some(named, 'images')}; if one trains and the other tests, scores "
+            "are too high"
+        )
+
+
+def _list_copies(groups):
+    """Yield pairs of a file and of the first one that is equal in image and label."""
+    for pairs in groups:
+        first = {}
+        for file, label in pairs:
+            label = normalize("NFC", label)
+            if label in first:
+                yield file, first[label]
+            first.setdefault(label, file)
+
+
+def _warn_of_images(unreadable, n_images):
+    """Yield what is wrong with images."""
     if unreadable:
         named = "; ".join(list(unreadable.values())[:10])
         more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""

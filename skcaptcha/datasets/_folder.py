@@ -127,7 +127,7 @@ def _describe_tables(path, tables):
 
 def load_files(source, find_label, label, pattern, on_error, may_be_empty=False):
     """Return the images of an open source, their labels, and what to warn of."""
-    files = _select(source.files, pattern, source.path)
+    files = select_images(source.files, pattern, source.path)
     texts = _find_labels(files, find_label, label, may_be_empty)
     texts, notices = clean_labels(texts, lambda i: repr(str(files[i])))
     items = source.read_images([source.files[file] for file in files], on_error)
@@ -171,7 +171,7 @@ def _find_error(item):
     return ""
 
 
-def _select(files, pattern, path):
+def select_images(files, pattern, path):
     """Keep the images that match, in the order of their paths."""
     images = [f for f in files if f.suffix.lower() in image_suffixes()]
     lower = pattern.lower()

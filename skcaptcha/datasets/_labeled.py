@@ -6,7 +6,12 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from skcaptcha._validation import issue_warnings
-from skcaptcha.datasets._folder import drop_unreadable, label_finder, load_files
+from skcaptcha.datasets._folder import (
+    drop_unreadable,
+    label_finder,
+    load_files,
+    select_images,
+)
 from skcaptcha.datasets._source import (
     Folder,
     as_str,
@@ -19,6 +24,7 @@ from skcaptcha.datasets._tables import (
     decode_text,
     is_table,
     list_tables,
+    parse_names,
     parse_table,
 )
 from skcaptcha.datasets._zip import raise_all
@@ -101,7 +107,8 @@ def load_labels_csv(
     skcaptcha.exceptions.LabelConversionWarning
         If labels had white space at their edges; it says how many.
     UserWarning
-        If labels are empty; it says how many.
+        If labels are empty; it says how many. If a table that ``skcaptcha predict``
+        wrote is found in a zip file.
 
     Examples
     --------
@@ -126,6 +133,7 @@ def load_labels_csv(
             table = _only_table(list_tables(source), path)
             if table is None:
                 raise ValueError(f"path={path!r} holds no table of labels.")
+            parse = partial(parse, is_named=False)
             found = _load_table(source, table, image_dir, parse, on_error)
     else:
         if not os.path.isfile(path):
@@ -197,7 +205,8 @@ def load_labeled_images(
         As `load_image_folder` and `load_labels_csv`.
     UserWarning
         If names of images are taken for labels although a table lies beside images in
-        a folder further down.
+        a folder further down; or if the labels are in a table that
+        ``skcaptcha predict`` wrote and `path` doesn't name.
 
     Examples
     --------
@@ -235,6 +244,7 @@ def load_labeled_images(
             if label is None:
                 table = _only_table(list_tables(source), path)
             if table is not None:
+                parse = partial(parse, is_named=False)
                 found = _load_table(source, table, None, parse, on_error)
             elif of_a_table:
                 raise ValueError(
@@ -297,27 +307,57 @@ def _load_table(source, table, image_dir, parse, on_error):
     folder = (
         source.folder_of(table) if image_dir is None else as_str(image_dir, "image_dir")
     )
-    found = [source.find(name, folder) for name in names]
-    if image_dir is None and not any(found):
-        # `predict` writes names as they were given to it.
-        found = [source.find_elsewhere(name) for name in names]
+    found = _find_images(source, names, folder, image_dir is None)
     errors = []
     for position, (number, name) in enumerate(zip(numbers, names, strict=True)):
         if found[position] is None:
             hint = " (if row 1 is a header, name its columns)" if number == 1 else ""
-            errors.append(
-                FileNotFoundError(
-                    f"row {number} of {where!r} names {name!r}, which is not in "
-                    f"image_dir={folder!r}; correct the row or `image_dir`{hint}."
-                )
-            )
+            place = repr(folder) if image_dir is None else f"image_dir={folder!r}"
+            message = f"row {number} of {where!r} names {name!r}, which is not in"
+            errors.append(FileNotFoundError(f"{message} {place}{hint}."))
             found[position] = errors[-1]
     if on_error == "raise":
-        raise_all(errors, where)
+        correct = "Correct the rows or `image_dir`"
+        if image_dir is None:
+            correct = "Names are relative to the folder of the table; correct the rows"
+        remedy = f" {correct}, or leave out such rows with on_error='skip'."
+        raise_all(errors, where, remedy)
     items = source.read_images(found, on_error)
     path = where if isinstance(source, Folder) else source.path
     items, texts, skipped = drop_unreadable(items, texts, path, on_error)
     return items, texts, notices + more + skipped
+
+
+def _find_images(source, names, folder, elsewhere):
+    """Return the images that a table names, with None for those that are missing."""
+    found = [source.find(name, folder) for name in names]
+    if elsewhere and not any(found):
+        # `predict` writes names as they were given to it.
+        found = [source.find_elsewhere(name) for name in names]
+    return found
+
+
+def list_images(path, metadata_encoding=None):
+    """Return the images of a folder, a zip file or a table, without any labels.
+
+    Each is a pair of its name and of its path, or of its content in a zip file, or of
+    the error of one there that cannot be read.
+    """
+    if os.path.isfile(path) and is_text_file(path):
+        folder, table = os.path.split(path)
+        source = Folder(folder or os.curdir)
+        names = parse_names(source.read(table), path)
+        found = _find_images(source, names, source.path, True)
+        paths = [
+            os.path.join(folder, name) if file is None else file
+            for name, file in zip(names, found, strict=True)
+        ]
+        return list(zip(paths, paths, strict=True))
+    with open_source(path, metadata_encoding) as source:
+        files = select_images(source.files, "*", source.path)
+        names = source.list_names()
+        items = source.read_images([source.files[file] for file in files], "skip")
+    return [(names[file], item) for file, item in zip(files, items, strict=True)]
 
 
 def _texts_beside(source):

@@ -41,16 +41,48 @@ def find_tables(files):
     ]
 
 
-def parse_table(data, path, *, filename_column, text_column, delimiter, encoding):
+def parse_table(
+    data,
+    path,
+    *,
+    filename_column,
+    text_column,
+    delimiter,
+    encoding,
+    is_named=True,
+):
     """Return the rows (number, file name, text) of a table, and what to warn of.
 
-    The first line is row 1. None as a parameter is for the table to tell.
+    The first line is row 1. None as a parameter is for the table to tell. One of
+    `predict` is warned of unless the caller named it.
     """
     text = decode_text(data, path, encoding)
     given = (filename_column, text_column)
     header, rows, columns = split_table(text, path, given, delimiter)
     header = header or ["file name", "text"]
     rows, notices = _drop_failed_readings(rows, header, columns, path)
+    _check_rows(rows, header, columns, path)
+    if not is_named and _has_readings(header):
+        message = (
+            f"The labels are from path={path!r}, which `skcaptcha predict` wrote: a "
+            "model has read them. Look at them before you train on them; to test on "
+            "other labels, give the path of their table."
+        )
+        notices.append((message, UserWarning))
+    name, label = columns
+    return [(number, row[name], row[label]) for number, row in rows], notices
+
+
+def parse_names(data, path):
+    """Return the file names in a table, which needs no labels."""
+    text = decode_text(data, path, None)
+    header, rows, (column, *_) = split_table(text, path, with_labels=False)
+    _check_rows(rows, header or ["file name"], [column], path)
+    return [row[column] for _, row in rows]
+
+
+def _check_rows(rows, header, columns, path):
+    """Raise an error unless there are rows, and texts in their columns."""
     for number, fields in rows:
         for index in columns:
             value = fields[index]
@@ -67,21 +99,21 @@ def parse_table(data, path, *, filename_column, text_column, delimiter, encoding
                 )
     if not rows:
         raise ValueError(f"path={path!r} has a header but no rows.")
-    name, label = columns
-    return [(number, row[name], row[label]) for number, row in rows], notices
 
 
-def split_table(text, path, given=(None, None), delimiter=None):
+def split_table(text, path, given=(None, None), delimiter=None, with_labels=True):
     """Return the header, rows (number, fields), and the columns of names and labels.
 
-    The header is None where the table has none.
+    The header is None where the table has none. If it is not `with_labels`, it may lack
+    their column, which is not returned.
     """
     if path.lower().endswith(_JSON_LINES):
         header, rows = _parse_json_lines(text, path)
     else:
         header, rows = _parse_lines(text, path, given, delimiter)
-    columns = (0, 1) if header is None else _find_columns(header, given, path)
-    return header, rows, columns
+    if header is None:
+        return header, rows, (0, 1)
+    return header, rows, _find_columns(header, given, path, with_labels)
 
 
 def find_delimiter(text, given=(None, None)):
@@ -260,11 +292,12 @@ def _candidates(header, given, usual):
     return [i for i, cell in enumerate(header) if cell.strip().lower() in usual]
 
 
-def _find_columns(header, given, path):
+def _find_columns(header, given, path, with_labels=True):
     """Return the indices of the columns of file names and of labels."""
     columns = []
     parts = ("filename_column", FILENAME_COLUMNS), ("text_column", TEXT_COLUMNS)
-    for value, (parameter, usual) in zip(given, parts, strict=True):
+    parts = list(zip(given, parts, strict=True))
+    for value, (parameter, usual) in parts[: 1 + with_labels]:
         found = _candidates(header, value, usual)
         if not found and usual is FILENAME_COLUMNS and value is None:
             found = _candidates(header, None, _LAST_RESORT)
@@ -279,7 +312,7 @@ def _find_columns(header, given, path):
                 "`delimiter`."
             )
         columns += found
-    if columns[0] == columns[1]:
+    if columns[1:] == columns[:1]:
         raise ValueError(
             f"path={path!r}: the column {header[columns[0]]!r} cannot hold both the "
             "file names and the labels; give two names by `filename_column` and "
@@ -307,6 +340,11 @@ def _is_row(cells, delimiter, given):
     return name.endswith(tuple(image_suffixes()))
 
 
+def _has_readings(header):
+    """Tell whether a table is one that `predict` wrote."""
+    return {"confidence", "error"} <= set(header)
+
+
 def is_failed_reading(row, header, column):
     """Tell whether a row of a table of `predict` has no text in its column.
 
@@ -318,7 +356,7 @@ def is_failed_reading(row, header, column):
 
 def _drop_failed_readings(rows, header, columns, path):
     """Leave out rows in which `predict` gave no text; return what to warn of, too."""
-    if not {"confidence", "error"} <= set(header):
+    if not _has_readings(header):
         return rows, []
     kept = [row for row in rows if not is_failed_reading(row[1], header, columns[1])]
     n_dropped = len(rows) - len(kept)

@@ -132,14 +132,19 @@ def read_entries(archive, infos, path, on_error="raise"):
     ]
 
 
-def raise_all(errors, path):
-    """Raise the only error, or one that names the first ten and says how many."""
+def raise_all(errors, path, remedy=""):
+    """Raise the only error, or one that names the first ten and says how many.
+
+    The remedy is added to its end.
+    """
     if len(errors) > 1:
         n_more = len(errors) - _MAX_NAMED
         named = " ".join(map(str, errors[:_MAX_NAMED]))
         more = f" And {n_more} more." if n_more > 0 else ""
-        kind = type(errors[0])
-        raise kind(f"path={path!r}: {len(errors)} images cannot be read: {named}{more}")
+        named = f"path={path!r}: {len(errors)} images cannot be read: {named}{more}"
+        raise type(errors[0])(named + remedy)
+    if errors and remedy:
+        raise type(errors[0])(f"{errors[0]}{remedy}")
     if errors:
         raise errors[0]
 

@@ -103,6 +103,8 @@ def test_an_image_that_cannot_be_read_is_named_or_skipped(run, unread, tmp_path)
         (["--param", "random_state=1"], "is the option --seed"),
         (["--out", "model.txt"], "--out='model.txt' must be a name that ends in"),
         (["--labels", "missing.csv"], "missing.csv"),
+        (["--characters", ""], "--characters=''"),
+        (["--length", "0"], "--length=0 must be N or N-M, from 1 upwards"),
         (["--label", "(.+)"], "--label='(.+)' says how labels are found, and there"),
         (["--encoding", "cp1251"], "--encoding='cp1251' says how labels are found"),
     ],
@@ -111,6 +113,22 @@ def test_what_is_wrong_is_named(run, unread, tmp_path, options, message):
     out = [] if "--out" in options else ["--out", tmp_path / "model.joblib"]
     code, _, err = run("adapt", unread, *out, *options, "--quiet")
     assert code == 2 and message in err
+
+
+def test_a_table_is_no_folder(run, unread, tmp_path):
+    table = unread / "labels.csv"
+    table.write_text("filename,text\n00.png,abc\n")
+    code, _, err = run("adapt", table, "--out", tmp_path / "m.joblib")
+    assert code == 2 and f"'{table}' is a table; FOLDER must be a folder or zip" in err
+    assert "give the table to --labels" in err
+
+
+def test_warnings_name_options(run, unread, tmp_path):
+    for path in sorted(unread.iterdir()):
+        Image.new("L", (80, 32), 255).save(path)  # nothing to read
+    code, _, err = run("adapt", unread, "--out", tmp_path / "m.joblib", *QUICK)
+    assert code == 0
+    assert "say what there may be (`--characters` and `--length`), and" in err
 
 
 def test_a_whole_self_training_recognizer_is_a_model_as_well(run, fitted, tmp_path):

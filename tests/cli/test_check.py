@@ -19,6 +19,7 @@ def test_check_prints_the_report(run, labeled):
     (labeled / "161.png").unlink()
     code, out, notes = run("check", labeled)
     assert (code, out) == (2, "") and "row 3 of" in notes
+    assert "image_dir" not in notes and "such rows with --on-error='skip'" in notes
 
 
 def test_train_looks_first(run, labeled, tmp_path):
@@ -46,6 +47,22 @@ def test_train_names_all_that_cannot_be_read_or_leaves_it_out(
     code, _, notes = run("train", source, "--out", out, "--on-error", "skip", *QUICK)
     assert code == 0 and out.exists()
     assert "12 of 40 images" in notes and "images:     28\n" in notes
+
+
+def test_labels_that_are_none_are_named_before_a_model_is_tested(run, model, labeled):
+    lines = (labeled / "labels.csv").read_text().splitlines()
+    shutil.copy(labeled / "160.png", labeled / "161.png")
+    (labeled / "labels.csv").unlink()
+    others = ["check-labels", labeled, "--model", model]
+    for command in (["evaluate", model, labeled], others):
+        code, _, notes = run(*command)
+        assert (
+            code == 0 and "warning: the labels are running numbers: 160, 161" in notes
+        )
+        assert "equal images with unequal labels: 160.png → 160 and 161.png" in notes
+    (labeled / "labels.csv").write_text("\n".join([*lines[:2], *lines[3:]]))
+    code, _, notes = run("evaluate", model, labeled)
+    assert (code, notes) == (0, "")
 
 
 def test_options_describe_the_table(run, labeled):

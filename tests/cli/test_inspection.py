@@ -53,6 +53,10 @@ def test_the_curve_is_written_in_three_forms_and_drawn(run, labeled, tmp_path):
 
     code, out, _ = run(*arguments, "--format", "csv")
     rows = read_table(out)
+    *rows, target = rows
+    for name, value in {**found["target"], "kind": "target"}.items():
+        column = "score" if name == "target" else name
+        assert target[column] == ("" if value is None else str(value))
     assert [row["labels"] for row in rows] == "4 8 15 30 40 80 160".split()
     assert [row["kind"] for row in rows] == ["measured"] * 4 + ["estimated"] * 3
     scores = [found["test_scores"][i][0] for i in range(4)]
@@ -105,6 +109,20 @@ def test_a_model_names_wrong_labels(run, model, wrong, tmp_path):
     assert found["n_labels"] == 40 and len(found["issues"]) == len(rows)
     assert found["issues"][0]["is_likely_wrong"] is True
     assert found["issues"][0]["label_confidence"] < 1e-3
+
+
+def test_labels_that_a_model_cannot_read_are_counted(run, model, labeled):
+    table = labeled / "labels.csv"
+    text = table.read_text()
+    table.write_text(text.replace(",0", ",\N{SNOWMAN}"))
+    n_labels = text.count(",0")
+    said = f"{n_labels} of 40 labels have characters that the model does not know ('☃')"
+    code, _, err = run("evaluate", model, labeled)
+    assert code == 0 and said in err
+    code, out, err = run("check-labels", labeled, "--model", model, "--format", "json")
+    assert code == 0 and said in err
+    rows = [row for row in json.loads(out)["issues"] if "☃" in row["label"]]
+    assert len(rows) == n_labels and not any(row["is_likely_wrong"] for row in rows)
 
 
 def test_without_a_mistake_there_is_nothing_to_list(run, model, labeled, fitted):
@@ -162,6 +180,7 @@ def test_equal_images_are_found_on_the_background_that_is_learned_from(run, labe
         (["curve", "{}", "--param", "max_itr=9"], "did you mean max_iter?"),
         (["curve", "no_such"], "the source 'no_such' does not exist"),
         (["check-labels", "{}", "--cv", "41"], "--cv=41 folds need as many images"),
+        (["curve", "{}", "--cv", "41"], "--cv=41 folds need as many images, and there"),
         (["check-labels", "{}", "--model", "no"], "the model 'no' does not exist"),
         (["check-labels", "{}", "--model", "a", "--cv", "2"], "--cv is for fits"),
         (["check-labels", "{}", "--model", "a", "--jobs", "2"], "--jobs is for fits"),
@@ -170,6 +189,7 @@ def test_equal_images_are_found_on_the_background_that_is_learned_from(run, labe
 def test_what_cannot_be_done_is_said_before_any_fit(run, labeled, arguments, message):
     code, out, err = run(*(argument.format(labeled) for argument in arguments))
     assert (code, out) == (2, "") and message in err
+    assert "sizes:" not in err  # which the report on the images has
 
 
 @pytest.mark.parametrize("target", ["0", "1", "1.5", "high"])

@@ -60,6 +60,17 @@ def test_an_error_names_the_option(run, tmp_path, monkeypatch, line, message):
     assert not Path("new").exists()
 
 
+@pytest.mark.parametrize("line", ["predict m -a.png", "info m -a.png"])
+def test_a_file_whose_name_begins_with_a_dash(capsys, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    for is_there in (False, True):
+        with pytest.raises(SystemExit):
+            main(line.split())
+        hint = "; write './-a.png' for the file of that name"
+        assert (hint in capsys.readouterr().err) == is_there
+        (tmp_path / "-a.png").touch()
+
+
 @pytest.mark.parametrize(
     "line, message",
     [
@@ -129,7 +140,7 @@ def test_an_empty_folder_is_no_reason_to_read_nothing(run, model, labeled, tmp_p
     assert code == 1 and [row[0] for row in rows] == [
         *(str(path) for path in (images[0], empty, images[1])),
     ]
-    assert "is a folder" in rows[1][3]
+    assert "holds no image" in rows[1][3]
 
 
 def test_evaluate_names_all_that_cannot_be_read(run, model, labeled):

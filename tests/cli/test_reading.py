@@ -6,7 +6,9 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import joblib
@@ -227,6 +229,95 @@ def test_what_is_not_certain_has_no_text(run, model, fitted, labeled, form):
     assert [float(r["confidence"]) for r in rows] == pytest.approx(confidence, abs=1e-4)
     named = [r["error"] for r in rows if r["error"]]
     assert len(named) == 15 and all("is less certain than" in error for error in named)
+
+
+def parse_rows(out, form):
+    """Return the file, text and error of each row."""
+    if form == "text":
+        cells = [(line.split("\t") + [""])[:4] for line in out.splitlines()]
+        return [(name, text or None, error or None) for name, text, _, error in cells]
+    rows = csv.DictReader(io.StringIO(out))
+    if form == "jsonl":
+        rows = map(json.loads, out.splitlines())
+    return [tuple(r[k] or None for k in ("filename", "text", "error")) for r in rows]
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_images_of_a_zip_file_are_read(run, model, fitted, labeled, form):
+    (labeled / "170.png").write_bytes(b"no image")
+    archive = labeled.parent / "packed.ZIP"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(labeled.iterdir()):
+            file.write(path, f"set/{path.name}")
+    content = archive.read_bytes()  # with what CRC-32 does not fit
+    pixels = (labeled / "160.png").read_bytes()[60:]
+    archive.write_bytes(content.replace(pixels, pixels[::-1]))
+    code, out, _ = run("predict", model, archive, "--format", form)
+    rows = parse_rows(out, form)
+    assert code == 1 and len(rows) == 40
+    assert [name for name, *_ in rows] == [f"set/{i}.png" for i in range(160, 200)]
+    assert "set/160.png" in rows[0][2] and "CRC" in rows[0][2]
+    assert rows[10][1] is None and "'set/170.png' in " in rows[10][2]
+    paths = [labeled / f"{i}.png" for i in range(171, 200)]
+    assert [text for _, text, _ in rows[11:]] == fitted.predict(paths).tolist()
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_images_that_a_table_names_are_read(run, model, fitted, labeled, form):
+    table = labeled / "some.csv"
+    table.write_text("filename,text\n163.png,\ngone.png,12\n161,0\n")
+    code, out, _ = run("predict", model, table, "--format", form)
+    rows = parse_rows(out, form)
+    names = [str(labeled / name) for name in ("163.png", "gone.png", "161.png")]
+    assert code == 1 and [name for name, *_ in rows] == names
+    assert "does not exist" in rows[1][2]
+    expected = fitted.predict([names[0], names[2]]).tolist()
+    assert [rows[0][1], rows[2][1]] == expected
+    table.write_text("file,found by\n163.png,me\n")  # which has no labels at all
+    code, again, _ = run("predict", model, table, "--format", form)
+    assert code == 0 and parse_rows(again, form) == rows[:1]
+
+
+def test_rows_of_a_table_without_a_reading_are_read_again(run, model, labeled):
+    (labeled / "bad.png").write_bytes(b"no image")
+    first = run("predict", model, labeled, "--format", "csv")
+    table = labeled / "read.csv"
+    table.write_text(first[1])
+    assert run("predict", model, table, "--format", "csv") == first
+
+
+def test_what_holds_no_image_gives_a_row_with_the_reason(run, model, labeled):
+    empty = labeled.parent / "empty"
+    empty.mkdir()
+    (empty / "broken.zip").write_bytes(b"no zip file")
+    (empty / "notes.txt").write_text("nothing here")
+    names = [empty, empty / "broken.zip", empty / "notes.txt", labeled / "160.png"]
+    code, out, _ = run("predict", model, *names)
+    rows = parse_rows(out, "text")
+    assert code == 1 and [name for name, *_ in rows] == list(map(str, names))
+    errors = [error for *_, error in rows]
+    assert "holds no image: no file ending in .apng, " in errors[0]
+    assert "cannot be read as a zip file" in errors[1]
+    assert "no column" in errors[2] and errors[3] is None
+    out = labeled.parent / "m.onnx"
+    code, _, err = run("export", model, "--onnx", out, "--test-images", empty)
+    assert code == 2 and "holds no image: no file ending in" in err
+
+
+@pytest.mark.slow
+def test_sizes_are_chosen_by_images_of_a_zip_file(run, labeled):
+    for path in sorted(labeled.glob("*.png"))[3:]:
+        path.unlink()
+    archive = shutil.make_archive(labeled, "zip", labeled)
+    (labeled / "labels.csv").unlink()
+    options = ["--n-sizes", 1, "--characters", "0123"]
+    _, of_folder, _ = run("predict", "pretrained", labeled, *options)
+    broken = labeled.parent / "broken.zip"
+    broken.write_bytes(b"no zip file")
+    code, out, _ = run("predict", "pretrained", archive, broken, *options)
+    rows = parse_rows(out, "text")
+    assert code == 1 and "zip file" in rows[3][2]
+    assert [r[1] for r in rows[:3]] == [r[1] for r in parse_rows(of_folder, "text")]
 
 
 def test_thresholds_of_a_precision():

@@ -11,6 +11,7 @@ from skcaptcha.datasets import (
     load_image_folder,
     load_labeled_images,
 )
+from skcaptcha.datasets._check import describe_files
 from skcaptcha.exceptions import LabelConversionWarning
 
 
@@ -143,8 +144,46 @@ def test_equal_images_with_unequal_labels():
     report = check_labeled_images(images, labels)
     a, b = labels[3], labels[7]
     assert report.conflicts == ((("X[3]", a), ("X[7]", b), ("X[9]", a)),)
-    (warning,) = report.warnings
+    warning, copies = report.warnings
     assert f"unequal labels: X[3] → {a} and X[7] → {b}" in warning
+    assert copies.startswith("1 of 30 images is a copy of another: X[9] of X[3]; ")
+
+
+def test_copies_are_counted(tmp_path):
+    labels = make_labels(30)
+    folder = write_folder(tmp_path / "set", [f"{label}.png" for label in labels])
+    for i in range(7):
+        image, copy = folder / f"{labels[i]}.png", folder / f"{i}.bmp"
+        Image.open(image).save(copy)
+    names = [f"{label}.png" for label in labels] + [f"{i}.bmp" for i in range(7)]
+    rows = zip([*names, names[0]], [*labels, *labels[:7], labels[0]], strict=True)
+    (folder / "labels.csv").write_text(
+        "filename,text\n" + "\n".join(map(",".join, rows))
+    )
+    report = check_labeled_images(*load_labeled_images(folder), source=folder)
+    (warning,) = report.warnings
+    first = names[0]
+    assert warning.startswith("8 of 38 images are copies of others: 0.bmp of " + first)
+    assert "and 3 more images; if one trains and the other tests" in warning
+    report = check_labeled_images([str(folder / first)] * 2, labels[:1] * 2)
+    assert "named twice" in report.warnings[0] and report.conflicts == ()
+
+
+def test_files_are_compared_without_a_look_at_the_images(tmp_path):
+    labels = make_labels(30)
+    folder = write_folder(tmp_path / "set", [f"{label}.png" for label in labels])
+    shutil.copy(folder / f"{labels[3]}.png", folder / f"{labels[7]}.png")
+    archive = shutil.make_archive(tmp_path / "set", "zip", folder)
+    for source in (folder, archive):
+        X, y = load_labeled_images(source)
+        (warning,) = describe_files(X, y, source=source)
+        assert "equal images with unequal labels: " in warning
+        assert f"{labels[3]}.png → {labels[3]}" in warning
+    (folder / f"{labels[3]}.png").unlink()  # whatever reads it says so
+    X, _ = load_labeled_images(archive)
+    assert len(describe_files(X, [f"{i:03}" for i in range(30)], source=archive)) == 2
+    X = [str(folder / f"{label}.png") for label in labels]
+    assert describe_files(X, labels, source=folder) == []
 
 
 def test_transparent_images_are_compared_on_the_background():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import unicodedata
 import warnings
 from pathlib import Path
@@ -253,6 +254,22 @@ def test_what_predict_writes_is_a_table(folder, monkeypatch, place):
         assert load_labels_csv("elsewhere/read.csv", on_error="skip")[1] == ["34"]
 
 
+@pytest.mark.filterwarnings("ignore::skcaptcha.exceptions.SkippedImageWarning")
+def test_readings_that_are_only_found_are_no_quiet_labels(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    path = write(folder, PREDICTED, "read.csv")
+    archive = shutil.make_archive("packed", "zip", folder.parent, "set")
+    for source in (folder, archive):
+        said = r"labels are from path=.*read.csv', which `skcaptcha predict` wrote"
+        with pytest.warns(UserWarning, match=said) as caught:
+            assert load_labeled_images(source)[1] == ["12", "34"]
+        assert len([w for w in caught if w.category is UserWarning]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", SkippedImageWarning)
+        assert load_labeled_images(path)[1] == load_labels_csv(path)[1] == ["12", "34"]
+
+
 def test_a_table_in_which_nothing_was_read_is_refused(folder):
     path = write(folder, PREDICTED.replace(",12,", ",,").replace(",34,", ",,"))
     with pytest.raises(ValueError, match="no row with a text and without an error"):
@@ -278,6 +295,13 @@ def test_all_missing_images_are_named_at_once(folder):
     path = write(folder, f"filename,text\n{rows}")
     with pytest.raises(FileNotFoundError, match=r"12 images .* '9\.png'.* And 2 more"):
         load_labels_csv(path)
+    path = write(folder, "filename,text\na.png,1\nx.png,1\n")
+    said = (
+        r"'x\.png', which is not in '.*set'\. Names are relative to the folder of the"
+    )
+    with pytest.raises(FileNotFoundError, match=said) as caught:
+        load_labels_csv(path)
+    assert str(caught.value).endswith("such rows with on_error='skip'.")
     path = write(folder, "Bild.png,Wort\na.png,1\n")
     with pytest.raises(FileNotFoundError, match="if row 1 is a header, name its"):
         load_labels_csv(path)
