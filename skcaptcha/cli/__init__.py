@@ -30,6 +30,8 @@ _MODULES = {
     "check-labels": "_inspection",
     "curve": "_inspection",
     "label": "_labeling",
+    "adapt": "_training",
+    "train": "_training",
 }
 # Texts in quotes, which no apostrophe begins.
 _QUOTED = re.compile(r"""((?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|"(?:[^"\\]|\\.)*")""")

@@ -12,7 +12,6 @@ from sklearn.model_selection import KFold
 from skcaptcha._reader import find_background
 from skcaptcha._validation import count
 from skcaptcha.cli import _report, _scores
-from skcaptcha.cli._commands import _check_values, _make_recognizer
 from skcaptcha.cli._data import check_data, load_data, read_labeled, warn_of_data
 from skcaptcha.cli._models import find_reader, load_model, make_reader
 from skcaptcha.cli._output import (
@@ -25,6 +24,7 @@ from skcaptcha.cli._output import (
     say,
     write,
 )
+from skcaptcha.cli._training import check_values, make_recognizer
 from skcaptcha.images import read_images
 from skcaptcha.inspection import find_label_issues, label_curve, sort_issues
 
@@ -122,8 +122,8 @@ def _check_fits(options):
         raise ValueError("--jobs=0 must be at least 1, or -1 for one on each core")
     if options.cv is not None and options.cv < 2:
         raise ValueError(f"--cv={options.cv} must be at least 2")
-    recognizer = _make_recognizer(options).set_params(verbose=0)
-    _check_values(recognizer, {})
+    recognizer = make_recognizer(options).set_params(verbose=0)
+    check_values(recognizer, {})
     return recognizer
 
 

@@ -9,7 +9,6 @@ from skcaptcha import CaptchaRecognizer, load_pretrained
 from skcaptcha._optional import import_optional
 from skcaptcha._reader import find_background
 from skcaptcha._validation import count
-from skcaptcha.cli._commands import _check_names
 from skcaptcha.cli._models import (
     find_free,
     find_reader,
@@ -18,6 +17,7 @@ from skcaptcha.cli._models import (
     make_reader,
 )
 from skcaptcha.cli._output import check_input, say, write
+from skcaptcha.cli._training import check_length, check_names
 from skcaptcha.labeling._learner import Learner
 from skcaptcha.labeling._rules import Rules
 from skcaptcha.labeling._server import LabelServer, open_folder, open_issues
@@ -169,21 +169,15 @@ def _make_rules(options):
                 f"--characters={options.characters!r} must be characters, each once "
                 f"({error})"
             ) from error
-    length = options.length
-    if length is not None:
-        low, high = length if isinstance(length, tuple) else (length, length)
-        if not 1 <= low <= high:
-            raise ValueError(f"--length={length!r} must be N or N-M, from 1 upwards")
-    return Rules(options.characters, length)
+    check_length(options.length)
+    return Rules(options.characters, options.length)
 
 
 def _make_recognizer(recognizer, options):
     known = recognizer.get_params()
     recognizer.set_params(random_state=0)
     recognizer.set_params(
-        **_check_names(
-            options.param, known, "CaptchaRecognizer", {"verbose": "nothing"}
-        )
+        **check_names(options.param, known, "CaptchaRecognizer", {"verbose": "nothing"})
     )
     recognizer._check_params()
     return recognizer

@@ -17,6 +17,7 @@ from skcaptcha._optional import import_optional
 from skcaptcha._reader import find_background
 from skcaptcha._version import __version__
 from skcaptcha.cli._models import find_reader, is_pipeline
+from skcaptcha.cli._output import say
 from skcaptcha.cli._scores import name_image
 from skcaptcha.images import read_images
 from skcaptcha.model.geometry import list_blocks
@@ -163,6 +164,18 @@ def _show(score, interval=None):
     if not interval:
         return f"{score:.4f}"
     return f"{score:.4f} (95 % interval {interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def write_reports(model, X, y, found, options, title, notes):
+    """Write the picture and the page that are asked for."""
+    if options.picture is not None:
+        drawn = draw_mistakes(model, X, y, found)
+        save_figure(drawn, options.picture)
+        say(f"The worst mistakes are drawn in {options.picture}")
+    if options.html is not None:
+        page = make_page(model, X, y, found, title=title, notes=notes)
+        write_atomically(options.html, page.encode("utf-8", "backslashreplace"))
+        say(f"The report is in {options.html}")
 
 
 def draw_mistakes(model, X, y_true, found, *, n_images=24):

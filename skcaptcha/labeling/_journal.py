@@ -1,4 +1,4 @@
-"""The journal: a file of JSON lines, of which each is on disk before it counts."""
+"""The journal: a file of JSON lines. Each is on the disk before it counts."""
 
 import contextlib
 import json

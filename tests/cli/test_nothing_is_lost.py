@@ -306,7 +306,7 @@ def test_what_could_not_be_written_is_known_before(
     run, labeled, monkeypatch, tmp_path, options, message
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("skcaptcha.cli._commands.load_data", None)
+    monkeypatch.setattr("skcaptcha.cli._training.load_data", None)
     Path("folder.joblib").mkdir()
     Path("dangling.joblib").symlink_to("no/model")
     words = options.split()
@@ -349,7 +349,7 @@ def test_a_package_that_is_missing_is_known_before(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr("skcaptcha.cli._commands.load_data", None)
+    monkeypatch.setattr("skcaptcha.cli._training.load_data", None)
     code, _, err = run("train", labeled, *options.split(), *QUICK)
     assert code == 2 and 'pip install "skcaptcha[' in err
 
@@ -366,7 +366,7 @@ def test_a_value_that_is_not_allowed_is_known_before(
     run, labeled, monkeypatch, tmp_path, words, name
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("skcaptcha.cli._commands.load_data", None)
+    monkeypatch.setattr("skcaptcha.cli._training.load_data", None)
     Path("grid.toml").write_text("tol = [0.1]\nlstm_units = [8, 0]")
     Path("word.toml").write_text("max_iter = ['auto', 'many']")
     code, _, err = run("train", labeled, "--out", "a.joblib", *QUICK, *words)
