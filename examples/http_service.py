@@ -1,6 +1,7 @@
 """Read images over HTTP with an exported model: http_service.py captchas.onnx 8000."""
 
 import json
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,6 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         size = self.headers.get("Content-Length", "")
         if not size.isdecimal() or not 0 < int(size) <= MAX_BYTES:
             self.answer(413, {"error": f"Send an image of 1 to {MAX_BYTES} bytes."})
+            self.drop_body()
             return
         image = self.rfile.read(int(size))
         try:
@@ -31,6 +33,14 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(422, {"error": str(error)})
         else:
             self.answer(200, {"text": text, "confidence": round(float(confidence), 4)})
+
+    def drop_body(self):
+        """Read some more before closing, or the client may lose the answer."""
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_WR)
+        left = 20 * MAX_BYTES
+        while left > 0 and (data := self.rfile.read1(65536)):
+            left -= len(data)
 
     def answer(self, status, content):
         body = json.dumps(content).encode()

@@ -18,7 +18,6 @@ from skcaptcha.images._prepare import (
     MIN_WIDTH,
     crop_rows,
 )
-from skcaptcha.model.device import choose_device
 from skcaptcha.model.geometry import N_TIME_STRIDES, TIME_STRIDE
 
 # Rows. Where most images have text, there is on average half of the ink of the fullest
@@ -263,6 +262,8 @@ def choose_n_epochs(recognizer, n_samples, n_updates):
         return recognizer.max_iter
     batch_size = recognizer.batch_size
     if batch_size == "auto":
+        from skcaptcha.model.device import choose_device  # no reader of ONNX needs it
+
         device = choose_device(recognizer.device, training=True)
         batch_size = choose_batch_size(n_samples, device.type)
     return math.ceil(n_updates / math.ceil(n_samples / batch_size))

@@ -15,6 +15,8 @@ from numbers import Integral
 from pathlib import Path
 
 _PROCESS = os.getpid()
+# Held while the number of PyTorch's threads is another one for a moment.
+_NUMBER_LOCK = threading.Lock()
 # The share of the cores that a container may use (Linux, "Control Group v2").
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -141,7 +143,7 @@ def start_computing(n_threads):
         go.wait()
 
     pool = ThreadPoolExecutor(n_threads)
-    with ThreadPoolExecutor(1) as other:
+    with _NUMBER_LOCK, ThreadPoolExecutor(1) as other:
         usual = other.submit(torch.get_num_threads).result()
         try:
             for _ in range(n_threads):
@@ -152,6 +154,15 @@ def start_computing(n_threads):
             other.submit(torch.set_num_threads, usual).result()
             go.set()
     return pool
+
+
+def _renew_lock():
+    global _NUMBER_LOCK
+    _NUMBER_LOCK = threading.Lock()  # which a thread of the parent may have held
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def survive_fork():

@@ -133,9 +133,7 @@ def check_texts(y, *, whole_floats=False):
     if not isinstance(y, (list, tuple)):
         y = np.asarray(y)
         if y.ndim != 1 or y.dtype.kind == "c":  # which it refuses as scikit-learn does
-            from sklearn.utils.validation import column_or_1d
-
-            y = column_or_1d(y, warn=True)
+            y = _flatten(y)
     texts, converted, stripped = [], None, {}
     lost = describe_lost_nan(y)
     for position, label in enumerate(y):
@@ -164,6 +162,15 @@ def check_texts(y, *, whole_floats=False):
         )
         notices.append((message, LabelConversionWarning))
     return texts, notices
+
+
+def _flatten(y):
+    """Return a column as an array of one dimension, with scikit-learn's warning."""
+    try:
+        from sklearn.utils.validation import column_or_1d
+    except ModuleNotFoundError:  # which an exported model does without
+        raise ValueError(f"y has the shape {y.shape}; pass a list of str.") from None
+    return column_or_1d(y, warn=True)
 
 
 def _check_label(position, text):
@@ -259,22 +266,18 @@ def check_weights(sample_weight, n_samples):
     """
     if sample_weight is None:
         return None
-    from sklearn.utils.validation import check_array  # no reader needs it
-
     if isinstance(sample_weight, numbers.Real):
         sample_weight = np.full(n_samples, sample_weight)
+    remedy = "Pass one finite number an image."
     try:
-        weights = check_array(
-            sample_weight,
-            dtype=np.float64,
-            ensure_2d=False,
-            ensure_min_samples=0,
-            input_name="sample_weight",
-        )
+        if np.iscomplexobj(sample_weight):
+            raise TypeError("they are complex.")
+        weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"sample_weight cannot be used: {error} Pass one finite number an image."
-        ) from error
+        raise ValueError(f"sample_weight cannot be used: {error} {remedy}") from error
+    odd = weights[~np.isfinite(weights)]
+    if odd.size:
+        raise ValueError(f"sample_weight cannot be used: it holds {odd[0]}. {remedy}")
     if weights.ndim != 1:
         raise ValueError(
             f"sample_weight has the shape {weights.shape}; pass a 1-D array with one "

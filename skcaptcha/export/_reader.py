@@ -1,5 +1,6 @@
 """Reading images with an exported file and ONNX Runtime."""
 
+import ctypes
 import os
 
 import numpy as np
@@ -442,6 +443,8 @@ class OnnxRecognizer(ReaderMixin):
         """Open the file anew in a forked process, which lacks the session's threads."""
         survive_fork()
         if self._process != os.getpid() and hasattr(self, "_content"):
+            # Its end would wait for these threads, so that it is never freed.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.session))
             self.session, _ = _open(self._content, "The OnnxRecognizer")
             self._process = os.getpid()
 

@@ -8,7 +8,7 @@ import zipfile
 
 from skcaptcha._files import write_atomically
 from skcaptcha._optional import import_optional
-from skcaptcha._validation import issue_warnings
+from skcaptcha._validation import check_path, issue_warnings
 from skcaptcha.persistence._skops_files import check_entries
 from skcaptcha.recognizer import CaptchaRecognizer
 
@@ -64,6 +64,7 @@ def dump(recognizer, path):
     ...     persistence.load(path)
     CaptchaRecognizer(max_iter=3)
     """
+    path = check_path(path)
     skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.dump")
     if type(recognizer) is not CaptchaRecognizer:
         raise TypeError(
@@ -136,7 +137,7 @@ def load(path):
     CaptchaRecognizer(max_iter=50)
     """
     skops_io = import_optional("skops.io", "skops", "skcaptcha.persistence.load")
-    name = repr(os.fspath(path))
+    name = repr(str(path := check_path(path)))
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
         raise ValueError(f"{name} is no regular file; pass one of `dump`.")
     with open(path, "rb") as file:

@@ -54,6 +54,7 @@ note("vocabulary", reader.predict(paths, vocabulary="01", length=(1, 3)))
 note("frames", [f.shape for f in reader.frame_log_proba(paths[:2])])
 note("readings", sorted(reader.iter_readings(paths[:4])))
 note("score", [reader.score(paths, list(texts)), reader.score(paths, texts[::-1])])
+note("weighted score", reader.score(paths, list(texts), sample_weight=[1] * len(paths)))
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
     note("skipped", reader.predict([paths[0], "gone.png"], on_error="skip"))
@@ -247,6 +248,8 @@ def test_the_http_service_refuses_what_is_no_image_and_what_is_too_large(service
     assert status == 422 and "pixels" in found["error"]
     status, found = ask(service, b"")
     assert status == 413 and "1 to 1000000 bytes" in found["error"]
+    status, found = ask(service, bytes(10_000_000))
+    assert status == 413
     port = int(service.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         # It answers before it has read any of the body.

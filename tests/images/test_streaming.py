@@ -438,6 +438,43 @@ def test_a_child_that_was_forked_while_a_network_runs_reads_the_same(
     assert done.stdout == f"{[0] * 6}\n", done.stderr
 
 
+FORK_AT_REST = """
+import os, signal, sys, time
+import joblib
+from skcaptcha.export import load_onnx
+
+expected, images = joblib.load(sys.argv[1])
+reader = load_onnx(sys.argv[2])
+statuses = []
+for _ in range(2):
+    time.sleep(1)  # until the threads of the session sleep
+    if (number := os.fork()) == 0:
+        signal.alarm(60)
+        os._exit(0 if list(reader.predict(images)) == expected else 1)
+    statuses.append(os.waitpid(number, 0)[1])
+print(statuses, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_child_that_was_forked_after_a_model_was_loaded_reads(
+    fitted, captchas, tmp_path
+):
+    known, exported = tmp_path / "known.joblib", tmp_path / "model.onnx"
+    images = captchas[0][:20]
+    joblib.dump((list(fitted.predict(images)), images), known)
+    export_onnx(fitted, exported)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK_AT_REST, known, exported],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout == "[0, 0]\n", done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_thousands_of_predictions_leave_memory_and_files_as_they_were(

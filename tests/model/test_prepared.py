@@ -199,6 +199,20 @@ def test_an_error_of_a_batch_is_raised(two_threads):
     assert torch.get_num_threads() == 2
 
 
+def test_two_that_start_threads_at_once_leave_their_number_as_it_was(two_threads):
+    def start():
+        for _ in range(20):
+            start_computing(2).shutdown()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == 2
+
+
 def test_the_threads_of_start_computing_compute_by_one_thread_each(two_threads):
     with start_computing(3) as pool:
         found = list(pool.map(lambda _: torch.get_num_threads(), range(6)))
