@@ -171,8 +171,10 @@ def _make_row(path, texts, characters, min_confidence):
 def iterate_images(images, metadata_encoding=None):
     """Yield the images that the arguments stand for.
 
-    Each is a path, the content of a file in an archive, or a `Failure`.
+    Each is a path, the content of a file in an archive, or a `Failure`. Of a table
+    those are left out that are arguments as well, as of ``folder/*``.
     """
+    given = set(map(os.path.abspath, images))
     for item in images:
         if item == "-":
             if sys.stdin is None:
@@ -184,11 +186,14 @@ def iterate_images(images, metadata_encoding=None):
         if not os.path.lexists(item):  # else the brackets are part of its name
             # The shell of Windows leaves patterns alone, and quotes do anywhere.
             found = sorted(glob.glob(item, recursive=True)) or found
+            given.update(map(os.path.abspath, found))
         for path in found:
-            if _holds_images(path):
-                yield from _list_inside(path, metadata_encoding)
-            else:
+            if not _holds_images(path):
                 yield path
+                continue
+            for image in _list_inside(path, metadata_encoding):
+                if not (isinstance(image, str) and os.path.abspath(image) in given):
+                    yield image
 
 
 def _holds_images(path):

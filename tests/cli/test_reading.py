@@ -278,6 +278,14 @@ def test_images_that_a_table_names_are_read(run, model, fitted, labeled, form):
     assert code == 0 and parse_rows(again, form) == rows[:1]
 
 
+def test_images_of_a_table_that_are_given_as_well_are_read_once(run, model, labeled):
+    everything = sorted(map(str, labeled.iterdir()))
+    assert str(labeled / "labels.csv") in everything
+    for arguments in (everything, [str(labeled / "*")]):
+        code, out, _ = run("predict", model, *arguments)
+        assert code == 0 and len(out.splitlines()) == 40
+
+
 def test_rows_of_a_table_without_a_reading_are_read_again(run, model, labeled):
     (labeled / "bad.png").write_bytes(b"no image")
     first = run("predict", model, labeled, "--format", "csv")
