@@ -391,14 +391,13 @@ class Session:
             if name not in answers and name not in taken and not self._is_broken(name)
         ]
         known = {self._find_digest(name) for name in (*answers, *taken)} - {None}
-        copies = []  # of images that were asked about teach nothing, and come last
+        different, copies = [], []  # copies teach nothing, and come last
         for name in free:
             digest = self._find_digest(name)
-            if digest in known:
-                copies.append(name)
-            elif digest is not None:
+            (copies if digest in known else different).append(name)
+            if digest is not None:
                 known.add(digest)
-        free = [name for name in free if name not in set(copies)]
+        free = different
         held_out = [name for name in free if is_held_out(name, self._seed)]
         held_out.sort(key=partial(shuffle_value, seed=self._seed))
         others = [name for name in free if not is_held_out(name, self._seed)]
