@@ -119,10 +119,6 @@ def choose_height(sizes, rows=ALL_ROWS):
     return _SMALL_HEIGHT if height < _FILLED_HEIGHT else min(height, _MAX_HEIGHT)
 
 
-class TimeStepError(ValueError):
-    """Labels that need more time steps than their images yield."""
-
-
 def choose_stretch(
     sizes, targets, texts, height, fixed=None, rows=ALL_ROWS, items=None
 ):
@@ -130,7 +126,7 @@ def choose_stretch(
 
     `fixed` is the factor of an earlier fit, which these images have to do with. Labels
     that need more time steps than their images can have raise a ValueError, which
-    names them by the files in `items`. It is a `TimeStepError`.
+    names them by the files in `items`.
     """
     sizes = np.asarray(sizes)
     needed, steps = _count_steps(sizes, targets, height, rows)
@@ -153,7 +149,7 @@ def choose_stretch(
         if fixed is not None:
             widened = f"at the width that the first fit has chosen ({fixed:.3g} times)"
             remedy = "Drop these samples, or fit anew with all, warm_start=False."
-        raise TimeStepError(
+        raise ValueError(
             "Labels need more time steps (one a character, one more between equal "
             f"neighbors) than their images yield {widened}: {named}{more}. {remedy}"
         )

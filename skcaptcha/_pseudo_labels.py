@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skcaptcha._alphabet import find_alphabet, find_lengths
-from skcaptcha._auto import TimeStepError, choose_n_epochs
+from skcaptcha._auto import choose_n_epochs
 from skcaptcha._joint_reader import (
     AlphabetReader,
     JointReader,
@@ -410,8 +410,9 @@ class SelfTraining:
                 further = copy.deepcopy(before).set_params(**template.get_params())
                 try:
                     return further.set_params(warm_start=True).fit(X, y)
-                except TimeStepError:
-                    pass  # the new texts need more time steps than the first ones did
+                except ValueError:
+                    # The new texts may need more time steps than the first ones did.
+                    pass
             return template.fit(X, y)
 
     def read_by_networks(self):

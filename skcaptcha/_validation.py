@@ -270,9 +270,10 @@ def check_weights(sample_weight, n_samples):
         sample_weight = np.full(n_samples, sample_weight)
     remedy = "Pass one finite number an image."
     try:
-        if np.iscomplexobj(sample_weight):
+        weights = np.asarray(sample_weight)
+        if weights.dtype.kind == "c":
             raise TypeError("they are complex.")
-        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = weights.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"sample_weight cannot be used: {error} {remedy}") from error
     odd = weights[~np.isfinite(weights)]

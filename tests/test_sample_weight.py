@@ -332,6 +332,7 @@ def test_the_score_counts_images_by_their_weights(fitted, captchas):
         ([1] * 15 + [np.nan], "sample_weight cannot be used: it holds nan. Pass one"),
         ([1] * 15 + [np.inf], "it holds inf. Pass one finite number an image"),
         (["heavy"] * 16, "sample_weight cannot be used: could not convert string"),
+        ([1j] * 16, "sample_weight cannot be used: they are complex. Pass one"),
         (object(), "sample_weight cannot be used: .* Pass one finite number an image"),
     ],
 )

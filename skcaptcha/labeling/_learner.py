@@ -70,7 +70,7 @@ class Learner:
         with self._mutex:
             if self._stopped or self._learning.job is not None:
                 return
-            train, test = self._session.list_labels()
+            train, test = self._session.list_labels(is_final=self._wants_final)
             n_labels = len(train) + len(test)
             if self._wants_final:
                 self._wants_final = False
@@ -91,7 +91,7 @@ class Learner:
         BadAnswerError
             If there are too few.
         """
-        train, test = self._session.list_labels()
+        train, test = self._session.list_labels(is_final=True)
         if len(train) + len(test) < LEAST_LABELS:
             raise BadAnswerError(
                 f"{count(len(train) + len(test), 'label')} are too few to learn from; "

@@ -319,8 +319,11 @@ class Session:
             self.round += 1
             self.reading.use(path, self.round)
 
-    def list_labels(self):
-        """Return the (path, text) to learn from, and those held out to test."""
+    def list_labels(self, *, is_final=False):
+        """Return the (path, text) to learn from, and those held out to test.
+
+        Copies of the latter are left out, unless all are learned from in the end.
+        """
         items = self.catalog.items()
         train, test = [], []
         for name, answer in self.store.answers().items():
@@ -329,7 +332,7 @@ class Session:
             if self.rules.allow(answer.text):  # and not of a time with other rules
                 part = test if is_held_out(name, self._seed) else train
                 part.append((name, answer.text))
-        tested = {self._find_digest(name) for name, _ in test} - {None}
+        tested = {self._find_digest(name) for name, _ in test if not is_final} - {None}
         train = [pair for pair in train if self._find_digest(pair[0]) not in tested]
         return tuple(
             [(items[k].path, text) for k, text in part] for part in (train, test)

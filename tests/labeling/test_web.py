@@ -498,3 +498,4 @@ def test_copies_of_an_image_are_asked_about_last(page, folder):
         return {int(path[-6:-4]) % 8 for path, _ in pairs}
 
     assert test and not looks(train) & looks(test)
+    assert len(sum(session.list_labels(is_final=True), [])) == 40
