@@ -155,7 +155,8 @@ function accept() {
     get("message").textContent = "No text? Press Enter again if the image shows none.";
     return;
   }
-  if (performance.now() - shownAt < BOUNCE && text === proposed) return;
+  const isTyped = text !== proposed || current.typed !== undefined;
+  if (performance.now() - shownAt < BOUNCE && !isTyped) return;
   if (performance.now() - changedAt < UNSEEN && text === proposed) {
     get("message").textContent = "What is read has just changed. Press Enter again if it is right.";
     changedAt = 0;
