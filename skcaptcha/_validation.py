@@ -19,7 +19,7 @@ _SAME_EDGES = 0.8
 # What has no width: zero-width spaces and joiners, soft hyphens, marks of direction.
 _NO_WIDTH = "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
 # What NumPy makes of missing values in an array of str.
-_LOST = ("nan", "None", "<NA>", "-1")
+_LOST = ("nan", "None", "<NA>")
 _EDGES = "".join(
     re.findall(rf"[\s{_NO_WIDTH}]", "".join(map(chr, [*range(0x3001), 0xFEFF])))
 )

@@ -188,6 +188,7 @@ def test_missing_labels_that_numpy_made_texts_of_are_warned_of(lost):
     ((message, _),) = notices
     assert message.startswith(f"1 label of 3 in y, an array of str, are {str(lost)!r}")
     assert check_texts(["ab", "nan", "None"])[1] == []
+    assert check_texts(np.array(["-1", "12"]))[1] == []  # the results of sums
 
 
 def test_integer_labels_warn_that_leading_zeros_are_lost():
